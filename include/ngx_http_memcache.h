@@ -1,0 +1,275 @@
+/*
+ * ngx_http_memcache.h: how other nginx modules use the worker's memcached client.
+ *
+ * The module ngx_http_memcache_module builds, in every worker, one client for each list of "memcache_server" lines.
+ * A sibling module includes this header, links nothing, and finds the module at run time by its name, so the order of
+ * "load_module" lines does not matter and a missing module is an answer, not a crash:
+ *
+ *     const ngx_http_memcache_api_t  *mc;
+ *     ngx_http_memcache_client_t     *client;
+ *
+ *     if (ngx_http_memcache_api((ngx_cycle_t *) ngx_cycle, &mc) != NGX_HTTP_MEMCACHE_OK) { ... }
+ *     if (mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK) { ... }
+ *
+ * The rules, in short:
+ *
+ *   - Everything happens on the worker's event loop thread. A call from another thread is refused
+ *     (NGX_HTTP_MEMCACHE_WRONG_THREAD), as is one outside a worker (NGX_HTTP_MEMCACHE_NOT_AVAILABLE).
+ *   - submit() never blocks and never calls the handler itself, whatever it returns. When it returns
+ *     NGX_HTTP_MEMCACHE_OK the handler runs exactly once, later, from an event of the module, unless the call is
+ *     cancelled first. When it returns anything else the handler never runs.
+ *   - Key and value are copied by submit(); the caller's memory is free again when it returns.
+ *   - A handler may submit, cancel, and finalize its request.
+ *   - The table belongs to the loaded module, a client to the configuration cycle of its worker. Keep neither across a
+ *     reload: ask again for each request, which costs a few instructions.
+ *   - No handler runs while the worker exits.
+ *
+ * This file is the only source of the interface; the Rust side is generated from it.
+ */
+
+#ifndef _NGX_HTTP_MEMCACHE_H_INCLUDED_
+#define _NGX_HTTP_MEMCACHE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+
+/*
+ * A change of the major number breaks siblings that are already compiled. The minor number grows with every addition
+ * at the end of a structure, the table, or a list of numbers; nothing is ever removed or moved within a major number.
+ */
+#define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
+#define NGX_HTTP_MEMCACHE_ABI_MINOR    0
+
+/* "ngxmemc1", read as a little-endian number: marks the extended module context */
+#define NGX_HTTP_MEMCACHE_MAGIC        0x31636d656d78676eULL
+
+#define NGX_HTTP_MEMCACHE_MODULE_NAME  "ngx_http_memcache_module"
+
+
+/* Status of a call, or of an operation. The numbers never change. */
+
+typedef uint32_t  ngx_http_memcache_status_t;
+
+/* results */
+#define NGX_HTTP_MEMCACHE_OK              0   /* done: found, stored, deleted, touched, counted */
+#define NGX_HTTP_MEMCACHE_MISS            1   /* there is no such item: a result, not an error */
+#define NGX_HTTP_MEMCACHE_NOT_STORED      2   /* add, replace, append, prepend: the condition did not hold */
+#define NGX_HTTP_MEMCACHE_EXISTS          3   /* compare-and-swap: the item was changed by somebody else */
+
+/* errors of an operation; "may have been applied" is said by result->maybe_applied */
+#define NGX_HTTP_MEMCACHE_NOT_SENT        16  /* no byte was sent: safe to retry */
+#define NGX_HTTP_MEMCACHE_UNKNOWN         17  /* sent, but the connection died before the answer */
+#define NGX_HTTP_MEMCACHE_TIMEOUT         18  /* the deadline passed */
+#define NGX_HTTP_MEMCACHE_BUSY            19  /* "memcache_queue" is full: shed load, or retry later */
+#define NGX_HTTP_MEMCACHE_SERVER_DOWN     20  /* the key's server is down: not sent */
+#define NGX_HTTP_MEMCACHE_SERVER          21  /* memcached said SERVER_ERROR; result->value is its text */
+#define NGX_HTTP_MEMCACHE_CLIENT          22  /* memcached said CLIENT_ERROR or ERROR; result->value is its text */
+#define NGX_HTTP_MEMCACHE_PROTOCOL        23  /* the server broke the protocol; its connection was closed */
+#define NGX_HTTP_MEMCACHE_SHUTDOWN        24  /* the client is closing */
+#define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding */
+#define NGX_HTTP_MEMCACHE_TOO_LARGE       26  /* the value is larger than "memcache_max_value" */
+#define NGX_HTTP_MEMCACHE_CANCELLED       27  /* only ever the answer to a misuse: cancelled calls have no handler */
+
+/* errors of a call: nothing was submitted */
+#define NGX_HTTP_MEMCACHE_NOT_AVAILABLE   32  /* not in a worker: configuration, master, cache manager or loader */
+#define NGX_HTTP_MEMCACHE_NOT_CONFIGURED  33  /* no "memcache_server" applies here */
+#define NGX_HTTP_MEMCACHE_WRONG_THREAD    34  /* not the worker's event loop thread */
+#define NGX_HTTP_MEMCACHE_STALE           35  /* a handle that is not, or no longer, in use */
+#define NGX_HTTP_MEMCACHE_INVALID         36  /* an argument is NULL, out of range, or of an unknown kind */
+#define NGX_HTTP_MEMCACHE_NO_MEMORY       37
+#define NGX_HTTP_MEMCACHE_INTERNAL        38  /* a defect of the module: please report it */
+
+/* answers of ngx_http_memcache_api() */
+#define NGX_HTTP_MEMCACHE_NOT_LOADED      48  /* there is no ngx_http_memcache_module in this nginx */
+#define NGX_HTTP_MEMCACHE_TOO_OLD         49  /* the loaded module is older than this header */
+#define NGX_HTTP_MEMCACHE_TOO_NEW         50  /* the loaded module has another, newer major number */
+
+
+/* Operations. The numbers never change. */
+
+#define NGX_HTTP_MEMCACHE_GET       1   /* key */
+#define NGX_HTTP_MEMCACHE_GAT       2   /* key, ttl: get and touch */
+#define NGX_HTTP_MEMCACHE_SET       3   /* key, value, flags, ttl; with cas: compare-and-swap */
+#define NGX_HTTP_MEMCACHE_ADD       4   /* key, value, flags, ttl */
+#define NGX_HTTP_MEMCACHE_REPLACE   5   /* key, value, flags, ttl */
+#define NGX_HTTP_MEMCACHE_APPEND    6   /* key, value */
+#define NGX_HTTP_MEMCACHE_PREPEND   7   /* key, value */
+#define NGX_HTTP_MEMCACHE_DELETE    8   /* key; with cas: only that version of the item */
+#define NGX_HTTP_MEMCACHE_INCR      9   /* key, delta; with INITIAL: initial, ttl; wraps at 2^64 */
+#define NGX_HTTP_MEMCACHE_DECR      10  /* key, delta; with INITIAL: initial, ttl; stops at 0 */
+#define NGX_HTTP_MEMCACHE_TOUCH     11  /* key, ttl */
+#define NGX_HTTP_MEMCACHE_VERSION   12  /* server; the answer's value is the version */
+
+/* op->options */
+#define NGX_HTTP_MEMCACHE_INITIAL   0x0001  /* incr, decr: create a missing item with op->initial and op->ttl */
+
+
+typedef struct ngx_http_memcache_client_s  ngx_http_memcache_client_t;
+
+/* A call that was submitted. 0 is never a call. A call that has ended is refused, also when its slot is in use again. */
+typedef uint64_t  ngx_http_memcache_call_t;
+
+
+/*
+ * The answer of an operation, valid while the handler runs. A sibling that was compiled with a later header finds out
+ * by "size" which fields are there.
+ */
+typedef struct {
+    size_t                       size;           /* of this structure */
+    ngx_http_memcache_status_t   status;
+    uint32_t                     maybe_applied;  /* with an error: 1 if the server may have carried it out */
+    uint64_t                     cas;            /* get, gat: the item's version, for compare-and-swap */
+    uint64_t                     number;         /* incr, decr: the new value */
+    uint32_t                     flags;          /* get, gat: what was stored with the item */
+    ngx_str_t                    value;          /* the item's value, the version, or the server's error text */
+} ngx_http_memcache_result_t;
+
+/* Runs once, on the worker's event loop, never inside submit() or cancel(). */
+typedef void (*ngx_http_memcache_handler_pt)(void *data, const ngx_http_memcache_result_t *result);
+
+
+/* What to do. Set all of it to zero (ngx_memzero), then "size" and what the operation needs. */
+typedef struct {
+    size_t                         size;     /* sizeof(ngx_http_memcache_op_t) */
+    uint32_t                       op;       /* NGX_HTTP_MEMCACHE_GET ... */
+    uint32_t                       options;
+    ngx_str_t                      key;      /* 1-250 bytes with the prefix; binary keys up to 186 bytes */
+    ngx_str_t                      value;    /* up to "memcache_max_value" */
+    uint64_t                       cas;      /* 0: unconditional */
+    uint64_t                       delta;
+    uint64_t                       initial;
+    uint32_t                       flags;
+    uint32_t                       ttl;      /* seconds from now; 0: never expires */
+    ngx_msec_t                     timeout;  /* queue, connect and exchange together; 0: "memcache_timeout" */
+    ngx_uint_t                     server;   /* VERSION: 0 .. servers - 1 */
+    ngx_http_memcache_handler_pt   handler;
+    void                          *data;     /* passed to the handler */
+    ngx_http_request_t            *request;  /* if set: the call is cancelled when the main request ends */
+} ngx_http_memcache_op_t;
+
+
+/* A value that outlives the handler. Do not copy the structure; release it exactly once. */
+typedef struct {
+    ngx_str_t   bytes;
+    void       *owner[4];
+} ngx_http_memcache_value_t;
+
+
+#define NGX_HTTP_MEMCACHE_STATE_LIVE  0
+#define NGX_HTTP_MEMCACHE_STATE_DOWN  1
+
+/* A server of a client, as configured and as it is now, in this worker. "address" lives as long as the client. */
+typedef struct {
+    size_t      size;        /* sizeof(ngx_http_memcache_server_t), set by the caller */
+    ngx_str_t   address;
+    uint32_t    state;
+    uint32_t    weight;
+    uint32_t    min, smax, max;
+    uint32_t    ttl;         /* seconds; 0: idle connections never expire */
+    uint32_t    open;        /* connections that are open, handshake included */
+    uint32_t    idle;        /* of them, without a pending reply */
+    uint32_t    pending;     /* operations whose reply is awaited */
+    uint32_t    queued;      /* operations that wait for a connection */
+} ngx_http_memcache_server_t;
+
+
+/* The function table. It only ever grows at the end; "size" says how far it reaches. */
+typedef struct {
+    size_t  size;
+
+    /* The client of the server block that handles the request. */
+    ngx_http_memcache_status_t (*client_of_request)(ngx_http_request_t *r, ngx_http_memcache_client_t **client);
+
+    /* Accepts an operation and sets *call, or says why not. "call" may be NULL. */
+    ngx_http_memcache_status_t (*submit)(ngx_http_memcache_client_t *client, const ngx_http_memcache_op_t *op,
+        ngx_http_memcache_call_t *call);
+
+    /* After OK the handler will not run. STALE: it has run already, or is running. */
+    ngx_http_memcache_status_t (*cancel)(ngx_http_memcache_client_t *client, ngx_http_memcache_call_t call);
+
+    /* In a handler: takes the result's value along. Values up to 1 KiB are copied so that they pin no read buffer. */
+    ngx_http_memcache_status_t (*retain)(const ngx_http_memcache_result_t *result, ngx_http_memcache_value_t *value);
+
+    /* Gives a value back and empties the structure; an empty one is left alone. */
+    void (*release)(ngx_http_memcache_value_t *value);
+
+    /* The number of servers of the client. */
+    ngx_uint_t (*servers)(ngx_http_memcache_client_t *client);
+
+    /* Fills *server. INVALID: there is no such index. */
+    ngx_http_memcache_status_t (*server)(ngx_http_memcache_client_t *client, ngx_uint_t index,
+        ngx_http_memcache_server_t *server);
+
+    /* The largest value, in bytes, that the client accepts: "memcache_max_value". */
+    size_t (*max_value)(ngx_http_memcache_client_t *client);
+} ngx_http_memcache_api_t;
+
+
+/* What the module's ctx points to: nginx's own part first, then ours. */
+typedef struct {
+    ngx_http_module_t               http;
+    uint64_t                        magic;
+    uint32_t                        major;
+    uint32_t                        minor;
+    const ngx_http_memcache_api_t  *api;
+} ngx_http_memcache_module_ctx_t;
+
+
+/*
+ * Finds the function table. During configuration pass cf->cycle, in a worker ngx_cycle. The walk over the modules
+ * takes microseconds: do it once per configuration or worker, not per request.
+ */
+static ngx_inline ngx_http_memcache_status_t
+ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
+{
+    ngx_uint_t                             i;
+    const ngx_http_memcache_module_ctx_t  *ctx;
+
+    *api = NULL;
+
+    for (i = 0; i < cycle->modules_n; i++) {
+
+        if (ngx_strcmp(cycle->modules[i]->name, NGX_HTTP_MEMCACHE_MODULE_NAME) != 0) {
+            continue;
+        }
+
+        ctx = (const ngx_http_memcache_module_ctx_t *) cycle->modules[i]->ctx;
+
+        if (ctx == NULL || ctx->magic != NGX_HTTP_MEMCACHE_MAGIC || ctx->api == NULL) {
+            return NGX_HTTP_MEMCACHE_NOT_LOADED;
+        }
+
+        if (ctx->major > NGX_HTTP_MEMCACHE_ABI_MAJOR) {
+            return NGX_HTTP_MEMCACHE_TOO_NEW;
+        }
+
+        if (ctx->major < NGX_HTTP_MEMCACHE_ABI_MAJOR
+            || ctx->minor < NGX_HTTP_MEMCACHE_ABI_MINOR
+            || ctx->api->size < sizeof(ngx_http_memcache_api_t))
+        {
+            return NGX_HTTP_MEMCACHE_TOO_OLD;
+        }
+
+        *api = ctx->api;
+
+        return NGX_HTTP_MEMCACHE_OK;
+    }
+
+    return NGX_HTTP_MEMCACHE_NOT_LOADED;
+}
+
+
+#ifdef __cplusplus
+}
+#endif
+
+
+#endif /* _NGX_HTTP_MEMCACHE_H_INCLUDED_ */
