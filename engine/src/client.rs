@@ -1,0 +1,418 @@
+//! The client of a cluster: a state machine with inputs, outputs and one timeout.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use slotmap::{Key as _, KeyData, SlotMap};
+
+use crate::config::{Config, ServerConfig, MAX_TIMEOUT};
+use crate::connection::{Connection, Phase};
+use crate::error::Error;
+use crate::health::{Health, State};
+use crate::key::Key;
+use crate::reply::Answer;
+use crate::request::{Request, Verb};
+use crate::route::Router;
+use crate::stats::Stats;
+use crate::time::Instant;
+use crate::timers::Timers;
+
+mod event;
+mod link;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+pub use event::{Cause, Event, Loss, Output};
+
+/// A server: its place in [`Config::servers`].
+pub type ServerId = usize;
+
+slotmap::new_key_type! {
+    /// An operation that was submitted. It is never valid again for another one.
+    pub struct CallId;
+
+    /// A connection, from [`Output::Open`] until [`Output::Close`] or [`Client::closed`].
+    pub struct ConnId;
+}
+
+macro_rules! as_number {
+    ($($id:ident)*) => {$(
+        impl $id {
+            /// As a number, never 0.
+            pub fn to_u64(self) -> u64 {
+                self.data().as_ffi()
+            }
+
+            /// From any number; one that never was an id is unknown to the client.
+            pub fn from_u64(number: u64) -> Self {
+                KeyData::from_ffi(number).into()
+            }
+        }
+    )*};
+}
+
+as_number!(CallId ConnId);
+
+/// An operation that was not accepted.
+#[derive(Debug)]
+pub struct Rejected<T> {
+    /// Why.
+    pub error: Error,
+    /// What was submitted with it.
+    pub context: T,
+}
+
+/// An operation that ended.
+#[derive(Debug)]
+pub struct Completion<T> {
+    /// Which; the id is no longer valid.
+    pub call: CallId,
+    /// What was submitted with it.
+    pub context: T,
+    /// Its result.
+    pub answer: Answer,
+}
+
+/// Where an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In its server's queue.
+    Queued,
+    /// In a connection's FIFO, with this number.
+    Sent(ConnId, u64),
+    /// In the list of completions.
+    Done,
+}
+
+#[derive(Debug)]
+struct Call<T> {
+    context: T,
+    /// `None`: an operation on the server itself, its version.
+    keyed: Option<(Key, Verb)>,
+    server: ServerId,
+    place: Place,
+    timeout: Duration,
+    deadline: Instant,
+    /// Whether it was moved to another connection once.
+    retried: bool,
+    /// Bytes of its value that count for the server's backlog.
+    backlog: usize,
+}
+
+impl<T> Call<T> {
+    fn verb(&self) -> Option<&Verb> {
+        self.keyed.as_ref().map(|(_, verb)| verb)
+    }
+
+    fn is_write(&self) -> bool {
+        self.verb().is_some_and(Verb::is_write)
+    }
+}
+
+/// A server, its connections, and the operations that wait for one.
+#[derive(Debug)]
+struct Server {
+    connections: Vec<ConnId>,
+    /// How many of them are not ready yet.
+    connecting: usize,
+    /// Operations that wait; ids of those that gave up are still in it.
+    queue: VecDeque<CallId>,
+    /// How many of the queue still wait.
+    queued: usize,
+    /// Bytes of values that are not written yet.
+    backlog: usize,
+    health: Health,
+    /// The address that the next connect goes to.
+    address: usize,
+    /// Addresses that refused since the last connect that succeeded.
+    refused: usize,
+    /// When maintenance is due.
+    due: Option<Instant>,
+    stats: Stats,
+}
+
+/// What a moment in [`Timers`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The operation's deadline.
+    Call(CallId),
+    /// The connection has not passed its handshake.
+    Connect(ConnId),
+    /// The placeholder with this number has not got its reply.
+    Overdue(ConnId, u64),
+    /// The server's pool and health.
+    Server(ServerId),
+}
+
+/// A server as configured and as it is now.
+#[derive(Debug)]
+pub struct ServerView<'a> {
+    /// As configured.
+    pub config: &'a ServerConfig,
+    /// Whether operations are sent to it.
+    pub state: State,
+    /// When that state was entered.
+    pub since: Instant,
+    /// Connections that are ready for operations.
+    pub open: usize,
+    /// Connections that connect or wait for the answer to their handshake.
+    pub connecting: usize,
+    /// Of those open: without a pending reply.
+    pub idle: usize,
+    /// Of those open: with one.
+    pub busy: usize,
+    /// Replies that are awaited, those that nobody wants any more included.
+    pub pending: usize,
+    /// Operations that wait for a connection.
+    pub queued: usize,
+    /// What was counted.
+    pub stats: &'a Stats,
+}
+
+/// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
+///
+/// **Inputs** tell the client what happened and what time it is: [`submit`](Client::submit),
+/// [`submit_version`](Client::submit_version), [`cancel`](Client::cancel), [`connected`](Client::connected),
+/// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
+/// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back, none blocks, each may come at any
+/// time and in any order; an id that is not valid any more is ignored.
+///
+/// **Outputs** are pulled by the driver. After every input, [`poll_output`](Client::poll_output) until `None`; then,
+/// once per turn of its event loop rather than after every input, so that the operations of many requests share one
+/// write: [`poll_completion`](Client::poll_completion), then [`poll_dirty`](Client::poll_dirty) with
+/// [`transmit`](Client::transmit) and [`written`](Client::written) for each; and at last a timer for
+/// [`next_timeout`](Client::next_timeout).
+///
+/// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
+/// latest (given calls of `timeout`). It gets its own reply or an error, never a byte of another's. What waits is
+/// bounded by the configuration.
+#[derive(Debug)]
+pub struct Client<T> {
+    config: Config,
+    router: Router,
+    calls: SlotMap<CallId, Call<T>>,
+    connections: SlotMap<ConnId, Connection>,
+    servers: Vec<Server>,
+    timers: Timers<Timer>,
+    outputs: VecDeque<Output>,
+    dirty: VecDeque<ConnId>,
+    completions: VecDeque<(CallId, Answer)>,
+    rng: fastrand::Rng,
+    draining: bool,
+    /// Memory of keys and read buffers that is used again.
+    spare_keys: Vec<Vec<u8>>,
+    spare_buffers: Vec<BytesMut>,
+}
+
+impl<T> Client<T> {
+    /// A client that opens each server's `min` connections at once. `seed` decides tokens and jitter.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let server = |_: &ServerConfig| Server {
+            connections: Vec::new(),
+            connecting: 0,
+            queue: VecDeque::new(),
+            queued: 0,
+            backlog: 0,
+            health: Health::new(now),
+            address: 0,
+            refused: 0,
+            due: None,
+            stats: Stats::default(),
+        };
+        let mut client = Client {
+            router: Router::new(&config),
+            calls: SlotMap::with_key(),
+            connections: SlotMap::with_key(),
+            servers: config.servers.iter().map(server).collect(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            dirty: VecDeque::new(),
+            completions: VecDeque::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            draining: false,
+            spare_keys: Vec::new(),
+            spare_buffers: Vec::new(),
+            config,
+        };
+        for server in 0..client.servers.len() {
+            client.maintain(server, now);
+        }
+        client
+    }
+
+    /// Accepts an operation, which will be completed or cancelled, or says why not, at once.
+    pub fn submit(&mut self, request: Request<'_>, context: T, now: Instant) -> Result<CallId, Rejected<T>> {
+        let Request { key, verb, timeout } = request;
+        let spare = self.spare_keys.pop().unwrap_or_default();
+        let key = match Key::new(&self.config.prefix, key, spare) {
+            Ok(key) => key,
+            Err(error) => return Err(Rejected { error: error.into(), context }),
+        };
+        let server = self.router.route(key.raw());
+        self.accept(server, Some((key, verb)), timeout, context, now)
+    }
+
+    /// Asks a server for its version.
+    pub fn submit_version(
+        &mut self,
+        server: ServerId,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        self.accept(server, None, timeout, context, now)
+    }
+
+    fn accept(
+        &mut self,
+        id: ServerId,
+        keyed: Option<(Key, Verb)>,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        let size = keyed.as_ref().map_or(0, |(_, verb)| verb.value_len());
+        let limit = self.config.max_value;
+        let target = self.pick(id);
+        let Some(server) = self.servers.get_mut(id) else {
+            return Err(Rejected { error: Error::NoSuchServer, context });
+        };
+        let error = if size > limit {
+            Some(Error::TooLarge { size, limit })
+        } else if server.health.state() == State::Down {
+            Some(Error::ServerDown)
+        } else if (target.is_none() && server.queued >= self.config.queue)
+            || server.backlog.saturating_add(size) > crate::MAX_BACKLOG
+        {
+            Some(Error::Busy)
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            server.stats.failed_with(&error);
+            return Err(Rejected { error, context });
+        }
+        server.stats.accepted(keyed.as_ref().map(|(_, verb)| verb));
+        server.backlog = server.backlog.saturating_add(size);
+        let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
+        let deadline = now.after(timeout);
+        let call =
+            Call { context, keyed, server: id, place: Place::Queued, timeout, deadline, retried: false, backlog: size };
+        let call = self.calls.insert(call);
+        self.timers.insert(deadline, Timer::Call(call));
+        self.place(call, id, target);
+        self.grow(id, now);
+        Ok(call)
+    }
+
+    /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
+    /// handed out. The server may carry it out all the same.
+    pub fn cancel(&mut self, id: CallId) -> Option<T> {
+        let call = self.calls.remove(id)?;
+        let overdue = call.deadline.after(call.timeout);
+        self.leave(call.server, call.place, call.backlog, overdue);
+        if let Some(server) = self.servers.get_mut(call.server) {
+            server.stats.cancelled();
+        }
+        self.recycle(call.keyed);
+        Some(call.context)
+    }
+
+    /// The next operation that ended.
+    pub fn poll_completion(&mut self) -> Option<Completion<T>> {
+        loop {
+            let (id, answer) = self.completions.pop_front()?;
+            if let Some(call) = self.calls.remove(id) {
+                return Some(Completion { call: id, context: call.context, answer });
+            }
+        }
+    }
+
+    /// How many completions wait to be pulled, at most.
+    pub fn completions(&self) -> usize {
+        self.completions.len()
+    }
+
+    /// What the driver has to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Operations that were submitted and have neither been handed out nor cancelled. While there are any, a worker
+    /// that exits has to wait for [`next_timeout`](Client::next_timeout).
+    pub fn pending(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// As configured.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether the connection is ready and nothing is under way on it.
+    pub fn is_idle(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some_and(Connection::is_idle)
+    }
+
+    /// A server as it is now.
+    pub fn server(&self, id: ServerId) -> Option<ServerView<'_>> {
+        let (server, config) = self.servers.get(id).zip(self.config.servers.get(id))?;
+        let ready = || {
+            let connections = server.connections.iter().filter_map(|&conn| self.connections.get(conn));
+            connections.filter(|c| c.phase == Phase::Ready)
+        };
+        let idle = ready().filter(|c| c.load() == 0).count();
+        let open = ready().count();
+        Some(ServerView {
+            config,
+            state: server.health.state(),
+            since: server.health.since(),
+            open,
+            connecting: server.connecting,
+            idle,
+            busy: open.saturating_sub(idle),
+            pending: ready().map(Connection::load).sum(),
+            queued: server.queued,
+            stats: &server.stats,
+        })
+    }
+
+    /// Ends an operation.
+    fn complete(&mut self, id: CallId, answer: Answer) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.place = Place::Done;
+        let keyed = call.keyed.take();
+        if let Some(server) = self.servers.get_mut(call.server) {
+            server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
+            let is_get = matches!(keyed, Some((_, Verb::Get { .. })));
+            server.stats.answered(&answer, is_get);
+        }
+        self.recycle(keyed);
+        self.completions.push_back((id, answer));
+    }
+
+    /// An operation that gives up leaves its place. Returns whether a byte of it was written.
+    fn leave(&mut self, server: ServerId, place: Place, backlog: usize, overdue: Instant) -> bool {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.backlog = server.backlog.saturating_sub(backlog);
+            if place == Place::Queued {
+                server.queued = server.queued.saturating_sub(1);
+            }
+        }
+        let Place::Sent(conn, number) = place else { return false };
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        let Some(started) = connection.abandon(number, overdue) else { return false };
+        self.timers.insert(overdue, Timer::Overdue(conn, number));
+        started
+    }
+
+    fn recycle(&mut self, keyed: Option<(Key, Verb)>) {
+        const SPARE_KEYS: usize = 1024;
+        if let Some((key, _)) = keyed.filter(|_| self.spare_keys.len() < SPARE_KEYS) {
+            self.spare_keys.push(key.into_spare());
+        }
+    }
+}

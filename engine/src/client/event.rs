@@ -1,0 +1,169 @@
+//! What a client asks of its driver, and what it tells it.
+
+use bytes::Bytes;
+
+use super::{ConnId, ServerId};
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Connect a socket; the answer is [`connected`](super::Client::connected) or [`closed`](super::Client::closed).
+    Open {
+        /// The name of the new connection.
+        conn: ConnId,
+        /// To which server.
+        server: ServerId,
+        /// To which of its addresses, less than [`addresses`](crate::ServerConfig::addresses).
+        address: usize,
+    },
+    /// Close the socket. The connection is gone already: nothing that happens to it any more is of interest.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Something that is worth a line in the log.
+    Event(Event),
+}
+
+/// How the driver lost a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nobody listens there: the connect was refused, or the socket's path does not exist.
+    Refused,
+    /// The connect failed in another way.
+    Connect,
+    /// There was no descriptor, port or memory for a socket here: not the server's fault.
+    NoResources,
+    /// The server closed it.
+    Eof,
+    /// It was reset, or failed in another way.
+    Error,
+    /// The driver has to close it.
+    Closing,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The driver lost it.
+    Lost(Loss),
+    /// It was not connected, or the handshake not answered, in time.
+    ConnectTimeout,
+    /// The answer to the handshake was another one; these are its first bytes.
+    Handshake(Bytes),
+    /// A reply that does not belong there; these are its first bytes.
+    Protocol(Bytes),
+    /// The server refused a request in a way that leaves open where the next reply begins.
+    Refused,
+    /// A reply is late by more than a deadline.
+    Overdue,
+    /// As many operations in a row timed out as the configuration allows.
+    Timeouts,
+}
+
+/// Something that is worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection could not be used from the start. What the driver saw itself is not repeated.
+    ConnectFailed {
+        /// To which server.
+        server: ServerId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A connection ended, and operations with it.
+    ConnectionLost {
+        /// To which server.
+        server: ServerId,
+        /// Why.
+        cause: Cause,
+        /// Operations that failed or had to be sent again.
+        operations: usize,
+    },
+    /// Operations for this server fail at once from now on.
+    ServerDown {
+        /// Which.
+        server: ServerId,
+        /// What was the last straw.
+        cause: Cause,
+    },
+    /// The server has answered again.
+    ServerUp {
+        /// Which.
+        server: ServerId,
+    },
+}
+
+impl Event {
+    /// Which server it is about.
+    pub fn server(&self) -> ServerId {
+        match *self {
+            Event::ConnectFailed { server, .. }
+            | Event::ConnectionLost { server, .. }
+            | Event::ServerDown { server, .. }
+            | Event::ServerUp { server } => server,
+        }
+    }
+
+    /// The line for the log, about the server called `name`. Bytes from the peer are escaped.
+    pub fn text(&self, name: &[u8]) -> String {
+        let name = name.escape_ascii();
+        match self {
+            Event::ConnectFailed { cause: Cause::Handshake(bytes), .. } => {
+                format!(
+                    "memcache: \"{name}\" is not a memcached server, or an old one: it answered \"{}\"",
+                    escape(bytes)
+                )
+            }
+            Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
+            Event::ConnectionLost { cause: Cause::Protocol(bytes), operations, .. } => {
+                let bytes = escape(bytes);
+                format!("memcache: unexpected reply from \"{name}\", closing connection, {operations} operations affected: \"{bytes}\"")
+            }
+            Event::ConnectionLost { cause, operations, .. } => {
+                format!("memcache: connection to \"{name}\" lost, {operations} operations affected: {}", cause.text())
+            }
+            Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.text()),
+            Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
+        }
+    }
+}
+
+impl Cause {
+    fn text(&self) -> &'static str {
+        match self {
+            Cause::Lost(Loss::Refused) => "connection refused",
+            Cause::Lost(Loss::Connect) => "connect failed",
+            Cause::Lost(Loss::NoResources) => "no resources for a connection",
+            Cause::Lost(Loss::Eof) => "closed by the server",
+            Cause::Lost(Loss::Error) => "connection failed",
+            Cause::Lost(Loss::Closing) => "closed here",
+            Cause::ConnectTimeout => "connecting timed out",
+            Cause::Handshake(_) => "not a memcached server",
+            Cause::Protocol(_) => "unexpected reply",
+            Cause::Refused => "the server refused a request",
+            Cause::Overdue => "a reply is overdue",
+            Cause::Timeouts => "operations time out",
+        }
+    }
+}
+
+fn escape(bytes: &Bytes) -> impl std::fmt::Display + '_ {
+    bytes.escape_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_from_peers_are_escaped() {
+        let cause = Cause::Protocol(Bytes::from_static(b"\x1b[2J\r\n\xff\""));
+        let event = Event::ConnectionLost { server: 0, cause, operations: 2 };
+        assert_eq!(
+            event.text(b"h\n:1"),
+            "memcache: unexpected reply from \"h\\n:1\", closing connection, 2 operations affected: \
+             \"\\x1b[2J\\r\\n\\xff\\\"\""
+        );
+    }
+}

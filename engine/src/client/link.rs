@@ -1,0 +1,298 @@
+//! What happens on connections.
+
+use std::io::IoSlice;
+
+use bytes::BytesMut;
+
+use super::{Cause, Client, ConnId, Event, Loss, Output, Place, ServerId};
+use crate::connection::{Orphan, Phase};
+use crate::error::Error;
+use crate::health::State;
+use crate::reply::Answer;
+use crate::time::Instant;
+use crate::wire::decode::Malformed;
+use crate::wire::encode;
+
+/// Read buffers that are kept for the next connection that reads.
+const SPARE_BUFFERS: usize = 4;
+/// So many of a peer's unexpected bytes go to the log.
+const QUOTED: usize = 32;
+
+impl<T> Client<T> {
+    /// The socket of an [`Output::Open`] is connected.
+    pub fn connected(&mut self, conn: ConnId, _now: Instant) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase != Phase::Connecting {
+            return;
+        }
+        connection.start_handshake();
+        connection.dirty = true;
+        self.dirty.push_back(conn);
+    }
+
+    /// Where to read into: the driver appends what it receives and then calls [`received`](Client::received). The
+    /// buffer has room for at least a byte; how much is for the client to choose. `None`: there is no such connection.
+    pub fn read_buffer(&mut self, conn: ConnId) -> Option<&mut BytesMut> {
+        let spare = &mut self.spare_buffers;
+        Some(self.connections.get_mut(conn)?.read_buffer(|| spare.pop()))
+    }
+
+    /// Bytes were appended to the connection's [`read_buffer`](Client::read_buffer): `bytes` of them.
+    pub fn received(&mut self, conn: ConnId, bytes: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let id = connection.server;
+        if let Some(server) = self.servers.get_mut(id) {
+            server.stats.read(bytes);
+        }
+        match connection.phase {
+            // Nothing was asked yet.
+            Phase::Connecting => {
+                let cause = Cause::Handshake(connection.unread(QUOTED));
+                self.fail(conn, cause, false, now);
+            }
+            Phase::Handshake => match connection.finish_handshake() {
+                Ok(true) => self.ready(conn, id, now),
+                Ok(false) => {}
+                Err(Malformed) => {
+                    let cause = Cause::Handshake(connection.unread(QUOTED));
+                    self.fail(conn, cause, false, now);
+                }
+            },
+            Phase::Ready => self.read_replies(conn, id, now),
+        }
+    }
+
+    fn ready(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.connecting = server.connecting.saturating_sub(1);
+        server.refused = 0;
+        server.stats.opened();
+        if server.health.connected(now) {
+            self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
+        }
+        self.pump(id, now);
+        self.rest(conn, id, now);
+        if !self.draining {
+            // A server that is back gets its `min` again.
+            self.maintain(id, now);
+        }
+    }
+
+    fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let mut answered = false;
+        loop {
+            let Some(connection) = self.connections.get_mut(conn) else { return };
+            let calls = &self.calls;
+            let key = |call| calls.get(call)?.keyed.as_ref().map(|(key, _)| key);
+            match connection.next_reply(self.config.max_value, key) {
+                Ok(None) => break,
+                Ok(Some(reply)) => {
+                    answered = true;
+                    if let Some(call) = reply.call {
+                        self.complete(call, reply.answer);
+                    }
+                    if !reply.in_sync {
+                        return self.fail(conn, Cause::Refused, false, now);
+                    }
+                }
+                Err(Malformed) => {
+                    let cause = Cause::Protocol(connection.unread(QUOTED));
+                    return self.fail(conn, cause, false, now);
+                }
+            }
+        }
+        if !answered {
+            return;
+        }
+        if self.servers.get_mut(id).is_some_and(|server| server.health.success(now)) {
+            self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
+        }
+        if self.servers.get(id).is_some_and(|server| server.queued > 0) {
+            self.pump(id, now);
+        }
+        self.rest(conn, id, now);
+    }
+
+    /// If nothing is under way on the connection any more: gives memory back, and sees to its closing.
+    fn rest(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
+        connection.idle_since = now;
+        let buffer = connection.shrink();
+        if buffer.capacity() > 0 && self.spare_buffers.len() < SPARE_BUFFERS {
+            self.spare_buffers.push(buffer);
+        }
+        if self.draining {
+            return self.forget(conn);
+        }
+        let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
+        let (smax, ttl) = (config.pool.smax() as usize, config.pool.ttl());
+        if ttl > 0 && server.connections.len() > smax {
+            self.maintain_at(id, now.after(std::time::Duration::from_secs(u64::from(ttl))));
+        }
+    }
+
+    /// The next connection that has something new to write, each once. Not all of what [`transmit`](Client::transmit)
+    /// gives need be written now; the rest is the driver's to write when the socket is writable again.
+    pub fn poll_dirty(&mut self) -> Option<ConnId> {
+        loop {
+            let conn = self.dirty.pop_front()?;
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.dirty = false;
+                return Some(conn);
+            }
+        }
+    }
+
+    /// Fills `slices` with what the connection has to write and returns how many it used; 0: nothing. After
+    /// [`written`](Client::written) there may be more.
+    pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        let Some(connection) = self.connections.get_mut(conn) else { return 0 };
+        let calls = &self.calls;
+        connection.encode(|call, token, out| match calls.get(call).map(|call| &call.keyed) {
+            Some(Some((key, verb))) => encode::keyed(out, key, verb, token),
+            _ => encode::version(out),
+        });
+        connection.slices(slices)
+    }
+
+    /// The socket accepted so many bytes of what [`transmit`](Client::transmit) gave.
+    pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let id = connection.server;
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.stats.wrote(bytes);
+        let calls = &mut self.calls;
+        connection.wrote(bytes, |call| {
+            // The value is on its way; what is left to keep is the key.
+            if let Some(call) = calls.get_mut(call) {
+                server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
+                if let Some((_, verb)) = &mut call.keyed {
+                    verb.release_value();
+                }
+            }
+        });
+        if self.draining {
+            self.rest(conn, id, now);
+        }
+    }
+
+    /// The driver lost the connection; its socket is closed.
+    pub fn closed(&mut self, conn: ConnId, loss: Loss, now: Instant) {
+        self.fail(conn, Cause::Lost(loss), true, now);
+    }
+
+    /// Ends a connection. `gone`: the driver knows.
+    pub(super) fn fail(&mut self, conn: ConnId, cause: Cause, gone: bool, now: Instant) {
+        let Some(mut connection) = self.connections.remove(conn) else { return };
+        let id = connection.server;
+        self.detach(conn, &connection);
+        if !gone {
+            self.outputs.push_back(Output::Close { conn });
+        }
+        let orphans: Vec<Orphan> = connection.orphans().collect();
+        if connection.phase == Phase::Ready {
+            self.lost(id, &cause, orphans.len(), now);
+        } else {
+            self.connect_failed(id, &cause, now);
+        }
+        for (position, orphan) in orphans.into_iter().enumerate() {
+            self.orphaned(orphan, position == 0, &cause, now);
+        }
+        self.pump(id, now);
+        self.maintain(id, now);
+    }
+
+    /// A connection ended that had been ready.
+    fn lost(&mut self, id: ServerId, cause: &Cause, operations: usize, now: Instant) {
+        let quiet = matches!(cause, Cause::Lost(Loss::Closing))
+            || (matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0);
+        if quiet {
+            return;
+        }
+        if let Some(server) = self.servers.get_mut(id) {
+            server.stats.lost();
+        }
+        let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
+        self.outputs.push_back(Output::Event(event));
+        // A request that the server refused is not a sign of ill health.
+        if *cause != Cause::Refused {
+            self.failure(id, 1, cause, now);
+        }
+    }
+
+    /// A connection ended that had not been ready.
+    fn connect_failed(&mut self, id: ServerId, cause: &Cause, now: Instant) {
+        let jitter = self.rng.f64();
+        let retry = self.config.retry;
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.stats.connect_failed();
+        if matches!(cause, Cause::ConnectTimeout | Cause::Handshake(_)) {
+            let event = Event::ConnectFailed { server: id, cause: cause.clone() };
+            self.outputs.push_back(Output::Event(event));
+        }
+        match cause {
+            Cause::Lost(Loss::Closing) => {}
+            Cause::Lost(Loss::NoResources) => server.health.hold(retry, jitter, now),
+            _ => {
+                if self.try_next_address(id, now) {
+                    return;
+                }
+                // Where other connections work, one that does not is no reason to give up the server.
+                let others = self.servers.get(id).is_some_and(|s| s.connections.len() > s.connecting);
+                let weight = match cause {
+                    Cause::Lost(Loss::Refused | Loss::Connect) if !others => u32::MAX,
+                    _ if others => 0,
+                    _ => 1,
+                };
+                if !self.failure(id, weight, cause, now) {
+                    if let Some(server) = self.servers.get_mut(id) {
+                        server.health.hold(retry, jitter, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts failures of a server. True if it is down from now on.
+    pub(super) fn failure(&mut self, id: ServerId, weight: u32, cause: &Cause, now: Instant) -> bool {
+        let jitter = self.rng.f64();
+        let (max_fails, retry) = (self.config.max_fails, self.config.retry);
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        if !server.health.failure(weight, max_fails, now) {
+            return false;
+        }
+        server.health.hold(retry, jitter, now);
+        let retry_at = server.health.retry_at();
+        self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
+        self.fail_queue(id, &Error::ServerDown);
+        // Nobody knows what became of these; the probe is a new one.
+        self.close_idle(id);
+        self.maintain_at(id, retry_at);
+        true
+    }
+
+    /// An operation whose connection ended: again on another one, if that does no harm, or an error.
+    fn orphaned(&mut self, orphan: Orphan, first: bool, cause: &Cause, now: Instant) {
+        let Orphan { call: id, started } = orphan;
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let is_write = call.is_write();
+        let server = call.server;
+        let live = self.servers.get(server).is_some_and(|s| s.health.state() == State::Live);
+        // The server's answer to the first of them was no answer: asking again would bring the same.
+        let culprit = first && started && matches!(cause, Cause::Protocol(_));
+        let ended = self.draining && *cause == Cause::Lost(Loss::Closing);
+        if !call.retried && live && call.deadline > now && (!started || !is_write) && !culprit && !ended {
+            call.retried = true;
+            call.place = Place::Queued;
+            return self.place(id, server, None);
+        }
+        let answer: Answer = Err(match cause {
+            Cause::Lost(Loss::Closing) => Error::Shutdown { maybe_applied: started && is_write },
+            _ if !started && !live => Error::ServerDown,
+            _ if !started => Error::NotSent,
+            _ if culprit => Error::Protocol { maybe_applied: is_write },
+            _ => Error::Unknown { maybe_applied: is_write },
+        });
+        self.complete(id, answer);
+    }
+}

@@ -1,0 +1,212 @@
+//! Which connection an operation goes to, and how many there are.
+
+use std::time::Duration;
+
+use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
+use crate::connection::{Connection, Expect, Phase};
+use crate::error::Error;
+use crate::health::State;
+use crate::time::Instant;
+use crate::PIPELINE_BOUND;
+
+impl<T> Client<T> {
+    /// The connection that an operation for the server goes to now; `None`: it has to wait.
+    pub(super) fn pick(&self, id: ServerId) -> Option<ConnId> {
+        let server = self.servers.get(id)?;
+        let (conn, connection) = self.least_loaded(server)?;
+        let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
+        // Behind a megabyte it would take as long as the megabyte; where another connection may be had, it waits for
+        // that one.
+        if connection.load() >= bound || (connection.is_bulky() && self.may_grow(id, server)) {
+            return None;
+        }
+        Some(conn)
+    }
+
+    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
+    fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
+        let connections = server.connections.iter().filter_map(|&conn| Some((conn, self.connections.get(conn)?)));
+        let ready = connections.filter(|(_, c)| c.phase == Phase::Ready);
+        ready.min_by_key(|(_, c)| (c.is_bulky(), c.load()))
+    }
+
+    fn may_grow(&self, id: ServerId, server: &Server) -> bool {
+        let max = self.config.servers.get(id).map_or(0, |config| config.pool.max());
+        server.health.state() == State::Live && server.connections.len() < max as usize
+    }
+
+    /// Puts an operation on the connection, or in the queue.
+    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
+            call.place = Place::Sent(conn, connection.push(id, Expect::of(call.verb())));
+            if !connection.dirty {
+                connection.dirty = true;
+                self.dirty.push_back(conn);
+            }
+            return;
+        }
+        call.place = Place::Queued;
+        if let Some(server) = self.servers.get_mut(server) {
+            server.queue.push_back(id);
+            server.queued = server.queued.saturating_add(1);
+            // Ids of operations that gave up must not pile up where nothing leaves the queue.
+            if server.queue.len() > server.queued.saturating_mul(2).saturating_add(64) {
+                let calls = &self.calls;
+                server.queue.retain(|&id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
+            }
+        }
+    }
+
+    /// Puts waiting operations on connections that have room.
+    pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
+        while let Some(target) = self.servers.get(id).filter(|s| s.queued > 0).and_then(|_| self.pick(id)) {
+            let Some(server) = self.servers.get_mut(id) else { return };
+            let Some(call) = server.queue.pop_front() else { return };
+            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+                server.queued = server.queued.saturating_sub(1);
+                self.place(call, id, Some(target));
+            }
+        }
+        self.grow(id, now);
+    }
+
+    /// Opens another connection if those that there are do not do.
+    pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
+        let pipeline = self.config.pipeline;
+        let Some(server) = self.servers.get(id).filter(|server| self.may_grow(id, server)) else { return };
+        let wanted = match self.least_loaded(server) {
+            Some((_, best)) if !best.is_bulky() && best.load() < pipeline => return,
+            // All are full. One more, unless it is on its way.
+            Some(_) => server.connecting == 0,
+            None => server.connecting == 0 && server.queued > 0,
+        };
+        // As many as the queue would fill.
+        let wanted = wanted || server.connecting.saturating_mul(pipeline) < server.queued;
+        if !wanted {
+            return;
+        }
+        let retry_at = server.health.retry_at();
+        if retry_at > now {
+            return self.maintain_at(id, retry_at);
+        }
+        self.open(id, now);
+    }
+
+    fn open(&mut self, id: ServerId, now: Instant) {
+        let token = self.rng.u32(..);
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let conn = self.connections.insert(Connection::new(id, token, now));
+        server.connections.push(conn);
+        server.connecting = server.connecting.saturating_add(1);
+        self.outputs.push_back(Output::Open { conn, server: id, address: server.address });
+        self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
+    }
+
+    /// Connects to the next address of the server, if there is one that has not been tried. True if so.
+    pub(super) fn try_next_address(&mut self, id: ServerId, now: Instant) -> bool {
+        let addresses = self.config.servers.get(id).map_or(1, |config| config.addresses);
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        server.address = server.address.saturating_add(1).checked_rem(addresses).unwrap_or(0);
+        server.refused = server.refused.saturating_add(1);
+        if server.refused >= addresses {
+            server.refused = 0;
+            return false;
+        }
+        self.open(id, now);
+        true
+    }
+
+    /// Fails everything that waits.
+    pub(super) fn fail_queue(&mut self, id: ServerId, error: &Error) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.queued = 0;
+        for call in std::mem::take(&mut server.queue) {
+            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+                self.complete(call, Err(error.clone()));
+            }
+        }
+    }
+
+    /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and says when to look
+    /// again.
+    pub(super) fn maintain(&mut self, id: ServerId, now: Instant) {
+        let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
+        let (min, smax, ttl) = (config.pool.min() as usize, config.pool.smax() as usize, config.pool.ttl());
+        if self.draining {
+            return self.pump(id, now);
+        }
+        let missing = match server.health.state() {
+            // One connection, to see whether it answers; where there is no room for it, one that ends will make some.
+            State::Down if server.connections.len() < config.pool.max() as usize => {
+                1usize.saturating_sub(server.connecting)
+            }
+            State::Down => 0,
+            State::Live => min.saturating_sub(server.connections.len()),
+        };
+        if missing > 0 {
+            let retry_at = server.health.retry_at();
+            if retry_at > now {
+                self.maintain_at(id, retry_at);
+            } else {
+                (0..missing).for_each(|_| self.open(id, now));
+            }
+        }
+        if ttl > 0 {
+            self.expire(id, min, smax, Duration::from_secs(u64::from(ttl)), now);
+        }
+        self.pump(id, now);
+    }
+
+    /// Closes connections that have been idle for `ttl`, the longest idle first, as long as more than `smax` are.
+    fn expire(&mut self, id: ServerId, min: usize, smax: usize, ttl: Duration, now: Instant) {
+        let Some(server) = self.servers.get(id) else { return };
+        let idle = server.connections.iter().filter_map(|&conn| {
+            let connection = self.connections.get(conn).filter(|c| c.is_idle())?;
+            Some((connection.idle_since, conn))
+        });
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable();
+        let spare = idle.len().saturating_sub(smax).min(server.connections.len().saturating_sub(min));
+        for &(since, conn) in idle.iter().take(spare) {
+            let at = since.after(ttl);
+            if at > now {
+                return self.maintain_at(id, at);
+            }
+            self.forget(conn);
+        }
+    }
+
+    /// Asks for maintenance of the server at this time, or earlier.
+    pub(super) fn maintain_at(&mut self, id: ServerId, at: Instant) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        if server.due.is_none_or(|due| at < due) {
+            server.due = Some(at);
+            self.timers.insert(at, Timer::Server(id));
+        }
+    }
+
+    /// Closes a connection on which nothing is under way.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.remove(conn) else { return };
+        self.detach(conn, &connection);
+        self.outputs.push_back(Output::Close { conn });
+    }
+
+    /// Closes the server's connections on which nothing is under way.
+    pub(super) fn close_idle(&mut self, id: ServerId) {
+        let Some(server) = self.servers.get(id) else { return };
+        let idle = |conn: &&ConnId| self.connections.get(**conn).is_some_and(Connection::is_idle);
+        let idle: Vec<_> = server.connections.iter().filter(idle).copied().collect();
+        idle.into_iter().for_each(|conn| self.forget(conn));
+    }
+
+    /// Takes a connection out of its server's list.
+    pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
+        let Some(server) = self.servers.get_mut(connection.server) else { return };
+        server.connections.retain(|&other| other != conn);
+        if connection.phase != Phase::Ready {
+            server.connecting = server.connecting.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+#![allow(clippy::arithmetic_side_effects)]
+
+//! The client against a server that the test plays itself, byte by byte.
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::config::ServerParams;
+use crate::reply::{Item, Outcome};
+use crate::request::{StoreMode, Ttl};
+
+mod deadlines;
+mod exchanges;
+mod losses;
+mod pools;
+
+/// A client whose driver is the test.
+struct World {
+    client: Client<u32>,
+    now: Instant,
+    /// Connections that were asked for, in order, closed ones included.
+    opened: Vec<(ConnId, ServerId, usize)>,
+    closed: Vec<ConnId>,
+    events: Vec<Event>,
+}
+
+fn config(servers: &[&[&str]]) -> Config {
+    let server = |(n, params): (usize, &&[&str])| {
+        let mut parsed = ServerParams::default();
+        params.iter().for_each(|p| parsed.parse(p.as_bytes()).unwrap());
+        let (pool, weight) = parsed.finish().unwrap();
+        ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: 1, pool, weight }
+    };
+    Config::new(servers.iter().enumerate().map(server).collect())
+}
+
+fn world(config: Config) -> World {
+    let now = Instant::from_micros(1_000_000);
+    let client = Client::new(config, 7, now);
+    let mut world = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
+    world.outputs();
+    world
+}
+
+fn one(params: &[&str]) -> World {
+    world(config(&[params]))
+}
+
+impl World {
+    fn outputs(&mut self) {
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                Output::Open { conn, server, address } => self.opened.push((conn, server, address)),
+                Output::Close { conn } => self.closed.push(conn),
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+    }
+
+    /// The connection that was asked for as number `n`.
+    fn conn(&self, n: usize) -> ConnId {
+        self.opened[n].0
+    }
+
+    fn submit(&mut self, key: &str, verb: Verb, tag: u32) -> Result<CallId, Error> {
+        let request = Request { key: key.as_bytes(), verb, timeout: None };
+        let call = self.client.submit(request, tag, self.now).map_err(|rejected| rejected.error);
+        self.outputs();
+        call
+    }
+
+    fn get(&mut self, key: &str, tag: u32) -> CallId {
+        self.submit(key, Verb::Get { touch: None }, tag).unwrap()
+    }
+
+    fn set(&mut self, key: &str, value: &str, tag: u32) -> CallId {
+        self.submit(key, set(value), tag).unwrap()
+    }
+
+    /// Connects connection number `n` and answers its handshake.
+    fn accept(&mut self, n: usize) {
+        let conn = self.conn(n);
+        self.client.connected(conn, self.now);
+        assert_eq!(self.written(n), "mn\r\n");
+        self.reply(n, "MN\r\n");
+    }
+
+    /// Writes what connection number `n` has to write, all of it.
+    fn written(&mut self, n: usize) -> String {
+        self.write(n, usize::MAX)
+    }
+
+    /// Writes at most `most` bytes.
+    fn write(&mut self, n: usize, most: usize) -> String {
+        let conn = self.conn(n);
+        let mut all = Vec::new();
+        while all.len() < most {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let used = self.client.transmit(conn, &mut slices);
+            let bytes: Vec<u8> = slices[..used].iter().flat_map(|s| s.to_vec()).collect();
+            if bytes.is_empty() {
+                break;
+            }
+            let bytes = &bytes[..bytes.len().min(most - all.len())];
+            self.client.written(conn, bytes.len(), self.now);
+            all.extend_from_slice(bytes);
+        }
+        while self.client.poll_dirty().is_some() {}
+        self.outputs();
+        String::from_utf8(all).unwrap()
+    }
+
+    /// The server behind connection number `n` says this.
+    fn reply(&mut self, n: usize, bytes: &str) {
+        let conn = self.conn(n);
+        let Some(buffer) = self.client.read_buffer(conn) else { panic!("connection {n} is gone") };
+        buffer.extend_from_slice(bytes.as_bytes());
+        self.client.received(conn, bytes.len(), self.now);
+        self.outputs();
+    }
+
+    fn lose(&mut self, n: usize, loss: Loss) {
+        let conn = self.conn(n);
+        self.client.closed(conn, loss, self.now);
+        self.outputs();
+    }
+
+    /// Goes to the next timeout, and insists that it is this far away.
+    fn time_passes(&mut self, expected: Duration) {
+        let next = self.client.next_timeout().unwrap();
+        assert_eq!(next.since(self.now), expected);
+        self.wait(expected);
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+        self.client.timeout(self.now);
+        self.outputs();
+    }
+
+    /// What completed, by the tags of the operations.
+    fn done(&mut self) -> Vec<(u32, Answer)> {
+        std::iter::from_fn(|| self.client.poll_completion()).map(|c| (c.context, c.answer)).collect()
+    }
+
+    fn view(&self) -> ServerView<'_> {
+        self.client.server(0).unwrap()
+    }
+}
+
+fn set(value: &str) -> Verb {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    Verb::Store { mode: StoreMode::Set, value, flags: 0, ttl: Ttl::NEVER, cas: 0 }
+}
+
+fn item(value: &str, flags: u32, cas: u64) -> Answer {
+    Ok(Outcome::Item(Item { value: Bytes::copy_from_slice(value.as_bytes()), flags, cas }))
+}
+
+/// The tokens of the requests, in their order: what the server has to echo.
+fn tokens(requests: &str) -> Vec<u32> {
+    let token = |line: &str| line.rsplit_once(" O").and_then(|(_, token)| token.parse().ok());
+    requests.split("\r\n").filter_map(token).collect()
+}

@@ -1,0 +1,79 @@
+//! What time brings about.
+
+use super::{Call, Cause, Client, Place, ServerId, Timer};
+use crate::connection::Phase;
+use crate::error::Error;
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// When [`timeout`](Client::timeout) has to be called; `None`: not before something else has happened.
+    pub fn next_timeout(&mut self) -> Option<Instant> {
+        let (calls, connections) = (&self.calls, &self.connections);
+        let live = |timer: &Timer| match *timer {
+            Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.place != Place::Done),
+            Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
+            Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
+            Timer::Server(_) => true,
+        };
+        self.timers.sweep(calls.len().saturating_add(connections.len()), live);
+        self.timers.next(live)
+    }
+
+    /// It is this late. Harmless at any time.
+    pub fn timeout(&mut self, now: Instant) {
+        let mut late: Vec<ServerId> = Vec::new();
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Call(id) => {
+                    if let Some(server) = self.expire_call(id, now) {
+                        late.push(server);
+                    }
+                }
+                Timer::Connect(conn) => {
+                    if self.connections.get(conn).is_some_and(|c| c.phase != Phase::Ready) {
+                        self.fail(conn, Cause::ConnectTimeout, false, now);
+                    }
+                }
+                Timer::Overdue(conn, number) => {
+                    let Some(connection) = self.connections.get(conn).filter(|c| c.awaits(number)) else { continue };
+                    if connection.is_overdue(now) {
+                        self.fail(conn, Cause::Overdue, false, now);
+                    } else {
+                        // An operation with a longer deadline is in front of it.
+                        self.timers.insert(now.after(self.config.timeout), timer);
+                    }
+                }
+                Timer::Server(id) => {
+                    let Some(server) = self.servers.get_mut(id) else { continue };
+                    if server.due.is_some_and(|due| due <= now) {
+                        server.due = None;
+                        self.maintain(id, now);
+                    }
+                }
+            }
+        }
+        // However many operations were late together, they were so for one reason.
+        late.sort_unstable();
+        late.dedup();
+        for server in late {
+            self.failure(server, 1, &Cause::Timeouts, now);
+        }
+    }
+
+    /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent.
+    fn expire_call(&mut self, id: super::CallId, now: Instant) -> Option<ServerId> {
+        let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
+        let (server, is_write, place) = (call.server, call.is_write(), call.place);
+        let (overdue, backlog) = (now.after(call.timeout), std::mem::take(&mut call.backlog));
+        let sent = self.leave(server, place, backlog, overdue);
+        self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }));
+        sent.then_some(server)
+    }
+
+    /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,
+    /// also new ones.
+    pub fn drain(&mut self, _now: Instant) {
+        self.draining = true;
+        (0..self.servers.len()).for_each(|server| self.close_idle(server));
+    }
+}

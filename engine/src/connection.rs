@@ -1,0 +1,419 @@
+//! One connection: its handshake, what it has to write, and the replies it waits for.
+//!
+//! Replies come in the order of the requests. Every request that may reach the server has its place in a FIFO until
+//! its reply has been taken, whoever still waits for it: an operation that times out or is cancelled leaves its place
+//! behind as a placeholder, and the reply that comes late is read and dropped there.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::client::{CallId, ServerId};
+use crate::error::Error;
+use crate::key::Key;
+use crate::reply::{Answer, Item, Outcome};
+use crate::request::{StoreMode, Verb};
+use crate::time::Instant;
+use crate::wire::decode::{self, Code, Decoder, Head, Line, Malformed};
+use crate::wire::outbound::Outbound;
+use crate::wire::{encode, Token};
+
+/// Room for so many bytes is made for a read.
+pub(crate) const READ_CHUNK: usize = 16 * 1024;
+/// Less room than this is not worth a read.
+const READ_LEAST: usize = 4 * 1024;
+/// No more requests are encoded while so many bytes wait to be written.
+const WRITE_CHUNK: usize = 64 * 1024;
+/// A connection with so many bytes on their way holds up what is put behind them.
+const BULK: usize = 64 * 1024;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The socket connects.
+    Connecting,
+    /// `mn` was sent and its answer is awaited.
+    Handshake,
+    /// Operations are sent.
+    Ready,
+}
+
+/// Which replies are right for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Get,
+    Set,
+    /// A store that has a condition other than the version.
+    Conditional,
+    Delete,
+    Count,
+    Touch,
+    Version,
+    /// None: the request was given up before it was encoded.
+    Nothing,
+}
+
+impl Expect {
+    pub fn of(verb: Option<&Verb>) -> Self {
+        match verb {
+            None => Expect::Version,
+            Some(Verb::Get { .. }) => Expect::Get,
+            Some(Verb::Store { mode: StoreMode::Set, .. }) => Expect::Set,
+            Some(Verb::Store { .. }) => Expect::Conditional,
+            Some(Verb::Delete { .. }) => Expect::Delete,
+            Some(Verb::Count { .. }) => Expect::Count,
+            Some(Verb::Touch { .. }) => Expect::Touch,
+        }
+    }
+
+    /// What the line says, if it is an answer to such a request. The value of a `VA` comes later.
+    fn outcome(self, code: Code) -> Result<Outcome, Malformed> {
+        match (self, code) {
+            (Expect::Get | Expect::Touch, Code::Miss) => Ok(Outcome::Miss),
+            (Expect::Touch | Expect::Set | Expect::Conditional | Expect::Delete, Code::Done) => Ok(Outcome::Done),
+            // A set misses only with a version to compare.
+            (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, Code::NotFound) => Ok(Outcome::Miss),
+            (Expect::Set | Expect::Conditional | Expect::Count, Code::NotStored) => Ok(Outcome::NotStored),
+            (Expect::Set | Expect::Delete, Code::Exists) => Ok(Outcome::Exists),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// A request in the FIFO.
+#[derive(Debug)]
+struct Pending {
+    /// The operation; `None`: a placeholder.
+    call: Option<CallId>,
+    expect: Expect,
+    token: Token,
+    /// Where the request's bytes are in the stream that the connection writes; both 0 until it is encoded.
+    start: u64,
+    end: u64,
+    /// Of a placeholder: when its reply is so late that the connection is given up.
+    overdue: Instant,
+}
+
+/// A reply that was matched to its request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// Whose it is; `None`: nobody waits for it any more.
+    pub call: Option<CallId>,
+    pub answer: Answer,
+    /// Whether the connection can be used further.
+    pub in_sync: bool,
+}
+
+/// A request that a lost connection leaves without a reply.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub call: CallId,
+    /// Whether a byte of it was written.
+    pub started: bool,
+}
+
+/// The line of a `VA` whose value is still coming.
+#[derive(Debug)]
+struct Awaited {
+    flags: u32,
+    cas: u64,
+    /// The value's size, if it is larger than allowed and skipped.
+    too_large: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub server: ServerId,
+    pub phase: Phase,
+    /// Whether it is in the list of connections that have something new to write.
+    pub dirty: bool,
+    /// Since when nothing has been pending.
+    pub idle_since: Instant,
+    input: BytesMut,
+    decoder: Decoder,
+    awaited: Option<Awaited>,
+    out: Outbound,
+    pending: VecDeque<Pending>,
+    /// The number of the FIFO's head, counted from the connection's first request.
+    head: u64,
+    /// Invariant: `sent <= encoded <= pending.len()`; so many of the FIFO are in `out` or written.
+    encoded: usize,
+    /// So many of the FIFO are written completely.
+    sent: usize,
+    /// Bytes written since the connection was opened.
+    written: u64,
+    token: Token,
+}
+
+impl Connection {
+    /// `token` is the first request's token: a random one tells connections apart.
+    pub fn new(server: ServerId, token: Token, now: Instant) -> Self {
+        Connection {
+            server,
+            phase: Phase::Connecting,
+            dirty: false,
+            idle_since: now,
+            input: BytesMut::new(),
+            decoder: Decoder::default(),
+            awaited: None,
+            out: Outbound::default(),
+            pending: VecDeque::new(),
+            head: 0,
+            encoded: 0,
+            sent: 0,
+            written: 0,
+            token,
+        }
+    }
+
+    /// The socket is connected; asks whether a memcached is behind it.
+    pub fn start_handshake(&mut self) {
+        self.phase = Phase::Handshake;
+        encode::noop(&mut self.out);
+    }
+
+    /// Replies that are awaited.
+    pub fn load(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether what is put on this connection now waits behind a large value.
+    pub fn is_bulky(&self) -> bool {
+        self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Ready && self.pending.is_empty() && self.out.len() == 0
+    }
+
+    /// Gives memory back; returns the read buffer for another connection to use.
+    pub fn shrink(&mut self) -> BytesMut {
+        self.out.shrink();
+        std::mem::take(&mut self.input)
+    }
+
+    // Writing
+
+    /// Puts an operation at the end of the FIFO and returns its number there.
+    pub fn push(&mut self, call: CallId, expect: Expect) -> u64 {
+        let number = self.head.saturating_add(self.pending.len() as u64);
+        let overdue = Instant::default();
+        self.pending.push_back(Pending { call: Some(call), expect, token: 0, start: 0, end: 0, overdue });
+        number
+    }
+
+    /// Encodes what is in the FIFO, until enough waits to be written. `encode` appends the operation's request.
+    pub fn encode(&mut self, mut encode: impl FnMut(CallId, Token, &mut Outbound)) {
+        if self.phase != Phase::Ready {
+            return;
+        }
+        while self.out.len() < WRITE_CHUNK {
+            let Some(pending) = self.pending.get_mut(self.encoded) else { return };
+            self.encoded = self.encoded.saturating_add(1);
+            pending.start = self.written.saturating_add(self.out.len() as u64);
+            pending.end = pending.start;
+            if let Some(call) = pending.call {
+                pending.token = self.token;
+                self.token = self.token.wrapping_add(1);
+                encode(call, pending.token, &mut self.out);
+                pending.end = self.written.saturating_add(self.out.len() as u64);
+            }
+        }
+    }
+
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.out.slices(slices)
+    }
+
+    /// `bytes` were written. `sent` is told of each operation that is thereby written completely.
+    pub fn wrote(&mut self, bytes: usize, mut sent: impl FnMut(CallId)) {
+        self.out.advance(bytes);
+        self.written = self.written.saturating_add(bytes as u64);
+        while self.sent < self.encoded {
+            let Some(pending) = self.pending.get(self.sent).filter(|p| p.end <= self.written) else { return };
+            self.sent = self.sent.saturating_add(1);
+            if let Some(call) = pending.call {
+                sent(call);
+            }
+        }
+    }
+
+    /// The operation with this number gives up; its reply, if one comes, is awaited until `overdue`. Returns whether a
+    /// byte of it was written, or `None` if there is no reply to wait for.
+    pub fn abandon(&mut self, number: u64, overdue: Instant) -> Option<bool> {
+        let index = usize::try_from(number.checked_sub(self.head)?).ok()?;
+        let pending = self.pending.get_mut(index)?;
+        pending.call = None;
+        pending.overdue = overdue;
+        if index < self.encoded {
+            return Some(pending.start < self.written);
+        }
+        pending.expect = Expect::Nothing;
+        self.settle();
+        None
+    }
+
+    /// Whether the request with this number still waits for its reply.
+    pub fn awaits(&self, number: u64) -> bool {
+        number >= self.head
+    }
+
+    /// Whether the reply that has to come next is one that nobody waits for any more, and that should have been here.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.pending.front().is_some_and(|p| p.call.is_none() && p.overdue <= now)
+    }
+
+    // Reading
+
+    /// The buffer to read into, with room for a chunk or for what is missing of a large value. `spare` is asked for an
+    /// unused buffer.
+    pub fn read_buffer(&mut self, spare: impl FnOnce() -> Option<BytesMut>) -> &mut BytesMut {
+        if self.input.capacity() == 0 {
+            self.input = spare().unwrap_or_default();
+        }
+        let missing = self.decoder.missing(self.input.len());
+        let room = self.input.capacity().saturating_sub(self.input.len());
+        if missing > room {
+            self.input.reserve(missing);
+        } else if room < READ_LEAST && missing == 0 {
+            self.input.reserve(READ_CHUNK);
+        } else if self.input.is_empty() {
+            // The slices that were handed out may be gone by now, and with them the reason not to start over.
+            let _ = self.input.try_reclaim(READ_CHUNK);
+        }
+        &mut self.input
+    }
+
+    /// The first bytes that have not been understood, for the log.
+    pub fn unread(&self, most: usize) -> Bytes {
+        Bytes::copy_from_slice(self.input.get(..self.input.len().min(most)).unwrap_or_default())
+    }
+
+    /// Reads the answer to the handshake. `true`: the connection may be used; `false`: it has not all arrived.
+    pub fn finish_handshake(&mut self) -> Result<bool, Malformed> {
+        if self.out.len() > 0 && !self.input.is_empty() {
+            return Err(Malformed);
+        }
+        let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(false) };
+        if line != Line::Noop || used != self.input.len() {
+            return Err(Malformed);
+        }
+        self.input.clear();
+        self.phase = Phase::Ready;
+        Ok(true)
+    }
+
+    /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
+    pub fn next_reply<'k>(
+        &mut self,
+        max_value: usize,
+        key: impl Fn(CallId) -> Option<&'k Key>,
+    ) -> Result<Option<Reply>, Malformed> {
+        self.settle();
+        if self.decoder.in_value() {
+            return self.value_reply(max_value);
+        }
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        // Bytes that nothing was asked for: whatever they are, they are not for the next request.
+        let head = self.pending.front().filter(|p| p.start < p.end.min(self.written)).ok_or(Malformed)?;
+        let complete = head.end <= self.written;
+        let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
+        let (answer, in_sync) = match line {
+            Line::Head(line) => {
+                if !complete {
+                    return Err(Malformed);
+                }
+                check(head, &line, key)?;
+                if line.code == Code::Value && matches!(head.expect, Expect::Get | Expect::Count) {
+                    let too_large = (line.size > max_value).then_some(line.size);
+                    self.awaited = Some(Awaited { flags: line.flags, cas: line.cas, too_large });
+                    match too_large {
+                        Some(size) => self.decoder.skip(size),
+                        None => self.decoder.want(line.size),
+                    }
+                    self.input.advance(used);
+                    return self.value_reply(max_value);
+                }
+                (Ok(head.expect.outcome(line.code)?), true)
+            }
+            Line::Version(text) if head.expect == Expect::Version && complete => {
+                (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true)
+            }
+            // memcached has read the whole request when it says so, and is where the next one begins.
+            Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
+            Line::ClientError(text) => {
+                let benign = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
+                (Err(Error::Client(Bytes::copy_from_slice(text))), complete && benign)
+            }
+            _ => return Err(Malformed),
+        };
+        self.input.advance(used);
+        Ok(Some(self.answer(answer, in_sync)))
+    }
+
+    fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
+        let Some(value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
+        if value.len() > READ_CHUNK {
+            // The value keeps its large buffer; the connection goes on with one of the usual size.
+            self.input = BytesMut::from(&self.input[..]);
+        }
+        let Awaited { flags, cas, too_large } = self.awaited.take().ok_or(Malformed)?;
+        let counts = self.pending.front().is_some_and(|p| p.expect == Expect::Count);
+        let answer = match too_large {
+            Some(size) => Err(Error::TooLarge { size, limit }),
+            None if counts => Ok(Outcome::Number(decode::number(value.trim_ascii_end()).ok_or(Malformed)?)),
+            None => Ok(Outcome::Item(Item { value, flags, cas })),
+        };
+        Ok(Some(self.answer(answer, true)))
+    }
+
+    fn answer(&mut self, answer: Answer, in_sync: bool) -> Reply {
+        let call = self.pop().and_then(|p| p.call);
+        Reply { call, answer, in_sync }
+    }
+
+    /// Drops requests from the head that were given up before they were encoded.
+    fn settle(&mut self) {
+        while self.pending.front().is_some_and(|p| p.expect == Expect::Nothing) {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Pending> {
+        let popped = self.pending.pop_front()?;
+        self.head = self.head.saturating_add(1);
+        self.encoded = self.encoded.saturating_sub(1);
+        self.sent = self.sent.saturating_sub(1);
+        Some(popped)
+    }
+
+    /// Takes the operations that are left, in their order.
+    pub fn orphans(&mut self) -> impl Iterator<Item = Orphan> + '_ {
+        let (encoded, written) = (self.encoded, self.written);
+        self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
+            let started = index < encoded && pending.start < written;
+            pending.call.map(|call| Orphan { call, started })
+        })
+    }
+}
+
+/// Whether the line is the answer to this request: by its token, and by its key where that was asked for.
+fn check<'k>(pending: &Pending, line: &Head<'_>, key: impl Fn(CallId) -> Option<&'k Key>) -> Result<(), Malformed> {
+    match line.token {
+        Some(token) if token == u64::from(pending.token) => {}
+        // memcached before the fix of its issue 880 sends a miss without its flags.
+        None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
+        _ => return Err(Malformed),
+    }
+    if pending.expect != Expect::Get {
+        return Ok(());
+    }
+    match (line.key, pending.call.and_then(key)) {
+        (None, _) if line.code == Code::Value => Err(Malformed),
+        (Some(echoed), Some(key)) if !key.wire(|wire| wire == echoed) => Err(Malformed),
+        _ => Ok(()),
+    }
+}

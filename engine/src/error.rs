@@ -1,0 +1,104 @@
+//! Why an operation did not get an answer.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::key::KeyError;
+
+/// Whose fault it is, whether the server may have carried the operation out, and whether to try again.
+///
+/// | error | whose fault | applied? | again? |
+/// |---|---|---|---|
+/// | [`NotSent`](Error::NotSent) | network | no | yes |
+/// | [`Unknown`](Error::Unknown) | network | writes: maybe | reads: yes, writes: only if repeating them is harmless |
+/// | [`Timeout`](Error::Timeout) | server or network | `maybe_applied` | not at once |
+/// | [`Busy`](Error::Busy) | load | no | later |
+/// | [`ServerDown`](Error::ServerDown) | server | no | later |
+/// | [`Server`](Error::Server) | server | no (an oversized store deletes the old value) | later |
+/// | [`Client`](Error::Client) | caller, or a defect here | no | no |
+/// | [`Protocol`](Error::Protocol) | server, or something between | `maybe_applied` | reads: yes |
+/// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
+/// | [`InvalidKey`](Error::InvalidKey), [`TooLarge`](Error::TooLarge), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
+///
+/// A miss is not an error but an [`Outcome`](crate::Outcome).
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connection was lost before a byte of the operation was handed to the network.
+    #[error("not sent: the connection was lost before a byte was written")]
+    NotSent,
+
+    /// The connection was lost after at least a part of the operation was written.
+    #[error("the connection was lost before the reply")]
+    Unknown {
+        /// The operation writes, and the server may have carried it out.
+        maybe_applied: bool,
+    },
+
+    /// The deadline passed: in the queue, while connecting, or waiting for the reply.
+    #[error("timed out")]
+    Timeout {
+        /// The operation writes, and at least a part of it had been sent.
+        maybe_applied: bool,
+    },
+
+    /// As many operations wait for the server as the configuration allows.
+    #[error("too many operations wait for the server")]
+    Busy,
+
+    /// The server is down; it is probed by timer, never by a caller's operation.
+    #[error("the server is down")]
+    ServerDown,
+
+    /// `SERVER_ERROR` with this text; at most [`MAX_LINE`](crate::MAX_LINE) bytes, as they came.
+    #[error("SERVER_ERROR {}", .0.escape_ascii())]
+    Server(Bytes),
+
+    /// `CLIENT_ERROR` with this text, or `ERROR` with none.
+    #[error("CLIENT_ERROR {}", .0.escape_ascii())]
+    Client(Bytes),
+
+    /// The server's answer does not belong to the operation, or is not the protocol at all.
+    #[error("the server broke the protocol")]
+    Protocol {
+        /// The operation writes, and at least a part of it had been sent.
+        maybe_applied: bool,
+    },
+
+    /// The client is closed.
+    #[error("the client is closed")]
+    Shutdown {
+        /// The operation writes, and at least a part of it had been sent.
+        maybe_applied: bool,
+    },
+
+    /// The key cannot be sent.
+    #[error(transparent)]
+    InvalidKey(#[from] KeyError),
+
+    /// The value is larger than the configuration allows; nothing was sent.
+    #[error("a value of {size} bytes is larger than the limit of {limit}")]
+    TooLarge {
+        /// Bytes of the value.
+        size: usize,
+        /// The configured maximum.
+        limit: usize,
+    },
+
+    /// The client has no server with this number.
+    #[error("there is no such server")]
+    NoSuchServer,
+}
+
+impl Error {
+    /// Whether the server may have carried the operation out all the same.
+    pub fn maybe_applied(&self) -> bool {
+        match *self {
+            Error::Unknown { maybe_applied }
+            | Error::Timeout { maybe_applied }
+            | Error::Protocol { maybe_applied }
+            | Error::Shutdown { maybe_applied } => maybe_applied,
+            _ => false,
+        }
+    }
+}

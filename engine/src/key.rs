@@ -1,0 +1,137 @@
+//! Keys that can be sent, and nothing else.
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
+use thiserror::Error;
+
+/// The longest key on the wire, in bytes, prefix and encoding included (memcached's `KEY_MAX_LENGTH`).
+pub const MAX_KEY: usize = 250;
+
+/// Why a key cannot be sent.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// A key has at least one byte.
+    #[error("the key is empty")]
+    Empty,
+    /// The key is too long with the prefix and, if it has bytes that cannot be sent as they are, encoded.
+    #[error("the key needs {0} bytes, the limit is {MAX_KEY}")]
+    TooLong(usize),
+}
+
+/// A key with its prefix, 1 to 250 bytes on the wire.
+///
+/// A key with a byte up to 0x20 or 0x7f is sent base64-encoded with the meta flag `b`, every other as it is. This type
+/// is a security boundary: memcached before 1.6.40 runs the *value* of a store as commands when it refuses the key, so
+/// a key that it would refuse must not be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Invariant: not empty, and no longer on the wire than [`MAX_KEY`].
+    raw: Vec<u8>,
+    /// Invariant: exactly if `raw` has a byte that the text protocol cannot carry.
+    binary: bool,
+}
+
+impl Key {
+    /// Joins prefix and key, using the memory of `spare`.
+    pub(crate) fn new(prefix: &[u8], key: &[u8], spare: Vec<u8>) -> Result<Self, KeyError> {
+        if key.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        let len = prefix.len().saturating_add(key.len());
+        if len > MAX_KEY {
+            return Err(KeyError::TooLong(len));
+        }
+        let mut raw = spare;
+        raw.clear();
+        raw.extend_from_slice(prefix);
+        raw.extend_from_slice(key);
+        let binary = raw.iter().any(|&b| b <= 0x20 || b == 0x7f);
+        if binary {
+            let encoded = base64::encoded_len(len, true).unwrap_or(usize::MAX);
+            if encoded > MAX_KEY {
+                return Err(KeyError::TooLong(encoded));
+            }
+        }
+        Ok(Key { raw, binary })
+    }
+
+    /// Prefix and key as the caller wrote them: what routing hashes.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Whether the key is sent base64-encoded.
+    pub fn is_binary(&self) -> bool {
+        self.binary
+    }
+
+    /// Calls `with` with the bytes that stand for the key on the wire.
+    pub(crate) fn wire<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        if !self.binary {
+            return with(&self.raw);
+        }
+        let mut encoded = [0; MAX_KEY];
+        // The length was checked when the key was made, so the empty answer, which no server ever echoes, is unused.
+        let len = STANDARD.encode_slice(&self.raw, &mut encoded).unwrap_or(0);
+        with(encoded.get(..len).unwrap_or_default())
+    }
+
+    /// Gives the key's memory back for the next one.
+    pub(crate) fn into_spare(self) -> Vec<u8> {
+        self.raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(prefix: &[u8], key: &[u8]) -> Result<Key, KeyError> {
+        Key::new(prefix, key, Vec::new())
+    }
+
+    fn wire(key: &Key) -> Vec<u8> {
+        key.wire(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn text_keys_go_out_as_they_are() {
+        let k = key(b"", b"cow").unwrap();
+        assert_eq!(wire(&k), b"cow");
+        assert!(!k.is_binary());
+        let k = key(b"farm:", "k\u{fc}h".as_bytes()).unwrap();
+        assert_eq!(wire(&k), "farm:k\u{fc}h".as_bytes());
+    }
+
+    #[test]
+    fn every_forbidden_byte_is_encoded() {
+        for byte in 0..=255u8 {
+            let k = key(b"p", &[byte]).unwrap();
+            let forbidden = byte <= 0x20 || byte == 0x7f;
+            assert_eq!(k.is_binary(), forbidden, "{byte:#x}");
+            assert_eq!(k.raw(), [b'p', byte]);
+            assert!(wire(&k).iter().all(|&b| b > 0x20 && b != 0x7f));
+        }
+        assert_eq!(wire(&key(b"", &[4]).unwrap()), b"BA==");
+    }
+
+    #[test]
+    fn lengths_hold_with_prefix_and_after_encoding() {
+        assert_eq!(key(b"p", b""), Err(KeyError::Empty));
+        assert!(key(b"", &[b'a'; 250]).is_ok());
+        assert_eq!(key(b"", &[b'a'; 251]), Err(KeyError::TooLong(251)));
+        assert!(key(b"pp", &[b'a'; 248]).is_ok());
+        assert_eq!(key(b"pp", &[b'a'; 249]), Err(KeyError::TooLong(251)));
+        assert_eq!(wire(&key(b"", &[0; 186]).unwrap()).len(), 248);
+        assert_eq!(key(b"", &[0; 187]), Err(KeyError::TooLong(252)));
+    }
+
+    #[test]
+    fn memory_is_reused() {
+        let spare = Vec::with_capacity(64);
+        let at = spare.as_ptr();
+        let k = Key::new(b"a", b"b", spare).unwrap();
+        let spare = k.into_spare();
+        assert_eq!(spare.as_ptr(), at);
+    }
+}

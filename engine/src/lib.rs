@@ -1,0 +1,64 @@
+//! A memcached client without I/O.
+//!
+//! Everything that can be decided about talking to a cluster of memcacheds is decided here: how requests are encoded,
+//! which reply belongs to which request, which server has a key, when a connection is opened or given up, when an
+//! operation has taken too long, whether a server is worth a try. What is not here: sockets, clocks, threads, nginx. A
+//! driver moves bytes and says what time it is; see [`Client`] for the contract between the two.
+//!
+//! ```
+//! use memcache_engine::{Client, Config, Instant, Output, Request, ServerConfig, ServerParams, Verb};
+//!
+//! let (pool, weight) = ServerParams::default().finish()?;
+//! let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight };
+//! let now = Instant::from_micros(0);
+//! let mut client = Client::new(Config::new(vec![server]), 1, now);
+//!
+//! // An operation is submitted; the client asks for a connection.
+//! let get = Request { key: b"cow", verb: Verb::Get { touch: None }, timeout: None };
+//! client.submit(get, "what the driver wants back with the answer", now).map_err(|rejected| rejected.error)?;
+//! assert!(matches!(client.poll_output(), Some(Output::Open { server: 0, address: 0, .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`client`] | the state machine: operations, pools, deadlines |
+//! | `connection` | one connection's handshake, requests and replies in order |
+//! | `wire` | the memcached meta protocol |
+//! | [`config`] | a cluster as configured |
+//! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
+//! | `route`, `health`, `timers`, [`stats`], [`time`] | which server; whether it is up; what is due; what was counted |
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod config;
+mod connection;
+pub mod error;
+mod health;
+pub mod key;
+pub mod reply;
+pub mod request;
+mod route;
+pub mod stats;
+pub mod time;
+mod timers;
+mod wire;
+
+pub use client::{CallId, Cause, Client, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerView};
+pub use config::{Config, Hash, PoolLimits, ServerConfig, ServerParams};
+pub use error::Error;
+pub use health::State;
+pub use key::{Key, KeyError, MAX_KEY};
+pub use reply::{keep, Answer, Item, Outcome};
+pub use request::{Direction, Request, StoreMode, Ttl, Verb};
+pub use stats::Stats;
+pub use time::Instant;
+pub use wire::decode::MAX_LINE;
+
+/// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other
+/// connection may be opened.
+pub const PIPELINE_BOUND: usize = 8;
+
+/// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](Error::Busy).
+pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;

@@ -1,0 +1,148 @@
+//! What can be asked of a client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Seconds up to which memcached reads an expiry as relative; above, it is a moment in Unix time.
+const MAX_RELATIVE: u32 = 30 * 24 * 60 * 60;
+
+/// How long an item lives, in the protocol's own form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// The item does not expire; it can still be evicted.
+    pub const NEVER: Ttl = Ttl(0);
+
+    /// `secs` seconds from now; `0` is [`NEVER`](Ttl::NEVER).
+    ///
+    /// memcached takes more than 30 days for a moment in Unix time, so those are converted with `unix_now`, the
+    /// seconds since 1970. A moment beyond what the protocol can say (2106) is the last one that it can.
+    pub fn secs(secs: u32, unix_now: u64) -> Ttl {
+        if secs <= MAX_RELATIVE {
+            return Ttl(secs);
+        }
+        let at = unix_now.saturating_add(u64::from(secs));
+        Ttl(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn wire(self) -> u32 {
+        self.0
+    }
+}
+
+/// Which store it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMode {
+    /// Whether or not there is an item; with `cas`, compare-and-swap.
+    Set,
+    /// Only if there is no item.
+    Add,
+    /// Only if there is one.
+    Replace,
+    /// Behind the value of an item; flags and ttl stay.
+    Append,
+    /// In front of the value of an item; flags and ttl stay.
+    Prepend,
+}
+
+/// Which way a counter goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Wraps around at 2^64.
+    Incr,
+    /// Stops at 0.
+    Decr,
+}
+
+/// An operation on one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads the item; with `touch`, sets its expiry as well.
+    Get {
+        /// The new expiry, if any.
+        touch: Option<Ttl>,
+    },
+    /// Writes the item.
+    Store {
+        /// Under which condition.
+        mode: StoreMode,
+        /// What to store.
+        value: Bytes,
+        /// Opaque to memcached, returned with the item.
+        flags: u32,
+        /// When the item expires.
+        ttl: Ttl,
+        /// If not 0: only if the item still has this version.
+        cas: u64,
+    },
+    /// Removes the item.
+    Delete {
+        /// If not 0: only if the item still has this version.
+        cas: u64,
+    },
+    /// Counts, on a value that is a decimal number of 64 bits.
+    Count {
+        /// Up or down.
+        direction: Direction,
+        /// By how much.
+        delta: u64,
+        /// Value and expiry of the item if there is none; without it that is a miss.
+        initial: Option<(u64, Ttl)>,
+    },
+    /// Sets the item's expiry.
+    Touch {
+        /// The new expiry.
+        ttl: Ttl,
+    },
+}
+
+impl Verb {
+    /// Whether the operation changes something at the server, as a get that touches does: it is not repeated where it
+    /// may have been carried out.
+    pub fn is_write(&self) -> bool {
+        !matches!(self, Verb::Get { touch: None })
+    }
+
+    /// Forgets the value: it was sent, and a store that was sent is not sent again.
+    pub(crate) fn release_value(&mut self) {
+        if let Verb::Store { value, .. } = self {
+            *value = Bytes::new();
+        }
+    }
+
+    /// Bytes of the value that the operation carries.
+    pub fn value_len(&self) -> usize {
+        match self {
+            Verb::Store { value, .. } => value.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// What to do, and by when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// The key without the configured prefix.
+    pub key: &'a [u8],
+    /// What to do with it.
+    pub verb: Verb,
+    /// Queue, connect and exchange together; `None` is the configured timeout. Bounded by
+    /// [`MAX_TIMEOUT`](crate::config::MAX_TIMEOUT).
+    pub timeout: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ttl_over_thirty_days_is_absolute() {
+        assert_eq!(Ttl::secs(0, 1_700_000_000), Ttl::NEVER);
+        assert_eq!(Ttl::secs(60, 1_700_000_000).wire(), 60);
+        assert_eq!(Ttl::secs(2_592_000, 1_700_000_000).wire(), 2_592_000);
+        assert_eq!(Ttl::secs(2_592_001, 1_700_000_000).wire(), 1_702_592_001);
+        assert_eq!(Ttl::secs(u32::MAX, 1_700_000_000).wire(), u32::MAX);
+    }
+}

@@ -1,0 +1,114 @@
+//! What is due when.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use crate::time::Instant;
+
+/// Entries that need not be swept, however few of them are alive.
+const SWEEP_FLOOR: usize = 256;
+
+/// A queue of moments.
+///
+/// Nearly every entry is an operation's deadline, nearly all have the same timeout, and so come in the order in which
+/// they are due: those go in a plain queue, at no cost worth naming. What is out of order goes in a heap. Nothing is
+/// removed when it is no longer needed; `live` tells, and what is dead is dropped when it comes to the front.
+#[derive(Debug)]
+pub(crate) struct Timers<K: Ord> {
+    ordered: VecDeque<(Instant, K)>,
+    heap: BinaryHeap<Reverse<(Instant, K)>>,
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    pub fn new() -> Self {
+        Timers { ordered: VecDeque::new(), heap: BinaryHeap::new() }
+    }
+
+    pub fn insert(&mut self, at: Instant, key: K) {
+        match self.ordered.back() {
+            Some(&(last, _)) if at < last => self.heap.push(Reverse((at, key))),
+            _ => self.ordered.push_back((at, key)),
+        }
+    }
+
+    /// The first live entry.
+    pub fn next(&mut self, live: impl Fn(&K) -> bool) -> Option<Instant> {
+        while self.ordered.front().is_some_and(|(_, key)| !live(key)) {
+            self.ordered.pop_front();
+        }
+        while self.heap.peek().is_some_and(|Reverse((_, key))| !live(key)) {
+            self.heap.pop();
+        }
+        let ordered = self.ordered.front().map(|&(at, _)| at);
+        let heap = self.heap.peek().map(|&Reverse((at, _))| at);
+        [ordered, heap].into_iter().flatten().min()
+    }
+
+    /// Takes an entry that is due, live or not.
+    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+        if self.ordered.front().is_some_and(|&(at, _)| at <= now) {
+            return self.ordered.pop_front().map(|(_, key)| key);
+        }
+        if self.heap.peek().is_some_and(|&Reverse((at, _))| at <= now) {
+            return self.heap.pop().map(|Reverse((_, key))| key);
+        }
+        None
+    }
+
+    /// Drops what is dead, once it is most of what there is; `alive` is about how many entries live.
+    pub fn sweep(&mut self, alive: usize, live: impl Fn(&K) -> bool) {
+        let bound = alive.saturating_mul(4).saturating_add(SWEEP_FLOOR);
+        if self.ordered.len() > bound {
+            self.ordered.retain(|(_, key)| live(key));
+        }
+        if self.heap.len() > bound {
+            self.heap.retain(|Reverse((_, key))| live(key));
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.ordered.len().saturating_add(self.heap.len())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against a sorted list.
+        #[test]
+        fn pops_what_is_due_in_order(times in proptest::collection::vec(0u64..50, 0..60), now in 0u64..60) {
+            let mut timers = Timers::new();
+            for (key, &at) in times.iter().enumerate() {
+                timers.insert(Instant::from_micros(at), key);
+            }
+            prop_assert_eq!(timers.next(|_| true), times.iter().min().copied().map(Instant::from_micros));
+            let mut due = Vec::new();
+            while let Some(key) = timers.pop_due(Instant::from_micros(now)) {
+                due.push(key);
+            }
+            let mut expected: Vec<usize> = (0..times.len()).filter(|&k| times.get(k).is_some_and(|&t| t <= now)).collect();
+            due.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(due, expected);
+        }
+    }
+
+    #[test]
+    fn the_dead_are_passed_over_and_swept() {
+        let mut timers = Timers::new();
+        for key in 0..10_000u64 {
+            timers.insert(Instant::from_micros(key), key);
+        }
+        assert_eq!(timers.next(|&key| key >= 5), Some(Instant::from_micros(5)));
+        timers.sweep(1, |&key| key == 9_999);
+        assert_eq!(timers.len(), 1);
+        timers.insert(Instant::from_micros(1), 1);
+        assert_eq!(timers.next(|_| true), Some(Instant::from_micros(1)), "from the heap");
+    }
+}

@@ -1,0 +1,220 @@
+//! Bytes to replies.
+//!
+//! A reply is a line, and for `VA` a value of announced length behind it. The decoder remembers how far it has looked,
+//! so a reply that comes in a thousand pieces is still read once.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// The longest line of a reply, in bytes, without its line end. Longer ones are not the protocol: a key has 250 bytes,
+/// a flag at most 21, an error text of memcached less than 1 KiB.
+pub const MAX_LINE: usize = 8192;
+
+/// The largest value that is skipped when it is larger than the configuration allows: memcached's own maximum (`-I 1g`).
+const MAX_ITEM: usize = 1024 * 1024 * 1024;
+
+/// The bytes are not what the protocol allows here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The codes of replies to meta commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// `HD`: done.
+    Done,
+    /// `VA`: done, and a value follows.
+    Value,
+    /// `EN`: a miss of `mg`.
+    Miss,
+    /// `NF`: a miss of the others.
+    NotFound,
+    /// `NS`: not stored.
+    NotStored,
+    /// `EX`: the version differs.
+    Exists,
+}
+
+/// A line with the flags that we ask for; others are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    pub code: Code,
+    /// Bytes of the value that follows a `VA`.
+    pub size: usize,
+    pub token: Option<u64>,
+    pub key: Option<&'a [u8]>,
+    pub flags: u32,
+    pub cas: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    Head(Head<'a>),
+    /// `MN`
+    Noop,
+    /// `VERSION text`
+    Version(&'a [u8]),
+    /// `SERVER_ERROR text`
+    ServerError(&'a [u8]),
+    /// `CLIENT_ERROR text`, or `ERROR`
+    ClientError(&'a [u8]),
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
+        if line.iter().any(|&b| b == b'\r' || b == 0) {
+            return Err(Malformed);
+        }
+        let (word, rest) = match memchr::memchr(b' ', line) {
+            Some(at) => line.split_at_checked(at).ok_or(Malformed)?,
+            None => (line, &[][..]),
+        };
+        let text = rest.strip_prefix(b" ").unwrap_or(rest);
+        let code = match word {
+            b"HD" => Code::Done,
+            b"VA" => Code::Value,
+            b"EN" => Code::Miss,
+            b"NF" => Code::NotFound,
+            b"NS" => Code::NotStored,
+            b"EX" => Code::Exists,
+            b"MN" if rest.is_empty() => return Ok(Line::Noop),
+            b"VERSION" if !text.is_empty() => return Ok(Line::Version(text)),
+            b"SERVER_ERROR" => return Ok(Line::ServerError(text)),
+            b"CLIENT_ERROR" | b"ERROR" => return Ok(Line::ClientError(text)),
+            _ => return Err(Malformed),
+        };
+        Head::parse(code, text).map(Line::Head)
+    }
+}
+
+impl<'a> Head<'a> {
+    fn parse(code: Code, text: &'a [u8]) -> Result<Self, Malformed> {
+        let mut head = Head { code, size: 0, token: None, key: None, flags: 0, cas: 0 };
+        let mut words = text.split(|&b| b == b' ');
+        if code == Code::Value {
+            let size = words.next().and_then(number).ok_or(Malformed)?;
+            head.size = usize::try_from(size).ok().filter(|&size| size <= MAX_ITEM).ok_or(Malformed)?;
+        }
+        for word in words {
+            match word.split_first() {
+                Some((b'O', token)) => head.token = Some(number(token).ok_or(Malformed)?),
+                Some((b'k', key)) => head.key = Some(key),
+                Some((b'c', cas)) => head.cas = number(cas).ok_or(Malformed)?,
+                Some((b'f', flags)) => {
+                    let flags = number(flags).ok_or(Malformed)?;
+                    head.flags = u32::try_from(flags).map_err(|_| Malformed)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(head)
+    }
+}
+
+/// Decimal digits that fit 64 bits, and nothing else.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |n, b| {
+        let digit = b.checked_sub(b'0').filter(|&d| d <= 9)?;
+        n.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// What is being read.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// A line, of which so many bytes are known to have no line end.
+    #[default]
+    Line,
+    /// A value of so many bytes, and the line end behind it.
+    Value(usize),
+    /// The rest of a value that nobody wants, and the line end behind it.
+    Skip(usize),
+}
+
+/// Where the reading of a connection stands.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    reading: Reading,
+    /// Bytes at the front of the buffer that have no line end.
+    scanned: usize,
+}
+
+impl Decoder {
+    /// The next line and the bytes it takes up with its end; `None`: it has not all arrived.
+    ///
+    /// The caller removes these bytes from the buffer, and if a value follows says what to do with it by
+    /// [`want`](Decoder::want) or [`skip`](Decoder::skip).
+    pub fn line<'b>(&mut self, buffer: &'b [u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
+        let fresh = buffer.get(self.scanned..).unwrap_or_default();
+        let Some(offset) = memchr::memchr(b'\n', fresh) else {
+            self.scanned = buffer.len();
+            // One more than the longest line may be there: the CR of its end.
+            return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed) } else { Ok(None) };
+        };
+        let end = self.scanned.saturating_add(offset);
+        self.scanned = 0;
+        let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed)?;
+        if line.len() > MAX_LINE {
+            return Err(Malformed);
+        }
+        Ok(Some((Line::parse(line)?, end.saturating_add(1))))
+    }
+
+    /// The value of `size` bytes that comes next is wanted.
+    pub fn want(&mut self, size: usize) {
+        self.reading = Reading::Value(size);
+    }
+
+    /// The value of `size` bytes that comes next is not wanted.
+    pub fn skip(&mut self, size: usize) {
+        self.reading = Reading::Skip(size);
+    }
+
+    /// Whether a value is being read.
+    pub fn in_value(&self) -> bool {
+        self.reading != Reading::Line
+    }
+
+    /// Takes the value from the buffer, an empty one if it was skipped; `None`: it has not all arrived.
+    pub fn value(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
+        if let Reading::Skip(left) = &mut self.reading {
+            let now = buffer.len().min(*left);
+            buffer.advance(now);
+            *left = left.saturating_sub(now);
+        }
+        let size = match self.reading {
+            Reading::Line => return Err(Malformed),
+            Reading::Value(size) => size,
+            Reading::Skip(0) => 0,
+            Reading::Skip(_) => return Ok(None),
+        };
+        // What is behind the value is checked as soon as it is there: a wrong length shows before more is read.
+        let behind = buffer.get(size..).unwrap_or_default();
+        if !behind.is_empty() && !behind.starts_with(b"\r") {
+            return Err(Malformed);
+        }
+        match behind.get(1) {
+            None => return Ok(None),
+            Some(b'\n') => {}
+            Some(_) => return Err(Malformed),
+        }
+        self.reading = Reading::Line;
+        let value = buffer.split_to(size).freeze();
+        buffer.advance(2);
+        Ok(Some(value))
+    }
+
+    /// How many bytes more the value that is being read needs, its line end included, given what the buffer has.
+    pub fn missing(&self, buffered: usize) -> usize {
+        match self.reading {
+            Reading::Line => 0,
+            Reading::Value(size) => size.saturating_add(2).saturating_sub(buffered),
+            // Skipped bytes need no room of their own.
+            Reading::Skip(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

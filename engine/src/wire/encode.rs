@@ -1,0 +1,161 @@
+//! Requests to bytes.
+
+use crate::key::Key;
+use crate::request::{Direction, StoreMode, Verb};
+use crate::wire::outbound::Outbound;
+use crate::wire::Token;
+
+/// What a new connection is asked before anything else; the answer is `MN`.
+pub(crate) fn noop(out: &mut Outbound) {
+    out.put(b"mn\r\n");
+}
+
+/// Asks for the server's version; the answer is `VERSION text`.
+pub(crate) fn version(out: &mut Outbound) {
+    out.put(b"version\r\n");
+}
+
+/// Appends the request for `verb` on `key`.
+pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
+    match verb {
+        Verb::Get { touch } => {
+            command(out, b"mg ", key, None);
+            // The key comes back too: a token can collide where something in between mixes connections up, and then
+            // the key is what keeps one user's item from another.
+            out.put(b" v f c k");
+            if let Some(ttl) = touch {
+                number(out, b" T", ttl.wire());
+            }
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+        Verb::Store { mode, value, flags, ttl, cas } => {
+            command(out, b"ms ", key, Some(value.len()));
+            match mode {
+                StoreMode::Set => {}
+                StoreMode::Add => out.put(b" ME"),
+                StoreMode::Replace => out.put(b" MR"),
+                StoreMode::Append => out.put(b" MA"),
+                StoreMode::Prepend => out.put(b" MP"),
+            }
+            if ttl.wire() != 0 {
+                number(out, b" T", ttl.wire());
+            }
+            if *flags != 0 {
+                number(out, b" F", *flags);
+            }
+            compare(out, *cas);
+            number(out, b" O", token);
+            out.put(b"\r\n");
+            out.put_value(value);
+            out.put(b"\r\n");
+        }
+        Verb::Delete { cas } => {
+            command(out, b"md ", key, None);
+            compare(out, *cas);
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+        Verb::Count { direction, delta, initial } => {
+            command(out, b"ma ", key, None);
+            if *direction == Direction::Decr {
+                out.put(b" MD");
+            }
+            number(out, b" D", *delta);
+            if let Some((value, ttl)) = initial {
+                number(out, b" N", ttl.wire());
+                number(out, b" J", *value);
+            }
+            out.put(b" v");
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+        Verb::Touch { ttl } => {
+            command(out, b"mg ", key, None);
+            number(out, b" T", ttl.wire());
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+    }
+}
+
+/// The command's word, its key, the length of its value, and `b` for a key that is encoded.
+fn command(out: &mut Outbound, word: &[u8], key: &Key, len: Option<usize>) {
+    out.put(word);
+    key.wire(|bytes| out.put(bytes));
+    if let Some(len) = len {
+        number(out, b" ", len);
+    }
+    if key.is_binary() {
+        out.put(b" b");
+    }
+}
+
+fn compare(out: &mut Outbound, cas: u64) {
+    if cas != 0 {
+        number(out, b" C", cas);
+    }
+}
+
+fn number(out: &mut Outbound, flag: &[u8], number: impl itoa::Integer) {
+    out.put(flag);
+    out.put(itoa::Buffer::new().format(number).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::request::Ttl;
+
+    fn encoded(key: &[u8], verb: Verb) -> String {
+        let mut out = Outbound::default();
+        keyed(&mut out, &Key::new(b"", key, Vec::new()).unwrap(), &verb, 7);
+        let mut slices = [IoSlice::new(&[]); 8];
+        let used = out.slices(&mut slices);
+        String::from_utf8(slices[..used].iter().flat_map(|s| s.to_vec()).collect()).unwrap()
+    }
+
+    fn store(mode: StoreMode, flags: u32, ttl: Ttl, cas: u64) -> Verb {
+        Verb::Store { mode, value: Bytes::from_static(b"moo"), flags, ttl, cas }
+    }
+
+    #[test]
+    fn reads() {
+        assert_eq!(encoded(b"cow", Verb::Get { touch: None }), "mg cow v f c k O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::secs(60, 0)) }), "mg cow v f c k T60 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::NEVER) }), "mg cow v f c k T0 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow T9 O7\r\n");
+        assert_eq!(encoded(&[4], Verb::Get { touch: None }), "mg BA== b v f c k O7\r\n");
+    }
+
+    #[test]
+    fn stores() {
+        let modes = [
+            (StoreMode::Set, "ms cow 3 O7\r\nmoo\r\n"),
+            (StoreMode::Add, "ms cow 3 ME O7\r\nmoo\r\n"),
+            (StoreMode::Replace, "ms cow 3 MR O7\r\nmoo\r\n"),
+            (StoreMode::Append, "ms cow 3 MA O7\r\nmoo\r\n"),
+            (StoreMode::Prepend, "ms cow 3 MP O7\r\nmoo\r\n"),
+        ];
+        for (mode, expected) in modes {
+            assert_eq!(encoded(b"cow", store(mode, 0, Ttl::NEVER, 0)), expected);
+        }
+        let all = store(StoreMode::Set, u32::MAX, Ttl::secs(60, 0), u64::MAX);
+        assert_eq!(encoded(b" ", all), "ms IA== 3 b T60 F4294967295 C18446744073709551615 O7\r\nmoo\r\n");
+    }
+
+    #[test]
+    fn deletes_and_counters() {
+        assert_eq!(encoded(b"k", Verb::Delete { cas: 0 }), "md k O7\r\n");
+        assert_eq!(encoded(b"k", Verb::Delete { cas: 5 }), "md k C5 O7\r\n");
+        let count = |direction, initial| Verb::Count { direction, delta: 2, initial };
+        assert_eq!(encoded(b"k", count(Direction::Incr, None)), "ma k D2 v O7\r\n");
+        assert_eq!(encoded(b"k", count(Direction::Decr, None)), "ma k MD D2 v O7\r\n");
+        let initial = Some((u64::MAX, Ttl::secs(60, 0)));
+        assert_eq!(encoded(b"k", count(Direction::Incr, initial)), "ma k D2 N60 J18446744073709551615 v O7\r\n");
+    }
+}
