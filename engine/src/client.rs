@@ -209,7 +209,11 @@ pub struct Client<T> {
 
 impl<T> Client<T> {
     /// A client that opens each server's `min` connections at once. `seed` decides tokens and jitter.
-    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+    ///
+    /// A timeout below a millisecond, or a pipeline of none, would be of no use and is taken for the least.
+    pub fn new(mut config: Config, seed: u64, now: Instant) -> Self {
+        config.timeout = config.timeout.max(Duration::from_millis(1));
+        config.pipeline = config.pipeline.max(1);
         let server = |_: &ServerConfig| Server {
             connections: Vec::new(),
             connecting: 0,
@@ -310,10 +314,10 @@ impl<T> Client<T> {
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
     /// handed out. The server may carry it out all the same.
-    pub fn cancel(&mut self, id: CallId) -> Option<T> {
+    pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
         let call = self.calls.remove(id)?;
         let overdue = call.deadline.after(call.timeout);
-        self.leave(call.server, call.place, call.backlog, overdue);
+        self.leave(call.server, call.place, call.backlog, overdue, now);
         if let Some(server) = self.servers.get_mut(call.server) {
             server.stats.cancelled();
         }
@@ -394,9 +398,9 @@ impl<T> Client<T> {
         self.completions.push_back((id, answer));
     }
 
-    /// An operation that gives up leaves its place. Returns whether a byte of it was written.
-    fn leave(&mut self, server: ServerId, place: Place, backlog: usize, overdue: Instant) -> bool {
-        if let Some(server) = self.servers.get_mut(server) {
+    /// An operation that gives up leaves its place. Returns whether the server may carry it out.
+    fn leave(&mut self, id: ServerId, place: Place, backlog: usize, overdue: Instant, now: Instant) -> bool {
+        if let Some(server) = self.servers.get_mut(id) {
             server.backlog = server.backlog.saturating_sub(backlog);
             if place == Place::Queued {
                 server.queued = server.queued.saturating_sub(1);
@@ -404,9 +408,13 @@ impl<T> Client<T> {
         }
         let Place::Sent(conn, number) = place else { return false };
         let Some(connection) = self.connections.get_mut(conn) else { return false };
-        let Some(started) = connection.abandon(number, overdue) else { return false };
-        self.timers.insert(overdue, Timer::Overdue(conn, number));
-        started
+        if connection.abandon(number, overdue) {
+            self.timers.insert(overdue, Timer::Overdue(conn, number));
+            return true;
+        }
+        // There is room for another, or nothing left to do.
+        self.settle(conn, id, now);
+        false
     }
 
     fn recycle(&mut self, keyed: Option<(Key, Verb)>) {

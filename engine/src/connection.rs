@@ -239,19 +239,19 @@ impl Connection {
         }
     }
 
-    /// The operation with this number gives up; its reply, if one comes, is awaited until `overdue`. Returns whether a
-    /// byte of it was written, or `None` if there is no reply to wait for.
-    pub fn abandon(&mut self, number: u64, overdue: Instant) -> Option<bool> {
-        let index = usize::try_from(number.checked_sub(self.head)?).ok()?;
-        let pending = self.pending.get_mut(index)?;
+    /// The operation with this number gives up. True if its request is written, or in part, or about to be: then its
+    /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it.
+    pub fn abandon(&mut self, number: u64, overdue: Instant) -> bool {
+        let index = number.checked_sub(self.head).and_then(|index| usize::try_from(index).ok());
+        let Some((index, pending)) = index.and_then(|i| Some((i, self.pending.get_mut(i)?))) else { return false };
         pending.call = None;
         pending.overdue = overdue;
         if index < self.encoded {
-            return Some(pending.start < self.written);
+            return true;
         }
         pending.expect = Expect::Nothing;
         self.settle();
-        None
+        false
     }
 
     /// Whether the request with this number still waits for its reply.

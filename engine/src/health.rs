@@ -70,6 +70,8 @@ impl Health {
         }
         self.state = State::Live;
         self.since = now;
+        self.refusals = 0;
+        self.retry_at = now;
         true
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use crate::time::Instant;
 
-/// Entries that need not be swept, however few of them are alive.
+/// So many entries need not be swept.
 const SWEEP_FLOOR: usize = 256;
 
 /// A queue of moments.
@@ -17,11 +17,13 @@ const SWEEP_FLOOR: usize = 256;
 pub(crate) struct Timers<K: Ord> {
     ordered: VecDeque<(Instant, K)>,
     heap: BinaryHeap<Reverse<(Instant, K)>>,
+    /// How many entries the last sweep left.
+    swept: usize,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     pub fn new() -> Self {
-        Timers { ordered: VecDeque::new(), heap: BinaryHeap::new() }
+        Timers { ordered: VecDeque::new(), heap: BinaryHeap::new(), swept: 0 }
     }
 
     pub fn insert(&mut self, at: Instant, key: K) {
@@ -55,18 +57,16 @@ impl<K: Ord + Copy> Timers<K> {
         None
     }
 
-    /// Drops what is dead, once it is most of what there is; `alive` is about how many entries live.
-    pub fn sweep(&mut self, alive: usize, live: impl Fn(&K) -> bool) {
-        let bound = alive.saturating_mul(4).saturating_add(SWEEP_FLOOR);
-        if self.ordered.len() > bound {
-            self.ordered.retain(|(_, key)| live(key));
+    /// Drops what is dead, now and then: when there is twice as much as the last time left.
+    pub fn sweep(&mut self, live: impl Fn(&K) -> bool) {
+        if self.len() <= self.swept.saturating_mul(2).saturating_add(SWEEP_FLOOR) {
+            return;
         }
-        if self.heap.len() > bound {
-            self.heap.retain(|Reverse((_, key))| live(key));
-        }
+        self.ordered.retain(|(_, key)| live(key));
+        self.heap.retain(|Reverse((_, key))| live(key));
+        self.swept = self.len();
     }
 
-    #[cfg(test)]
     fn len(&self) -> usize {
         self.ordered.len().saturating_add(self.heap.len())
     }
@@ -106,7 +106,7 @@ mod tests {
             timers.insert(Instant::from_micros(key), key);
         }
         assert_eq!(timers.next(|&key| key >= 5), Some(Instant::from_micros(5)));
-        timers.sweep(1, |&key| key == 9_999);
+        timers.sweep(|&key| key == 9_999);
         assert_eq!(timers.len(), 1);
         timers.insert(Instant::from_micros(1), 1);
         assert_eq!(timers.next(|_| true), Some(Instant::from_micros(1)), "from the heap");

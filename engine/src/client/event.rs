@@ -109,6 +109,9 @@ impl Event {
     pub fn text(&self, name: &[u8]) -> String {
         let name = name.escape_ascii();
         match self {
+            Event::ConnectFailed { cause: Cause::Handshake(bytes), .. } if bytes.starts_with(b"ERROR Too many") => {
+                format!("memcache: server \"{name}\" has too many connections, this one was refused")
+            }
             Event::ConnectFailed { cause: Cause::Handshake(bytes), .. } => {
                 format!(
                     "memcache: \"{name}\" is not a memcached server, or an old one: it answered \"{}\"",
@@ -118,10 +121,10 @@ impl Event {
             Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
             Event::ConnectionLost { cause: Cause::Protocol(bytes), operations, .. } => {
                 let bytes = escape(bytes);
-                format!("memcache: unexpected reply from \"{name}\", closing connection, {operations} operations affected: \"{bytes}\"")
+                format!("memcache: unexpected reply from \"{name}\", closing connection, operations affected: {operations}, \"{bytes}\"")
             }
             Event::ConnectionLost { cause, operations, .. } => {
-                format!("memcache: connection to \"{name}\" lost, {operations} operations affected: {}", cause.text())
+                format!("memcache: connection to \"{name}\" lost, operations affected: {operations}, {}", cause.text())
             }
             Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.text()),
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
@@ -149,7 +152,7 @@ impl Cause {
 }
 
 fn escape(bytes: &Bytes) -> impl std::fmt::Display + '_ {
-    bytes.escape_ascii()
+    bytes.trim_ascii_end().escape_ascii()
 }
 
 #[cfg(test)]
@@ -162,7 +165,7 @@ mod tests {
         let event = Event::ConnectionLost { server: 0, cause, operations: 2 };
         assert_eq!(
             event.text(b"h\n:1"),
-            "memcache: unexpected reply from \"h\\n:1\", closing connection, 2 operations affected: \
+            "memcache: unexpected reply from \"h\\n:1\", closing connection, operations affected: 2, \
              \"\\x1b[2J\\r\\n\\xff\\\"\""
         );
     }

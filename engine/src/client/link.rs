@@ -70,8 +70,7 @@ impl<T> Client<T> {
         if server.health.connected(now) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
-        self.pump(id, now);
-        self.rest(conn, id, now);
+        self.settle(conn, id, now);
         if !self.draining {
             // A server that is back gets its `min` again.
             self.maintain(id, now);
@@ -107,6 +106,11 @@ impl<T> Client<T> {
         if self.servers.get_mut(id).is_some_and(|server| server.health.success(now)) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
+        self.settle(conn, id, now);
+    }
+
+    /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
+    pub(super) fn settle(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         if self.servers.get(id).is_some_and(|server| server.queued > 0) {
             self.pump(id, now);
         }
@@ -237,11 +241,11 @@ impl<T> Client<T> {
                 if self.try_next_address(id, now) {
                     return;
                 }
-                // Where other connections work, one that does not is no reason to give up the server.
-                let others = self.servers.get(id).is_some_and(|s| s.connections.len() > s.connecting);
+                // Where other connections work, or may work yet, one that does not is no reason to give up the server.
+                let others = self.servers.get(id).is_some_and(|server| !server.connections.is_empty());
                 let weight = match cause {
-                    Cause::Lost(Loss::Refused | Loss::Connect) if !others => u32::MAX,
                     _ if others => 0,
+                    Cause::Lost(Loss::Refused | Loss::Connect) => u32::MAX,
                     _ => 1,
                 };
                 if !self.failure(id, weight, cause, now) {

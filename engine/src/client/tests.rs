@@ -80,6 +80,12 @@ impl World {
         self.submit(key, set(value), tag).unwrap()
     }
 
+    fn cancel(&mut self, call: CallId) -> Option<u32> {
+        let context = self.client.cancel(call, self.now);
+        self.outputs();
+        context
+    }
+
     /// Connects connection number `n` and answers its handshake.
     fn accept(&mut self, n: usize) {
         let conn = self.conn(n);

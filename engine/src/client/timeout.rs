@@ -15,7 +15,7 @@ impl<T> Client<T> {
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
             Timer::Server(_) => true,
         };
-        self.timers.sweep(calls.len().saturating_add(connections.len()), live);
+        self.timers.sweep(live);
         self.timers.next(live)
     }
 
@@ -65,7 +65,7 @@ impl<T> Client<T> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
         let (overdue, backlog) = (now.after(call.timeout), std::mem::take(&mut call.backlog));
-        let sent = self.leave(server, place, backlog, overdue);
+        let sent = self.leave(server, place, backlog, overdue, now);
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }));
         sent.then_some(server)
     }

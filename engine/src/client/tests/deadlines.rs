@@ -45,8 +45,8 @@ fn f6_f23_a_late_reply_meets_a_placeholder() {
         w.accept(0);
         let t1 = tokens(&w.written(0))[0];
         if cancel {
-            assert_eq!(w.client.cancel(first), Some(1));
-            assert_eq!(w.client.cancel(first), None, "once");
+            assert_eq!(w.cancel(first), Some(1));
+            assert_eq!(w.cancel(first), None, "once");
         } else {
             w.time_passes(SECOND);
             assert_eq!(w.done().len(), 1);
@@ -80,13 +80,13 @@ fn a_placeholder_that_is_overdue_ends_the_connection() {
 fn what_is_cancelled_before_it_is_written_leaves_nothing_behind() {
     let mut w = one(&["max=1"]);
     let queued = w.get("a", 1);
-    assert_eq!(w.client.cancel(queued), Some(1));
+    assert_eq!(w.cancel(queued), Some(1));
     assert_eq!(w.view().queued, 0);
     w.get("b", 2);
     w.accept(0);
     let middle = w.get("c", 3);
     w.get("d", 4);
-    assert_eq!(w.client.cancel(middle), Some(3));
+    assert_eq!(w.cancel(middle), Some(3));
     let out = w.written(0);
     assert!(out.contains("mg b ") && !out.contains("mg c ") && out.contains("mg d "), "{out}");
     let t = tokens(&out);
@@ -94,7 +94,7 @@ fn what_is_cancelled_before_it_is_written_leaves_nothing_behind() {
     assert_eq!(w.done(), [(2, Ok(Outcome::Miss)), (4, Ok(Outcome::Miss))]);
     assert!(w.client.is_idle(w.conn(0)));
     let last = w.get("e", 5);
-    w.client.cancel(last);
+    w.cancel(last);
     assert!(w.client.is_idle(w.conn(0)), "and nothing is awaited");
 }
 
@@ -106,7 +106,7 @@ fn a_completion_that_was_not_handed_out_can_be_taken_back() {
     let t = tokens(&w.written(0))[0];
     w.reply(0, &format!("EN ka O{t}\r\n"));
     assert_eq!(w.client.completions(), 1);
-    assert_eq!(w.client.cancel(call), Some(1));
+    assert_eq!(w.cancel(call), Some(1));
     assert!(w.done().is_empty());
 }
 
@@ -114,15 +114,15 @@ fn a_completion_that_was_not_handed_out_can_be_taken_back() {
 fn ids_are_not_valid_again() {
     let mut w = one(&[]);
     let first = w.get("a", 1);
-    w.client.cancel(first);
+    w.cancel(first);
     let second = w.get("a", 2);
     assert_ne!(first, second);
-    assert_eq!(w.client.cancel(first), None);
+    assert_eq!(w.cancel(first), None);
     for number in [0, 1, u64::MAX, first.to_u64()] {
-        assert_eq!(w.client.cancel(CallId::from_u64(number)), None);
+        assert_eq!(w.cancel(CallId::from_u64(number)), None);
     }
     assert_ne!(second.to_u64(), 0);
-    assert_eq!(w.client.cancel(CallId::from_u64(second.to_u64())), Some(2));
+    assert_eq!(w.cancel(CallId::from_u64(second.to_u64())), Some(2));
 }
 
 /// Row F57: a jump of the clock ends what is due, once, and does not loop.
@@ -141,4 +141,41 @@ fn f57_time_jumps() {
         w.outputs();
     }
     assert_eq!(w.client.pending(), 0);
+}
+
+/// What is encoded will be sent, also if the socket takes it only later: the caller must not hear that it was not.
+#[test]
+fn f31_given_up_while_the_socket_is_blocked() {
+    let mut w = one(&["max=1"]);
+    w.get("a", 1);
+    w.set("b", "B", 2);
+    w.accept(0);
+    let first = w.write(0, 10);
+    w.time_passes(SECOND);
+    let late = |maybe_applied| Err(Error::Timeout { maybe_applied });
+    assert_eq!(w.done(), [(1, late(false)), (2, late(true))]);
+    let out = first + &w.written(0);
+    assert!(out.contains("\r\nms b 1 "), "{out}");
+    let t = tokens(&out);
+    w.reply(0, &format!("EN ka O{}\r\nHD O{}\r\n", t[0], t[1]));
+    assert!(w.client.is_idle(w.conn(0)));
+}
+
+#[test]
+fn room_that_a_cancelled_operation_leaves_is_used() {
+    let mut w = one(&["max=1"]);
+    w.client.config.pipeline = 1;
+    w.get("warm", 0);
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &format!("EN O{t}\r\n"));
+    let calls: Vec<CallId> = (0..9).map(|n| w.get("k", n)).collect();
+    assert_eq!((w.view().pending, w.view().queued), (8, 1));
+    for call in &calls[..8] {
+        w.cancel(*call);
+    }
+    assert_eq!((w.view().pending, w.view().queued), (1, 0), "the one that waited is next");
+    w.client.drain(w.now);
+    w.cancel(calls[8]);
+    assert_eq!(w.closed, [w.conn(0)], "and nothing keeps an exiting worker");
 }

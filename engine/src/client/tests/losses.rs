@@ -171,6 +171,27 @@ fn f5_one_connection_too_many_does_not_harm_the_others() {
 }
 
 #[test]
+fn f5_a_server_that_takes_only_some_of_min_stays_live() {
+    let mut w = one(&["min=3", "smax=3", "max=3"]);
+    for n in [2, 1] {
+        w.client.connected(w.conn(n), w.now);
+        w.written(n);
+        w.reply(n, "ERROR Too many open connections\r\n");
+    }
+    assert!(w.events[0].text(b"h:1").ends_with("has too many connections, this one was refused"));
+    w.accept(0);
+    for _ in 0..10 {
+        let next = w.client.next_timeout().unwrap();
+        w.wait(next.since(w.now));
+        let n = w.opened.len() - 1;
+        w.lose(n, Loss::Refused);
+        assert_eq!(w.view().state, State::Live);
+    }
+    w.get("a", 1);
+    assert!(w.written(0).starts_with("mg a "));
+}
+
+#[test]
 fn timeouts_in_a_row_bring_a_server_down_and_a_reply_brings_it_back() {
     let mut w = one(&["max=1"]);
     w.get("a", 0);
@@ -188,6 +209,9 @@ fn timeouts_in_a_row_bring_a_server_down_and_a_reply_brings_it_back() {
     w.reply(0, &format!("EN ka O{}\r\n", t[0]));
     assert_eq!(w.done(), [(0, Ok(Outcome::Miss))], "what was under way is still answered");
     assert_eq!(w.view().state, State::Live);
+    w.lose(0, Loss::Eof);
+    w.get("b", 9);
+    assert_eq!(w.opened.len(), 2, "and connects are not held back");
 }
 
 #[test]

@@ -63,10 +63,10 @@ fn f32_f34_bytes_that_wait_are_bounded() {
     let calls: Vec<CallId> = (0..4).map(|n| w.submit("k", store(), n).unwrap()).collect();
     assert_eq!(w.submit("k", store(), 9), Err(Error::Busy));
     w.get("k", 5);
-    w.client.cancel(calls[3]);
+    w.cancel(calls[3]);
     w.submit("k", store(), 6).unwrap();
     w.accept(0);
-    w.client.cancel(calls[0]);
+    w.cancel(calls[0]);
     let conn = w.conn(0);
     // What was written does not count any more.
     loop {
@@ -86,7 +86,7 @@ fn a_queue_of_the_cancelled_does_not_grow() {
     let mut w = one(&["max=1"]);
     for n in 0..10_000 {
         let call = w.get("k", n);
-        w.client.cancel(call);
+        w.cancel(call);
     }
     assert!(w.client.servers[0].queue.len() < 100);
     assert!(w.client.spare_keys.len() < 3, "memory is used again");
@@ -176,7 +176,7 @@ fn everything_returns_to_baseline() {
         for n in 0..50 {
             let call = w.get("k", n);
             if n % 7 == 0 {
-                w.client.cancel(call);
+                w.cancel(call);
             }
         }
         if round == 0 {
