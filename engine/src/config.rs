@@ -13,6 +13,8 @@ pub const MAX_IDLE: u32 = 365 * 24 * 60 * 60;
 pub const MAX_CONNECTIONS: u32 = 65_535;
 /// The largest weight of a server.
 pub const MAX_WEIGHT: u32 = 65_535;
+/// The port of an address without one.
+pub const DEFAULT_PORT: u16 = 11_211;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 
@@ -181,22 +183,35 @@ pub enum Hash {
     /// `((crc32 >> 16) & 0x7fff)` modulo the sum of the weights: apr_memcache, nginx `hash $key`.
     #[default]
     Modulo,
+    /// The CRC-32 ring of nginx `hash $key consistent`.
+    Consistent,
+    /// The weighted MD5 ring of libmemcached, which is PHP's `OPT_LIBKETAMA_COMPATIBLE` and twemproxy's `ketama`.
+    Ketama,
+    /// The highest random weight of the `memcache` crate; without weights.
+    Rendezvous,
 }
 
 impl Hash {
+    const ALL: [Hash; 4] = [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous];
+
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Hash::Modulo => "modulo",
+            Hash::Consistent => "consistent",
+            Hash::Ketama => "ketama",
+            Hash::Rendezvous => "rendezvous",
         }
     }
 
     /// The hash with this word.
     pub fn parse(word: &[u8]) -> Option<Hash> {
-        match word {
-            b"modulo" => Some(Hash::Modulo),
-            _ => None,
-        }
+        Hash::ALL.into_iter().find(|hash| hash.name().as_bytes() == word)
+    }
+
+    /// Whether servers may have weights; where the scheme that is shared with others knows none, they may not.
+    pub fn has_weights(self) -> bool {
+        self != Hash::Rendezvous
     }
 }
 

@@ -1,0 +1,99 @@
+#![allow(clippy::arithmetic_side_effects)]
+
+use super::*;
+use crate::config::{ServerConfig, ServerParams};
+
+const KEYS: [&str; 12] =
+    ["foo", "bar", "cow", "key0", "key1", "key2", "key3", "key4", "key5", "key6", "key7", "session:42"];
+
+fn router(hash: Hash, servers: &[(&str, u32)]) -> Router {
+    let (pool, _) = ServerParams::default().finish().unwrap();
+    let server = |&(name, weight): &(&str, u32)| ServerConfig {
+        name: name.as_bytes().to_vec().into(),
+        addresses: 1,
+        pool,
+        weight,
+    };
+    let mut config = Config::new(servers.iter().map(server).collect());
+    config.hash = hash;
+    Router::new(&config)
+}
+
+fn servers(router: &Router) -> Vec<usize> {
+    KEYS.iter().map(|key| router.route(key.as_bytes())).collect()
+}
+
+/// Vectors of apr_memcache 1.6.3 and libmemcached 1.1.4.
+#[test]
+fn modulo_vectors() {
+    let vectors = [3187, 30463, 6612, 23387, 11356, 13653, 16978];
+    for (key, hash) in KEYS.iter().zip(vectors) {
+        assert_eq!(modulo_hash(key.as_bytes()), hash, "{key}");
+    }
+    let three = router(Hash::Modulo, &[("a:1", 1), ("b:1", 1), ("c:1", 1)]);
+    assert_eq!(servers(&three), [1, 1, 0, 2, 1, 0, 1, 2, 2, 1, 0, 0]);
+}
+
+#[test]
+fn modulo_weights_are_shares() {
+    let weighted = router(Hash::Modulo, &[("a:1", 1), ("b:1", 2), ("c:1", 3)]);
+    let mut shares = [0; 3];
+    for n in 0..6000 {
+        let key = format!("key{n}");
+        let server = weighted.route(key.as_bytes());
+        let expected = [0, 1, 1, 2, 2, 2][modulo_hash(key.as_bytes()) as usize % 6];
+        assert_eq!(server, expected, "{key}");
+        shares[server] += 1;
+    }
+    assert!(shares[0] < shares[1] && shares[1] < shares[2], "{shares:?}");
+}
+
+/// Vectors of libmemcached 1.1.4.
+#[test]
+fn ketama_vectors() {
+    let hosts = |weights: [u32; 3]| {
+        [("10.0.1.1:11211", weights[0]), ("10.0.1.2:11211", weights[1]), ("10.0.1.3:11211", weights[2])]
+    };
+    assert_eq!(servers(&router(Hash::Ketama, &hosts([1, 1, 1]))), [2, 2, 2, 0, 0, 1, 0, 1, 1, 2, 2, 1]);
+    assert_eq!(servers(&router(Hash::Ketama, &hosts([1, 2, 3]))), [2, 2, 2, 1, 2, 1, 2, 1, 1, 2, 2, 1]);
+    let ports = [("10.0.1.1:11211", 1), ("10.0.1.2:11212", 1), ("10.0.1.3:11213", 1)];
+    assert_eq!(servers(&router(Hash::Ketama, &ports)), [1, 2, 1, 0, 0, 2, 0, 0, 2, 1, 1, 2]);
+}
+
+#[test]
+fn every_scheme_spreads_and_moves_few_keys() {
+    let names: Vec<String> = (0..5).map(|n| format!("10.0.0.{n}:11211")).collect();
+    let five: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    for hash in [Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+        let (before, after) = (router(hash, &five), router(hash, &five[..4]));
+        let mut shares = [0; 5];
+        for n in 0..10_000 {
+            let key = format!("key{n}");
+            let server = before.route(key.as_bytes());
+            shares[server] += 1;
+            if server < 4 {
+                assert_eq!(after.route(key.as_bytes()), server, "{hash:?} moved {key}");
+            }
+        }
+        assert!(shares.iter().all(|&share| share > 1_000), "{hash:?}: {shares:?}");
+    }
+}
+
+#[test]
+fn one_server_has_all_keys() {
+    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+        let one = router(hash, &[("unix:/run/memcached.sock", 1)]);
+        assert_eq!(servers(&one), [0; 12], "{hash:?}");
+    }
+}
+
+#[test]
+fn names_are_taken_apart_as_nginx_does() {
+    let points = |name| match router(Hash::Consistent, &[(name, 2)]) {
+        Router::Consistent(continuum) => continuum.points(),
+        other => panic!("{other:?}"),
+    };
+    for name in ["a:1", "a", "[::1]:11211", "unix:/a:1", "a:b", ""] {
+        assert!((310..=320).contains(&points(name)), "{name}");
+    }
+}

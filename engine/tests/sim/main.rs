@@ -1,0 +1,192 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(clippy::panic, missing_docs)]
+
+//! The client in a simulated network.
+//!
+//! Everything is decided by one number: the cluster, the operations, the network, what goes wrong and when. So a run
+//! that fails can be had again with `SIM_SEED=n`; `SIM_SECONDS=n` looks for new ones for so long. What has to hold is
+//! in `checks` and in [`World`](world::World): one answer for each operation and in time, nobody else's bytes, nothing
+//! carried out that was said not to be, bounded numbers of everything, and everything well again when the network is.
+
+mod chaos;
+mod checks;
+mod faults;
+mod network;
+mod server;
+mod workload;
+mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant as Clock};
+
+use fastrand::Rng;
+use memcache_engine::{Error, Loss};
+
+use crate::chaos::Chaos;
+use crate::network::Weather;
+use crate::workload::Workload;
+use crate::world::{Habits, World};
+
+/// Runs that are always made: their number is the seed.
+const FIXED: u64 = 40;
+/// How long to look for others, unless it is said.
+const SECONDS: u64 = 2;
+
+/// What a run came to.
+#[derive(Default)]
+struct Sum {
+    turns: u64,
+    operations: u64,
+    /// In simulated time.
+    time: Duration,
+    tally: std::collections::BTreeMap<&'static str, u64>,
+}
+
+#[test]
+fn simulation() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let started = Clock::now();
+    let mut sum = Sum::default();
+    let mut runs = 0u64;
+    let mut go = |seed| {
+        runs += 1;
+        let run = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed, &mut sum)));
+        if let Err(panic) = run {
+            eprintln!("after {runs} runs, {:.1} s: run again with SIM_SEED={seed}", started.elapsed().as_secs_f64());
+            std::panic::resume_unwind(panic);
+        }
+    };
+    match number("SIM_SEED") {
+        Some(seed) => go(seed),
+        None => {
+            let fixed = number("SIM_SECONDS").map_or(FIXED, |_| 0);
+            (0..fixed).for_each(&mut go);
+            let until = started.elapsed() + Duration::from_secs(number("SIM_SECONDS").unwrap_or(SECONDS));
+            while started.elapsed() < until {
+                go(Rng::new().u64(..));
+            }
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{runs} runs, {} operations, {} turns ({:.0} per second), {:.2} h in {seconds:.0} s: {:?}",
+        sum.operations,
+        sum.turns,
+        sum.turns as f64 / seconds,
+        sum.time.as_secs_f64() / 3600.0,
+        sum.tally,
+    );
+}
+
+/// One run: turbulence, then calm in which everything has to be well, then the end.
+fn run(seed: u64, sum: &mut Sum) {
+    let mut rng = Rng::with_seed(seed);
+    let config = workload::config(&mut rng);
+    let (max_value, queue) = (config.max_value, config.queue);
+    let mut workload = Workload::new(&mut rng, max_value);
+    let chaos = Chaos { every: [20_000, 200_000, 2_000_000][rng.usize(..3)], meddling: rng.bool() };
+    let mut world = World::new(config, rng.u64(..));
+    let started = world.now;
+    world.ledger.meddled = chaos.meddling;
+    world.habits = Habits::random(&mut rng);
+    for server in &mut world.servers {
+        server.weather = if rng.bool() { Weather::random(&mut rng) } else { Weather::fair() };
+        server.bare_misses = rng.u8(..) < 64;
+        world.ledger.vague_misses |= server.bare_misses && chaos.meddling;
+    }
+
+    let length = Duration::from_secs(rng.u64(1..20));
+    turbulence(&mut world, &mut workload, &chaos, length, &mut rng);
+    if rng.u8(..) < 64 {
+        // The worker exits in the middle of it.
+        world.client.drain(world.now);
+        world.obey();
+        turbulence(&mut world, &mut workload, &chaos, Duration::from_secs(2), &mut rng);
+        if rng.bool() {
+            // nginx insists.
+            world.conns(0).into_iter().for_each(|conn| world.lose(conn, Loss::Closing));
+        }
+        world.heal();
+        workload.abort(&mut world);
+    } else {
+        recover(&mut world, &mut workload, queue, &mut rng);
+    }
+    end(&mut world);
+
+    sum.turns += world.turns;
+    sum.time += world.now.since(started);
+    for (what, count) in &world.ledger.tally {
+        sum.operations += count;
+        *sum.tally.entry(what).or_default() += count;
+    }
+}
+
+fn turbulence(world: &mut World, workload: &mut Workload, chaos: &Chaos, length: Duration, rng: &mut Rng) {
+    let until = world.now.after(length);
+    // Byte by byte it takes long, and shows no more.
+    let most = world.turns + 50_000;
+    let pace = [200, 5_000, 100_000][rng.usize(..3)];
+    let mut work = world.now;
+    let mut fault = world.now;
+    while world.now < until && world.turns < most {
+        world.turn(work.min(fault).max(world.now));
+        if world.now >= work {
+            workload.turn(world);
+            work = world.now.after(Duration::from_micros(rng.u64(..2 * pace * workload.burst as u64)));
+        }
+        if world.now >= fault {
+            chaos.strike(world);
+            fault = world.now.after(Duration::from_micros(rng.u64(..2 * chaos.every)));
+        }
+    }
+}
+
+/// Everything works again: all servers are found, every operation succeeds, and pools shrink to what they should be.
+fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut Rng) {
+    world.heal();
+    if rng.bool() {
+        // A last blow to every connection, so that it does not depend on them.
+        world.links.values_mut().for_each(|link| link.hang_up(Loss::Error, true, world.now));
+    }
+    // The longest pause between two probes, and what is under way.
+    world.run(Duration::from_secs(60 * 5 / 4 + 10));
+    assert!(world.down().is_empty(), "servers {:?} are up, and nobody has noticed", world.down());
+    assert_eq!(world.client.pending(), 0, "everything had a deadline");
+    world.done.clear();
+    world.ledger.meddled = false;
+    workload.patient = true;
+
+    for _ in 0..50 {
+        for _ in 0..rng.usize(1..=queue.min(20)) {
+            assert_eq!(workload.submit(world), None, "all is well");
+        }
+        for (number, answer) in world.settle() {
+            // Counting a text, and an item that has grown by appending, are nobody's fault.
+            let fine = matches!(answer, Ok(_) | Err(Error::Client(_) | Error::TooLarge { .. }));
+            assert!(fine, "all is well, but operation {number} ended with {answer:?}");
+        }
+        world.run(Duration::from_millis(10));
+    }
+
+    world.run(Duration::from_secs(60 + 2));
+    for id in 0..world.servers.len() {
+        let view = world.client.server(id).unwrap();
+        let pool = view.config.pool;
+        assert_eq!((view.busy, view.connecting, view.pending, view.queued), (0, 0, 0, 0), "server {id} at rest");
+        assert!(view.open >= pool.min() as usize, "server {id} has fewer connections than `min`");
+        assert!(view.open <= pool.smax() as usize || pool.ttl() == 0, "server {id} has more than `smax`, for long");
+    }
+}
+
+/// A graceful exit ends, and leaves nothing.
+fn end(world: &mut World) {
+    world.client.drain(world.now);
+    world.obey();
+    // The longest deadline of an operation, and once more for its connection.
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.client.pending(), 0);
+    assert_eq!(world.links.len(), 0, "connections are left");
+    let opened = world.opened.clone();
+    world.run(Duration::from_secs(1_000));
+    assert_eq!(world.opened, opened, "connections are opened for nobody");
+}

@@ -1,0 +1,404 @@
+//! A model of memcached: the part of the meta protocol that the client speaks, and no tolerance for anything else.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
+use bytes::{Buf, Bytes, BytesMut};
+use fastrand::Rng;
+use memcache_engine::{Instant, Outcome, MAX_KEY};
+
+use crate::checks::{Ledger, Version};
+use crate::network::{Link, Weather};
+
+/// What is behind the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Memcached,
+    /// Nobody: connects are refused.
+    Nobody,
+    /// Connects are not answered at all.
+    Blackhole,
+    /// memcached with as many connections as it is allowed.
+    OverLimit,
+    /// Something else, which answers this to whatever it is asked.
+    Other(&'static [u8]),
+    /// Something that accepts and says nothing.
+    Mute,
+    /// Something that answers the handshake and then hangs up.
+    Fickle,
+}
+
+/// What goes wrong with the next reply of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    Drop,
+    Duplicate,
+    /// It comes after the one behind it.
+    Swap,
+    /// These bytes come first.
+    Garbage(Vec<u8>),
+    /// A get is answered with another key's name.
+    OtherKey,
+    /// A store is refused; if `early`, before its value was read.
+    Refuse {
+        early: bool,
+    },
+    /// The server does not like the request.
+    ClientError,
+    /// The connection ends after so many bytes of it.
+    Cut(usize),
+}
+
+/// The server's end of a connection.
+#[derive(Debug, Default)]
+pub struct Session {
+    input: BytesMut,
+    output: VecDeque<u8>,
+    held: Option<Vec<u8>>,
+    /// Bytes of a refused value that are still to come.
+    swallow: usize,
+    greeted: bool,
+    pub mishap: Option<Mishap>,
+    /// It hangs up when its output is written.
+    over: bool,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    pub mode: Mode,
+    /// Stopped: it takes no byte and answers nothing, but its sockets live.
+    pub stalled: bool,
+    /// Its misses carry no flags, as before memcached 1.6.22.
+    pub bare_misses: bool,
+    /// The largest value it takes.
+    pub item_limit: usize,
+    pub weather: Weather,
+    /// Addresses of it that are no good.
+    pub dead_addresses: usize,
+    /// Requests carried out.
+    pub requests: u64,
+    items: BTreeMap<Vec<u8>, Version>,
+    versions: u64,
+}
+
+/// A request as it was read.
+struct Command<'a> {
+    word: &'a str,
+    key: Vec<u8>,
+    flags: Vec<&'a str>,
+}
+
+impl Command<'_> {
+    fn flag(&self, name: char) -> Option<&str> {
+        self.flags.iter().find_map(|flag| flag.strip_prefix(name))
+    }
+
+    fn number(&self, name: char) -> Option<u64> {
+        self.flag(name).map(|text| text.parse().expect("a number"))
+    }
+
+    /// What the flags ask to be returned, in their order.
+    fn echo(&self, code: &str, item: Option<&Version>, key: Option<&[u8]>) -> Vec<u8> {
+        let mut line = code.as_bytes().to_vec();
+        for flag in &self.flags {
+            let (name, rest) = flag.split_at(1);
+            match (name, item) {
+                ("O", _) => line.extend(format!(" O{rest}").into_bytes()),
+                ("f", Some(item)) => line.extend(format!(" f{}", item.flags).into_bytes()),
+                ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
+                ("k", _) => {
+                    line.extend(b" k");
+                    let key = key.unwrap_or(&self.key);
+                    match self.flag('b') {
+                        Some(_) => line.extend(format!("{} b", STANDARD.encode(key)).into_bytes()),
+                        None => line.extend(key),
+                    }
+                }
+                _ => {}
+            }
+        }
+        line.extend(b"\r\n");
+        line
+    }
+}
+
+impl Server {
+    pub fn new(weather: Weather) -> Self {
+        Server {
+            mode: Mode::Memcached,
+            stalled: false,
+            bare_misses: false,
+            item_limit: usize::MAX,
+            weather,
+            dead_addresses: 0,
+            requests: 0,
+            items: BTreeMap::new(),
+            versions: 0,
+        }
+    }
+
+    /// It has lost what it knew.
+    pub fn forget(&mut self, ledger: &mut Ledger, now: Instant) {
+        std::mem::take(&mut self.items).into_keys().for_each(|key| ledger.changed(&key, None, now));
+    }
+
+    /// It has lost one item.
+    pub fn evict(&mut self, ledger: &mut Ledger, rng: &mut Rng, now: Instant) {
+        let Some(key) = self.items.keys().nth(rng.usize(..self.items.len().max(1))).cloned() else { return };
+        self.items.remove(&key);
+        ledger.changed(&key, None, now);
+    }
+
+    /// Does what it can do for a connection now.
+    pub fn serve(&mut self, id: usize, link: &mut Link, ledger: &mut Ledger, rng: &mut Rng, now: Instant) {
+        if self.stalled || link.lost || link.end.is_some() {
+            return;
+        }
+        loop {
+            let (front, _) = link.session.output.as_slices();
+            let sent = link.down.send(front, &self.weather, now, rng);
+            link.session.output.drain(..sent);
+            if !link.session.output.is_empty() {
+                // Like memcached, it reads on when its replies are gone.
+                if sent == 0 {
+                    return;
+                }
+                continue;
+            }
+            if link.session.over {
+                return link.hang_up(memcache_engine::Loss::Eof, false, now);
+            }
+            let readable = link.up.readable();
+            link.up.read(&mut link.session.input, readable);
+            if !self.answer(id, &mut link.session, ledger, now) {
+                return;
+            }
+        }
+    }
+
+    /// Answers a request, if one is there. True if it did anything.
+    fn answer(&mut self, id: usize, session: &mut Session, ledger: &mut Ledger, now: Instant) -> bool {
+        let greeted = std::mem::replace(&mut session.greeted, true);
+        match self.mode {
+            Mode::OverLimit if !greeted => {
+                session.output.extend(b"ERROR Too many open connections\r\n");
+                session.over = true;
+                return true;
+            }
+            Mode::Other(text) if !session.input.is_empty() => {
+                session.input.clear();
+                session.output.extend(text);
+                session.over = true;
+                return true;
+            }
+            Mode::Other(_) | Mode::Mute => return false,
+            _ => {}
+        }
+        let swallowed = session.swallow.min(session.input.len());
+        session.input.advance(swallowed);
+        session.swallow -= swallowed;
+        let Some(end) = memchr::memchr(b'\n', &session.input) else {
+            assert!(session.input.len() < 2048, "a request line without an end");
+            return false;
+        };
+        let line = session.input[..=end].to_vec();
+        if session.mishap == Some(Mishap::ClientError) && !line.starts_with(b"ms") {
+            session.mishap = None;
+            session.input.advance(line.len());
+            session.output.extend(b"CLIENT_ERROR bad command line format\r\n");
+            return true;
+        }
+        let Some(reply) = self.execute(id, &line, session, ledger, now) else { return false };
+        self.requests += 1;
+        session.emit(reply);
+        session.over |= self.mode == Mode::Fickle;
+        true
+    }
+
+    /// Carries out the request at the front of the input, and takes it from there; `None`: not all of it has come.
+    fn execute(
+        &mut self,
+        id: usize,
+        line: &[u8],
+        session: &mut Session,
+        ledger: &mut Ledger,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
+        let text = line.strip_suffix(b"\r\n").expect("CRLF");
+        if text == b"mn" || text == b"version" {
+            session.input.advance(line.len());
+            return Some(if text == b"mn" { b"MN\r\n".to_vec() } else { format!("VERSION 1.6.{id}\r\n").into_bytes() });
+        }
+        let words: Vec<&[u8]> = text.split(|&b| b == b' ').collect();
+        let wire = words[1];
+        assert!((1..=MAX_KEY).contains(&wire.len()) && wire.iter().all(|&b| b > 0x20 && b != 0x7f), "a bad key");
+        let mut flags: Vec<&str> = words[2..].iter().map(|w| std::str::from_utf8(w).expect("flags are text")).collect();
+        let mut size = None;
+        if words[0] == b"ms" {
+            size = Some(flags.remove(0).parse::<usize>().expect("a length"));
+        }
+        let key = if flags.contains(&"b") { STANDARD.decode(wire).expect("base64") } else { wire.to_vec() };
+        let command = Command { word: std::str::from_utf8(words[0]).expect("a command"), key, flags };
+        ledger.seen(&command.key, id);
+        let Some(size) = size else {
+            session.input.advance(line.len());
+            return Some(match command.word {
+                "mg" => self.get(&command, session, ledger, now),
+                "md" => self.delete(&command, ledger, now),
+                "ma" => self.count(&command, ledger, now),
+                word => panic!("an unknown command: {word}"),
+            });
+        };
+        assert_eq!(command.word, "ms");
+        let early = session.mishap == Some(Mishap::Refuse { early: true });
+        if early || session.mishap == Some(Mishap::Refuse { early: false }) || size > self.item_limit {
+            if !early && session.input.len() < line.len() + size + 2 {
+                return None;
+            }
+            session.input.advance(line.len());
+            session.swallow = size + 2;
+            if size > self.item_limit && self.items.remove(&command.key).is_some() {
+                ledger.changed(&command.key, None, now);
+            }
+            session.mishap = session.mishap.take().filter(|m| !matches!(m, Mishap::Refuse { .. }));
+            return Some(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
+        }
+        if session.input.len() < line.len() + size + 2 {
+            return None;
+        }
+        session.input.advance(line.len());
+        let value = session.input.split_to(size).freeze();
+        assert_eq!(&session.input[..2], b"\r\n", "behind a value");
+        session.input.advance(2);
+        Some(self.store(&command, value, ledger, now))
+    }
+
+    fn get(&mut self, command: &Command, session: &mut Session, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
+        let item = self.items.get(&command.key);
+        if let Some(tag) = command.number('T') {
+            let outcome = if item.is_some() { Outcome::Done } else { Outcome::Miss };
+            ledger.applied(tag, &command.key, None, outcome, now);
+        }
+        let Some(item) = item else {
+            return if self.bare_misses { b"EN\r\n".to_vec() } else { command.echo("EN", None, None) };
+        };
+        if command.flag('v').is_none() {
+            return command.echo("HD", Some(item), None);
+        }
+        let wrong = session.mishap.take_if(|m| *m == Mishap::OtherKey).map(|_| &b"another"[..]);
+        let mut reply = command.echo(&format!("VA {}", item.value.len()), Some(item), wrong);
+        reply.extend_from_slice(&item.value);
+        reply.extend(b"\r\n");
+        reply
+    }
+
+    fn delete(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
+        let Some(item) = self.items.get(&command.key) else { return command.echo("NF", None, None) };
+        if command.number('C').is_some_and(|cas| cas != item.cas) {
+            return command.echo("EX", None, None);
+        }
+        self.items.remove(&command.key);
+        ledger.changed(&command.key, None, now);
+        command.echo("HD", None, None)
+    }
+
+    fn count(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
+        let delta = command.number('D').expect("a delta");
+        let old = self.items.get(&command.key);
+        let number = match (old, command.number('J')) {
+            (None, None) => {
+                ledger.applied(delta, &command.key, None, Outcome::Miss, now);
+                return command.echo("NF", None, None);
+            }
+            (None, Some(initial)) => initial,
+            (Some(item), _) => {
+                let Some(number) = std::str::from_utf8(&item.value).ok().and_then(|text| text.parse::<u64>().ok())
+                else {
+                    return b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n".to_vec();
+                };
+                let down = command.flag('M') == Some("D");
+                if down {
+                    number.saturating_sub(delta)
+                } else {
+                    number.wrapping_add(delta)
+                }
+            }
+        };
+        let flags = old.map_or(0, |item| item.flags);
+        ledger.applied(delta, &command.key, None, Outcome::Number(number), now);
+        self.put(&command.key, Bytes::from(number.to_string()), flags, ledger, now);
+        let mut reply = command.echo(&format!("VA {}", number.to_string().len()), None, None);
+        reply.extend(format!("{number}\r\n").into_bytes());
+        reply
+    }
+
+    fn store(&mut self, command: &Command, value: Bytes, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
+        let tag = command.number('F').expect("flags");
+        let old = self.items.get(&command.key);
+        let mode = command.flag('M').unwrap_or("S");
+        let compared = command.number('C').map(|cas| old.map(|item| item.cas == cas));
+        let outcome = match (mode, compared, old) {
+            (_, Some(None), _) => Outcome::Miss,
+            (_, Some(Some(false)), _) => Outcome::Exists,
+            ("E", _, Some(_)) | ("R" | "A" | "P", _, None) => Outcome::NotStored,
+            _ => Outcome::Done,
+        };
+        ledger.applied(tag, &command.key, Some(&value), outcome.clone(), now);
+        if outcome == Outcome::Done {
+            let (stored, flags) = match (mode, old) {
+                ("A", Some(old)) => ([&old.value[..], &value[..]].concat().into(), old.flags),
+                ("P", Some(old)) => ([&value[..], &old.value[..]].concat().into(), old.flags),
+                _ => (value, u32::try_from(tag).expect("flags of 32 bits")),
+            };
+            self.put(&command.key, stored, flags, ledger, now);
+        }
+        let code = match outcome {
+            Outcome::Done => "HD",
+            Outcome::Miss => "NF",
+            Outcome::Exists => "EX",
+            _ => "NS",
+        };
+        command.echo(code, None, None)
+    }
+
+    fn put(&mut self, key: &[u8], value: Bytes, flags: u32, ledger: &mut Ledger, now: Instant) {
+        self.versions += 1;
+        let version = Version { cas: self.versions, flags, value };
+        ledger.changed(key, Some(version.clone()), now);
+        self.items.insert(key.to_vec(), version);
+    }
+}
+
+impl Session {
+    /// Sends a reply, or what a mishap makes of it.
+    fn emit(&mut self, reply: Vec<u8>) {
+        let held = self.held.take();
+        match self.mishap.take() {
+            Some(Mishap::Drop) => {}
+            Some(Mishap::Duplicate) => {
+                self.output.extend(&reply);
+                self.output.extend(reply);
+            }
+            Some(Mishap::Swap) => self.held = Some(reply),
+            Some(Mishap::Garbage(bytes)) => {
+                self.output.extend(bytes);
+                self.output.extend(reply);
+            }
+            Some(Mishap::Cut(bytes)) => {
+                self.output.extend(&reply[..bytes.min(reply.len())]);
+                self.over = true;
+            }
+            other => {
+                self.mishap = other;
+                self.output.extend(reply);
+            }
+        }
+        self.output.extend(held.unwrap_or_default());
+    }
+
+    /// Says something that nobody asked for.
+    pub fn blurt(&mut self, bytes: &[u8]) {
+        self.output.extend(bytes);
+    }
+}

@@ -1,0 +1,263 @@
+//! Random operations on few keys, so that they meet.
+
+use std::ops::Bound;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use memcache_engine::{
+    Config, Direction, Error, Hash, Outcome, Request, ServerConfig, ServerParams, StoreMode, Ttl, Verb,
+};
+
+use crate::checks::Op;
+use crate::world::World;
+
+/// The longest value that is ever stored.
+const LONGEST: usize = 300_000;
+
+/// What the operations of a run are like.
+#[derive(Debug)]
+pub struct Workload {
+    keys: Vec<Vec<u8>>,
+    sizes: Vec<usize>,
+    /// The most operations that are submitted in one turn.
+    pub burst: usize,
+    /// Of 256 operations, so many are cancelled.
+    pub cancels: u8,
+    own_timeouts: bool,
+    /// Every operation has all the time it could need.
+    pub patient: bool,
+    /// The versions that were seen last, by key.
+    seen: Vec<u64>,
+    next: u64,
+}
+
+/// Bytes that are nowhere else: at each number another part of one random text.
+fn value(number: u64, len: usize) -> Bytes {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| {
+        let mut rng = Rng::with_seed(0);
+        (0..LONGEST + (1 << 20)).map(|_| b"abcdefgh\r\n HDVAO"[rng.usize(..16)]).collect()
+    });
+    let start = usize::try_from(number.wrapping_mul(7919) % (1 << 20)).expect("it is small");
+    text.slice(start..start + len)
+}
+
+/// A cluster with small limits, so that they are met.
+pub fn config(rng: &mut Rng) -> Config {
+    let mut choose = |of: &[u64]| of[rng.usize(..of.len())];
+    let servers = choose(&[1, 1, 2, 3, 5]);
+    let server = |n: u64| {
+        let max = choose(&[1, 1, 2, 3, 6]);
+        let smax = choose(&[0, 1, 2, 6]).min(max);
+        let min = choose(&[0, 0, 1, 2]).min(smax);
+        let mut params = ServerParams::default();
+        for (name, value) in [
+            ("min", min),
+            ("smax", smax),
+            ("max", max),
+            ("ttl", choose(&[0, 1, 3, 60])),
+            ("weight", choose(&[1, 1, 3])),
+        ] {
+            params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
+        }
+        let (pool, weight) = params.finish().expect("they agree");
+        ServerConfig {
+            name: format!("10.0.0.{n}:11211").into(),
+            addresses: choose(&[1, 1, 2, 3]) as usize,
+            pool,
+            weight,
+        }
+    };
+    let servers = (0..servers).map(server).collect();
+    Config {
+        hash: Hash::Modulo,
+        timeout: Duration::from_millis(choose(&[20, 100, 500, 1_000])),
+        connect_timeout: Duration::from_millis(choose(&[10, 60, 200])),
+        max_fails: choose(&[1, 3, 10]) as u32,
+        retry: Duration::from_millis(choose(&[100, 1_000, 5_000])),
+        pipeline: choose(&[1, 2, 5, 128]) as usize,
+        queue: choose(&[1, 10, 100, 1_024]) as usize,
+        max_value: choose(&[100, 5_000, 70_000, LONGEST as u64]) as usize,
+        prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
+        ..Config::new(servers)
+    }
+}
+
+impl Workload {
+    pub fn new(rng: &mut Rng, max_value: usize) -> Self {
+        let mut keys: Vec<Vec<u8>> = (0..rng.usize(1..12)).map(|n| format!("k{n}").into_bytes()).collect();
+        keys.extend([b"with space".to_vec(), vec![0, b'\r', b'\n', 0xff], vec![b'x'; 248], vec![1; 184]]);
+        let mut sizes = vec![0, 1, 42, 200, 1_000, 4_096, 5_000, 20_000, 100_000, 290_000, max_value];
+        sizes.retain(|&size| size <= max_value);
+        // Some runs are about small values only: large ones take most of the network's time.
+        sizes.truncate(rng.usize(3..=sizes.len()));
+        let burst = [1, 4, 30, 200][rng.usize(..4)];
+        let cancels = [0, 10, 100][rng.usize(..3)];
+        let seen = vec![0; keys.len()];
+        Workload { keys, sizes, burst, cancels, own_timeouts: rng.bool(), patient: false, seen, next: 1 }
+    }
+
+    /// Submits some operations, and cancels some.
+    pub fn turn(&mut self, world: &mut World) {
+        self.learn(world);
+        for _ in 0..world.rng.usize(1..=self.burst) {
+            self.submit(world);
+            if world.rng.u8(..) < self.cancels {
+                self.cancel(world);
+            }
+        }
+        if self.cancels > 0 && world.rng.u8(..) < 4 {
+            self.abort(world);
+        }
+        world.posted();
+    }
+
+    /// Submits a few operations, and then nobody wants anything any more, before a byte of them is written.
+    pub fn abort(&mut self, world: &mut World) {
+        for _ in 0..world.rng.usize(..20) {
+            self.submit(world);
+        }
+        let calls: Vec<_> = world.ledger.outstanding().iter().map(|(&number, op)| (number, op.call)).collect();
+        for (number, call) in calls {
+            assert_eq!(world.client.cancel(call, world.now), Some(number));
+            world.ledger.cancelled(number);
+            world.obey();
+        }
+    }
+
+    /// Takes the versions of items that were read for comparing later.
+    fn learn(&mut self, world: &mut World) {
+        for (number, answer) in world.done.drain(..) {
+            if let Ok(Outcome::Item(item)) = answer {
+                let key = usize::try_from(number).unwrap_or(0) % self.seen.len();
+                self.seen[key] = item.cas;
+            }
+        }
+    }
+
+    /// Submits an operation; the error with which it was refused, if it was.
+    pub fn submit(&mut self, world: &mut World) -> Option<Error> {
+        let number = self.next;
+        self.next += 1;
+        assert!(number < 30 * 24 * 60 * 60, "numbers have to fit in an expiry");
+        let at = usize::try_from(number).unwrap_or(0) % self.keys.len();
+        let verb = self.verb(&mut world.rng, number, at);
+        let timeout = self.timeout(&mut world.rng);
+        if world.rng.u8(..) == 0 {
+            return self.submit_version(world, number, timeout);
+        }
+        if world.rng.u8(..) == 0 {
+            self.refused(world, &verb);
+        }
+        let deadline = world.now.after(timeout.unwrap_or(world.client.config().timeout));
+        let request = Request { key: &self.keys[at], verb: verb.clone(), timeout };
+        match world.client.submit(request, number, world.now) {
+            Ok(call) => {
+                let key = [&world.client.config().prefix[..], &self.keys[at]].concat();
+                let op = Op { call, key, verb: Some(verb), submitted: world.now, deadline };
+                world.ledger.accepted(number, op);
+                world.obey();
+                None
+            }
+            Err(rejected) => {
+                assert_eq!(rejected.context, number);
+                let views = || (0..world.servers.len()).filter_map(|id| world.client.server(id));
+                let queue = world.client.config().queue;
+                assert!(match rejected.error {
+                    Error::ServerDown => !world.down().is_empty(),
+                    Error::Busy => views().any(|view| view.queued >= queue),
+                    _ => false,
+                });
+                Some(rejected.error)
+            }
+        }
+    }
+
+    fn submit_version(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
+        let server = world.rng.usize(..world.servers.len());
+        let deadline = world.now.after(timeout.unwrap_or(world.client.config().timeout));
+        match world.client.submit_version(server, timeout, number, world.now) {
+            Err(rejected) => Some(rejected.error),
+            Ok(call) => {
+                let op = Op { call, key: Vec::new(), verb: None, submitted: world.now, deadline };
+                world.ledger.accepted(number, op);
+                world.obey();
+                None
+            }
+        }
+    }
+
+    /// What cannot be sent is refused at once.
+    fn refused(&mut self, world: &mut World, verb: &Verb) {
+        for key in [&b""[..], &[b'x'; 251], &[0; 200]] {
+            let request = Request { key, verb: verb.clone(), timeout: None };
+            let error = world.client.submit(request, 0, world.now).expect_err("a key that cannot be sent").error;
+            assert!(matches!(error, Error::InvalidKey(_)));
+        }
+        let nowhere = world.client.submit_version(world.servers.len(), None, 0, world.now).expect_err("no such server");
+        assert_eq!(nowhere.error, Error::NoSuchServer);
+        let size = world.client.config().max_value + 1;
+        let value = Bytes::from(vec![0; size]);
+        let verb = Verb::Store { mode: StoreMode::Set, value, flags: 1, ttl: Ttl::NEVER, cas: 0 };
+        let error =
+            world.client.submit(Request { key: b"k", verb, timeout: None }, 0, world.now).expect_err("too large");
+        assert!(matches!(error.error, Error::TooLarge { .. }));
+    }
+
+    fn timeout(&self, rng: &mut Rng) -> Option<Duration> {
+        match rng.u8(..) {
+            _ if self.patient => Some(Duration::from_secs(2)),
+            0 => Some(Duration::ZERO),
+            n if n < 80 && self.own_timeouts => Some(Duration::from_micros(rng.u64(1..3_000_000))),
+            _ => None,
+        }
+    }
+
+    /// The operation, with its number where a server sees it.
+    fn verb(&self, rng: &mut Rng, number: u64, key: usize) -> Verb {
+        let small = u32::try_from(number).expect("it is checked");
+        let ttl = Ttl::secs(small, 0);
+        let cas = self.seen[key];
+        match rng.u8(..) {
+            0..100 => Verb::Get { touch: None },
+            100..110 => Verb::Get { touch: Some(ttl) },
+            110..120 => Verb::Touch { ttl },
+            120..135 => Verb::Delete { cas: if rng.bool() { cas } else { 0 } },
+            135..165 => Verb::Count {
+                direction: if rng.bool() { Direction::Incr } else { Direction::Decr },
+                delta: number,
+                initial: rng.bool().then(|| (rng.u64(..), Ttl::NEVER)),
+            },
+            n => {
+                let mode = match n {
+                    165..170 => StoreMode::Add,
+                    170..175 => StoreMode::Replace,
+                    175..180 => StoreMode::Append,
+                    180..185 => StoreMode::Prepend,
+                    _ => StoreMode::Set,
+                };
+                let cas = if n >= 240 { cas } else { 0 };
+                let value = value(number, self.sizes[rng.usize(..self.sizes.len())]);
+                Verb::Store { mode, value, flags: small, ttl: Ttl::NEVER, cas }
+            }
+        }
+    }
+
+    /// Cancels any operation: one that waits, one that was sent, or one whose answer waits to be handed out.
+    fn cancel(&mut self, world: &mut World) {
+        let outstanding = world.ledger.outstanding();
+        let Some((&last, _)) = outstanding.last_key_value() else { return };
+        let from = world.rng.u64(..=last);
+        let range = (Bound::Included(from), Bound::Unbounded);
+        let Some((number, call)) = outstanding.range::<u64, _>(range).next().map(|(&number, op)| (number, op.call))
+        else {
+            return;
+        };
+        assert_eq!(world.client.cancel(call, world.now), Some(number));
+        assert_eq!(world.client.cancel(call, world.now), None, "once");
+        world.ledger.cancelled(number);
+        world.obey();
+    }
+}
