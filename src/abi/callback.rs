@@ -1,0 +1,239 @@
+//! A sibling's handler: how it gets its answer, and how it is forgotten with its request.
+
+#![allow(unsafe_code)]
+
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use bytes::Bytes;
+use memcache_engine::{Answer, CallId, Error, Outcome};
+use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_str_t, NGX_HTTP_MODULE};
+
+use crate::boundary::guard;
+use crate::driver::Driver;
+use crate::sys::*;
+
+/// How many cleanup records of a request are looked at for one that is free again.
+const LOOK_FOR_SPARE: usize = 16;
+
+type Handler = unsafe extern "C" fn(*mut c_void, *const ngx_http_memcache_result_t);
+
+/// What the engine keeps with an operation. Dropping it forgets the handler.
+pub struct Callback {
+    handler: Handler,
+    data: *mut c_void,
+    link: Option<NonNull<Link>>,
+}
+
+/// An operation in the list of what its request has to clean up. It lives in the request's pool and is never taken out
+/// of the list, which nginx may be walking: it is marked, and used again by the request's next operation.
+struct Link {
+    driver: Cell<*const Driver>,
+    /// 0: the record is free.
+    call: Cell<u64>,
+}
+
+/// The answer that is being delivered: the only one that `retain` takes.
+struct Delivery {
+    result: ngx_http_memcache_result_t,
+    value: Bytes,
+}
+
+/// Not of a cycle: it is set only while a handler runs.
+static DELIVERY: AtomicPtr<Delivery> = AtomicPtr::new(ptr::null_mut());
+
+impl Callback {
+    /// A handler that is called with `data`.
+    pub fn new(handler: Handler, data: *mut c_void) -> Callback {
+        Callback { handler, data, link: None }
+    }
+
+    /// Binds the operation to a request: when the main request ends, the operation is cancelled.
+    ///
+    /// # Safety
+    ///
+    /// `request` points to a request or to nothing that looks like one.
+    pub unsafe fn bind(&mut self, request: *mut ngx_http_request_t, driver: &Driver) -> Result<(), Unbound> {
+        // SAFETY: by the contract, and after the check of the signature, requests are there as long as their main one.
+        let main = unsafe {
+            if (*request).signature != NGX_HTTP_MODULE {
+                return Err(Unbound::NotARequest);
+            }
+            (*request).main
+        };
+        // SAFETY: as above.
+        unsafe {
+            // A request that is being freed, which includes the log phase, has already cleaned up.
+            if main.is_null() || (*main).count() == 0 {
+                return Err(Unbound::NotARequest);
+            }
+        }
+        // SAFETY: as above; cleanup records live as long as the main request.
+        let link = unsafe { spare_link((*main).cleanup).or_else(|| new_link(main)) }.ok_or(Unbound::NoMemory)?;
+        // SAFETY: it lives in the pool of the main request, which is there.
+        unsafe { link.as_ref() }.driver.set(driver);
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Where to note the operation's number once it has one.
+    pub fn note(&self) -> impl FnOnce(CallId) {
+        let link = self.link;
+        move |call| {
+            if let Some(link) = link {
+                // SAFETY: called by the same call of the function table as `bind`, so the request is still there.
+                unsafe { link.as_ref() }.call.set(call.to_u64());
+            }
+        }
+    }
+
+    /// Delivers the answer. The handler may end the request, so nothing of it is used afterwards.
+    pub fn run(self, answer: Answer) {
+        let (handler, data) = (self.handler, self.data);
+        // The request need not clean up any more.
+        drop(self);
+
+        let mut delivery = Delivery::new(answer);
+        let result: *const ngx_http_memcache_result_t = &delivery.result;
+        let outer = DELIVERY.swap(&raw mut delivery, Ordering::Relaxed);
+        // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the call if
+        // they had gone: its request's end did so.
+        unsafe { handler(data, result) };
+        DELIVERY.store(outer, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            // SAFETY: the request is still there: its end would have taken the callback from the engine, and with it
+            // the link, as `on_request_end` does. When a worker exits, requests are never freed before the clients.
+            unsafe { link.as_ref() }.call.set(0);
+        }
+    }
+}
+
+/// Why an operation cannot be bound to its request.
+pub enum Unbound {
+    /// It is none, or has ended.
+    NotARequest,
+    NoMemory,
+}
+
+/// A record of ours that is free again, so that a long request with many operations does not grow.
+///
+/// # Safety
+///
+/// The list is that of a request that is there.
+unsafe fn spare_link(mut cleanup: *mut ngx_http_cleanup_t) -> Option<NonNull<Link>> {
+    for _ in 0..LOOK_FOR_SPARE {
+        // SAFETY: by the contract; records with our handler are ours.
+        unsafe {
+            let record = cleanup.as_ref()?;
+            if record.handler.is_some_and(|handler| handler as usize == on_request_end as *const () as usize) {
+                let link = NonNull::new(record.data.cast::<Link>())?;
+                if link.as_ref().call.get() == 0 {
+                    return Some(link);
+                }
+            }
+            cleanup = record.next;
+        }
+    }
+    None
+}
+
+/// # Safety
+///
+/// The request is there.
+unsafe fn new_link(main: *mut ngx_http_request_t) -> Option<NonNull<Link>> {
+    // SAFETY: by the contract; the record comes with memory of the size asked for, aligned for pointers.
+    unsafe {
+        let cleanup = ngx_http_cleanup_add(main, size_of::<Link>()).as_mut()?;
+        let link = NonNull::new(cleanup.data.cast::<Link>())?;
+        link.write(Link { driver: Cell::new(ptr::null()), call: Cell::new(0) });
+        cleanup.handler = Some(on_request_end);
+        Some(link)
+    }
+}
+
+unsafe extern "C" fn on_request_end(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: nginx calls this with the data of the record, which `new_link` wrote, before it frees the request.
+        let Some(link) = (unsafe { data.cast::<Link>().as_ref() }) else { return };
+        let call = link.call.replace(0);
+        if call == 0 {
+            return;
+        }
+        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
+        if let Some(driver) = unsafe { link.driver.get().as_ref() } {
+            // The link is free already, and dropping the callback says so again while it is there.
+            drop(driver.cancel(CallId::from_u64(call)));
+        }
+    });
+}
+
+impl Delivery {
+    fn new(answer: Answer) -> Delivery {
+        let mut result = ngx_http_memcache_result_t {
+            size: size_of::<ngx_http_memcache_result_t>(),
+            status: NGX_HTTP_MEMCACHE_OK,
+            maybe_applied: 0,
+            cas: 0,
+            number: 0,
+            flags: 0,
+            value: ngx_str_t::empty(),
+        };
+        let mut value = Bytes::new();
+        match answer {
+            Ok(Outcome::Item(item)) => {
+                result.cas = item.cas;
+                result.flags = item.flags;
+                value = item.value;
+            }
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Miss) => result.status = NGX_HTTP_MEMCACHE_MISS,
+            Ok(Outcome::NotStored) => result.status = NGX_HTTP_MEMCACHE_NOT_STORED,
+            Ok(Outcome::Exists) => result.status = NGX_HTTP_MEMCACHE_EXISTS,
+            Ok(Outcome::Number(number)) => result.number = number,
+            Ok(Outcome::Text(text)) => value = text,
+            Err(error) => {
+                result.status = status_of(&error);
+                result.maybe_applied = error.maybe_applied().into();
+                if let Error::Server(text) | Error::Client(text) = error {
+                    value = text;
+                }
+            }
+        }
+        // The bytes stay where they are when their handle moves.
+        result.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+        Delivery { result, value }
+    }
+}
+
+/// The value of the answer that is being delivered; `None` for any other.
+pub fn delivered(result: *const ngx_http_memcache_result_t) -> Option<Bytes> {
+    // SAFETY: it is set only while `run` waits for the handler that calls this, on the same thread: callers check.
+    let delivery = unsafe { DELIVERY.load(Ordering::Relaxed).as_ref() }?;
+    ptr::eq(&delivery.result, result).then(|| memcache_engine::keep(&delivery.value))
+}
+
+/// The number of an error.
+pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
+    match error {
+        Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
+        Error::Unknown { .. } => NGX_HTTP_MEMCACHE_UNKNOWN,
+        Error::Timeout { .. } => NGX_HTTP_MEMCACHE_TIMEOUT,
+        Error::Busy => NGX_HTTP_MEMCACHE_BUSY,
+        Error::ServerDown => NGX_HTTP_MEMCACHE_SERVER_DOWN,
+        Error::Server(_) => NGX_HTTP_MEMCACHE_SERVER,
+        Error::Client(_) => NGX_HTTP_MEMCACHE_CLIENT,
+        Error::Protocol { .. } => NGX_HTTP_MEMCACHE_PROTOCOL,
+        Error::Shutdown { .. } => NGX_HTTP_MEMCACHE_SHUTDOWN,
+        Error::InvalidKey(_) => NGX_HTTP_MEMCACHE_INVALID_KEY,
+        Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
+        Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
+        _ => NGX_HTTP_MEMCACHE_INTERNAL,
+    }
+}

@@ -1,0 +1,116 @@
+//! A sibling's operation, checked and turned into the engine's terms.
+
+#![allow(unsafe_code)]
+
+use core::slice;
+use core::time::Duration;
+
+use bytes::Bytes;
+use memcache_engine::{Direction, Request, StoreMode, Ttl, Verb, MAX_KEY};
+use nginx_sys::{ngx_cached_time, ngx_str_t};
+
+use super::Status;
+use crate::sys::*;
+
+/// What an operation asks for.
+pub enum Operation<'a> {
+    /// Something about a key.
+    Keyed(Request<'a>),
+    /// A server's version.
+    Version {
+        /// Its number.
+        server: usize,
+        /// The deadline, if it is not the configured one.
+        timeout: Option<Duration>,
+    },
+}
+
+/// Checks an operation and copies its value.
+///
+/// # Safety
+///
+/// The strings of `op` point to as many bytes as they say.
+pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Result<Operation<'a>, Status> {
+    check_extras(op)?;
+    let timeout = (op.timeout != 0).then(|| Duration::from_millis(op.timeout as u64));
+    if op.op == NGX_HTTP_MEMCACHE_VERSION {
+        return Ok(Operation::Version { server: op.server, timeout });
+    }
+
+    if op.key.len > MAX_KEY {
+        return Err(NGX_HTTP_MEMCACHE_INVALID_KEY);
+    }
+    // SAFETY: by the contract.
+    let key = unsafe { bytes_of(&op.key) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+    let ttl = || Ttl::secs(op.ttl, unix_now());
+    let store = |mode, flags, ttl| -> Result<Verb, Status> {
+        // SAFETY: by the contract.
+        let value = unsafe { copy(&op.value, max_value) }?;
+        Ok(Verb::Store { mode, value, flags, ttl, cas: op.cas })
+    };
+    let count = |direction| {
+        let initial = (op.options & NGX_HTTP_MEMCACHE_INITIAL != 0).then(|| (op.initial, ttl()));
+        Verb::Count { direction, delta: op.delta, initial }
+    };
+    let verb = match op.op {
+        NGX_HTTP_MEMCACHE_GET => Verb::Get { touch: None },
+        NGX_HTTP_MEMCACHE_GAT => Verb::Get { touch: Some(ttl()) },
+        NGX_HTTP_MEMCACHE_SET => store(StoreMode::Set, op.flags, ttl())?,
+        NGX_HTTP_MEMCACHE_ADD => store(StoreMode::Add, op.flags, ttl())?,
+        NGX_HTTP_MEMCACHE_REPLACE => store(StoreMode::Replace, op.flags, ttl())?,
+        NGX_HTTP_MEMCACHE_APPEND => store(StoreMode::Append, 0, Ttl::NEVER)?,
+        NGX_HTTP_MEMCACHE_PREPEND => store(StoreMode::Prepend, 0, Ttl::NEVER)?,
+        NGX_HTTP_MEMCACHE_DELETE => Verb::Delete { cas: op.cas },
+        NGX_HTTP_MEMCACHE_INCR => count(Direction::Incr),
+        NGX_HTTP_MEMCACHE_DECR => count(Direction::Decr),
+        NGX_HTTP_MEMCACHE_TOUCH => Verb::Touch { ttl: ttl() },
+        _ => return Err(NGX_HTTP_MEMCACHE_INVALID),
+    };
+    Ok(Operation::Keyed(Request { key, verb, timeout }))
+}
+
+/// A condition or an option that the operation does not have is refused: to ignore it would do something else than what
+/// was asked for.
+fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
+    let counts = matches!(op.op, NGX_HTTP_MEMCACHE_INCR | NGX_HTTP_MEMCACHE_DECR);
+    let compares = matches!(op.op, NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE);
+    let options = if counts { NGX_HTTP_MEMCACHE_INITIAL } else { 0 };
+    if op.options & !options != 0 || (op.cas != 0 && !compares) {
+        return Err(NGX_HTTP_MEMCACHE_INVALID);
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// The string points to as many bytes as it says, for as long as it is borrowed.
+unsafe fn bytes_of(text: &ngx_str_t) -> Option<&[u8]> {
+    match text.len {
+        0 => Some(&[]),
+        _ if text.data.is_null() => None,
+        // SAFETY: by the contract; callers have bounded the length.
+        len => Some(unsafe { slice::from_raw_parts(text.data, len) }),
+    }
+}
+
+/// # Safety
+///
+/// As for [`bytes_of`].
+unsafe fn copy(text: &ngx_str_t, most: usize) -> Result<Bytes, Status> {
+    if text.len > most {
+        return Err(NGX_HTTP_MEMCACHE_TOO_LARGE);
+    }
+    // SAFETY: by the contract.
+    let bytes = unsafe { bytes_of(text) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| NGX_HTTP_MEMCACHE_NO_MEMORY)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into())
+}
+
+/// Seconds since 1970, as nginx knows them.
+fn unix_now() -> u64 {
+    // SAFETY: nginx keeps it pointing to a time that is there, and changes it on this thread only.
+    let now = unsafe { (*ngx_cached_time).sec };
+    u64::try_from(now).unwrap_or(0)
+}

@@ -1,0 +1,128 @@
+//! The clusters of a configuration: lists of servers, each with one client per worker.
+
+#![allow(unsafe_code)]
+
+use core::ptr::{addr_of, NonNull};
+
+use memcache_engine::Config;
+use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
+use once_cell::unsync::OnceCell;
+
+use crate::conf::{Addresses, Place};
+use crate::driver::Driver;
+use crate::worker::{self, NotAvailable};
+use crate::{ctx_index, pool};
+
+/// A list of servers with its settings. It lives in the pool of the configuration.
+pub struct Cluster {
+    /// What the client is made of.
+    pub config: Config,
+    /// The socket addresses of each server, in the same order.
+    pub addresses: Vec<Addresses>,
+    /// The client of this worker, once there is one. Never in the master.
+    driver: OnceCell<Driver>,
+}
+
+impl Cluster {
+    /// The client of this worker. It is made when it is first asked for, so that it does not matter which module's
+    /// `init_process` runs first.
+    pub fn driver(&self) -> Result<&Driver, NotAvailable> {
+        if let Some(driver) = self.driver.get() {
+            return Ok(driver);
+        }
+        let driver = self.driver.get_or_try_init(|| {
+            worker::check_process()?;
+            Driver::new(&self.config, &self.addresses)
+        })?;
+        // From now on it stays where it is: a cluster does not move in its pool.
+        driver.start();
+        Ok(driver)
+    }
+
+    /// The client of this worker, if there is one.
+    pub fn running(&self) -> Option<&Driver> {
+        self.driver.get()
+    }
+}
+
+/// The module's main configuration.
+#[derive(Default)]
+pub struct Clusters {
+    /// In the order of the server blocks. Invariant: they live in the pool that this value lives in.
+    pub list: Vec<NonNull<Cluster>>,
+    /// The first `memcache_status`.
+    pub status: Option<Place>,
+}
+
+impl Clusters {
+    /// The main configuration that is being read.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is what nginx passes while it reads or merges the http block, and the configuration outlives the borrow,
+    /// the only one at that time.
+    pub unsafe fn of_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a mut Clusters> {
+        // SAFETY: by the contract, the context is that of the http block or of a block in it; `main_conf` of each of
+        // them is the one array of main configurations, and ours was made by `create_main_conf`.
+        unsafe {
+            let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+            (*ctx.main_conf.add(ctx_index())).cast::<Clusters>().as_mut()
+        }
+    }
+
+    /// The main configuration of a cycle; `None` if it has no http block.
+    ///
+    /// # Safety
+    ///
+    /// `cycle` is there and outlives the borrow; its configuration has been read.
+    pub unsafe fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a Clusters> {
+        // SAFETY: by the contract. nginx's first and its last cycle have no configurations; without an http block, its
+        // place is NULL; with one, there is a main configuration of every HTTP module.
+        unsafe {
+            let contexts = cycle.as_ref()?.conf_ctx;
+            if contexts.is_null() {
+                return None;
+            }
+            let ctx = (*contexts.add(addr_of!(ngx_http_module.index).read())).cast::<ngx_http_conf_ctx_t>().as_ref()?;
+            (*ctx.main_conf.add(ctx_index())).cast::<Clusters>().as_ref()
+        }
+    }
+
+    /// The clusters.
+    pub fn iter(&self) -> impl Iterator<Item = &Cluster> {
+        // SAFETY: they live as long as `self`, by the invariant of the list, and nobody has a `&mut` to one.
+        self.list.iter().map(|cluster| unsafe { cluster.as_ref() })
+    }
+
+    /// The cluster at this address, if it is one of these: the pointer is compared, not followed.
+    pub fn find(&self, ptr: *const Cluster) -> Option<&Cluster> {
+        self.iter().find(|cluster| core::ptr::eq(*cluster, ptr))
+    }
+
+    /// The cluster with this configuration, a new one if there is none yet. `None`: no memory.
+    ///
+    /// # Safety
+    ///
+    /// `pool` is the pool that `self` lives in.
+    pub unsafe fn share(
+        &mut self,
+        config: Config,
+        addresses: Vec<Addresses>,
+        pool: *mut ngx_pool_t,
+    ) -> Option<NonNull<Cluster>> {
+        if let Some(cluster) = self.iter().find(|cluster| cluster.config == config) {
+            return Some(cluster.into());
+        }
+        let cluster = Cluster { config, addresses, driver: OnceCell::new() };
+        // SAFETY: the pool is there, and what a cluster's `Drop` uses, nginx's events, outlives every pool.
+        let cluster = unsafe { pool::place(pool, cluster) }?;
+        self.list.push(cluster);
+        Some(cluster)
+    }
+
+    /// How many connections the pools of a worker may come to.
+    pub fn connections(&self) -> usize {
+        let max = |server: &memcache_engine::ServerConfig| server.pool.max() as usize;
+        self.iter().flat_map(|cluster| &cluster.config.servers).map(max).fold(0, usize::saturating_add)
+    }
+}

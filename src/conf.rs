@@ -1,0 +1,266 @@
+//! The directives, and what they become: clusters of the configuration, each shared by all servers that mean the same.
+
+#![allow(unsafe_code)]
+
+mod directive;
+mod server;
+mod settings;
+
+use core::ffi::{c_char, c_void};
+use core::ptr::{null_mut, NonNull};
+
+use bytes::Bytes;
+use memcache_engine::Hash;
+use nginx_sys::{
+    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS,
+    NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
+    NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
+};
+
+use self::directive::{conf_error, Directive, Refusal, CONF_OK};
+use self::settings::Settings;
+use crate::boundary::{guard, log_panics};
+use crate::cluster::{Cluster, Clusters};
+use crate::log::Log;
+use crate::{pool, status};
+
+pub use self::directive::Place;
+pub use self::settings::Addresses;
+
+/// The longest `memcache_prefix`, in bytes: what is left of memcached's 250 has to be enough for keys.
+const MAX_PREFIX: usize = 200;
+/// The largest `memcache_pipeline`.
+const MAX_PIPELINE: usize = 4096;
+/// The largest `memcache_queue`.
+const MAX_QUEUE: usize = 1024 * 1024;
+/// The largest `memcache_max_value`, in bytes: memcached's own limit.
+const MAX_VALUE: usize = 1024 * 1024 * 1024;
+/// The largest `memcache_max_fails`.
+const MAX_FAILS: usize = 65_535;
+
+/// The module's configuration of a server block.
+#[derive(Default)]
+pub struct ServerConf {
+    settings: Settings,
+    /// The cluster that the block uses, known when it has inherited; none without a `memcache_server`.
+    pub cluster: Option<NonNull<Cluster>>,
+}
+
+type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
+
+/// The directives.
+pub static mut COMMANDS: [ngx_command_t; 12] = [
+    command(c"memcache_server".to_bytes(), NGX_CONF_1MORE, set_server),
+    command(c"memcache_hash".to_bytes(), NGX_CONF_TAKE1, set_hash),
+    command(c"memcache_timeout".to_bytes(), NGX_CONF_TAKE1, set_timeout),
+    command(c"memcache_connect_timeout".to_bytes(), NGX_CONF_TAKE1, set_connect_timeout),
+    command(c"memcache_max_fails".to_bytes(), NGX_CONF_TAKE1, set_max_fails),
+    command(c"memcache_retry".to_bytes(), NGX_CONF_TAKE1, set_retry),
+    command(c"memcache_pipeline".to_bytes(), NGX_CONF_TAKE1, set_pipeline),
+    command(c"memcache_queue".to_bytes(), NGX_CONF_TAKE1, set_queue),
+    command(c"memcache_max_value".to_bytes(), NGX_CONF_TAKE1, set_max_value),
+    command(c"memcache_prefix".to_bytes(), NGX_CONF_TAKE1, set_prefix),
+    ngx_command_t {
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        ..command(c"memcache_status".to_bytes(), 0, set_status)
+    },
+    ngx_command_t::empty(),
+];
+
+type Handler = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
+
+/// A directive of `http` and `server` blocks.
+const fn command(name: &'static [u8], arguments: u32, set: Handler) -> ngx_command_t {
+    ngx_command_t {
+        name: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | arguments) as ngx_uint_t,
+        set: Some(set),
+        conf: NGX_HTTP_SRV_CONF_OFFSET,
+        offset: 0,
+        post: null_mut(),
+    }
+}
+
+/* handlers of the directives */
+
+/// Reads one line into the settings of its block.
+///
+/// # Safety
+///
+/// As nginx calls the handler of a directive: `conf` is what `create_srv_conf` made for the block.
+unsafe fn set(cf: *mut ngx_conf_t, conf: *mut c_void, apply: Apply) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: by the contract, `cf` is there until the handler returns.
+        let line = unsafe { Directive::new(cf) };
+        // SAFETY: by the contract; nothing else refers to it while a line is read.
+        let Some(conf) = (unsafe { conf.cast::<ServerConf>().as_mut() }) else { return conf_error() };
+        match apply(&line, &mut conf.settings) {
+            Ok(()) => CONF_OK,
+            Err(refusal) => line.refuse(refusal),
+        }
+    })
+}
+
+macro_rules! handler {
+    ($name:ident, $apply:expr) => {
+        unsafe extern "C" fn $name(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+            // SAFETY: nginx calls the handler of a directive with the configuration that its table names.
+            unsafe { set(cf, conf, $apply) }
+        }
+    };
+}
+
+handler!(set_server, server::add);
+handler!(set_hash, |line, settings| {
+    let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line));
+    once(&mut settings.hash, parse)
+});
+handler!(set_timeout, |line, settings| once(&mut settings.timeout, || line.time()));
+handler!(set_connect_timeout, |line, settings| once(&mut settings.connect_timeout, || line.time()));
+handler!(set_max_fails, |line, settings| {
+    let parse = || line.number(1, MAX_FAILS).and_then(|n| u32::try_from(n).map_err(|_| Refusal::INVALID_NUMBER));
+    once(&mut settings.max_fails, parse)
+});
+handler!(set_retry, |line, settings| once(&mut settings.retry, || line.time()));
+handler!(set_pipeline, |line, settings| once(&mut settings.pipeline, || line.number(1, MAX_PIPELINE)));
+handler!(set_queue, |line, settings| once(&mut settings.queue, || line.number(0, MAX_QUEUE)));
+handler!(set_max_value, |line, settings| once(&mut settings.max_value, || line.size(1, MAX_VALUE)));
+handler!(set_prefix, |line, settings| once(&mut settings.prefix, || prefix(line)));
+
+/// Sets what may be set once in a block.
+fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, Refusal>) -> Result<(), Refusal> {
+    if slot.is_some() {
+        return Err(Refusal::DUPLICATE);
+    }
+    *slot = Some(parse()?);
+    Ok(())
+}
+
+fn prefix(line: &Directive<'_>) -> Result<Bytes, Refusal> {
+    let text = line.arg();
+    if text.contains(&b'$') {
+        return Err(Refusal::Text("variables are not supported in \"memcache_prefix\"".into()));
+    }
+    if text.len() > MAX_PREFIX {
+        return Err(Refusal::Text(format!("\"memcache_prefix\" must not be longer than {MAX_PREFIX} bytes")));
+    }
+    Ok(Bytes::copy_from_slice(text))
+}
+
+fn invalid_word(line: &Directive<'_>) -> Refusal {
+    Refusal::Text(format!("invalid value \"{}\"", line.arg().escape_ascii()))
+}
+
+unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: nginx calls the handler of a directive, so `cf` is there until it returns.
+        let line = unsafe { Directive::new(cf) };
+        if line.args().first().is_some_and(|format| format.as_bytes() != b"json") {
+            return line.refuse(invalid_word(&line));
+        }
+        // SAFETY: as above; the location that is being read is the current one.
+        if !unsafe { status::install(cf) } {
+            return line.refuse(Refusal::DUPLICATE);
+        }
+        // SAFETY: nginx makes the main configuration before it reads the http block.
+        if let Some(clusters) = unsafe { Clusters::of_conf(cf) } {
+            clusters.status.get_or_insert_with(|| line.place());
+        }
+        CONF_OK
+    })
+}
+
+/* configuration of the blocks */
+
+/// Runs before the http block is read.
+pub unsafe extern "C" fn preconfiguration(_: *mut ngx_conf_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        log_panics();
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// Makes the list of clusters, which the server blocks fill.
+pub unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes a configuration with its pool.
+    guard(null_mut(), || unsafe { create::<Clusters>(cf) })
+}
+
+/// Makes the empty configuration of a block.
+pub unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes a configuration with its pool.
+    guard(null_mut(), || unsafe { create::<ServerConf>(cf) })
+}
+
+/// # Safety
+///
+/// `cf` has its pool, which lives as long as the configuration and drops the value.
+unsafe fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: by the contract.
+    unsafe { pool::place((*cf).pool, T::default()) }.map_or(null_mut(), |place| place.as_ptr().cast())
+}
+
+/// Completes the settings of a server block and finds its cluster.
+pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void, inner: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: both were made by `create_srv_conf`, are different, and live as long as the configuration.
+        let (Some(outer), Some(inner)) =
+            (unsafe { (outer.cast::<ServerConf>().as_ref(), inner.cast::<ServerConf>().as_mut()) })
+        else {
+            return conf_error();
+        };
+        inner.settings.inherit(&outer.settings);
+        let Some((config, addresses)) = inner.settings.config() else { return CONF_OK };
+
+        // SAFETY: the main configuration is there while the blocks are merged.
+        let Some(clusters) = (unsafe { Clusters::of_conf(cf) }) else { return conf_error() };
+        // SAFETY: the pool is that of the configuration, which the clusters belong to.
+        inner.cluster = unsafe { clusters.share(config, addresses, (*cf).pool) };
+        match inner.cluster {
+            Some(_) => CONF_OK,
+            None => conf_error(),
+        }
+    })
+}
+
+/// Checks what can only be checked when all server blocks are known.
+pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx calls this with the configuration that it has just read.
+        let (Some(clusters), Some(log)) = (unsafe { (Clusters::of_conf(cf), Log::new((*cf).log)) }) else {
+            return NGX_ERROR as ngx_int_t;
+        };
+        match &clusters.status {
+            Some(place) if clusters.list.is_empty() => {
+                log.emerg(format_args!("no \"memcache_server\" is defined for \"memcache_status\" in {place}"));
+                NGX_ERROR as ngx_int_t
+            }
+            _ => NGX_OK as ngx_int_t,
+        }
+    })
+}
+
+/// Runs when the whole file was read, also under `nginx -t`: only here is `worker_connections` known, whatever the
+/// order of the blocks.
+///
+/// Every worker may come to hold all connections that the pools allow. If that is all it may open, it could not serve
+/// anybody: an error. If it is more than half, a busy worker is likely to run out: a warning.
+pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes the cycle that it has just made.
+        let (clusters, log, limit) =
+            unsafe { (Clusters::of_cycle(cycle), Log::new((*cycle).log), (*cycle).connection_n) };
+        let (Some(clusters), Some(log)) = (clusters, log) else { return NGX_OK as ngx_int_t };
+        let need = clusters.connections();
+        let text = format!("memcache pools need {need} connections, worker_connections is {limit}");
+        if need > 0 && need >= limit {
+            log.emerg(format_args!("{text}"));
+            return NGX_ERROR as ngx_int_t;
+        }
+        if need > limit / 2 {
+            log.warn(format_args!("{text}"));
+        }
+        NGX_OK as ngx_int_t
+    })
+}

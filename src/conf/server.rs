@@ -1,0 +1,117 @@
+//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=];`
+
+#![allow(unsafe_code)]
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use core::{slice, str};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use memcache_engine::config::{ParamError, ServerConfig, ServerParams, MAX_SERVERS};
+use nginx_sys::{ngx_addr_t, ngx_parse_url, ngx_str_t, ngx_url_t, NGX_OK};
+
+use super::directive::{Directive, Refusal};
+use super::settings::{Addresses, Settings};
+
+/// memcached's port.
+const PORT: u16 = 11211;
+
+/// Adds the server of this line to the level's list.
+pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal> {
+    let (&address, params) = line.args().split_first().ok_or(Refusal::INVALID_VALUE)?;
+    check_characters(address.as_bytes())?;
+
+    let mut parsed = ServerParams::default();
+    for param in params {
+        parsed.parse(param.as_bytes()).map_err(|e| Refusal::Text(e.to_string()))?;
+    }
+    let (pool, weight) = parsed.finish().map_err(|e| match e {
+        ParamError::Order { .. } => Refusal::Text(format!("{e} in memcache server \"{}\"", Shown(address))),
+        _ => Refusal::Text(e.to_string()),
+    })?;
+
+    let (name, addresses) = resolve(line, address)?;
+
+    // Nothing else holds the list while the level is read: inner levels are merged later.
+    let servers = Rc::make_mut(settings.servers.get_or_insert_default());
+    if servers.list.len() >= MAX_SERVERS {
+        return Err(Refusal::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
+    }
+    if addresses.iter().any(|address| servers.taken.contains(sockaddr_bytes(address))) {
+        return Err(Refusal::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
+    }
+    servers.taken.extend(addresses.iter().map(|address| sockaddr_bytes(address).to_vec()));
+    let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
+    servers.list.push((config, addresses));
+    Ok(())
+}
+
+/// What nginx's parser would take for a name and ask the resolver for.
+fn check_characters(address: &[u8]) -> Result<(), Refusal> {
+    if address.contains(&b'$') {
+        return Err(Refusal::Text("variables are not supported in \"memcache_server\"".into()));
+    }
+    if address.iter().any(u8::is_ascii_control) {
+        return Err(Refusal::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
+    }
+    Ok(())
+}
+
+/// Control characters as `\x0a`: nginx would write them to its log as they are.
+fn hex_escape(text: &[u8]) -> String {
+    let escape = |&byte: &u8| match byte {
+        b if b.is_ascii_control() => format!("\\x{b:02x}"),
+        b => char::from(b).to_string(),
+    };
+    text.iter().map(escape).collect()
+}
+
+/// The server's name with its port, and the socket addresses that it stands for.
+fn resolve(line: &Directive<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Refusal> {
+    // SAFETY: nginx's own users of this structure begin with zeros.
+    let mut url: ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    url.url = address;
+    url.default_port = PORT;
+
+    // SAFETY: `cf` is there while the line is read, and its pool lives as long as the configuration.
+    if unsafe { ngx_parse_url((*line.as_ptr()).pool, &raw mut url) } != NGX_OK as isize {
+        if url.err.is_null() {
+            return Err(Refusal::NoMemory);
+        }
+        // SAFETY: nginx points `err` to a string literal.
+        let err = unsafe { CStr::from_ptr(url.err) }.to_string_lossy();
+        return Err(Refusal::Text(format!("{err} in memcache server \"{}\"", Shown(address))));
+    }
+
+    let addresses: Addresses = if url.addrs.is_null() || url.naddrs == 0 {
+        return Err(Refusal::Text(format!("host not found in memcache server \"{}\"", Shown(address))));
+    } else {
+        // SAFETY: `naddrs` addresses in the pool of the configuration, which `Addresses` may point into.
+        unsafe { slice::from_raw_parts(url.addrs, url.naddrs) }.into()
+    };
+
+    let mut name = address.as_bytes().to_vec();
+    if url.no_port() != 0 {
+        name.extend_from_slice(format!(":{PORT}").as_bytes());
+    }
+    Ok((name.into(), addresses))
+}
+
+/// The bytes that tell one socket address from another.
+fn sockaddr_bytes(address: &ngx_addr_t) -> &[u8] {
+    // SAFETY: nginx made the address, `socklen` bytes long and zeroed where nothing was written.
+    unsafe { slice::from_raw_parts(address.sockaddr.cast(), address.socklen as usize) }
+}
+
+/// An address in a message, as it was written: `check_characters` has seen it.
+struct Shown(ngx_str_t);
+
+impl core::fmt::Display for Shown {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match str::from_utf8(self.0.as_bytes()) {
+            Ok(text) => f.write_str(text),
+            Err(_) => write!(f, "{}", self.0.as_bytes().escape_ascii()),
+        }
+    }
+}

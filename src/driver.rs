@@ -1,0 +1,352 @@
+//! A cluster's client on nginx's event loop: sockets, timer, and the moment when siblings are called.
+//!
+//! Everything happens on the event loop's thread, and in two kinds of places. Where nginx or a sibling calls, the
+//! client gets its input: bytes, a connect that succeeded, an operation. What follows from that happens in one event,
+//! which is posted once per turn of the event loop, so that the operations of all requests that the turn has read leave
+//! in one write. Siblings are called from there and from nowhere else.
+//!
+//! Invariant: nothing is borrowed while code runs that may call back: a sibling's handler, and nginx when it opens a
+//! connection.
+
+#![allow(unsafe_code)]
+
+mod events;
+mod sockets;
+
+use core::cell::{Cell, RefCell};
+use core::ffi::c_void;
+use core::ptr::{addr_of, NonNull};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use memcache_engine::{CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId};
+use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
+
+use crate::abi::Callback;
+use crate::boundary::guard;
+use crate::conf::Addresses;
+use crate::log::Log;
+use crate::peer::Peer;
+use crate::worker::NotAvailable;
+
+/// How many handlers of siblings run in one turn of the event loop.
+const CALLS_PER_TURN: usize = 1024;
+/// How many rounds of writing, opening and closing in one turn of the event loop: opening a connection may give
+/// something to write, and an address that fails the next one to try.
+const ROUNDS_PER_TURN: usize = 16;
+
+/// How long nothing is said about a server's connections after a line about one.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Why an operation was not accepted.
+pub enum Refused {
+    /// The client has a reason.
+    Client(Error),
+    /// The client is being used: the call comes from where none can come from.
+    InUse,
+}
+
+/// The client of a cluster in this worker.
+#[repr(C)]
+pub struct Driver {
+    /// What nginx's debug log takes for a connection with its socket when it prints one of our events.
+    ident: [usize; 4],
+    client: RefCell<Client<Callback>>,
+    peers: RefCell<HashMap<ConnId, Rc<Peer>>>,
+    servers: Vec<Server>,
+    /// The worker's log.
+    log: *mut ngx_log_t,
+    turn: events::Event,
+    timer: events::Event,
+    /// When the timer fires.
+    armed: Cell<Instant>,
+    /// The origin of the client's time.
+    origin: std::time::Instant,
+    state: Cell<State>,
+}
+
+/// A server of the cluster, as the driver knows it.
+struct Server {
+    name: Bytes,
+    addresses: Addresses,
+    /// Until when nothing is said about its connections.
+    quiet: Cell<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    /// The worker exits gracefully: operations still work.
+    Draining,
+    /// The worker exits, and nobody waits for operations any more.
+    Hurried,
+    /// There are no sockets and no events.
+    Ended,
+}
+
+impl Driver {
+    /// A client that has not begun: it opens connections once it was started.
+    pub fn new(config: &Config, addresses: &[Addresses]) -> Result<Driver, NotAvailable> {
+        // SAFETY: in a worker, `ngx_cycle` is the cycle that this client belongs to.
+        let log = unsafe { addr_of!(ngx_cycle).read().as_ref() }.ok_or(NotAvailable)?.log;
+        let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
+            name: server.name.clone(),
+            addresses: addresses.clone(),
+            quiet: Cell::default(),
+        });
+        // Connects and probes of different workers must not coincide.
+        let seed = RandomState::new().hash_one(std::process::id());
+        Ok(Driver {
+            ident: [0, 0, 0, usize::MAX],
+            client: RefCell::new(Client::new(config.clone(), seed, Instant::default())),
+            peers: RefCell::default(),
+            servers: servers.collect(),
+            log,
+            turn: events::Event::new(),
+            timer: events::Event::new(),
+            armed: Cell::default(),
+            origin: std::time::Instant::now(),
+            state: Cell::new(State::Running),
+        })
+    }
+
+    /// Begins to work. The driver stays where it is from now on.
+    pub fn start(&self) {
+        debug_assert_eq!(self.ident.last(), Some(&usize::MAX));
+        let this = NonNull::from(self).cast::<c_void>();
+        // SAFETY: the driver does not move, and `shut_down`, at the latest when it is dropped, deletes the events. It
+        // begins with `ident`. The log is that of its cycle.
+        unsafe {
+            self.turn.start(on_turn, this, self.log);
+            self.timer.start(on_timer, this, self.log);
+        }
+        // Not this turn: in `init_process`, the event loop has not begun, and would wait before it.
+        self.turn.post_next();
+    }
+
+    /// Closes everything. No handler of a sibling runs, now or later.
+    pub fn shut_down(&self) {
+        self.state.set(State::Ended);
+        self.turn.delete();
+        self.timer.delete();
+        drop(self.with_peers(core::mem::take));
+    }
+
+    /* what the function table calls */
+
+    /// Accepts an operation. Its handler runs later, or never if this fails.
+    pub fn submit(&self, request: Request<'_>, callback: Callback) -> Result<CallId, Refused> {
+        self.accept(|client, now| client.submit(request, callback, now))
+    }
+
+    /// Asks one server for its version.
+    pub fn submit_version(
+        &self,
+        server: ServerId,
+        timeout: Option<Duration>,
+        callback: Callback,
+    ) -> Result<CallId, Refused> {
+        self.accept(|client, now| client.submit_version(server, timeout, callback, now))
+    }
+
+    fn accept(
+        &self,
+        submit: impl FnOnce(&mut Client<Callback>, Instant) -> Result<CallId, Rejected<Callback>>,
+    ) -> Result<CallId, Refused> {
+        if self.state.get() == State::Ended {
+            return Err(Refused::Client(Error::Shutdown { maybe_applied: false }));
+        }
+        let mut client = self.client.try_borrow_mut().map_err(|_| Refused::InUse)?;
+        let now = self.now();
+        let call = submit(&mut client, now).map_err(|rejected| Refused::Client(rejected.error))?;
+        // The posted event sets the timer precisely. Without any, a worker that exits would not wait for the posted
+        // event either.
+        if !self.timer.has_timer() {
+            self.arm(&mut client, now);
+        }
+        self.timer.set_cancelable(self.state.get() == State::Hurried);
+        self.turn.post();
+        Ok(call)
+    }
+
+    /// Takes an operation back, so that its handler will not run. `None`: there is no such operation (any more).
+    pub fn cancel(&self, call: CallId) -> Option<Callback> {
+        let mut client = self.client.try_borrow_mut().ok()?;
+        let callback = client.cancel(call, self.now())?;
+        if self.state.get() != State::Ended {
+            self.set_cancelable(&client);
+            self.turn.post();
+        }
+        Some(callback)
+    }
+
+    /// Shows the client to somebody who only looks.
+    pub fn view<R>(&self, look: impl FnOnce(&Client<Callback>) -> R) -> Option<R> {
+        self.client.try_borrow().ok().map(|client| look(&client))
+    }
+
+    /* what nginx calls */
+
+    /// The posted event: everything that follows from what happened in this turn.
+    fn on_turn(&self) {
+        if self.state.get() == State::Ended {
+            return;
+        }
+        self.deliver();
+        let now = self.now();
+        self.notice_exit(now);
+        self.pump(now);
+        self.finish_turn(now);
+    }
+
+    /// The timer.
+    fn on_timer(&self) {
+        let now = self.now();
+        self.with(|client| client.timeout(now));
+        self.turn.post();
+    }
+
+    fn notice_exit(&self, now: Instant) {
+        // SAFETY: nginx sets it on this thread.
+        if unsafe { addr_of!(ngx_exiting).read() } != 0 && self.state.get() == State::Running {
+            self.state.set(State::Draining);
+            self.with(|client| client.drain(now));
+        }
+    }
+
+    /* the posted event, step by step */
+
+    /// Calls the handlers of the operations that are complete by now, within the budget. Those that become complete
+    /// meanwhile wait.
+    fn deliver(&self) {
+        let complete = self.with(|client| client.completions()).unwrap_or(0);
+        for _ in 0..complete.min(CALLS_PER_TURN) {
+            let Some(done) = self.with(Client::poll_completion).flatten() else { break };
+            // Nothing is borrowed: the handler may submit, cancel, and end its request.
+            done.context.run(done.answer);
+        }
+    }
+
+    /// Writes what is to be written, opens and closes connections, until there is nothing left to do.
+    fn pump(&self, now: Instant) {
+        for _ in 0..ROUNDS_PER_TURN {
+            let flushed = self.flush(now);
+            let obeyed = self.obey(now);
+            if !flushed && !obeyed {
+                return;
+            }
+        }
+        self.turn.post_next();
+    }
+
+    /// One write for each connection that has something new.
+    fn flush(&self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(conn) = self.with(Client::poll_dirty).flatten() {
+            any = true;
+            let Some(peer) = self.peer(conn) else { continue };
+            match self.write(conn, &peer, now) {
+                Ok(()) => peer.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
+                Err(loss) => self.lose(conn, loss, now),
+            }
+        }
+        any
+    }
+
+    /// Does what the client asks for.
+    fn obey(&self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(output) = self.with(Client::poll_output).flatten() {
+            any = true;
+            match output {
+                Output::Open { conn, server, address } => self.open(conn, server, address, now),
+                Output::Close { conn } => drop(self.take_peer(conn)),
+                Output::Event(event) => self.report(&event, now),
+            }
+        }
+        any
+    }
+
+    fn finish_turn(&self, now: Instant) {
+        let Ok(mut client) = self.client.try_borrow_mut() else { return };
+        if client.completions() > 0 {
+            // Handlers have had their share of this turn, or connections failed just now: other events come first.
+            self.turn.post_next();
+        }
+        self.arm(&mut client, now);
+    }
+
+    /// Sets the timer if it would fire too late. One that fires too early does no harm, and is not moved for each
+    /// operation.
+    fn arm(&self, client: &mut Client<Callback>, now: Instant) {
+        self.set_cancelable(client);
+        // Completions that wait for the next turn need no timeout, but an exiting worker has to wait for them.
+        let Some(at) = client.next_timeout().or_else(|| (client.pending() > 0).then_some(now)) else { return };
+        if self.timer.has_timer() && self.armed.get() <= at {
+            return;
+        }
+        let millis = at.since(now).as_micros().div_ceil(1000).max(1);
+        self.timer.set_timer(ngx_msec_t::try_from(millis).unwrap_or(ngx_msec_t::MAX / 2));
+        self.armed.set(at);
+    }
+
+    /// A graceful exit waits for the timer while operations are pending.
+    fn set_cancelable(&self, client: &Client<Callback>) {
+        self.timer.set_cancelable(client.pending() == 0 || self.state.get() == State::Hurried);
+    }
+
+    /// Writes a line to the log. Connections of a server that are lost together or one after the other make one line
+    /// in a second; a server that goes down or comes back always makes one.
+    fn report(&self, event: &Event, now: Instant) {
+        let Some(server) = self.servers.get(event.server()) else { return };
+        // SAFETY: the log of the cycle that this driver belongs to.
+        let Some(log) = (unsafe { Log::new(self.log) }) else { return };
+        let text = event.text(&server.name);
+        match event {
+            Event::ServerUp { .. } => log.notice(format_args!("{text}")),
+            Event::ServerDown { .. } => log.error(format_args!("{text}")),
+            Event::ConnectFailed { .. } | Event::ConnectionLost { .. } => {
+                if server.quiet.get() <= now {
+                    server.quiet.set(now.after(QUIET));
+                    log.error(format_args!("{text}"));
+                }
+            }
+        }
+    }
+
+    /// Gives an input to the client, or asks it for an output.
+    fn with<R>(&self, step: impl FnOnce(&mut Client<Callback>) -> R) -> Option<R> {
+        self.client.try_borrow_mut().ok().map(|mut client| step(&mut client))
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+unsafe extern "C" fn on_turn(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: the event is a driver's, which deletes it before it goes.
+        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
+            driver.on_turn();
+        }
+    });
+}
+
+unsafe extern "C" fn on_timer(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: as in `on_turn`.
+        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
+            driver.on_timer();
+        }
+    });
+}

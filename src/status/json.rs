@@ -1,0 +1,132 @@
+//! The page: JSON of clients and their servers.
+
+#![forbid(unsafe_code)]
+
+use core::fmt::{self, Display};
+
+use memcache_engine::{Client, ServerView, State};
+use nginx_sys::NGINX_VERSION;
+
+use crate::abi::Callback;
+use crate::cluster::Cluster;
+use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
+
+/// Everything about the clients of this worker.
+pub fn page<'a>(clusters: impl Iterator<Item = &'a Cluster>, pid: i32) -> String {
+    let clients = clusters.filter_map(|cluster| cluster.running()?.view(|client| Page(client).to_string()));
+    format!(
+        "{{\"version\":{},\"abi\":\"{}.{}\",\"nginx\":{},\"pid\":{pid},\"scope\":\"worker\",\"clients\":[{}]}}\n",
+        Text(env!("CARGO_PKG_VERSION").as_bytes()),
+        NGX_HTTP_MEMCACHE_ABI_MAJOR,
+        NGX_HTTP_MEMCACHE_ABI_MINOR,
+        Text(NGINX_VERSION.to_bytes()),
+        clients.collect::<Vec<_>>().join(","),
+    )
+}
+
+/// A client.
+struct Page<'a>(&'a Client<Callback>);
+
+impl Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0.config();
+        write!(
+            f,
+            "{{\"hash\":{},\"timeout_ms\":{},\"connect_timeout_ms\":{},\"pipeline\":{},\"queue\":{},\"max_value\":{},\
+             \"pending\":{},\"servers\":[",
+            Text(config.hash.name().as_bytes()),
+            config.timeout.as_millis(),
+            config.connect_timeout.as_millis(),
+            config.pipeline,
+            config.queue,
+            config.max_value,
+            self.0.pending(),
+        )?;
+        for (index, server) in (0..config.servers.len()).filter_map(|id| self.0.server(id)).enumerate() {
+            write!(f, "{}{}", if index > 0 { "," } else { "" }, Server(server))?;
+        }
+        f.write_str("]}")
+    }
+}
+
+/// A server of a client.
+struct Server<'a>(ServerView<'a>);
+
+impl Display for Server<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerView { config, state, stats, .. } = &self.0;
+        let state = match state {
+            State::Live => "live",
+            State::Down => "down",
+        };
+        let pool = config.pool;
+        write!(
+            f,
+            "{{\"address\":{},\"state\":\"{state}\",\"weight\":{},\
+             \"pool\":{{\"min\":{},\"smax\":{},\"max\":{},\"ttl\":{}}},",
+            Text(&config.name),
+            config.weight,
+            pool.min(),
+            pool.smax(),
+            pool.max(),
+            pool.ttl(),
+        )?;
+        write!(
+            f,
+            "\"connections\":{{\"open\":{},\"connecting\":{},\"idle\":{},\"busy\":{},\
+             \"opened\":{},\"failed\":{},\"lost\":{}}},\"pending\":{},\"queued\":{},",
+            self.0.open,
+            self.0.connecting,
+            self.0.idle,
+            self.0.busy,
+            stats.opened,
+            stats.failed,
+            stats.lost,
+            self.0.pending,
+            self.0.queued,
+        )?;
+        write!(
+            f,
+            "\"operations\":{},\"hits\":{},\"misses\":{},\"errors\":{},\"bytes\":{{\"read\":{},\"written\":{}}}}}",
+            Counters(&stats.operations.list().collect::<Vec<_>>()),
+            stats.hits,
+            stats.misses,
+            Counters(&stats.errors.list().collect::<Vec<_>>()),
+            stats.bytes_read,
+            stats.bytes_written,
+        )
+    }
+}
+
+/// An object of numbers.
+struct Counters<'a>(&'a [(&'static str, u64)]);
+
+impl Display for Counters<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{}:{value}", if index > 0 { "," } else { "" }, Text(name.as_bytes()))?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// A string, quoted and escaped. What is not UTF-8 becomes U+FFFD.
+struct Text<'a>(&'a [u8]);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in String::from_utf8_lossy(self.0).chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                // Beyond what JSON asks for: whoever puts the page into HTML or a terminal is safe as well.
+                c if c.is_control() || matches!(c, '<' | '>' | '&' | '\'' | '\u{2028}' | '\u{2029}') => {
+                    write!(f, "\\u{:04x}", u32::from(c))?;
+                }
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
