@@ -1,0 +1,132 @@
+//! One call of the module as a future.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::marker::PhantomPinned;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
+use std::ptr;
+use std::task::{Context, Poll, Waker};
+
+use crate::sys;
+use crate::table::{Handle, Table, Value};
+use crate::Error;
+
+/// A call: not submitted, in flight, answered, or over.
+///
+/// The module is given the address of this value, so that a call costs no allocation here. It must not move while it
+/// is in flight, which [`Pin`] ensures, and it is cancelled when it is dropped, after which the module does not use
+/// the address again.
+pub(crate) struct Call {
+    state: Cell<State>,
+    table: Table,
+    client: Handle,
+    _pinned: PhantomPinned,
+}
+
+enum State {
+    New,
+    InFlight { call: u64, waker: Waker },
+    Answered(Result<Reply, Error>),
+    Over,
+}
+
+/// The answer of the module, except errors.
+pub(crate) struct Reply {
+    pub(crate) status: u32,
+    pub(crate) cas: u64,
+    pub(crate) number: u64,
+    pub(crate) flags: u32,
+    pub(crate) value: Value,
+}
+
+impl Call {
+    pub(crate) fn new(table: Table, client: Handle) -> Self {
+        Call { state: Cell::new(State::New), table, client, _pinned: PhantomPinned }
+    }
+
+    /// Submits what `operation` says when it is polled first, and is ready when the module has answered.
+    ///
+    /// Nothing of the operation is used after the first poll. When it is polled after its end, it stays pending.
+    pub(crate) fn poll<'o>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        operation: impl FnOnce() -> Result<&'o mut sys::ngx_http_memcache_op_t, Error>,
+    ) -> Poll<Result<Reply, Error>> {
+        let this = self.into_ref().get_ref();
+
+        match this.state.replace(State::Over) {
+            State::New => match operation().and_then(|op| this.submit(op)) {
+                Ok(call) => this.state.set(State::InFlight { call, waker: cx.waker().clone() }),
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+            State::InFlight { call, mut waker } => {
+                waker.clone_from(cx.waker());
+                this.state.set(State::InFlight { call, waker });
+            }
+            State::Answered(answer) => return Poll::Ready(answer),
+            State::Over => {}
+        }
+        Poll::Pending
+    }
+
+    fn submit(&self, op: &mut sys::ngx_http_memcache_op_t) -> Result<u64, Error> {
+        op.handler = Some(answered);
+        op.data = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use. The call is pinned (this is
+        // reached from poll() alone), and stays at this address until it is dropped, which cancels it.
+        unsafe { self.table.submit(self.client, op) }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let State::InFlight { call, .. } = self.state.replace(State::Over) {
+            // SAFETY: the client was good enough to submit the call, and the request that holds it has not ended.
+            unsafe { self.table.cancel(self.client, call) };
+        }
+    }
+}
+
+/// The handler: keeps the answer, and wakes the task that waits for it. It does not poll anything.
+unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_memcache_result_t) {
+    // A panic must not unwind into the module. Only a foreign waker can panic, and then its task is not woken.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
+        let this = unsafe { &*data.cast_const().cast::<Call>() };
+        // SAFETY: the module's result is good while its handler runs.
+        let answer = reply(this.table, unsafe { &*result });
+
+        let before = this.state.replace(State::Answered(answer));
+        // The waker comes last: it may drop the call.
+        if let State::InFlight { waker, .. } = before {
+            waker.wake();
+        }
+    }));
+}
+
+fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply, Error> {
+    if result.status > sys::NGX_HTTP_MEMCACHE_EXISTS {
+        return Err(Error::from_status(result.status, result.maybe_applied != 0, result.value.as_bytes()));
+    }
+    Ok(Reply {
+        status: result.status,
+        cas: result.cas,
+        number: result.number,
+        flags: result.flags,
+        value: table.retain(result)?,
+    })
+}
+
+/// An operation with nothing set but its number.
+pub(crate) fn operation(number: u32) -> sys::ngx_http_memcache_op_t {
+    // SAFETY: the header asks for a structure of zeros; there is no reference in it.
+    let mut op: sys::ngx_http_memcache_op_t = unsafe { mem::zeroed() };
+    op.size = mem::size_of_val(&op);
+    op.op = number;
+    op
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The worker's client.
+
+use std::fmt;
+
+use ngx::http::Request;
+
+use crate::find;
+use crate::multi::GetMulti;
+use crate::operation::{kind, Operation};
+use crate::server::Servers;
+use crate::sys;
+use crate::table::{Handle, Table};
+use crate::value::IntoValue;
+use crate::{Error, Ttl};
+
+/// The memcached client of a server block, shared by all modules of the worker.
+///
+/// It is a pair of pointers, and costs a few instructions to get: ask for it in each request, and do not keep it when
+/// the request is over, because a configuration that is no longer in use takes its clients along.
+///
+/// Keys are 1 to 250 bytes of any kind, together with `memcache_prefix`; up to 186 if they contain spaces or control
+/// characters. Anything else is refused with [`Error::InvalidKey`] before a byte is sent, as are values larger than
+/// [`max_value`](Client::max_value) with [`Error::TooLarge`].
+///
+/// ```no_run
+/// use ngx_memcache::{Client, Error, Seconds};
+///
+/// async fn visits(mc: Client, page: &str) -> Result<u64, Error> {
+///     let visits = mc.incr(format!("visits:{page}"), 1).initial(1).ttl(3600.secs()).await?;
+///     Ok(visits.unwrap_or(0))
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Client {
+    table: Table,
+    handle: Handle,
+}
+
+impl Client {
+    /// The client of the server block that handles the request.
+    ///
+    /// Fails with [`NotLoaded`](Error::NotLoaded), [`TooOld`](Error::TooOld) or [`TooNew`](Error::TooNew) if there is
+    /// no fitting module, with [`NotConfigured`](Error::NotConfigured) if no `memcache_server` applies, and with
+    /// [`NotAvailable`](Error::NotAvailable) outside of workers.
+    pub fn from_request(request: &Request) -> Result<Self, Error> {
+        let table = find::table()?;
+        let request: *const _ = request.into();
+        // SAFETY: there is a reference to the request; the module only looks at its configuration.
+        let handle = unsafe { table.client_of_request(request.cast_mut())? };
+        Ok(Client { table, handle })
+    }
+
+    /// Reads an item: `None` if there is none.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// if let Some(item) = mc.get("cow").await? {
+    ///     let bytes: &[u8] = item.value();
+    ///     let text: String = item.decode()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn get<K: AsRef<[u8]>>(&self, key: K) -> Operation<'static, K, kind::Get> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_GET, key)
+    }
+
+    /// Reads an item and sets its life anew.
+    pub fn get_and_touch<K: AsRef<[u8]>>(&self, key: K, ttl: impl Into<Ttl>) -> Operation<'static, K, kind::Get> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_GAT, key).with_ttl(ttl.into())
+    }
+
+    /// Reads several items at once: the results in the order of the keys.
+    ///
+    /// All are submitted together, so that they travel in one write to each server; a server that fails does not
+    /// spoil the items of the others.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// for item in mc.get_multi(["head", "body", "foot"]).await {
+    ///     let item = item?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn get_multi<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> GetMulti<K> {
+        GetMulti::new(keys.into_iter().map(|key| self.get(key)))
+    }
+
+    /// Stores an item, whatever was there; with [`cas`](Operation::cas), only over the version named.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Cas, Client, Error, Raw, Seconds};
+    /// # async fn example(mc: Client, bytes: &[u8]) -> Result<(), Error> {
+    /// mc.set("cow", "moo").ttl(60.secs()).await?;
+    /// mc.set("answer", 42_u64).await?;
+    /// mc.set("picture", Raw(bytes)).flags(7).await?;
+    ///
+    /// if let Some(item) = mc.get("cow").await? {
+    ///     if mc.set("cow", "moo moo").cas(item.cas()).await? == Cas::Changed {
+    ///         // somebody else was faster
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn set<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Set> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_SET, key).with_value(value)
+    }
+
+    /// Stores an item if there is none: `false` if there is one.
+    pub fn add<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Store> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_ADD, key).with_value(value)
+    }
+
+    /// Stores an item if there is one: `false` if there is none.
+    pub fn replace<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Store> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_REPLACE, key).with_value(value)
+    }
+
+    /// Adds to the end of an item's value: `false` if there is no item.
+    pub fn append<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Extend> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_APPEND, key).with_value(value)
+    }
+
+    /// Adds to the beginning of an item's value: `false` if there is no item.
+    pub fn prepend<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Extend> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_PREPEND, key).with_value(value)
+    }
+
+    /// Deletes an item: `false` if there is none. With [`cas`](Operation::cas), only the version named.
+    pub fn delete<K: AsRef<[u8]>>(&self, key: K) -> Operation<'static, K, kind::Delete> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_DELETE, key)
+    }
+
+    /// Adds to a number: the new one, or `None` if there is no item and no [`initial`](Operation::initial) number.
+    /// Wraps around at 2⁶⁴.
+    pub fn incr<K: AsRef<[u8]>>(&self, key: K, delta: u64) -> Operation<'static, K, kind::Count> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_INCR, key).with_delta(delta)
+    }
+
+    /// Subtracts from a number, as [`incr`](Client::incr) adds to it. Stops at 0.
+    pub fn decr<K: AsRef<[u8]>>(&self, key: K, delta: u64) -> Operation<'static, K, kind::Count> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_DECR, key).with_delta(delta)
+    }
+
+    /// Sets the life of an item anew: `false` if there is none.
+    pub fn touch<K: AsRef<[u8]>>(&self, key: K, ttl: impl Into<Ttl>) -> Operation<'static, K, kind::Touch> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_TOUCH, key).with_ttl(ttl.into())
+    }
+
+    /// The servers, in the order of the configuration, as they are now in this worker.
+    pub fn servers(&self) -> Servers {
+        Servers::new(*self)
+    }
+
+    /// The largest value, in bytes, that can be stored: `memcache_max_value`.
+    pub fn max_value(&self) -> usize {
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        unsafe { self.table.max_value(self.handle) }
+    }
+
+    pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {
+        Operation::new(self.table, self.handle, number, key)
+    }
+
+    pub(crate) fn parts(&self) -> (Table, Handle) {
+        (self.table, self.handle)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_parts(table: Table, handle: Handle) -> Self {
+        Client { table, handle }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.handle).finish()
+    }
+}

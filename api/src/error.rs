@@ -1,0 +1,267 @@
+//! Why there is no answer.
+
+use thiserror::Error as ThisError;
+
+use crate::sys;
+
+/// Why there is no answer: whose fault it is, whether the server may have carried the operation out all the same, and
+/// whether to try again.
+///
+/// A miss is not an error: operations say it in their result. The text of an error is fit for a log: bytes that a
+/// server sent are escaped in it.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no `load_module` line for the memcache module in this nginx.
+    #[error("ngx_http_memcache_module is not loaded")]
+    NotLoaded,
+
+    /// The loaded module is older than this crate.
+    #[error("memcache ABI {} is required, {major}.{minor} is available", REQUIRED)]
+    TooOld {
+        /// Of the loaded module.
+        major: u32,
+        /// Of the loaded module.
+        minor: u32,
+    },
+
+    /// The loaded module has a newer, incompatible interface.
+    #[error("memcache ABI {} is required, {major}.{minor} is available", REQUIRED)]
+    TooNew {
+        /// Of the loaded module.
+        major: u32,
+        /// Of the loaded module.
+        minor: u32,
+    },
+
+    /// No `memcache_server` applies to the request's server block.
+    #[error("no \"memcache_server\" is defined here")]
+    NotConfigured,
+
+    /// There are no clients in this process: it is not a worker.
+    #[error("there is no memcache client in this process")]
+    NotAvailable,
+
+    /// The connection was lost before a byte of the operation was sent.
+    #[error("not sent: the connection was lost")]
+    NotSent,
+
+    /// The connection was lost before the reply came.
+    #[error("the connection was lost before the reply")]
+    Unknown {
+        /// The operation writes, and the server may have carried it out.
+        maybe_applied: bool,
+    },
+
+    /// The deadline passed: in the queue, while connecting, or waiting for the reply.
+    #[error("timed out")]
+    Timeout {
+        /// The operation writes, and the server may have carried it out.
+        maybe_applied: bool,
+    },
+
+    /// As many operations wait for the server as `memcache_queue` allows.
+    #[error("too many operations wait for the server")]
+    Busy,
+
+    /// The server is down; the module probes it by timer.
+    #[error("the server is down")]
+    ServerDown,
+
+    /// memcached answered `SERVER_ERROR` with this text.
+    #[error("SERVER_ERROR {}", .0.escape_ascii())]
+    Server(Box<[u8]>),
+
+    /// memcached answered `CLIENT_ERROR` with this text, or `ERROR` with none.
+    #[error("CLIENT_ERROR {}", .0.escape_ascii())]
+    Client(Box<[u8]>),
+
+    /// The server broke the protocol; its connection was closed.
+    #[error("the server broke the protocol")]
+    Protocol {
+        /// The operation writes, and the server may have carried it out.
+        maybe_applied: bool,
+    },
+
+    /// The client is closing: the worker exits.
+    #[error("the client is closed")]
+    Shutdown {
+        /// The operation writes, and the server may have carried it out.
+        maybe_applied: bool,
+    },
+
+    /// The key is empty, or longer than 250 bytes together with the prefix (186 if it is sent encoded because it has
+    /// control characters, spaces or the like).
+    #[error("invalid key")]
+    InvalidKey,
+
+    /// The value is larger than `memcache_max_value`; nothing was sent.
+    #[error("the value is too large")]
+    TooLarge,
+
+    /// The value could not be encoded; nothing was sent.
+    #[error("{0}")]
+    Encode(String),
+
+    /// The value that was read is not what the caller expected.
+    #[error("{0}")]
+    Decode(String),
+
+    /// The module refused the call, for the reason with this number in the header. A defect of this crate, or a module
+    /// that is newer than it.
+    #[error("memcache error {0}")]
+    Other(u32),
+}
+
+/// The version of the interface that this crate was built for.
+pub(crate) const REQUIRED: &str = "1.0";
+
+const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 0);
+
+/// Who can do something about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The code that made the call: a bad key, a value that is too large.
+    Caller,
+    /// Whoever configured nginx.
+    Setup,
+    /// More work than the server or the configuration allows.
+    Load,
+    /// The network between nginx and memcached.
+    Network,
+    /// memcached, or something that answers in its place.
+    Server,
+    /// Nobody: the worker is exiting.
+    Exit,
+    /// This crate or the module: please report it.
+    Defect,
+}
+
+impl Error {
+    /// Who can do something about it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
+            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
+            Error::NotConfigured | Error::NotAvailable => Fault::Setup,
+            Error::Busy => Fault::Load,
+            Error::NotSent | Error::Unknown { .. } => Fault::Network,
+            Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
+            Error::Shutdown { .. } => Fault::Exit,
+            Error::Client(_) | Error::Other(_) => Fault::Defect,
+        }
+    }
+
+    /// Whether the server may have carried the operation out all the same.
+    pub fn maybe_applied(&self) -> bool {
+        match *self {
+            Error::Unknown { maybe_applied }
+            | Error::Timeout { maybe_applied }
+            | Error::Protocol { maybe_applied }
+            | Error::Shutdown { maybe_applied } => maybe_applied,
+            _ => false,
+        }
+    }
+
+    /// Whether it is safe, and makes sense, to do the same once more at once.
+    ///
+    /// After [`Busy`](Error::Busy), [`ServerDown`](Error::ServerDown) and [`Timeout`](Error::Timeout) it would be
+    /// safe too, but it would only add to the load.
+    pub fn should_retry(&self) -> bool {
+        match *self {
+            Error::NotSent => true,
+            Error::Unknown { maybe_applied } | Error::Protocol { maybe_applied } => !maybe_applied,
+            _ => false,
+        }
+    }
+
+    /// The HTTP status that tells the client of nginx about it: 400, 413, 500, 502, 503 or 504.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Error::InvalidKey => 400,
+            Error::TooLarge => 413,
+            Error::Encode(_) => 500,
+            Error::Timeout { .. } => 504,
+            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
+            Error::NotConfigured | Error::NotAvailable => 503,
+            Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } => 503,
+            Error::Server(_) | Error::Client(_) | Error::Protocol { .. } | Error::Unknown { .. } => 502,
+            Error::Decode(_) | Error::Other(_) => 502,
+        }
+    }
+
+    /// From a status of the header that is not a result; `text` is what the server said, if it did.
+    pub(crate) fn from_status(status: u32, maybe_applied: bool, text: &[u8]) -> Self {
+        match status {
+            sys::NGX_HTTP_MEMCACHE_NOT_SENT => Error::NotSent,
+            sys::NGX_HTTP_MEMCACHE_UNKNOWN => Error::Unknown { maybe_applied },
+            sys::NGX_HTTP_MEMCACHE_TIMEOUT => Error::Timeout { maybe_applied },
+            sys::NGX_HTTP_MEMCACHE_BUSY => Error::Busy,
+            sys::NGX_HTTP_MEMCACHE_SERVER_DOWN => Error::ServerDown,
+            sys::NGX_HTTP_MEMCACHE_SERVER => Error::Server(text.into()),
+            sys::NGX_HTTP_MEMCACHE_CLIENT => Error::Client(text.into()),
+            sys::NGX_HTTP_MEMCACHE_PROTOCOL => Error::Protocol { maybe_applied },
+            sys::NGX_HTTP_MEMCACHE_SHUTDOWN => Error::Shutdown { maybe_applied },
+            sys::NGX_HTTP_MEMCACHE_INVALID_KEY => Error::InvalidKey,
+            sys::NGX_HTTP_MEMCACHE_TOO_LARGE => Error::TooLarge,
+            sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
+            sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
+            other => Error::Other(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn required_is_the_version_of_the_header() {
+        let header = format!("{}.{}", sys::NGX_HTTP_MEMCACHE_ABI_MAJOR, sys::NGX_HTTP_MEMCACHE_ABI_MINOR);
+        assert_eq!(REQUIRED, header);
+    }
+
+    #[test]
+    fn every_operation_error_of_the_header_has_a_variant() {
+        for status in sys::NGX_HTTP_MEMCACHE_NOT_SENT..=sys::NGX_HTTP_MEMCACHE_TOO_LARGE {
+            assert!(!matches!(Error::from_status(status, false, b""), Error::Other(_)), "{status}");
+        }
+        assert_eq!(Error::from_status(4711, false, b""), Error::Other(4711));
+    }
+
+    #[test]
+    fn peer_text_is_escaped() {
+        let error = Error::from_status(sys::NGX_HTTP_MEMCACHE_SERVER, false, b"out of\nmemory\x1b");
+        assert_eq!(error.to_string(), r"SERVER_ERROR out of\nmemory\x1b");
+    }
+
+    #[test]
+    fn only_what_cannot_be_applied_twice_is_retried() {
+        assert!(Error::NotSent.should_retry());
+        assert!(Error::Unknown { maybe_applied: false }.should_retry());
+        assert!(!Error::Unknown { maybe_applied: true }.should_retry());
+        assert!(!Error::Timeout { maybe_applied: false }.should_retry());
+        assert!(!Error::Busy.should_retry());
+        assert!(Error::Timeout { maybe_applied: true }.maybe_applied());
+        assert!(!Error::TooLarge.maybe_applied());
+    }
+
+    #[test]
+    fn http_statuses() {
+        let cases = [
+            (Error::InvalidKey, 400),
+            (Error::TooLarge, 413),
+            (Error::Timeout { maybe_applied: true }, 504),
+            (Error::Busy, 503),
+            (Error::ServerDown, 503),
+            (Error::NotLoaded, 503),
+            (Error::Server([].into()), 502),
+            (Error::Protocol { maybe_applied: false }, 502),
+            (Error::Other(38), 502),
+        ];
+        for (error, status) in cases {
+            assert_eq!(error.http_status(), status, "{error}");
+        }
+    }
+}

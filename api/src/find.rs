@@ -1,0 +1,82 @@
+//! Finding the module's function table in the running nginx.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::mem;
+use std::slice;
+
+use nginx_sys::{ngx_cycle, ngx_cycle_t, ngx_module_t};
+
+use crate::sys;
+use crate::table::Table;
+use crate::Error;
+
+thread_local! {
+    /// The last answer and what it was for: the walk over the modules takes microseconds.
+    static FOUND: RefCell<Option<(Place, Result<Table, Error>)>> = const { RefCell::new(None) };
+}
+
+/// A cycle and its list of modules, to see that neither has changed.
+type Place = (*const ngx_cycle_t, *const *mut ngx_module_t);
+
+/// The function table for the configuration that the worker runs with.
+pub(crate) fn table() -> Result<Table, Error> {
+    // SAFETY: nginx sets ngx_cycle before it calls any module, and changes it only between two events.
+    let cycle = unsafe { ngx_cycle } as *const ngx_cycle_t;
+    // SAFETY: as above; the current cycle is alive.
+    let place = (cycle, unsafe { (*cycle).modules }.cast_const());
+
+    FOUND.with_borrow_mut(|found| match found {
+        Some((known, answer)) if *known == place => answer.clone(),
+        _ => {
+            // SAFETY: as above.
+            let answer = unsafe { in_cycle(cycle) };
+            *found = Some((place, answer.clone()));
+            answer
+        }
+    })
+}
+
+/// What the header's inline function `ngx_http_memcache_api()` does: finds the module by its name, and checks that its
+/// interface is the one that this crate was built for.
+///
+/// # Safety
+///
+/// `cycle` is alive. While a configuration is read, it is `cf->cycle`.
+pub(crate) unsafe fn in_cycle(cycle: *const ngx_cycle_t) -> Result<Table, Error> {
+    // SAFETY: guaranteed by the caller.
+    let cycle = unsafe { &*cycle };
+    if cycle.modules.is_null() {
+        return Err(Error::NotLoaded);
+    }
+    // SAFETY: nginx keeps modules_n pointers to modules there.
+    let modules = unsafe { slice::from_raw_parts(cycle.modules, cycle.modules_n) };
+
+    let module = modules
+        .iter()
+        // SAFETY: nginx gives every module its name, a C string, before it adds the module to a cycle.
+        .find(|&&module| unsafe { CStr::from_ptr((*module).name) }.to_bytes_with_nul() == NAME)
+        .ok_or(Error::NotLoaded)?;
+
+    // SAFETY: a module of this name has the extended context of the header; "magic" confirms it.
+    let context = unsafe { (**module).ctx.cast::<sys::ngx_http_memcache_module_ctx_t>().as_ref() };
+    let context = context
+        .filter(|context| context.magic == sys::NGX_HTTP_MEMCACHE_MAGIC && !context.api.is_null())
+        .ok_or(Error::NotLoaded)?;
+
+    let (major, minor) = (context.major, context.minor);
+    if major > sys::NGX_HTTP_MEMCACHE_ABI_MAJOR {
+        return Err(Error::TooNew { major, minor });
+    }
+    // SAFETY: the size comes first in every version of the table.
+    let size = unsafe { (*context.api).size };
+    if (major, minor) < (sys::NGX_HTTP_MEMCACHE_ABI_MAJOR, sys::NGX_HTTP_MEMCACHE_ABI_MINOR)
+        || size < mem::size_of::<sys::ngx_http_memcache_api_t>()
+    {
+        return Err(Error::TooOld { major, minor });
+    }
+    // SAFETY: the table is as large as we know it, and a static of the module, which nginx never unmaps.
+    Ok(Table::new(unsafe { &*context.api }))
+}
+
+const NAME: &[u8] = sys::NGX_HTTP_MEMCACHE_MODULE_NAME;

@@ -1,0 +1,35 @@
+//! Async blocks as handlers of nginx.
+//!
+//! [`spawn`] turns an async block into a content handler or a phase handler, [`spawn_with_body`] reads the body of the
+//! request first. What the block evaluates to says what is done with the request: see [`Respond`].
+//!
+//! ```no_run
+//! use ngx::core::Status;
+//! use ngx::http::Request;
+//! use ngx_memcache::http::{self, Response};
+//! use ngx_memcache::{Client, Error};
+//!
+//! fn handler(request: &mut Request) -> Status {
+//!     let mc = Client::from_request(request);
+//!     let key = request.path().as_bytes().to_vec();
+//!
+//!     http::spawn(request, async move {
+//!         let page = mc?.get(key).await?;
+//!         Ok::<_, Error>(page.map(|item| Response::ok().header("X-From", "memcached").body(item)))
+//!     })
+//! }
+//! ```
+
+mod body;
+pub mod directive;
+mod log;
+mod panic;
+mod respond;
+mod response;
+mod spawn;
+mod task;
+
+pub use body::Body;
+pub use respond::Respond;
+pub use response::{Content, Response};
+pub use spawn::{spawn, spawn_with_body};

@@ -1,0 +1,191 @@
+//! Directives that make a location a sibling's: the module around a content handler.
+
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use ngx::core::{Status, NGX_CONF_ERROR, NGX_CONF_OK};
+use ngx::ffi::{
+    ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t, ngx_flag_t, ngx_http_handler_pt, ngx_http_request_t, ngx_int_t,
+    ngx_pcalloc, NGX_LOG_EMERG,
+};
+use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
+use ngx::ngx_conf_log_error;
+
+use super::log;
+use super::panic::caught;
+use crate::error::REQUIRED;
+use crate::{find, Error};
+
+/// A whole nginx module with one directive, `DIRECTIVE on | off;` in a location, that installs a content handler.
+///
+/// `nginx -t` refuses the directive if the memcache module is not loaded, or does not fit. The crate that uses this
+/// macro, in its root, is a `cdylib`; the module's name is the name that nginx shows in its messages.
+///
+/// ```no_run
+/// use ngx::core::Status;
+/// use ngx::http::Request;
+/// use ngx_memcache::{http, Client};
+///
+/// ngx_memcache::content_handler! {
+///     module: ngx_http_page_module,
+///     directive: "page_from_memcache",
+///     handler: page,
+/// }
+///
+/// fn page(request: &mut Request) -> Status {
+///     let mc = Client::from_request(request);
+///     let key = request.path().as_bytes().to_vec();
+///     http::spawn(request, async move { mc?.get(key).await })
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! content_handler {
+    (module: $module:ident, directive: $directive:literal, handler: $handler:path $(,)?) => {
+        // What nginx looks for in a loaded file; here, because the names in it have no documentation.
+        mod ngx_memcache_exports {
+            use super::$module;
+            $crate::__private::ngx::ngx_modules!($module);
+        }
+
+        #[doc = concat!("The nginx module with the directive \"", $directive, "\".")]
+        #[allow(non_upper_case_globals)]
+        pub static mut $module: $crate::__private::ngx_module_t = {
+            use $crate::__private as p;
+
+            static mut CONTEXT: p::ngx_http_module_t = p::ngx_http_module_t {
+                preconfiguration: None,
+                postconfiguration: None,
+                create_main_conf: None,
+                init_main_conf: None,
+                create_srv_conf: None,
+                merge_srv_conf: None,
+                create_loc_conf: Some($crate::http::directive::create_location),
+                merge_loc_conf: None,
+            };
+
+            static mut COMMANDS: [p::ngx_command_t; 2] = [
+                p::ngx_command_t {
+                    name: p::ngx::ngx_string!($directive),
+                    type_: (p::NGX_HTTP_LOC_CONF | p::NGX_CONF_FLAG) as p::ngx_uint_t,
+                    set: Some(set),
+                    conf: p::NGX_HTTP_LOC_CONF_OFFSET,
+                    offset: 0,
+                    post: ::core::ptr::null_mut(),
+                },
+                p::ngx_command_t::empty(),
+            ];
+
+            unsafe extern "C" fn set(
+                cf: *mut p::ngx_conf_t,
+                command: *mut p::ngx_command_t,
+                location: *mut ::core::ffi::c_void,
+            ) -> *mut ::core::ffi::c_char {
+                // SAFETY: nginx calls this for a directive of COMMANDS, with a location of CONTEXT.
+                unsafe { $crate::http::directive::set(cf, command, location, Some(handle)) }
+            }
+
+            unsafe extern "C" fn handle(request: *mut p::ngx_http_request_t) -> p::ngx_int_t {
+                // SAFETY: nginx calls a content handler with a living request.
+                unsafe { $crate::http::directive::handle(request, $handler) }
+            }
+
+            p::ngx_module_t {
+                ctx: (&raw mut CONTEXT).cast(),
+                commands: (&raw mut COMMANDS).cast(),
+                type_: p::NGX_HTTP_MODULE as p::ngx_uint_t,
+                ..p::ngx_module_t::default()
+            }
+        };
+    };
+}
+
+/// Checks, while a configuration is read, that the memcache module is loaded and fits. If not, one line at level
+/// "emerg" says what `directive` needs, and where the directive is.
+///
+/// For modules that do not use [`content_handler!`](crate::content_handler): call it from the handler of a directive,
+/// or in postconfiguration, and refuse the configuration if it fails.
+///
+/// # Safety
+///
+/// `cf` is what nginx gave to the caller.
+pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error> {
+    // SAFETY: the configuration that is being read has a cycle of its own, which ngx_cycle is not yet.
+    let error = match unsafe { find::in_cycle((*cf).cycle) } {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    match error {
+        Error::TooOld { major, minor } | Error::TooNew { major, minor } => {
+            ngx_conf_log_error!(
+                NGX_LOG_EMERG,
+                cf,
+                "\"{directive}\" requires memcache ABI {REQUIRED}, {major}.{minor} is available"
+            );
+        }
+        _ => {
+            ngx_conf_log_error!(NGX_LOG_EMERG, cf, "\"{directive}\" requires ngx_http_memcache_module");
+        }
+    }
+    Err(error)
+}
+
+/// The configuration of a location: its directive's flag.
+#[doc(hidden)]
+pub unsafe extern "C" fn create_location(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx calls this with the configuration that is being read, which has a pool.
+    unsafe {
+        let flag = ngx_pcalloc((*cf).pool, size_of::<ngx_flag_t>()).cast::<ngx_flag_t>();
+        if let Some(flag) = flag.as_mut() {
+            *flag = UNSET;
+        }
+        flag.cast()
+    }
+}
+
+/// Handles the directive: the location's content handler becomes `handler`, if the flag is "on".
+///
+/// # Safety
+///
+/// nginx calls it for a directive of a module whose location configuration was made by [`create_location`].
+#[doc(hidden)]
+pub unsafe fn set(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    location: *mut c_void,
+    handler: ngx_http_handler_pt,
+) -> *mut c_char {
+    // SAFETY: guaranteed by the caller: the configuration is a flag, at offset 0 as the command says.
+    unsafe {
+        let status = ngx_conf_set_flag_slot(cf, command, location);
+        if status != NGX_CONF_OK || *location.cast::<ngx_flag_t>() != ON {
+            return status;
+        }
+        if require(cf, &(*command).name.to_string()).is_err() {
+            return NGX_CONF_ERROR;
+        }
+        let Some(core) = NgxHttpCoreModule::location_conf_mut(&*cf) else { return NGX_CONF_ERROR };
+        core.handler = handler;
+    }
+    ptr::null_mut()
+}
+
+/// Calls a content handler. A panic is logged and answered with 500.
+///
+/// # Safety
+///
+/// `request` is alive.
+#[doc(hidden)]
+pub unsafe fn handle(request: *mut ngx_http_request_t, handler: fn(&mut Request) -> Status) -> ngx_int_t {
+    // SAFETY: guaranteed by the caller, here and below.
+    let called = caught(|| handler(unsafe { Request::from_ngx_http_request(request) }));
+    let status = called.unwrap_or_else(|panic| {
+        // SAFETY: a handler that has not returned has not given its request away.
+        log::error(unsafe { Request::from_ngx_http_request(request) }, format_args!("the handler {panic}"));
+        HTTPStatus::INTERNAL_SERVER_ERROR.into()
+    });
+    status.0
+}
+
+const UNSET: ngx_flag_t = ngx::ffi::NGX_CONF_UNSET as ngx_flag_t;
+const ON: ngx_flag_t = 1;

@@ -1,0 +1,25 @@
+//! Lines in the error log.
+
+use std::fmt::Display;
+
+use ngx::ffi::{ngx_http_log_ctx_t, ngx_http_request_t, NGX_LOG_ERR};
+use ngx::http::Request;
+use ngx::ngx_log_error;
+
+/// One line at level "error".
+pub(super) fn error(request: &Request, text: impl Display) {
+    ngx_log_error!(NGX_LOG_ERR, request.log(), "memcache: {text}");
+}
+
+/// Lets what is logged on the connection name this request, as nginx's `ngx_http_set_log_request()`.
+///
+/// # Safety
+///
+/// `request` is alive.
+pub(super) unsafe fn attach(request: *mut ngx_http_request_t) {
+    // SAFETY: the data of the log of a connection that has a request is the context of HTTP.
+    unsafe {
+        let context = (*(*(*request).connection).log).data.cast::<ngx_http_log_ctx_t>();
+        (*context).current_request = request;
+    }
+}

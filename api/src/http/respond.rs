@@ -1,0 +1,72 @@
+//! What a handler evaluates to, and what is done with the request then.
+
+use ngx::core::Status;
+use ngx::http::{HTTPStatus, Request};
+
+use super::{log, Response};
+use crate::{Error, Item};
+
+/// What a handler evaluates to.
+///
+/// | value | what is done |
+/// |---|---|
+/// | [`Response`] | it is sent |
+/// | [`HTTPStatus`] | from 300 on: refused with it (`error_page` applies); below: an empty response |
+/// | [`Item`] | its value is sent |
+/// | `Option` | `None`: 404 |
+/// | [`Error`] | one line in the error log, and the status that [`Error::http_status`] says |
+/// | `Result` | whichever it is |
+/// | [`Status`] | given to nginx as it is |
+pub trait Respond {
+    /// Does it, and says what the handler is to return to nginx.
+    fn respond(self, request: &mut Request) -> Status;
+}
+
+impl Respond for Status {
+    fn respond(self, _request: &mut Request) -> Status {
+        self
+    }
+}
+
+impl Respond for HTTPStatus {
+    fn respond(self, request: &mut Request) -> Status {
+        Response::new(self).respond(request)
+    }
+}
+
+impl Respond for Response {
+    fn respond(self, request: &mut Request) -> Status {
+        self.send(request)
+    }
+}
+
+impl Respond for Item {
+    fn respond(self, request: &mut Request) -> Status {
+        Response::ok().body(self).respond(request)
+    }
+}
+
+impl Respond for Error {
+    fn respond(self, request: &mut Request) -> Status {
+        log::error(request, &self);
+        HTTPStatus(self.http_status().into()).respond(request)
+    }
+}
+
+impl<A: Respond> Respond for Option<A> {
+    fn respond(self, request: &mut Request) -> Status {
+        match self {
+            Some(value) => value.respond(request),
+            None => HTTPStatus::NOT_FOUND.respond(request),
+        }
+    }
+}
+
+impl<A: Respond, B: Respond> Respond for Result<A, B> {
+    fn respond(self, request: &mut Request) -> Status {
+        match self {
+            Ok(value) => value.respond(request),
+            Err(error) => error.respond(request),
+        }
+    }
+}

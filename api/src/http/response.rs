@@ -1,0 +1,335 @@
+//! Responses.
+
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::mem;
+use std::ptr;
+
+use bytes::Bytes;
+use ngx::core::Status;
+use ngx::ffi::{
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter,
+    ngx_http_request_t, ngx_http_send_header, ngx_http_set_content_type, ngx_list_push, ngx_pcalloc, ngx_pnalloc,
+    ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_table_elt_t, NGX_HTTP_GET, NGX_HTTP_HEAD,
+};
+use ngx::http::{HTTPStatus, Request};
+
+use crate::Item;
+
+/// A response: status, headers and a body, which is sent without being copied.
+///
+/// ```no_run
+/// use ngx::http::HTTPStatus;
+/// use ngx_memcache::http::Response;
+/// use ngx_memcache::Item;
+///
+/// fn page(item: Item) -> Response {
+///     Response::ok().header("X-Flags", item.flags().to_string()).body(item)
+/// }
+///
+/// fn not_like_that() -> Response {
+///     Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "GET, HEAD")
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Response {
+    status: HTTPStatus,
+    content_type: Option<Cow<'static, str>>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
+    content: Content,
+}
+
+/// The body of a [`Response`]. All of these become it by `into()`.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub enum Content {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// The value of an item. It is freed when the request is.
+    Item(Item),
+    /// The values of several items, one behind the other.
+    Items(Vec<Item>),
+    /// Bytes or text.
+    Bytes(Bytes),
+}
+
+impl Response {
+    /// A response without a body.
+    ///
+    /// With a status of 300 or more and without a body it is nginx that makes the page, and `error_page` applies.
+    pub fn new(status: HTTPStatus) -> Self {
+        Response { status, content_type: None, headers: Vec::new(), content: Content::Empty }
+    }
+
+    /// 200.
+    pub fn ok() -> Self {
+        Self::new(HTTPStatus::OK)
+    }
+
+    /// Adds a header. Control characters are left out of its value.
+    ///
+    /// An `ETag` also answers conditional requests.
+    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        let value = if value.contains(is_control) { value.replace(is_control, "").into() } else { value };
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The type of the body; without this, what `types` and `default_type` say.
+    pub fn content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// The body.
+    pub fn body(mut self, content: impl Into<Content>) -> Self {
+        self.content = content.into();
+        self
+    }
+
+    /// Sends it, and says what the handler is to return to nginx.
+    pub(super) fn send(self, request: &mut Request) -> Status {
+        let r = request.as_mut();
+        // SAFETY: there is a reference to the request.
+        match unsafe { self.write(r) } {
+            Ok(status) | Err(status) => status,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `r` is alive.
+    unsafe fn write(self, r: &mut ngx_http_request_t) -> Result<Status, Status> {
+        for (name, value) in &self.headers {
+            // SAFETY: guaranteed by the caller, here and below.
+            unsafe { push_header(r, name, value)? };
+        }
+        let is_page_of_nginx = self.status.0 >= 300 && self.status != HTTPStatus::NOT_MODIFIED;
+        if is_page_of_nginx && matches!(self.content, Content::Empty) {
+            return Ok(self.status.into());
+        }
+        // SAFETY: as above.
+        ok(unsafe { ngx_http_discard_request_body(r) })?;
+
+        r.headers_out.status = self.status.0;
+        r.headers_out.content_length_n = self.content.len().try_into().map_err(|_| no_memory())?;
+        if r.method != NGX_HTTP_GET as usize && r.method != NGX_HTTP_HEAD as usize {
+            // If-Match and the like are about the item then, not about this response.
+            r.set_disable_not_modified(1);
+        }
+        // SAFETY: as above.
+        unsafe {
+            set_content_type(r, self.content_type.as_deref())?;
+            let chain = self.content.into_chain(r)?;
+
+            let status = ngx_http_send_header(r);
+            if status == Status::NGX_ERROR.0 || status > Status::NGX_OK.0 || r.header_only() != 0 {
+                return Ok(Status(status));
+            }
+            Ok(Status(ngx_http_output_filter(r, chain)))
+        }
+    }
+}
+
+impl Content {
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let (items, bytes): (&[Item], &[u8]) = match self {
+            Content::Empty => (&[], &[]),
+            Content::Item(item) => (std::slice::from_ref(item), &[]),
+            Content::Items(items) => (items, &[]),
+            Content::Bytes(bytes) => (&[], bytes),
+        };
+        items.iter().map(Item::value).chain([bytes]).filter(|part| !part.is_empty())
+    }
+
+    fn len(&self) -> usize {
+        self.parts().map(<[u8]>::len).fold(0, usize::saturating_add)
+    }
+
+    /// A chain of buffers that point into the content; the request's pool keeps it until the request is freed.
+    ///
+    /// # Safety
+    ///
+    /// `r` is alive.
+    unsafe fn into_chain(self, r: &ngx_http_request_t) -> Result<*mut ngx_chain_t, Status> {
+        // SAFETY: guaranteed by the caller, here and below.
+        let content = unsafe { keep(r.pool, self)? };
+        let is_last = ptr::eq(r, r.main);
+
+        let mut first = ptr::null_mut();
+        let mut end: *mut *mut ngx_chain_t = &mut first;
+        let mut last: *mut ngx_buf_t = ptr::null_mut();
+
+        for part in content.parts() {
+            // SAFETY: as above; `end` is the place in the chain for the next link.
+            unsafe {
+                last = append(r.pool, &mut end)?;
+                let bytes = part.as_ptr_range();
+                (*last).pos = bytes.start.cast_mut();
+                (*last).last = bytes.end.cast_mut();
+                // Filters may read it, but not change it.
+                (*last).set_memory(1);
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            if last.is_null() {
+                last = append(r.pool, &mut end)?;
+                (*last).set_sync(u32::from(!is_last));
+            }
+            (*last).set_last_buf(u32::from(is_last));
+            (*last).set_last_in_chain(1);
+        }
+        Ok(first)
+    }
+}
+
+impl From<Item> for Content {
+    fn from(item: Item) -> Self {
+        Content::Item(item)
+    }
+}
+
+impl From<Vec<Item>> for Content {
+    fn from(items: Vec<Item>) -> Self {
+        Content::Items(items)
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Content::Bytes(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        Content::Bytes(bytes.into())
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Content::Bytes(text.into())
+    }
+}
+
+impl From<&'static str> for Content {
+    fn from(text: &'static str) -> Self {
+        Content::Bytes(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+/// Puts the content into the pool, which drops it when it is destroyed.
+///
+/// # Safety
+///
+/// `pool` is alive; the reference is good until it is destroyed.
+unsafe fn keep<'a>(pool: *mut ngx_pool_t, content: Content) -> Result<&'a Content, Status> {
+    const { assert!(mem::align_of::<Content>() <= ngx::ffi::NGX_ALIGNMENT) };
+
+    // SAFETY: guaranteed by the caller; the pool has room for a content at `data`.
+    unsafe {
+        let record = ngx_pool_cleanup_add(pool, mem::size_of::<Content>()).as_mut().ok_or_else(no_memory)?;
+        let place = record.data.cast::<Content>();
+        place.write(content);
+        record.handler = Some(drop_content);
+        Ok(&*place)
+    }
+}
+
+unsafe extern "C" fn drop_content(data: *mut c_void) {
+    // SAFETY: keep() has put it there; the pool calls this once.
+    unsafe { ptr::drop_in_place(data.cast::<Content>()) };
+}
+
+/// A new, empty buffer at the end of a chain.
+///
+/// # Safety
+///
+/// `pool` is alive, `end` is where the next link goes.
+unsafe fn append(pool: *mut ngx_pool_t, end: &mut *mut *mut ngx_chain_t) -> Result<*mut ngx_buf_t, Status> {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let buffer = ngx_pcalloc(pool, mem::size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
+        let link = ngx_alloc_chain_link(pool);
+        if buffer.is_null() || link.is_null() {
+            return Err(no_memory());
+        }
+        link.write(ngx_chain_t { buf: buffer, next: ptr::null_mut() });
+        **end = link;
+        *end = &raw mut (*link).next;
+        Ok(buffer)
+    }
+}
+
+/// # Safety
+///
+/// `r` is alive.
+unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: Option<&str>) -> Result<(), Status> {
+    let Some(content_type) = content_type else {
+        // SAFETY: guaranteed by the caller.
+        return ok(unsafe { ngx_http_set_content_type(r) });
+    };
+    // SAFETY: as above.
+    r.headers_out.content_type = unsafe { copy(r.pool, content_type.as_bytes())? };
+    r.headers_out.content_type_len = content_type.len();
+    r.headers_out.content_type_lowcase = ptr::null_mut();
+    Ok(())
+}
+
+/// # Safety
+///
+/// `r` is alive.
+unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &str) -> Result<(), Status> {
+    // SAFETY: guaranteed by the caller. nginx does not clear what it gives us; zeros are good in all of its versions.
+    unsafe {
+        let header = ngx_list_push(&mut r.headers_out.headers).cast::<ngx_table_elt_t>();
+        if header.is_null() {
+            return Err(no_memory());
+        }
+        header.write_bytes(0, 1);
+        // Filters look at the hash first: while it is 0, the header does not exist.
+        (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+        (*header).value = copy(r.pool, value.as_bytes())?;
+        (*header).hash = 1;
+        if name.eq_ignore_ascii_case("ETag") {
+            r.headers_out.etag = header;
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `pool` is alive.
+unsafe fn copy(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Status> {
+    // SAFETY: guaranteed by the caller; there is room for as many bytes as are written.
+    unsafe {
+        let data = ngx_pnalloc(pool, bytes.len()).cast::<u8>();
+        if data.is_null() {
+            return Err(no_memory());
+        }
+        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        Ok(ngx_str_t { len: bytes.len(), data })
+    }
+}
+
+fn is_control(c: char) -> bool {
+    c.is_ascii_control() && c != '\t'
+}
+
+fn ok(status: ngx::ffi::ngx_int_t) -> Result<(), Status> {
+    if status == Status::NGX_OK.0 {
+        Ok(())
+    } else {
+        Err(Status(status))
+    }
+}
+
+fn no_memory() -> Status {
+    HTTPStatus::INTERNAL_SERVER_ERROR.into()
+}

@@ -1,0 +1,63 @@
+//! An item that was read.
+
+use std::fmt;
+
+use memcache::exp::Decode;
+
+use crate::table::Value;
+use crate::Error;
+
+/// An item that was read: its value, the flags that were stored with it, and its version.
+///
+/// The value is not copied: it is a part of the buffer that the module received it in, which stays until the item is
+/// dropped. (Small values are copied once by the module, so that they do not keep a large buffer.)
+pub struct Item {
+    value: Value,
+    flags: u32,
+    cas: u64,
+}
+
+impl Item {
+    pub(crate) fn new(value: Value, flags: u32, cas: u64) -> Self {
+        Item { value, flags, cas }
+    }
+
+    /// The value, as it was stored.
+    pub fn value(&self) -> &[u8] {
+        self.value.as_bytes()
+    }
+
+    /// What was stored with the value; memcached attaches no meaning to it.
+    pub fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// The version of the item, for compare-and-swap.
+    pub fn cas(&self) -> u64 {
+        self.cas
+    }
+
+    /// The value as a type of Rust: strings, integers, `Vec<u8>`, and what implements [`Decode`].
+    ///
+    /// Fails with [`Error::Decode`] if the value is something else.
+    pub fn decode<T: Decode>(&self) -> Result<T, Error> {
+        T::decode(self.value().to_vec(), self.flags).map_err(|error| Error::Decode(error.to_string()))
+    }
+}
+
+impl AsRef<[u8]> for Item {
+    fn as_ref(&self) -> &[u8] {
+        self.value()
+    }
+}
+
+/// Shows how much it is, not what: values may be secrets.
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item")
+            .field("bytes", &self.value().len())
+            .field("flags", &self.flags)
+            .field("cas", &self.cas)
+            .finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! The servers of a client.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::operation::{kind, Operation};
+use crate::sys;
+use crate::Client;
+
+/// The servers of a client: what [`Client::servers`] returns.
+#[derive(Debug)]
+pub struct Servers {
+    client: Client,
+    next: usize,
+}
+
+impl Servers {
+    pub(crate) fn new(client: Client) -> Self {
+        Servers { client, next: 0 }
+    }
+}
+
+impl Iterator for Servers {
+    type Item = Server;
+
+    fn next(&mut self) -> Option<Server> {
+        let (table, handle) = self.client.parts();
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let now = unsafe { table.server(handle, self.next)? };
+        let server = Server { client: self.client, index: self.next, now };
+        self.next = self.next.saturating_add(1);
+        Some(server)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (table, handle) = self.client.parts();
+        // SAFETY: as above.
+        let left = unsafe { table.servers(handle) }.saturating_sub(self.next);
+        (left, Some(left))
+    }
+}
+
+/// A server as it is configured, and as it was in this worker when it was asked for.
+///
+/// ```no_run
+/// use ngx_memcache::{Client, Error};
+///
+/// async fn show(mc: Client) -> Result<String, Error> {
+///     let mut page = String::new();
+///     for server in mc.servers() {
+///         let version = server.version().await?;
+///         page += &format!("{} {version} max={}\n", server.address(), server.pool().max);
+///     }
+///     Ok(page)
+/// }
+/// ```
+pub struct Server {
+    client: Client,
+    index: usize,
+    now: sys::ngx_http_memcache_server_t,
+}
+
+/// The connections that a worker may have to a server, as `memcache_server` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Connections that are opened at start, and kept.
+    pub min: u32,
+    /// Idle connections that are kept for ever.
+    pub smax: u32,
+    /// Connections at most.
+    pub max: u32,
+    /// How long an idle connection above `smax` is kept; `None`: for ever.
+    pub ttl: Option<Duration>,
+}
+
+/// Whether a server is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It answers, or nothing else is known.
+    Live,
+    /// It failed too often; the module tries it by timer, and refuses operations until it is back.
+    Down,
+}
+
+impl Server {
+    /// The address, always with a port: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
+    pub fn address(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.now.address.as_bytes())
+    }
+
+    /// The connections that this worker may have to it.
+    pub fn pool(&self) -> Pool {
+        let ttl = (self.now.ttl > 0).then(|| Duration::from_secs(self.now.ttl.into()));
+        Pool { min: self.now.min, smax: self.now.smax, max: self.now.max, ttl }
+    }
+
+    /// Its share of the keys, beside the weights of the other servers.
+    pub fn weight(&self) -> u32 {
+        self.now.weight
+    }
+
+    /// Whether it is used.
+    pub fn state(&self) -> State {
+        match self.now.state {
+            sys::NGX_HTTP_MEMCACHE_STATE_LIVE => State::Live,
+            _ => State::Down,
+        }
+    }
+
+    /// Connections that are open, those that are just being established included.
+    pub fn open(&self) -> u32 {
+        self.now.open
+    }
+
+    /// Open connections on which nothing is awaited.
+    pub fn idle(&self) -> u32 {
+        self.now.idle
+    }
+
+    /// Operations whose reply is awaited.
+    pub fn pending(&self) -> u32 {
+        self.now.pending
+    }
+
+    /// Operations that wait for a connection.
+    pub fn queued(&self) -> u32 {
+        self.now.queued
+    }
+
+    /// Asks the server which version of memcached it is.
+    pub fn version(&self) -> Operation<'static, [u8; 0], kind::Version> {
+        self.client.operation(sys::NGX_HTTP_MEMCACHE_VERSION, []).on_server(self.index)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address()).field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Live => "live",
+            State::Down => "down",
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! The functions of the module's table, with Rust's conventions.
+
+use std::mem;
+use std::ptr::{self, NonNull};
+
+use nginx_sys::{ngx_http_request_t, ngx_str_t};
+
+use crate::sys;
+use crate::Error;
+
+/// The module's function table.
+#[derive(Clone, Copy)]
+pub(crate) struct Table(&'static sys::ngx_http_memcache_api_t);
+
+/// The module's client: shared by everything in the worker that uses the same servers.
+pub(crate) type Handle = NonNull<sys::ngx_http_memcache_client_t>;
+
+impl Table {
+    pub(crate) const fn new(api: &'static sys::ngx_http_memcache_api_t) -> Self {
+        Table(api)
+    }
+
+    /// # Safety
+    ///
+    /// `request` is alive.
+    pub(crate) unsafe fn client_of_request(self, request: *mut ngx_http_request_t) -> Result<Handle, Error> {
+        let function = self.0.client_of_request.ok_or(MISSING)?;
+        let mut client = ptr::null_mut();
+        // SAFETY: the request is alive, says the caller.
+        ok(unsafe { function(request, &mut client) })?;
+        NonNull::new(client).ok_or(Error::NotAvailable)
+    }
+
+    /// # Safety
+    ///
+    /// `client` is of this table and its configuration is in use. `op.data` is what `op.handler` expects, until the
+    /// handler has run or the call was cancelled.
+    pub(crate) unsafe fn submit(self, client: Handle, op: &sys::ngx_http_memcache_op_t) -> Result<u64, Error> {
+        let function = self.0.submit.ok_or(MISSING)?;
+        let mut call = 0;
+        // SAFETY: guaranteed by the caller; key and value are read before it returns.
+        ok(unsafe { function(client.as_ptr(), op, &mut call) })?;
+        Ok(call)
+    }
+
+    /// After this the call's handler does not run.
+    ///
+    /// # Safety
+    ///
+    /// `client` is of this table and its configuration is in use.
+    pub(crate) unsafe fn cancel(self, client: Handle, call: u64) {
+        if let Some(function) = self.0.cancel {
+            // SAFETY: guaranteed by the caller; a call that has ended is refused by the module.
+            unsafe { function(client.as_ptr(), call) };
+        }
+    }
+
+    /// Takes the value of a result along.
+    pub(crate) fn retain(self, result: &sys::ngx_http_memcache_result_t) -> Result<Value, Error> {
+        let mut value = Value::empty(self);
+        if result.value.len > 0 {
+            let function = self.0.retain.ok_or(MISSING)?;
+            // SAFETY: results exist only in the handler that the module gave them to.
+            ok(unsafe { function(result, &mut value.raw) })?;
+        }
+        Ok(value)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn servers(self, client: Handle) -> usize {
+        // SAFETY: guaranteed by the caller.
+        self.0.servers.map_or(0, |function| unsafe { function(client.as_ptr()) })
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn server(self, client: Handle, index: usize) -> Option<sys::ngx_http_memcache_server_t> {
+        // SAFETY: a structure of numbers and an ngx_str_t, for which zero is good.
+        let mut server: sys::ngx_http_memcache_server_t = unsafe { mem::zeroed() };
+        server.size = mem::size_of_val(&server);
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { self.0.server?(client.as_ptr(), index, &mut server) }).ok()?;
+        Some(server)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn max_value(self, client: Handle) -> usize {
+        // SAFETY: guaranteed by the caller.
+        self.0.max_value.map_or(0, |function| unsafe { function(client.as_ptr()) })
+    }
+}
+
+/// Bytes of the module that outlive the handler which received them.
+pub(crate) struct Value {
+    table: Table,
+    raw: sys::ngx_http_memcache_value_t,
+}
+
+impl Value {
+    fn empty(table: Table) -> Self {
+        let bytes = ngx_str_t { len: 0, data: ptr::null_mut() };
+        Value { table, raw: sys::ngx_http_memcache_value_t { bytes, owner: [ptr::null_mut(); 4] } }
+    }
+
+    /// The bytes; they stay where they are when the value moves.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.raw.bytes.as_bytes()
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        if let Some(function) = self.table.0.release {
+            // SAFETY: the value is empty, or was retained and is released here, once.
+            unsafe { function(&mut self.raw) };
+        }
+    }
+}
+
+fn ok(status: u32) -> Result<(), Error> {
+    match status {
+        sys::NGX_HTTP_MEMCACHE_OK => Ok(()),
+        status => Err(Error::from_status(status, false, b"")),
+    }
+}
+
+/// A table with an empty slot is a defect of the module.
+const MISSING: Error = Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL);
