@@ -1,0 +1,164 @@
+//! Doing what a request means.
+
+use ngx::core::Status;
+use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
+use ngx_memcache::http::{self, Body, Respond, Response};
+use ngx_memcache::{Cas, Client, Error, Item, Raw, Server, Ttl};
+
+use crate::request::{self, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
+
+/// The content handler.
+pub fn handle(request: &mut Request) -> Status {
+    let command = Command::parse(parts(request));
+    let (mc, command) = match (Client::from_request(request), command) {
+        (Ok(mc), Ok(command)) => (mc, command),
+        (_, Err(refusal)) => return refuse(refusal).respond(request),
+        (Err(error), _) => return error.respond(request),
+    };
+    match command {
+        Command::Plain(command) => http::spawn(request, plain(mc, command)),
+        Command::WithBody(command) => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
+            with_body(mc, command, Raw(body.bytes())).await
+        }),
+    }
+}
+
+async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
+    Ok(match command {
+        Plain::Get { key, touch } => match touch {
+            None => item_or_404(mc.get(key).await?),
+            Some(ttl) => item_or_404(mc.get_and_touch(key, Ttl::from_protocol(ttl)).await?),
+        },
+        Plain::GetMulti { keys } => {
+            let items = mc.get_multi(keys).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+            page(items)
+        }
+        Plain::Servers => servers(mc).await,
+        Plain::Count { key, direction, delta, initial, ttl } => {
+            let mut count = match direction {
+                Direction::Up => mc.incr(key, delta),
+                Direction::Down => mc.decr(key, delta),
+            };
+            if let Some(initial) = initial {
+                count = count.initial(initial).ttl(Ttl::from_protocol(ttl));
+            }
+            match count.await? {
+                Some(number) => Response::ok().content_type("text/plain").body(number.to_string()),
+                None => Response::new(HTTPStatus::NOT_FOUND),
+            }
+        }
+        Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
+        Plain::Delete { key, version: None } => done_or(HTTPStatus::NOT_FOUND, mc.delete(key).await?),
+        Plain::Delete { key, version: Some(version) } => {
+            let outcome = mc.delete(key).cas(version).await?;
+            done_or(HTTPStatus::PRECONDITION_FAILED, outcome == Cas::Applied)
+        }
+    })
+}
+
+async fn with_body(mc: Client, command: WithBody, value: Raw<'_>) -> Result<Response, Error> {
+    match command {
+        WithBody::Store { key, condition, flags, ttl } => {
+            let ttl = Ttl::from_protocol(ttl);
+            let stored = match condition {
+                Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
+                Condition::Absent => mc.add(key, value).flags(flags).ttl(ttl).await?,
+                Condition::Present => mc.replace(key, value).flags(flags).ttl(ttl).await?,
+                Condition::Version(cas) => mc.set(key, value).flags(flags).ttl(ttl).cas(cas).await? == Cas::Applied,
+            };
+            let created = stored && condition == Condition::Absent;
+            Ok(if created {
+                Response::new(HTTPStatus::CREATED)
+            } else {
+                done_or(HTTPStatus::PRECONDITION_FAILED, stored)
+            })
+        }
+        WithBody::Extend { key, end } => {
+            let extended = match end {
+                End::Front => mc.prepend(key, value).await?,
+                End::Back => mc.append(key, value).await?,
+            };
+            Ok(done_or(HTTPStatus::NOT_FOUND, extended))
+        }
+    }
+}
+
+fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
+    Response::new(if done { HTTPStatus::NO_CONTENT } else { otherwise })
+}
+
+fn item_or_404(item: Option<Item>) -> Response {
+    let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
+    Response::ok()
+        .header("X-Memcache-Flags", item.flags().to_string())
+        .header("ETag", format!("\"{}\"", item.cas()))
+        .body(item)
+}
+
+/// A page that is assembled from parts.
+fn page(items: Vec<Option<Item>>) -> Response {
+    let asked = items.len();
+    let found: Vec<Item> = items.into_iter().flatten().collect();
+    Response::ok()
+        .header("X-Memcache-Hits", found.len().to_string())
+        .header("X-Memcache-Misses", asked.saturating_sub(found.len()).to_string())
+        .body(found)
+}
+
+/// A line for each server.
+async fn servers(mc: Client) -> Response {
+    let mut text = String::new();
+    for server in mc.servers() {
+        let version = server.version().await.unwrap_or_else(|_| "-".into());
+        text += &line(&server, &version);
+    }
+    Response::ok().content_type("text/plain").body(text)
+}
+
+fn line(server: &Server, version: &str) -> String {
+    let pool = server.pool();
+    format!(
+        "{} {version} {} min={} smax={} max={} ttl={} weight={} open={} idle={} pending={} queued={}\n",
+        server.address(),
+        server.state(),
+        pool.min,
+        pool.smax,
+        pool.max,
+        pool.ttl.map_or(0, |ttl| ttl.as_secs()),
+        server.weight(),
+        server.open(),
+        server.idle(),
+        server.pending(),
+        server.queued(),
+    )
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::BadRequest => Response::new(HTTPStatus::BAD_REQUEST),
+        Refusal::PreconditionFailed => Response::new(HTTPStatus::PRECONDITION_FAILED),
+        Refusal::MethodNotAllowed => {
+            Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "GET, HEAD, PUT, POST, DELETE")
+        }
+    }
+}
+
+fn parts(request: &Request) -> Parts<'_> {
+    let r = request.as_ref();
+    let header = |name: &str| {
+        let found = request.headers_in_iterator().find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| value.as_bytes())
+    };
+    // A subrequest has the unparsed URI of its parent, which says nothing about its key.
+    let unparsed = (r.valid_unparsed_uri() != 0).then(|| r.unparsed_uri.as_bytes());
+    let location = NgxHttpCoreModule::location_conf(request).map_or(&[][..], |location| location.name.as_bytes());
+
+    Parts {
+        method: r.method_name.to_str().unwrap_or_default(),
+        key: request::key(unparsed, r.uri.as_bytes(), location),
+        args: r.args.as_bytes(),
+        if_match: header("If-Match"),
+        if_none_match: header("If-None-Match"),
+        flags: header("X-Memcache-Flags"),
+    }
+}

@@ -1,0 +1,21 @@
+//! A small REST store on memcached: an nginx module that knows nothing of memcached but the crate `ngx_memcache`.
+//!
+//! ```nginx
+//! location /kv/ {
+//!     memcache_kv on;
+//! }
+//! ```
+//!
+//! [`request`] says what a request means, `handler` does it. Start your own module from here.
+
+#[cfg(not(test))]
+mod handler;
+mod request;
+
+// A test program has no nginx around it, and could not be linked with this.
+#[cfg(not(test))]
+ngx_memcache::content_handler! {
+    module: ngx_http_memcache_kv_module,
+    directive: "memcache_kv",
+    handler: handler::handle,
+}

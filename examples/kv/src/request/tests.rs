@@ -1,0 +1,131 @@
+use super::*;
+
+fn parse(method: &str, key: &str, args: &str) -> Result<Command, Refusal> {
+    Command::parse(Parts { method, key: key.into(), args: args.as_bytes(), ..Parts::default() })
+}
+
+fn put(if_match: Option<&str>, if_none_match: Option<&str>) -> Result<Condition, Refusal> {
+    let (if_match, if_none_match) = (if_match.map(str::as_bytes), if_none_match.map(str::as_bytes));
+    match Command::parse(Parts { method: "PUT", key: b"k".to_vec(), if_match, if_none_match, ..Parts::default() })? {
+        Command::WithBody(WithBody::Store { condition, .. }) => Ok(condition),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn keys_are_what_follows_the_location() {
+    let key = |unparsed: &str| String::from_utf8(key(Some(unparsed.as_bytes()), b"/kv/parsed", b"/kv/"));
+    assert_eq!(key("/kv/cow").as_deref(), Ok("cow"));
+    assert_eq!(key("/kv/cow?ttl=1").as_deref(), Ok("cow"));
+    assert_eq!(key("/kv/a%20b%0Ac").as_deref(), Ok("a b\nc"));
+    assert_eq!(key("/kv//a/./b").as_deref(), Ok("/a/./b"));
+    assert_eq!(key("/kv/100%").as_deref(), Ok("100%"));
+    assert_eq!(key("/kv/?keys=a").as_deref(), Ok(""));
+    assert_eq!(key("/other").as_deref(), Ok("parsed"));
+    assert_eq!(key("/kv").as_deref(), Ok("parsed"));
+}
+
+#[test]
+fn keys_may_be_binary() {
+    assert_eq!(key(Some(b"/kv/%FF%01%7f"), b"", b"/kv/"), [0xff, 1, 0x7f]);
+}
+
+#[test]
+fn subrequests_and_regular_expressions_have_the_parsed_uri() {
+    assert_eq!(key(None, b"/kv/a b", b"/kv/"), b"a b");
+    assert_eq!(key(Some(b"/x/y"), b"/x/y", b"^/x"), b"/x/y");
+}
+
+#[test]
+fn get() {
+    let get = |touch| Ok(Command::Plain(Plain::Get { key: b"cow".to_vec(), touch }));
+    assert_eq!(parse("GET", "cow", ""), get(None));
+    assert_eq!(parse("HEAD", "cow", ""), get(None));
+    assert_eq!(parse("GET", "cow", "touch=60"), get(Some(60)));
+    assert_eq!(parse("GET", "cow", "touch=-1"), Err(Refusal::BadRequest));
+    assert_eq!(parse("GET", "cow", "touch"), Err(Refusal::BadRequest));
+    assert_eq!(parse("GET", "cow", "touched=1&keys=a"), get(None));
+}
+
+#[test]
+fn get_several() {
+    let keys = vec![b"a".to_vec(), b"b,c".to_vec(), b" ".to_vec()];
+    assert_eq!(parse("GET", "", "keys=a,b%2Cc,%20"), Ok(Command::Plain(Plain::GetMulti { keys })));
+    assert_eq!(parse("GET", "", "servers"), Ok(Command::Plain(Plain::Servers)));
+    assert_eq!(parse("GET", "", ""), Err(Refusal::BadRequest));
+    assert_eq!(parse("GET", "", "keys="), Err(Refusal::BadRequest));
+
+    let list = |n| format!("keys={}", vec!["k"; n].join(","));
+    assert!(parse("GET", "", &list(MAX_KEYS)).is_ok());
+    assert_eq!(parse("GET", "", &list(MAX_KEYS + 1)), Err(Refusal::BadRequest));
+}
+
+#[test]
+fn put_conditions() {
+    assert_eq!(put(None, None), Ok(Condition::None));
+    assert_eq!(put(None, Some("*")), Ok(Condition::Absent));
+    assert_eq!(put(Some("*"), None), Ok(Condition::Present));
+    assert_eq!(put(Some("\"17\""), None), Ok(Condition::Version(17)));
+    assert_eq!(put(Some("\"18446744073709551616\""), None), Err(Refusal::PreconditionFailed));
+    assert_eq!(put(Some("W/\"17\""), None), Err(Refusal::PreconditionFailed));
+    assert_eq!(put(Some("17"), None), Err(Refusal::PreconditionFailed));
+    assert_eq!(put(Some("\"\""), None), Err(Refusal::PreconditionFailed));
+    assert_eq!(put(None, Some("\"17\"")), Err(Refusal::BadRequest));
+    assert_eq!(put(Some("*"), Some("*")), Err(Refusal::BadRequest));
+}
+
+#[test]
+fn put_flags_and_ttl() {
+    let put = |flags: &str, args: &str| {
+        let flags = Some(flags.as_bytes());
+        Command::parse(Parts { method: "PUT", key: b"k".to_vec(), args: args.as_bytes(), flags, ..Parts::default() })
+    };
+    let store = |flags, ttl| {
+        Ok(Command::WithBody(WithBody::Store { key: b"k".to_vec(), condition: Condition::None, flags, ttl }))
+    };
+    assert_eq!(put("0", ""), store(0, 0));
+    assert_eq!(put("4294967295", "ttl=4294967295"), store(u32::MAX, u32::MAX));
+    assert_eq!(put("4294967296", ""), Err(Refusal::BadRequest));
+    assert_eq!(put("0x1", ""), Err(Refusal::BadRequest));
+    assert_eq!(put("+1", ""), Err(Refusal::BadRequest));
+    assert_eq!(put("", ""), Err(Refusal::BadRequest));
+    assert_eq!(put("1", "ttl=1h"), Err(Refusal::BadRequest));
+}
+
+#[test]
+fn post() {
+    let count = |direction, initial, ttl| {
+        Ok(Command::Plain(Plain::Count { key: b"n".to_vec(), direction, delta: 2, initial, ttl }))
+    };
+    assert_eq!(parse("POST", "n", "incr=2"), count(Direction::Up, None, 0));
+    assert_eq!(parse("POST", "n", "decr=2&initial=0&ttl=9"), count(Direction::Down, Some(0), 9));
+    assert_eq!(parse("POST", "n", "touch=0"), Ok(Command::Plain(Plain::Touch { key: b"n".to_vec(), ttl: 0 })));
+
+    let extend = |end| Ok(Command::WithBody(WithBody::Extend { key: b"n".to_vec(), end }));
+    assert_eq!(parse("POST", "n", "append"), extend(End::Back));
+    assert_eq!(parse("POST", "n", "prepend="), extend(End::Front));
+
+    for args in ["", "incr", "incr=x", "incr=-1", "incr=1&decr=1", "incr=1&append", "incr=1&initial=x", "touch=x"] {
+        assert_eq!(parse("POST", "n", args), Err(Refusal::BadRequest), "{args}");
+    }
+}
+
+#[test]
+fn delete() {
+    let delete = |if_match: Option<&'static str>| {
+        let if_match = if_match.map(str::as_bytes);
+        Command::parse(Parts { method: "DELETE", key: b"k".to_vec(), if_match, ..Parts::default() })
+    };
+    let expected = |version| Ok(Command::Plain(Plain::Delete { key: b"k".to_vec(), version }));
+    assert_eq!(delete(None), expected(None));
+    assert_eq!(delete(Some("*")), expected(None));
+    assert_eq!(delete(Some("\"3\"")), expected(Some(3)));
+    assert_eq!(delete(Some("3")), Err(Refusal::PreconditionFailed));
+}
+
+#[test]
+fn other_methods() {
+    for method in ["OPTIONS", "PATCH", "UNKNOWN"] {
+        assert_eq!(parse(method, "k", ""), Err(Refusal::MethodNotAllowed));
+    }
+}
