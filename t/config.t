@@ -1,0 +1,301 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: what the configuration accepts and refuses.
+# Names of tests that begin with a C and a number are rows of the matrix of
+# bad configurations.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use IO::Select;
+use IO::Socket::INET;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http/);
+
+my $server = 'memcache_server 127.0.0.1:11211;';
+my $long = 'p' x 120;
+my $many = join "\n", map { "memcache_server unix:/$_;" } 1 .. 16385;
+my $some = join "\n", map { "memcache_server unix:/$_;" } 1 .. 10000;
+
+# name, lines for the http block, text of the error
+my @bad = (
+	['C1 no argument', 'memcache_server;',
+		'invalid number of arguments in "memcache_server" directive'],
+	['C4 no semicolon', 'memcache_server a }', 'unexpected "}"'],
+	['C4 a block', 'memcache_server a { }',
+		'directive "memcache_server" is not terminated by ";"'],
+
+	['C5 no host', 'memcache_server :11211;',
+		'no host in memcache server ":11211"'],
+	(map { ["C6 port $_", "memcache_server 10.0.0.1:$_;",
+		qq/invalid port in memcache server "10.0.0.1:$_"/] }
+		qw/ 0 65536 -1 1-5 /),
+	['C7 empty', 'memcache_server "";', 'no host in memcache server ""'],
+	['C7 bracket', 'memcache_server [::1;',
+		'invalid host in memcache server "[::1"'],
+	['C8 IPv6', 'memcache_server [::g]:1;',
+		'invalid IPv6 address in memcache server "[::g]:1"'],
+	['C9 no path', 'memcache_server unix:;',
+		'no path in the unix domain socket in memcache server "unix:"'],
+	['C10 long path', "memcache_server unix:/$long;",
+		'too long path in the unix domain socket in memcache server'],
+	['C11 unknown name', 'memcache_server nowhere.invalid:1;',
+		'host not found in memcache server "nowhere.invalid:1"'],
+	['C12 URL', 'memcache_server http://127.0.0.1:1;',
+		'invalid host in memcache server "http://127.0.0.1:1"'],
+	['C12 path', 'memcache_server 127.0.0.1:1/path;',
+		'invalid host in memcache server "127.0.0.1:1/path"'],
+	['C13 twice', "$server $server",
+		'duplicate memcache server "127.0.0.1:11211"'],
+	['C13 twice, port left out', "$server memcache_server 127.0.0.1;",
+		'duplicate memcache server "127.0.0.1'],
+	['C13 twice, as a name', "$server memcache_server localhost;",
+		'duplicate memcache server "localhost'],
+
+	(map { ["C14 '$_'", qq/memcache_server 127.0.0.1 "$_";/,
+		qq/invalid parameter "$_"/] }
+		'foo=1', 'max', 'MAX=1', ' max = 1', '=', ''),
+	(map { ["C15 $_", "memcache_server 127.0.0.1 $_;",
+		qq/invalid parameter "$_"/] }
+		qw/ max= max=x max=-1 max=1.5 max=0x10 max=1k max=+1 min=-1
+		smax=x weight=1.5 /),
+	(map { ["C16 $_", "memcache_server 127.0.0.1 $_;",
+		qq/invalid parameter "$_"/] }
+		qw/ max=99999999999999999999 min=65536 smax=4294967297 /),
+	['C17 max=0', 'memcache_server 127.0.0.1 max=0;',
+		'invalid parameter "max=0"'],
+	['C18 min above max', 'memcache_server 127.0.0.1 min=5 max=3;',
+		'"min" value 5 must not exceed "max" value 3 '
+		. 'in memcache server "127.0.0.1'],
+	['C19 min above smax', 'memcache_server 127.0.0.1 min=5 smax=3;',
+		'"min" value 5 must not exceed "smax" value 3'],
+	['C19 smax above max', 'memcache_server 127.0.0.1 smax=9 max=3;',
+		'"smax" value 9 must not exceed "max" value 3'],
+	(map { ["C21 $_", "memcache_server 127.0.0.1 $_;",
+		'duplicate parameter "' . (split)[-1] . '"'] }
+		'max=1 max=2', 'min=1 min=1', 'smax=1 smax=2', 'ttl=1 ttl=2',
+		'weight=1 weight=2'),
+	(map { ["C22 $_", "memcache_server 127.0.0.1 $_;",
+		qq/invalid parameter "$_"/] }
+		qw/ ttl=5q ttl= ttl=-1s ttl=1s1 ttl=1s1m ttl=5ms /),
+	(map { ["C23 $_", "memcache_server 127.0.0.1 $_;",
+		qq/invalid parameter "$_"/] } qw/ ttl=99999999999d ttl=366d /),
+	(map { ["C33 $_", "memcache_server 127.0.0.1 $_;",
+		qq/invalid parameter "$_"/] }
+		qw/ weight=0 weight=-1 weight= weight=65536 /),
+	['C32 too many', $many,
+		'too many memcache servers, maximum is 16384'],
+
+	(map { my $name = $_; map { ["C26 $name $_", "$name $_;",
+		qq/"$name" directive invalid value/] }
+		qw/ 5q 0 -1 99999999999d 25h / }
+		qw/ memcache_timeout memcache_connect_timeout
+		memcache_retry /),
+	(map { my $name = $_; map { ["C28 $name $_", "$name $_;",
+		qq/"$name" directive invalid number/] } qw/ x -1 1k / }
+		qw/ memcache_max_fails memcache_pipeline memcache_queue /),
+	(map { ["C28 $_", "$_;", 'value must be between '] }
+		'memcache_max_fails 0', 'memcache_max_fails 65536',
+		'memcache_pipeline 0', 'memcache_pipeline 4097',
+		'memcache_queue 1048577',
+		'memcache_queue 99999999999999999999'),
+	(map { ["C28 memcache_max_value $_", "memcache_max_value $_;",
+		'"memcache_max_value" directive invalid value'] }
+		qw/ 99999999999999g x -1 0 /),
+	(map { ["C27 $_", "$_; $_;",
+		'"' . (split)[0] . '" directive is duplicate'] }
+		'memcache_hash modulo', 'memcache_timeout 1s',
+		'memcache_connect_timeout 1s', 'memcache_max_fails 1',
+		'memcache_retry 1s', 'memcache_pipeline 1',
+		'memcache_queue 1', 'memcache_max_value 1k',
+		'memcache_prefix p'),
+	['C30 hash', 'memcache_hash foo;', 'invalid value "foo"'],
+
+	['C34 variable', 'memcache_server $host:1;',
+		'variables are not supported in "memcache_server"'],
+	['C34 line feed', qq/memcache_server "a\nb:1";/,
+		'invalid host in memcache server "a\x0ab:1"'],
+	['C34 carriage return', qq/memcache_server "a\rb:1";/,
+		'invalid host in memcache server "a\x0db:1"'],
+	['C34 space', 'memcache_server "a b:1";',
+		'in memcache server "a b:1"'],
+	['C34 quote', q/memcache_server 'a"b:1';/,
+		'in memcache server "a"b:1"'],
+	['C34 UTF-8', "memcache_server k\xc3\xbch.invalid:1;",
+		'in memcache server "k'],
+	['C34 line feed in a path', qq!memcache_server "unix:/a\nb";!,
+		'in memcache server "unix:/a\x0ab"'],
+	['prefix too long', 'memcache_prefix ' . 'p' x 250 . ';',
+		'"memcache_prefix" must not be longer than 200 bytes'],
+	['variable in a prefix', 'memcache_prefix $host;',
+		'variables are not supported in "memcache_prefix"'],
+
+	['C30 status', "$server server { listen 127.0.0.1:8080;
+		location / { memcache_status foo; } }",
+		'invalid value "foo"'],
+	['C31 status without a server', 'server { listen 127.0.0.1:8080;
+		location / { memcache_status; } }',
+		'no "memcache_server" is defined for "memcache_status"'],
+	['C27 status', "$server server { listen 127.0.0.1:8080;
+		location / { memcache_status; memcache_status; } }",
+		'"memcache_status" directive is duplicate'],
+	['C29 kv', "$server server { listen 127.0.0.1:8080;
+		location / { memcache_kv maybe; } }",
+		'invalid value "maybe" in "memcache_kv" directive, '
+		. 'it must be "on" or "off"'],
+	['C27 kv', "$server server { listen 127.0.0.1:8080;
+		location / { memcache_kv on; memcache_kv on; } }",
+		'"memcache_kv" directive is duplicate'],
+);
+
+# what is out of place: directive, block
+my @misplaced = (
+	(map { ([$_, 'main'], [$_, 'location']) }
+		'memcache_server a', 'memcache_hash modulo',
+		'memcache_timeout 1s', 'memcache_connect_timeout 1s',
+		'memcache_max_fails 1', 'memcache_retry 1s',
+		'memcache_pipeline 1', 'memcache_queue 1',
+		'memcache_max_value 1k', 'memcache_prefix p'),
+	['memcache_status', 'main'], ['memcache_kv on', 'main'],
+);
+
+# lines for the http block
+my @good = (
+	$server, 'memcache_server 127.0.0.1;', 'memcache_server localhost;',
+	'memcache_server [::1];', 'memcache_server [::1]:11211;',
+	'memcache_server unix:/nowhere/memcached.sock;',
+	'memcache_server 127.0.0.1 min=2 smax=4 max=5 ttl=60 weight=7;',
+	(map { "memcache_server 127.0.0.1 $_;" } qw/ min=0 min=20 smax=0
+		smax=12 max=1 max=65535 ttl=0 ttl=60 ttl=60s ttl=1h30m
+		ttl=365d weight=1 weight=65535 /),
+	"$server memcache_server 127.0.0.1:11212;",
+	"$server memcache_server [::1]:11211;",
+	'memcache_hash modulo;',
+	(map { ("$_ 1ms;", "$_ 5s;", "$_ 24h;") } qw/ memcache_timeout
+		memcache_connect_timeout memcache_retry /),
+	(map { ("$_ 1;", "$_ 1000;") } qw/ memcache_max_fails
+		memcache_pipeline memcache_queue /), 'memcache_queue 0;',
+	(map { "memcache_max_value $_;" } qw/ 1 100k 2m /),
+	'memcache_prefix "";', 'memcache_prefix site:;',
+	"$server server { listen 127.0.0.1:8080; $server }",
+	"$server server { listen 127.0.0.1:8080;
+		location / { memcache_status; } }",
+	"$server server { listen 127.0.0.1:8080;
+		location / { memcache_status json; } }",
+	'server { listen 127.0.0.1:8080; location / { memcache_kv off; } }',
+	'server { listen 127.0.0.1:8080; location / { memcache_kv on; } }',
+);
+
+$t->plan(@bad + @misplaced + @good + 8);
+
+###############################################################################
+
+for (@bad) {
+	my ($name, $lines, $text) = @$_;
+	like(check($t, http => $lines),
+		qr/\[emerg\] .*\Q$text\E.* in \S*nginx\.conf:\d+/, $name);
+}
+
+for (@misplaced) {
+	my ($directive, $block) = @$_;
+	my ($name) = split ' ', $directive;
+	like(check($t, $block => "$directive;"),
+		qr/\[emerg\] "$name" directive is not allowed here in /,
+		"C3 $name in $block");
+}
+
+for my $lines (@good) {
+	my $name = $lines =~ s/\s+/ /gr;
+	like(check($t, http => $lines), qr/test is successful/, $name);
+}
+
+like(check($t, http => $some), qr/test is successful/, 'C42 10000 servers');
+
+$t->write_file('servers.conf', "# a list\nmemcache_server a:0;\n");
+like(check($t, http => 'include servers.conf;'),
+	qr/invalid port in memcache server "a:0" in \S*servers\.conf:2/,
+	'C42 line of an included file');
+
+like(check_config($t, "events { memcache_server a"),
+	qr/\[emerg\] unexpected end of file, expecting ";" or "}"/,
+	'C4 end of file');
+like(check_config($t, "daemon off; events { } http { $server }"),
+	qr/\[emerg\] unknown directive "memcache_server"/, 'C2 not loaded');
+
+# pools that a worker has not enough connections for
+
+my $pools = 'memcache_server unix:/a; memcache_server unix:/b max=16;';
+my $need = 'memcache pools need 24 connections, worker_connections is';
+
+like(check($t, http => $pools, events => 'worker_connections 24;'),
+	qr/\[emerg\] $need 24\n/, 'C20 not enough');
+like(check($t, http => $pools, events => 'worker_connections 40;'),
+	qr/\[warn\] $need 40\n.*test is successful/s, 'C20 hardly enough');
+
+# a configuration test connects to nobody
+
+my $listen = IO::Socket::INET->new(Proto => 'tcp', Listen => 5, Reuse => 1,
+	LocalAddr => '127.0.0.1:' . port(8082)) or die "Can't listen: $!";
+
+like(check($t, http => 'memcache_server 127.0.0.1:8082 min=2;'),
+	qr/test is successful/, 'min');
+is(scalar IO::Select->new($listen)->can_read(0.2), undef, 'not connected');
+
+###############################################################################
+
+# Checks a configuration with lines in the given blocks.
+sub check {
+	my ($t, %lines) = @_;
+	my %in = (main => '', events => 'worker_connections 200000;',
+		http => '', server => '', location => '', %lines);
+
+	return check_config($t, <<EOF);
+
+%%TEST_GLOBALS%%
+
+%%MEMCACHE_GLOBALS%%
+
+daemon off;
+
+$in{main}
+
+events {
+    $in{events}
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    $in{http}
+
+    server {
+        listen       127.0.0.1:8081;
+        server_name  localhost;
+
+        $in{server}
+
+        location / {
+            $in{location}
+        }
+    }
+}
+
+EOF
+}
+
+###############################################################################

@@ -1,0 +1,121 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: a memcached that hangs, and then answers late.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+use Test::Memcached;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(18)
+	->write_file_expand('nginx.conf', conf(<<'EOF'));
+
+%%TEST_GLOBALS%%
+
+%%MEMCACHE_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    memcache_timeout 300ms;
+    memcache_connect_timeout 300ms;
+    memcache_retry 100ms;
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8081 max=1;
+        memcache_max_fails 65535;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location /status {
+            memcache_status;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8083;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8082 max=1;
+        memcache_max_fails 3;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
+}
+
+EOF
+
+my $m = Test::Memcached->start($t, port(8081));
+my $other = Test::Memcached->start($t, port(8082));
+my $to_other = '127.0.0.1:' . port(8083);
+
+$t->run();
+
+###############################################################################
+
+my @keys = map { "key$_" } 1 .. 100;
+$m->set($_, "$_." x 20) for @keys;
+
+is(content(kv_get('key1')), '200 ' . 'key1.' x 20, 'before');
+
+# every round: requests that time out, then requests that do not
+
+for my $round (1 .. 4) {
+	$m->pause();
+	is_deeply([map { code($_) } http_many(map { ['GET', $_] } @keys)],
+		[(504) x @keys], "round $round - timed out");
+	$m->resume();
+
+	# the late answers are nobody's
+	my $reply;
+	wait_for(sub {
+		$reply = content(kv_get('key7'));
+		return $reply =~ /^200/;
+	});
+	is($reply, '200 ' . 'key7.' x 20, "round $round - answers again");
+	is_deeply([map { content($_) } http_many(map { ['GET', $_] } @keys)],
+		[map { "200 " . "$_." x 20 } @keys],
+		"round $round - all right");
+}
+
+is(server_status(port(8081))->{state}, 'live', 'not down by timeouts');
+is(server_status(port(8081))->{pending}, 0, 'nothing pending');
+
+# many timeouts in a row mean that the server is down
+
+$other->set('cow', 'moo');
+is(content(kv_get('cow', PeerAddr => $to_other)), '200 moo', 'other');
+$other->pause();
+ok(wait_for(sub { code(kv_get('cow', PeerAddr => $to_other)) == 503 }),
+	'down by timeouts');
+$other->resume();
+ok(wait_for(sub { content(kv_get('cow', PeerAddr => $to_other))
+	eq '200 moo' }), 'live again');
+
+###############################################################################

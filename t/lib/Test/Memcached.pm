@@ -1,0 +1,182 @@
+package Test::Memcached;
+
+# A memcached for a test, and a connection of the test's own to it.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use IO::Socket::INET;
+use IO::Socket::IP;
+use IO::Socket::UNIX;
+use MIME::Base64 qw/ encode_base64 /;
+
+use constant START_TIME => 5;
+
+# Starts memcached on 127.0.0.1:PORT, [::1]:PORT (address => '::1') or a unix
+# socket (socket => PATH); options are those of its command line.
+sub start {
+	my ($class, $t, $port, @options) = @_;
+	my %where = (address => '127.0.0.1');
+
+	while (@options && $options[0] =~ /^(?:address|socket)$/) {
+		my ($name, $value) = splice @options, 0, 2;
+		$where{$name} = $value;
+	}
+
+	my $self = bless { %where, port => $port, starter => $$, sent => 0 }, $class;
+
+	$t->run_daemon('memcached', $where{socket}
+		? ('-s', $where{socket}, '-a', '0777')
+		: ('-l', $where{address}, '-p', $port, '-U', '0'),
+		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
+
+	for (1 .. START_TIME * 50) {
+		last if $self->connect();
+		select undef, undef, undef, 0.02;
+	}
+
+	my $stats = $self->stats();
+
+	@$self{qw/ pid connects open /}
+		= @$stats{qw/ pid total_connections curr_connections /};
+	return $self;
+}
+
+sub DESTROY {
+	my ($self) = @_;
+
+	# a process that is stopped does not hear that it should exit
+	kill 'CONT', $self->{pid} if $self->{pid} && $self->{starter} == $$;
+}
+
+sub connect {
+	my ($self) = @_;
+
+	return $self->{connection} = $self->{socket}
+		? IO::Socket::UNIX->new(Peer => $self->{socket})
+		: IO::Socket::IP->new(PeerHost => $self->{address},
+			PeerPort => $self->{port});
+}
+
+###############################################################################
+
+sub pid { $_[0]{pid} }
+
+# Stops the process, without its connections noticing.
+sub pause {
+	my ($self) = @_;
+	kill 'STOP', $self->{pid};
+
+	# the signal is on its way until the process is in state T
+	for (1 .. 250) {
+		last if !-e "/proc/$self->{pid}/stat" || state($self->{pid}) eq 'T';
+		select undef, undef, undef, 0.02;
+	}
+}
+
+sub state {
+	my ($pid) = @_;
+	open my $f, '<', "/proc/$pid/stat" or return '';
+	return <$f> =~ /\) (\S)/ ? $1 : '';
+}
+
+sub resume { kill 'CONT', $_[0]{pid} }
+
+sub kill_it { kill 'KILL', $_[0]{pid} }
+
+###############################################################################
+
+# The counters of "stats"; they include this connection and its commands.
+sub stats {
+	my ($self) = @_;
+	my %stats;
+
+	$self->send("stats\r\n");
+
+	while ((my $line = $self->line()) ne 'END') {
+		$stats{$1} = $2 if $line =~ /^STAT (\S+) (.*)/;
+	}
+
+	return \%stats;
+}
+
+# The bytes that others sent: zero more of them proves that nothing was sent.
+sub received {
+	my ($self) = @_;
+	my $stats = $self->stats();
+	return $stats->{bytes_read} - $self->{sent};
+}
+
+# The connections that others opened, and those of them that are still open.
+sub connections {
+	my ($self) = @_;
+	return $self->stats()->{total_connections} - $self->{connects};
+}
+
+sub open_connections {
+	my ($self) = @_;
+	return $self->stats()->{curr_connections} - $self->{open};
+}
+
+# The value, undef on a miss; with a list wanted, value, flags and ttl.
+sub get {
+	my ($self, $key) = @_;
+
+	$self->send("mg " . wire($key, 'v f t') . "\r\n");
+
+	my $line = $self->line();
+	return if $line !~ /^VA (\d+) f(\d+) t(-?\d+)/;
+
+	my ($length, $flags, $ttl) = ($1, $2, $3);
+	my $value = $self->take($length + 2);
+
+	substr($value, -2) = '';
+	return wantarray ? ($value, $flags, $ttl) : $value;
+}
+
+sub set {
+	my ($self, $key, $value, $flags, $ttl) = @_;
+
+	$self->send(sprintf "ms %s\r\n%s\r\n", wire($key, length $value,
+		'F' . ($flags // 0), 'T' . ($ttl // 0)), $value);
+
+	my $line = $self->line();
+	die "memcached says $line\n" if $line ne 'HD';
+}
+
+# The key as the meta protocol carries it, and what follows it.
+sub wire {
+	my ($key, @rest) = @_;
+
+	return join ' ', $key, @rest if $key !~ /[\x00-\x20\x7f]/;
+	return join ' ', encode_base64($key, ''), @rest, 'b';
+}
+
+sub send {
+	my ($self, $bytes) = @_;
+	$self->{sent} += length $bytes;
+	$self->{connection}->print($bytes);
+	$self->{connection}->flush();
+}
+
+sub line {
+	my ($self) = @_;
+	local $/ = "\r\n";
+	my $line = $self->{connection}->getline()
+		// die "memcached closed the connection\n";
+	chomp $line;
+	return $line;
+}
+
+sub take {
+	my ($self, $length) = @_;
+	$self->{connection}->read(my $bytes, $length) == $length
+		or die "memcached closed the connection\n";
+	return $bytes;
+}
+
+###############################################################################
+
+1;

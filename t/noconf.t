@@ -1,0 +1,103 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: server blocks to which no memcache_server
+# applies, and what a loaded module does there: nothing.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+use Test::Memcached;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http memcached rewrite/)
+	->has_daemon('memcached')->plan(12)
+	->write_file_expand('nginx.conf', conf(<<'EOF'));
+
+%%TEST_GLOBALS%%
+
+%%MEMCACHE_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        memcache_timeout 5s;
+
+        location / {
+        }
+
+        location /return {
+            return 200 "it works";
+        }
+
+        location /stock/ {
+            set $memcached_key $uri;
+            memcached_pass 127.0.0.1:8081;
+        }
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8082;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8081;
+        memcache_connect_timeout 5s;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
+}
+
+EOF
+
+my $m = Test::Memcached->start($t, port(8081));
+
+$t->write_file('file.txt', 'a file');
+$t->run();
+
+###############################################################################
+
+is(code(kv_get('cow')), 503, 'kv - get');
+is(code(kv_put('cow', 'moo')), 503, 'kv - put');
+is(code(kv_delete('cow')), 503, 'kv - delete');
+is(code(kv_get('', args => 'servers')), 503, 'kv - servers');
+is($m->connections(), 0, 'not connected');
+
+is(content(http_get('/file.txt')), '200 a file', 'static file');
+is(content(http_get('/return')), '200 it works', 'return');
+is(code(http_get('/none')), 404, 'not found');
+$m->set('/stock/cow', 'moo');
+is(content(http_get('/stock/cow')), '200 moo', 'memcached_pass');
+
+is(code(kv_put('cow', 'moo', PeerAddr => '127.0.0.1:' . port(8082))), 204,
+	'another server block has a list');
+is($m->get('cow'), 'moo', 'another server block - stored');
+is(code(kv_get('cow')), 503, 'kv - still none');
+
+###############################################################################

@@ -1,0 +1,76 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: the configurations in nginx-conf/ work as they
+# are, save for ports and places.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+use Test::Memcached;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my @samples = glob '../nginx-conf/*.conf';
+
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
+	->plan(5 * @samples + 1);
+
+cmp_ok(scalar @samples, '>=', 4, 'samples');
+
+my @m = map { Test::Memcached->start($t, port($_)) } 11211 .. 11213;
+
+###############################################################################
+
+for my $sample (@samples) {
+	my ($name) = $sample =~ m!([^/]+)$!;
+
+	$t->write_file_expand('nginx.conf', conf(adapted($sample)));
+	$t->run();
+
+	is(code(kv_put('cow', $name)), 204, "$name - set");
+	is(content(kv_get('cow')), "200 $name", "$name - get");
+	is(scalar(grep { defined $_->get('cow') || defined $_->get('kv:cow') }
+		@m), 1, "$name - stored");
+	is(status()->{clients}[0]{servers}[0]{state}, 'live',
+		"$name - status");
+	is(code(kv_delete('cow')), 204, "$name - delete");
+
+	$t->stop();
+}
+
+###############################################################################
+
+# The sample with ports and places of the test.
+sub adapted {
+	my ($sample) = @_;
+
+	open my $f, '<', $sample or die "Can't open $sample: $!";
+	local $/;
+	my $text = <$f>;
+
+	# nothing is left of modules, pid and log: they are the test's
+	$text =~ s/^load_module modules\/ngx_http_(memcache\w*)_module\.so;$/
+		'%%LOAD_' . uc($1) . '%%'/gem;
+	$text =~ s/^pid nginx\.pid;$/%%TEST_GLOBALS%%\ndaemon off;/m;
+	$text =~ s/^error_log .*;$//m;
+
+	$text =~ s/127\.0\.0\.1:(112\d\d)/127.0.0.1:%%PORT_$1%%/g;
+	$text =~ s/^http \{$/http {\n%%TEST_GLOBALS_HTTP%%/m
+		unless $text =~ /client_body_temp_path/;
+
+	return $text;
+}
+
+###############################################################################
