@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -27,6 +28,9 @@ const READ_LEAST: usize = 4 * 1024;
 const WRITE_CHUNK: usize = 64 * 1024;
 /// A connection with so many bytes on their way holds up what is put behind them.
 const BULK: usize = 64 * 1024;
+
+/// A connection that ends before it is so old, and has answered nothing, is a connect that failed.
+const PROBATION: Duration = Duration::from_secs(1);
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +134,8 @@ pub(crate) struct Connection {
     pub dirty: bool,
     /// Since when nothing has been pending.
     pub idle_since: Instant,
+    /// When it became ready; `None`: it has not, or it has proved itself by a reply.
+    unproven_since: Option<Instant>,
     input: BytesMut,
     decoder: Decoder,
     awaited: Option<Awaited>,
@@ -154,6 +160,7 @@ impl Connection {
             phase: Phase::Connecting,
             dirty: false,
             idle_since: now,
+            unproven_since: None,
             input: BytesMut::new(),
             decoder: Decoder::default(),
             awaited: None,
@@ -181,6 +188,11 @@ impl Connection {
     /// Whether what is put on this connection now waits behind a large value.
     pub fn is_bulky(&self) -> bool {
         self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
+    }
+
+    /// Whether it has become ready only now, and has not answered anything yet.
+    pub fn is_unproven(&self, now: Instant) -> bool {
+        self.unproven_since.is_some_and(|since| now.since(since) < PROBATION)
     }
 
     pub fn is_idle(&self) -> bool {
@@ -291,7 +303,7 @@ impl Connection {
     }
 
     /// Reads the answer to the handshake. `true`: the connection may be used; `false`: it has not all arrived.
-    pub fn finish_handshake(&mut self) -> Result<bool, Malformed> {
+    pub fn finish_handshake(&mut self, now: Instant) -> Result<bool, Malformed> {
         if self.out.len() > 0 && !self.input.is_empty() {
             return Err(Malformed);
         }
@@ -301,6 +313,7 @@ impl Connection {
         }
         self.input.clear();
         self.phase = Phase::Ready;
+        self.unproven_since = Some(now);
         Ok(true)
     }
 
@@ -371,6 +384,7 @@ impl Connection {
     }
 
     fn answer(&mut self, answer: Answer, in_sync: bool) -> Reply {
+        self.unproven_since = None;
         let call = self.pop().and_then(|p| p.call);
         Reply { call, answer, in_sync }
     }

@@ -37,7 +37,7 @@ pub(crate) struct Health {
     since: Instant,
     /// Failures since the last success.
     fails: u32,
-    /// Connects that failed since the last one that did not.
+    /// Connects that failed since the last reply.
     refusals: u32,
     /// No connect before this.
     retry_at: Instant,
@@ -65,21 +65,27 @@ impl Health {
     /// The server answered. True if it was down.
     pub fn success(&mut self, now: Instant) -> bool {
         self.fails = 0;
+        self.refusals = 0;
         if self.state == State::Live {
             return false;
         }
         self.state = State::Live;
         self.since = now;
-        self.refusals = 0;
         self.retry_at = now;
         true
     }
 
-    /// A connect succeeded, handshake included.
-    pub fn connected(&mut self, now: Instant) -> bool {
-        self.refusals = 0;
+    /// A connect succeeded, handshake included. True if the server was down: now it is on probation, and one failure
+    /// before its first reply brings it down again, for longer than the last time.
+    pub fn connected(&mut self, max_fails: u32, now: Instant) -> bool {
         self.retry_at = now;
-        self.success(now)
+        if self.state == State::Live {
+            return false;
+        }
+        self.state = State::Live;
+        self.since = now;
+        self.fails = max_fails.saturating_sub(1);
+        true
     }
 
     /// A connect failed: the next one waits, longer each time. `jitter` is in 0..1.
@@ -104,7 +110,6 @@ impl Health {
         }
         self.state = State::Down;
         self.since = now;
-        self.refusals = 0;
         true
     }
 }
@@ -130,8 +135,23 @@ mod tests {
         assert!(health.failure(1, 3, at(6)));
         assert_eq!((health.state(), health.since()), (State::Down, at(6)));
         assert!(!health.failure(1, 3, at(7)), "said once");
-        assert!(health.connected(at(8)));
+        assert!(health.connected(3, at(8)));
         assert_eq!((health.state(), health.since()), (State::Live, at(8)));
+    }
+
+    #[test]
+    fn is_on_probation_until_its_first_reply() {
+        let mut health = Health::new(at(0));
+        health.failure(9, 3, at(0));
+        health.hold(RETRY, 0.0, at(0));
+        health.connected(3, at(5_000));
+        assert!(health.failure(1, 3, at(5_001)), "once more is enough");
+        health.hold(RETRY, 0.0, at(5_001));
+        assert_eq!(health.retry_at(), at(15_001), "and the pause grows");
+        health.connected(3, at(15_001));
+        health.success(at(15_002));
+        assert!(!health.failure(1, 3, at(15_003)));
+        assert!(!health.failure(1, 3, at(15_004)));
     }
 
     #[test]
@@ -151,7 +171,7 @@ mod tests {
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60, 60]);
         health.hold(RETRY, 1.0, at(0));
         assert_eq!(health.retry_at(), at(75_000));
-        health.connected(at(0));
+        health.success(at(0));
         health.failure(9, 3, at(0));
         health.hold(Duration::from_secs(300), 0.0, at(0));
         assert_eq!(health.retry_at(), at(300_000), "a longer retry is kept");

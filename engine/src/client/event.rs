@@ -51,8 +51,9 @@ pub enum Cause {
     ConnectTimeout,
     /// The answer to the handshake was another one; these are its first bytes.
     Handshake(Bytes),
-    /// A reply that does not belong there; these are its first bytes.
-    Protocol(Bytes),
+    /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
+    /// bytes may be somebody's value.
+    Protocol,
     /// The server refused a request in a way that leaves open where the next reply begins.
     Refused,
     /// A reply is late by more than a deadline.
@@ -119,10 +120,9 @@ impl Event {
                 )
             }
             Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
-            Event::ConnectionLost { cause: Cause::Protocol(bytes), operations, .. } => {
-                let bytes = escape(bytes);
-                format!("memcache: unexpected reply from \"{name}\", closing connection, operations affected: {operations}, \"{bytes}\"")
-            }
+            Event::ConnectionLost { cause: Cause::Protocol, operations, .. } => format!(
+                "memcache: unexpected reply from \"{name}\", closing connection, operations affected: {operations}"
+            ),
             Event::ConnectionLost { cause, operations, .. } => {
                 format!("memcache: connection to \"{name}\" lost, operations affected: {operations}, {}", cause.text())
             }
@@ -143,7 +143,7 @@ impl Cause {
             Cause::Lost(Loss::Closing) => "closed here",
             Cause::ConnectTimeout => "connecting timed out",
             Cause::Handshake(_) => "not a memcached server",
-            Cause::Protocol(_) => "unexpected reply",
+            Cause::Protocol => "unexpected reply",
             Cause::Refused => "the server refused a request",
             Cause::Overdue => "a reply is overdue",
             Cause::Timeouts => "operations time out",
@@ -161,11 +161,11 @@ mod tests {
 
     #[test]
     fn bytes_from_peers_are_escaped() {
-        let cause = Cause::Protocol(Bytes::from_static(b"\x1b[2J\r\n\xff\""));
-        let event = Event::ConnectionLost { server: 0, cause, operations: 2 };
+        let cause = Cause::Handshake(Bytes::from_static(b"\x1b[2J\r\n\xff\"\r\n"));
+        let event = Event::ConnectFailed { server: 0, cause };
         assert_eq!(
             event.text(b"h\n:1"),
-            "memcache: unexpected reply from \"h\\n:1\", closing connection, operations affected: 2, \
+            "memcache: \"h\\n:1\" is not a memcached server, or an old one: it answered \
              \"\\x1b[2J\\r\\n\\xff\\\"\""
         );
     }

@@ -15,7 +15,7 @@ use crate::wire::encode;
 
 /// Read buffers that are kept for the next connection that reads.
 const SPARE_BUFFERS: usize = 4;
-/// So many of a peer's unexpected bytes go to the log.
+/// So many bytes of a wrong answer to the handshake go to the log.
 const QUOTED: usize = 32;
 
 impl<T> Client<T> {
@@ -50,7 +50,7 @@ impl<T> Client<T> {
                 let cause = Cause::Handshake(connection.unread(QUOTED));
                 self.fail(conn, cause, false, now);
             }
-            Phase::Handshake => match connection.finish_handshake() {
+            Phase::Handshake => match connection.finish_handshake(now) {
                 Ok(true) => self.ready(conn, id, now),
                 Ok(false) => {}
                 Err(Malformed) => {
@@ -67,7 +67,7 @@ impl<T> Client<T> {
         server.connecting = server.connecting.saturating_sub(1);
         server.refused = 0;
         server.stats.opened();
-        if server.health.connected(now) {
+        if server.health.connected(self.config.max_fails, now) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
         self.settle(conn, id, now);
@@ -94,10 +94,7 @@ impl<T> Client<T> {
                         return self.fail(conn, Cause::Refused, false, now);
                     }
                 }
-                Err(Malformed) => {
-                    let cause = Cause::Protocol(connection.unread(QUOTED));
-                    return self.fail(conn, cause, false, now);
-                }
+                Err(Malformed) => return self.fail(conn, Cause::Protocol, false, now),
             }
         }
         if !answered {
@@ -195,7 +192,7 @@ impl<T> Client<T> {
         }
         let orphans: Vec<Orphan> = connection.orphans().collect();
         if connection.phase == Phase::Ready {
-            self.lost(id, &cause, orphans.len(), now);
+            self.lost(id, &cause, orphans.len(), connection.is_unproven(now), now);
         } else {
             self.connect_failed(id, &cause, now);
         }
@@ -207,19 +204,27 @@ impl<T> Client<T> {
     }
 
     /// A connection ended that had been ready.
-    fn lost(&mut self, id: ServerId, cause: &Cause, operations: usize, now: Instant) {
-        let quiet = matches!(cause, Cause::Lost(Loss::Closing))
-            || (matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0);
-        if quiet {
+    fn lost(&mut self, id: ServerId, cause: &Cause, operations: usize, unproven: bool, now: Instant) {
+        if *cause == Cause::Lost(Loss::Closing) {
             return;
         }
-        if let Some(server) = self.servers.get_mut(id) {
-            server.stats.lost();
+        let jitter = self.rng.f64();
+        let retry = self.config.retry;
+        let Some(server) = self.servers.get_mut(id) else { return };
+        // A server that hangs up as soon as it is asked something would be connected to without end.
+        if unproven {
+            server.health.hold(retry, jitter, now);
         }
-        let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
-        self.outputs.push_back(Output::Event(event));
+        let others = !server.connections.is_empty();
+        // memcached closes connections that idle for too long, and all of them when it is stopped.
+        let quiet = matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0;
+        if !quiet {
+            server.stats.lost();
+            let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
+            self.outputs.push_back(Output::Event(event));
+        }
         // A request that the server refused is not a sign of ill health.
-        if *cause != Cause::Refused {
+        if *cause != Cause::Refused && (!quiet || (unproven && !others)) {
             self.failure(id, 1, cause, now);
         }
     }
@@ -283,7 +288,7 @@ impl<T> Client<T> {
         let server = call.server;
         let live = self.servers.get(server).is_some_and(|s| s.health.state() == State::Live);
         // The server's answer to the first of them was no answer: asking again would bring the same.
-        let culprit = first && started && matches!(cause, Cause::Protocol(_));
+        let culprit = first && started && *cause == Cause::Protocol;
         let ended = self.draining && *cause == Cause::Lost(Loss::Closing);
         if !call.retried && live && call.deadline > now && (!started || !is_write) && !culprit && !ended {
             call.retried = true;

@@ -86,8 +86,19 @@ impl World {
         context
     }
 
+    /// Waits for connection number `n` to be asked for, no longer than the first pause between connects.
+    fn await_open(&mut self, n: usize) {
+        let latest = self.now.after(Duration::from_millis(63));
+        while self.opened.len() <= n {
+            let next = self.client.next_timeout().unwrap();
+            assert!(next <= latest, "connection {n} was not asked for");
+            self.wait(next.since(self.now));
+        }
+    }
+
     /// Connects connection number `n` and answers its handshake.
     fn accept(&mut self, n: usize) {
+        self.await_open(n);
         let conn = self.conn(n);
         self.client.connected(conn, self.now);
         assert_eq!(self.written(n), "mn\r\n");

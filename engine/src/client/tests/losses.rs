@@ -116,6 +116,7 @@ fn every_address_of_a_name_is_tried() {
     assert!(w.written(2).starts_with("mg a "));
     w.client.submit_version(0, None, 9, w.now).unwrap();
     w.lose(2, Loss::Eof);
+    w.await_open(3);
     assert_eq!(w.opened[3].2, 2, "the one that worked comes first");
     (3..=5).for_each(|n| w.lose(n, Loss::Refused));
     assert_eq!(w.view().state, State::Down, "after all of them");
@@ -311,4 +312,31 @@ fn f48_closed_under_the_operation() {
     w.lose(0, Loss::Closing);
     let shutdown = |maybe_applied| Err(Error::Shutdown { maybe_applied });
     assert_eq!(w.done(), [(1, shutdown(false)), (2, shutdown(true)), (3, shutdown(false)), (4, shutdown(false))]);
+}
+
+/// Row F39: no storm of connects to a server that accepts and hangs up.
+#[test]
+fn f39_a_server_that_hangs_up() {
+    let mut w = one(&["min=1", "smax=1"]);
+    for _ in 0..100 {
+        let last = w.opened.len() - 1;
+        w.accept(last);
+        w.lose(last, Loss::Eof);
+        let next = w.client.next_timeout().unwrap();
+        w.wait(next.since(w.now));
+        while w.opened.len() == last + 1 {
+            let next = w.client.next_timeout().unwrap();
+            w.wait(next.since(w.now));
+        }
+    }
+    let time = w.now.since(Instant::from_micros(1_000_000));
+    assert!(time > Duration::from_secs(5_000), "100 connects in {time:?}");
+    assert!(w.events.len() <= 2 * 100, "a line when it goes down, and one when it comes back");
+    let last = w.opened.len() - 1;
+    w.accept(last);
+    w.get("a", 1);
+    let t = tokens(&w.written(last))[0];
+    w.reply(last, &format!("EN O{t}\r\n"));
+    w.lose(last, Loss::Eof);
+    assert_eq!(w.view().state, State::Live, "a reply ends the probation");
 }

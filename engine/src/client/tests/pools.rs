@@ -98,6 +98,7 @@ fn min_is_opened_at_start_and_refilled_by_timer() {
     assert_eq!(w.opened.len(), 2);
     w.accept(0);
     w.accept(1);
+    w.wait(Duration::from_secs(2));
     w.lose(0, Loss::Eof);
     assert_eq!(w.opened.len(), 3, "refilled");
     w.lose(2, Loss::Refused);
@@ -107,6 +108,11 @@ fn min_is_opened_at_start_and_refilled_by_timer() {
     assert!(pause >= Duration::from_millis(50) && pause < Duration::from_millis(63), "{pause:?}");
     w.wait(pause);
     assert_eq!(w.opened.len(), 4);
+    w.accept(3);
+    w.lose(3, Loss::Eof);
+    assert_eq!(w.opened.len(), 4, "it did not live long");
+    w.wait(Duration::from_millis(125));
+    assert_eq!(w.opened.len(), 5);
 }
 
 #[test]
