@@ -107,6 +107,9 @@ unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_me
 }
 
 fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply, Error> {
+    if result.status == sys::NGX_HTTP_MEMCACHE_TOO_LARGE {
+        return Err(Error::ItemTooLarge);
+    }
     if result.status > sys::NGX_HTTP_MEMCACHE_EXISTS {
         return Err(Error::from_status(result.status, result.maybe_applied != 0, result.value.as_bytes()));
     }

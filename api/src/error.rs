@@ -99,6 +99,11 @@ pub enum Error {
     #[error("the value is too large")]
     TooLarge,
 
+    /// The value that was read is larger than `memcache_max_value`, and was dropped: somebody with a higher limit stored
+    /// it.
+    #[error("the item is larger than memcache_max_value")]
+    ItemTooLarge,
+
     /// The value could not be encoded; nothing was sent.
     #[error("{0}")]
     Encode(String),
@@ -144,7 +149,7 @@ impl Error {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
-            Error::NotConfigured | Error::NotAvailable => Fault::Setup,
+            Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
             Error::Busy => Fault::Load,
             Error::NotSent | Error::Unknown { .. } => Fault::Network,
             Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
@@ -187,7 +192,7 @@ impl Error {
             Error::NotConfigured | Error::NotAvailable => 503,
             Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } => 503,
             Error::Server(_) | Error::Client(_) | Error::Protocol { .. } | Error::Unknown { .. } => 502,
-            Error::Decode(_) | Error::Other(_) => 502,
+            Error::ItemTooLarge | Error::Decode(_) | Error::Other(_) => 502,
         }
     }
 
