@@ -211,7 +211,12 @@ pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void,
             return conf_error();
         };
         inner.settings.inherit(&outer.settings);
-        let Some((config, addresses)) = inner.settings.config() else { return CONF_OK };
+        let (config, addresses) = match inner.settings.config() {
+            Ok(Some(complete)) => complete,
+            Ok(None) => return CONF_OK,
+            // SAFETY: nginx passes the configuration that it has just read.
+            Err(refusal) => return unsafe { Directive::new(cf) }.refuse(refusal),
+        };
 
         // SAFETY: the main configuration is there while the blocks are merged.
         let Some(clusters) = (unsafe { Clusters::of_conf(cf) }) else { return conf_error() };

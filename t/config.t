@@ -133,9 +133,9 @@ my @bad = (
 	['C34 carriage return', qq/memcache_server "a\rb:1";/,
 		'invalid host in memcache server "a\x0db:1"'],
 	['C34 space', 'memcache_server "a b:1";',
-		'in memcache server "a b:1"'],
+		'invalid host in memcache server "a b:1"'],
 	['C34 quote', q/memcache_server 'a"b:1';/,
-		'in memcache server "a"b:1"'],
+		'invalid host in memcache server "a"b:1"'],
 	['C34 UTF-8', "memcache_server k\xc3\xbch.invalid:1;",
 		'in memcache server "k'],
 	['C34 line feed in a path', qq!memcache_server "unix:/a\nb";!,
@@ -148,6 +148,10 @@ my @bad = (
 	['C30 status', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_status foo; } }",
 		'invalid value "foo"'],
+	['weight with rendezvous', 'memcache_hash rendezvous;
+		server { listen 127.0.0.1:8080;
+		memcache_server 127.0.0.1:1 weight=2; }',
+		'"weight" is not supported with "memcache_hash rendezvous"'],
 	['C31 status without a server', 'server { listen 127.0.0.1:8080;
 		location / { memcache_status; } }',
 		'no "memcache_server" is defined for "memcache_status"'],

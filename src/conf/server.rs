@@ -52,7 +52,8 @@ fn check_characters(address: &[u8]) -> Result<(), Refusal> {
     if address.contains(&b'$') {
         return Err(Refusal::Text("variables are not supported in \"memcache_server\"".into()));
     }
-    if address.iter().any(u8::is_ascii_control) {
+    let is_path = address.starts_with(b"unix:");
+    if address.iter().any(|&b| b.is_ascii_control() || (!is_path && matches!(b, b' ' | b'"' | b'\''))) {
         return Err(Refusal::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
     }
     Ok(())

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use memcache_engine::config::{Config, Hash, ServerConfig};
 use nginx_sys::ngx_addr_t;
 
+use super::directive::Refusal;
+
 /// The socket addresses that a server's name stands for, at least one. They lie in the configuration's pool.
 pub type Addresses = Rc<[ngx_addr_t]>;
 
@@ -68,9 +70,11 @@ impl Settings {
         take(&mut self.prefix, &outer.prefix);
     }
 
-    /// What a client needs to know, with the defaults; `None` without a server.
-    pub fn config(&self) -> Option<(Config, Vec<Addresses>)> {
-        let (servers, addresses) = self.servers.as_ref()?.list.iter().cloned().unzip();
+    /// What a client needs to know, with the defaults; `None` without a server. `Err`: settings that contradict each
+    /// other.
+    pub fn config(&self) -> Result<Option<(Config, Vec<Addresses>)>, Refusal> {
+        let Some(servers) = &self.servers else { return Ok(None) };
+        let (servers, addresses) = servers.list.iter().cloned().unzip();
         let defaults = Config::new(servers);
         let config = Config {
             hash: self.hash.unwrap_or(defaults.hash),
@@ -84,6 +88,11 @@ impl Settings {
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
             servers: defaults.servers,
         };
-        Some((config, addresses))
+        let weighted = config.servers.iter().any(|server| server.weight != 1);
+        if weighted && !config.hash.has_weights() {
+            let hash = config.hash.name();
+            return Err(Refusal::Text(format!("\"weight\" is not supported with \"memcache_hash {hash}\"")));
+        }
+        Ok(Some((config, addresses)))
     }
 }
