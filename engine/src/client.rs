@@ -21,11 +21,14 @@ use crate::timers::Timers;
 mod event;
 mod link;
 mod pool;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timeout;
 
 pub use event::{Cause, Event, Loss, Output};
+pub use state::ServerView;
+use state::{Call, Place, Server, Timer};
 
 /// A server: its place in [`Config::servers`].
 pub type ServerId = usize;
@@ -74,102 +77,6 @@ pub struct Completion<T> {
     pub context: T,
     /// Its result.
     pub answer: Answer,
-}
-
-/// Where an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In its server's queue.
-    Queued,
-    /// In a connection's FIFO, with this number.
-    Sent(ConnId, u64),
-    /// In the list of completions.
-    Done,
-}
-
-#[derive(Debug)]
-struct Call<T> {
-    context: T,
-    /// `None`: an operation on the server itself, its version.
-    keyed: Option<(Key, Verb)>,
-    server: ServerId,
-    place: Place,
-    timeout: Duration,
-    deadline: Instant,
-    /// Whether it was moved to another connection once.
-    retried: bool,
-    /// Bytes of its value that count for the server's backlog.
-    backlog: usize,
-}
-
-impl<T> Call<T> {
-    fn verb(&self) -> Option<&Verb> {
-        self.keyed.as_ref().map(|(_, verb)| verb)
-    }
-
-    fn is_write(&self) -> bool {
-        self.verb().is_some_and(Verb::is_write)
-    }
-}
-
-/// A server, its connections, and the operations that wait for one.
-#[derive(Debug)]
-struct Server {
-    connections: Vec<ConnId>,
-    /// How many of them are not ready yet.
-    connecting: usize,
-    /// Operations that wait; ids of those that gave up are still in it.
-    queue: VecDeque<CallId>,
-    /// How many of the queue still wait.
-    queued: usize,
-    /// Bytes of values that are not written yet.
-    backlog: usize,
-    health: Health,
-    /// The address that the next connect goes to.
-    address: usize,
-    /// Addresses that refused since the last connect that succeeded.
-    refused: usize,
-    /// When maintenance is due.
-    due: Option<Instant>,
-    stats: Stats,
-}
-
-/// What a moment in [`Timers`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// The operation's deadline.
-    Call(CallId),
-    /// The connection has not passed its handshake.
-    Connect(ConnId),
-    /// The placeholder with this number has not got its reply.
-    Overdue(ConnId, u64),
-    /// The server's pool and health.
-    Server(ServerId),
-}
-
-/// A server as configured and as it is now.
-#[derive(Debug)]
-pub struct ServerView<'a> {
-    /// As configured.
-    pub config: &'a ServerConfig,
-    /// Whether operations are sent to it.
-    pub state: State,
-    /// When that state was entered.
-    pub since: Instant,
-    /// Connections that are ready for operations.
-    pub open: usize,
-    /// Connections that connect or wait for the answer to their handshake.
-    pub connecting: usize,
-    /// Of those open: without a pending reply.
-    pub idle: usize,
-    /// Of those open: with one.
-    pub busy: usize,
-    /// Replies that are awaited, those that nobody wants any more included.
-    pub pending: usize,
-    /// Operations that wait for a connection.
-    pub queued: usize,
-    /// What was counted.
-    pub stats: &'a Stats,
 }
 
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.

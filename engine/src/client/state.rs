@@ -1,0 +1,108 @@
+//! What a client knows: its operations and its servers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{CallId, ConnId, ServerId};
+use crate::config::ServerConfig;
+use crate::health::{Health, State};
+use crate::key::Key;
+use crate::request::Verb;
+use crate::stats::Stats;
+use crate::time::Instant;
+
+/// Where an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In its server's queue.
+    Queued,
+    /// In a connection's FIFO, with this number.
+    Sent(ConnId, u64),
+    /// In the list of completions.
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct Call<T> {
+    pub context: T,
+    /// `None`: an operation on the server itself, its version.
+    pub keyed: Option<(Key, Verb)>,
+    pub server: ServerId,
+    pub place: Place,
+    pub timeout: Duration,
+    pub deadline: Instant,
+    /// Whether it was moved to another connection once.
+    pub retried: bool,
+    /// Bytes of its value that count for the server's backlog.
+    pub backlog: usize,
+}
+
+impl<T> Call<T> {
+    pub fn verb(&self) -> Option<&Verb> {
+        self.keyed.as_ref().map(|(_, verb)| verb)
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.verb().is_some_and(Verb::is_write)
+    }
+}
+
+/// A server, its connections, and the operations that wait for one.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub connections: Vec<ConnId>,
+    /// How many of them are not ready yet.
+    pub connecting: usize,
+    /// Operations that wait; ids of those that gave up are still in it.
+    pub queue: VecDeque<CallId>,
+    /// How many of the queue still wait.
+    pub queued: usize,
+    /// Bytes of values that are not written yet.
+    pub backlog: usize,
+    pub health: Health,
+    /// The address that the next connect goes to.
+    pub address: usize,
+    /// Addresses that refused since the last connect that succeeded.
+    pub refused: usize,
+    /// When maintenance is due.
+    pub due: Option<Instant>,
+    pub stats: Stats,
+}
+
+/// What a moment in [`Timers`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// The operation's deadline.
+    Call(CallId),
+    /// The connection has not passed its handshake.
+    Connect(ConnId),
+    /// The placeholder with this number has not got its reply.
+    Overdue(ConnId, u64),
+    /// The server's pool and health.
+    Server(ServerId),
+}
+
+/// A server as configured and as it is now.
+#[derive(Debug)]
+pub struct ServerView<'a> {
+    /// As configured.
+    pub config: &'a ServerConfig,
+    /// Whether operations are sent to it.
+    pub state: State,
+    /// When that state was entered.
+    pub since: Instant,
+    /// Connections that are ready for operations.
+    pub open: usize,
+    /// Connections that connect or wait for the answer to their handshake.
+    pub connecting: usize,
+    /// Of those open: without a pending reply.
+    pub idle: usize,
+    /// Of those open: with one.
+    pub busy: usize,
+    /// Replies that are awaited, those that nobody wants any more included.
+    pub pending: usize,
+    /// Operations that wait for a connection.
+    pub queued: usize,
+    /// What was counted.
+    pub stats: &'a Stats,
+}
