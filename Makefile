@@ -1,0 +1,119 @@
+# Everything is done through these targets, by .ci/run too.
+
+# The nginx to build for: its source, and the folder it was configured in. By default Debian's own, from nginx-dev.
+NGINX_SOURCE_DIR ?= /usr/share/nginx/src
+NGINX_BUILD_DIR  ?= target/nginx/debian
+
+# The nginx to run, and where it finds the modules.
+TEST_NGINX_BINARY ?= /usr/sbin/nginx
+MODULES_DIR       ?= target/modules
+
+CARGO_TARGET_DIR ?= target
+
+# The tests to run, how many at a time, and the folder of the original nginx-tests library to run them with.
+T           ?= t/*.t
+JOBS        ?= 2
+NGINX_TESTS ?=
+
+# The newest nginx that is tested, and the version of the crate nginx-src that holds it.
+NEW_VERSION := 1.28.3
+NEW_CRATE   := 1.28.5
+
+MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module
+PACKAGES := ngx-http-memcache ngx-http-memcache-kv
+
+# Debian packages. With an nginx of one's own its source and libraries are one's own affair.
+BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
+RUN_DEPS   := nginx memcached curl perl
+NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
+
+# ---
+
+# Build scripts run in folders of their own: they need absolute paths.
+override NGINX_SOURCE_DIR := $(abspath $(NGINX_SOURCE_DIR))
+override NGINX_BUILD_DIR  := $(abspath $(NGINX_BUILD_DIR))
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+override MODULES_DIR      := $(abspath $(MODULES_DIR))
+export NGINX_SOURCE_DIR NGINX_BUILD_DIR CARGO_TARGET_DIR
+
+DEBIAN_BUILD_DIR := $(abspath target/nginx/debian)
+
+TEST_LIB := $(if $(NGINX_TESTS),$(abspath $(NGINX_TESTS)/lib),$(abspath t/dialect/lib))
+
+# Another run of make, for an nginx built from source in folder $(1).
+for_nginx = $(MAKE) --no-print-directory NGINX_SOURCE_DIR=$(1) NGINX_BUILD_DIR=$(1)/objs \
+            CARGO_TARGET_DIR=target/cargo-$(NEW_VERSION) MODULES_DIR=target/modules-$(NEW_VERSION)
+
+NEW_DIR      := target/nginx/$(NEW_VERSION)
+VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
+
+.DEFAULT_GOAL := help
+.PHONY: help deps nginx-headers build unit sim test test-all prove check run bench valgrind clean
+
+help: ## this list
+	@echo "make TARGET [VARIABLE=value]..."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "Variables: T, JOBS, NGINX_TESTS, ONCE, NGINX_SOURCE_DIR, NGINX_BUILD_DIR, TEST_NGINX_BINARY, MODULES_DIR"
+
+deps: ## install the Debian packages that are missing
+	@bash build/deps.sh $(BUILD_DEPS) $(RUN_DEPS)
+
+nginx-headers: ## configure the headers of Debian's nginx, for building modules
+	@bash build/deps.sh $(BUILD_DEPS)
+ifeq ($(NGINX_BUILD_DIR),$(DEBIAN_BUILD_DIR))
+	@bash build/nginx-headers.sh $(NGINX_BUILD_DIR)
+endif
+
+build: nginx-headers ## build the modules into target/modules/
+	cargo build --release $(addprefix -p ,$(PACKAGES))
+	@mkdir -p $(MODULES_DIR)
+	@# Installed, not copied over: a running nginx keeps the old file that it has mapped.
+	@cd $(CARGO_TARGET_DIR)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+	@ls -l $(MODULES_DIR)/*.so
+
+unit: ## test the engine alone: needs no nginx and no memcached
+	cargo test -p memcache-engine
+
+sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n replays one
+	$(if $(SIM_SEED),SIM_SEED=$(SIM_SEED),SIM_SECONDS=$(or $(SECONDS),60)) \
+	cargo test --release -p memcache-engine --test sim -- --nocapture simulation
+
+test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t for one file of t/
+	cargo test --workspace --exclude memcache-engine
+	@bash api/tests/readme.sh
+	@$(MAKE) --no-print-directory prove
+
+test-all: test ## the same, then t/ again with the newest nginx, built from source
+	@bash build/deps.sh $(NEW_DEPS)
+	@bash build/nginx-src.sh $(NEW_CRATE) $(NEW_DIR)
+	@$(call for_nginx,$(NEW_DIR)) TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) prove
+
+prove: build ## build, and run t/ alone
+	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
+	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
+
+check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies
+	@bash build/deps.sh g++
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p ngx-memcache
+	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo "check: cargo-deny is not installed, so nobody looked at licenses and advisories"; fi
+
+run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store; ONCE=1 ends by itself
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash build/run.sh $(if $(ONCE),once)
+
+bench: deps build ## one get per request beside memcached_pass; ROUNDS, DURATION, CONNECTIONS, VALUE
+	@bash build/deps.sh wrk util-linux
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash bench/get.sh
+
+# Each allocation from a pool is one of its own there, so that valgrind knows its bounds and its end.
+valgrind: deps ## run t/ with nginx under valgrind
+	@bash build/deps.sh $(NEW_DEPS) valgrind
+	@bash build/nginx-src.sh $(NEW_CRATE) $(VALGRIND_DIR) "-O1 -g -DNGX_DEBUG_PALLOC=1"
+	@bash build/valgrind.sh $(abspath $(VALGRIND_DIR)/objs/nginx) \
+	$(call for_nginx,$(VALGRIND_DIR)) TEST_NGINX_BINARY=$(CURDIR)/build/valgrind-nginx.sh prove
+
+clean: ## remove everything that was built
+	rm -rf target
