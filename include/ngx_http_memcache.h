@@ -251,8 +251,9 @@ ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
             return NGX_HTTP_MEMCACHE_TOO_NEW;
         }
 
+        /* "+ 1": while the minor number is 0, compilers warn of a comparison that is never true */
         if (ctx->major < NGX_HTTP_MEMCACHE_ABI_MAJOR
-            || ctx->minor < NGX_HTTP_MEMCACHE_ABI_MINOR
+            || ctx->minor + 1 <= NGX_HTTP_MEMCACHE_ABI_MINOR
             || ctx->api->size < sizeof(ngx_http_memcache_api_t))
         {
             return NGX_HTTP_MEMCACHE_TOO_OLD;

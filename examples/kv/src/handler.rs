@@ -107,12 +107,13 @@ fn page(items: Vec<Option<Item>>) -> Response {
 
 /// A line for each server.
 async fn servers(mc: Client) -> Response {
-    let mut text = String::new();
+    let mut versions = Vec::new();
     for server in mc.servers() {
-        let version = server.version().await.unwrap_or_else(|_| "-".into());
-        text += &line(&server, &version);
+        versions.push(server.version().await.unwrap_or_else(|_| "-".into()));
     }
-    Response::ok().content_type("text/plain").body(text)
+    // Asking may have opened connections, so the numbers are read afterwards.
+    let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
+    Response::ok().content_type("text/plain").body(lines.collect::<String>())
 }
 
 fn line(server: &Server, version: &str) -> String {

@@ -275,6 +275,7 @@ sub run {
 	}
 
 	$self->{started} = 1;
+	$self->{pid} = $pid;
 	return $self;
 }
 
@@ -294,8 +295,15 @@ sub try_run {
 
 sub reload {
 	my ($self) = @_;
-	kill 'HUP', $self->read_file('nginx.pid') if $self->{started};
+	kill 'HUP', $self->master() if $self->{started};
 	return $self;
+}
+
+# What nginx wrote itself, or, while its file is still empty, what was started.
+sub master {
+	my ($self) = @_;
+	my ($pid) = $self->read_file('nginx.pid') =~ /^(\d+)/;
+	return $pid || $self->{pid};
 }
 
 sub stop {
@@ -304,7 +312,7 @@ sub stop {
 	return $self unless $self->{started};
 	$self->{started} = 0;
 
-	my $pid = $self->read_file('nginx.pid') + 0;
+	my $pid = $self->master();
 
 	kill 'QUIT', $pid;
 
