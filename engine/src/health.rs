@@ -78,10 +78,10 @@ impl Health {
     /// A connect succeeded, handshake included. True if the server was down: now it is on probation, and one failure
     /// before its first reply brings it down again, for longer than the last time.
     pub fn connected(&mut self, max_fails: u32, now: Instant) -> bool {
-        self.retry_at = now;
         if self.state == State::Live {
             return false;
         }
+        self.retry_at = now;
         self.state = State::Live;
         self.since = now;
         self.fails = max_fails.saturating_sub(1);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use memcache_engine::{ConnId, Loss};
 
 use crate::network::Weather;
-use crate::server::{Mishap, Mode};
+use crate::server::Mode;
+use crate::session::Mishap;
 use crate::world::{Habits, World};
 
 /// How bad it is.

@@ -13,6 +13,7 @@ mod checks;
 mod faults;
 mod network;
 mod server;
+mod session;
 mod workload;
 mod world;
 
@@ -28,7 +29,7 @@ use crate::workload::Workload;
 use crate::world::{Habits, World};
 
 /// Runs that are always made: their number is the seed.
-const FIXED: u64 = 40;
+const FIXED: u64 = 6;
 /// How long to look for others, unless it is said.
 const SECONDS: u64 = 2;
 
@@ -99,8 +100,7 @@ fn run(seed: u64, sum: &mut Sum) {
     turbulence(&mut world, &mut workload, &chaos, length, &mut rng);
     if rng.u8(..) < 64 {
         // The worker exits in the middle of it.
-        world.client.drain(world.now);
-        world.obey();
+        world.drain();
         turbulence(&mut world, &mut workload, &chaos, Duration::from_secs(2), &mut rng);
         if rng.bool() {
             // nginx insists.
@@ -180,8 +180,7 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
 
 /// A graceful exit ends, and leaves nothing.
 fn end(world: &mut World) {
-    world.client.drain(world.now);
-    world.obey();
+    world.drain();
     // The longest deadline of an operation, and once more for its connection.
     world.run(Duration::from_secs(10));
     assert_eq!(world.client.pending(), 0);

@@ -7,7 +7,8 @@ use bytes::BytesMut;
 use fastrand::Rng;
 use memcache_engine::{Instant, Loss};
 
-use crate::server::Session;
+use crate::server::Server;
+use crate::session::Session;
 
 /// What it is like between the worker and one server.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Weather {
     pub latency: u64,
     /// So much more it may be.
     pub jitter: u64,
+    /// The least time between two pieces.
+    pub gap: u64,
     /// The largest piece that arrives at once.
     pub piece: usize,
     /// Bytes that a direction of a connection holds before the sender has to wait.
@@ -25,7 +28,7 @@ pub struct Weather {
 impl Weather {
     /// Calm: everything arrives soon and in one piece.
     pub fn fair() -> Self {
-        Weather { latency: 100, jitter: 50, piece: 1 << 20, buffer: 1 << 20 }
+        Weather { latency: 100, jitter: 50, gap: 0, piece: 1 << 20, buffer: 1 << 20 }
     }
 
     pub fn random(rng: &mut Rng) -> Self {
@@ -33,6 +36,7 @@ impl Weather {
         Weather {
             latency: choose(rng, &[0, 50, 500, 5_000, 40_000]) as u64,
             jitter: choose(rng, &[0, 10, 1_000, 30_000]) as u64,
+            gap: choose(rng, &[0, 0, 100]) as u64,
             piece: choose(rng, &[1, 3, 17, 300, 1_460, 65_536]),
             buffer: choose(rng, &[64, 600, 4_096, 32_768, 1 << 20]),
         }
@@ -61,7 +65,8 @@ impl Pipe {
         let most = weather.piece.max(accepted / 100).max(1);
         while !rest.is_empty() {
             let (piece, tail) = rest.split_at(rng.usize(1..=most.min(rest.len())));
-            self.last = self.last.max(now.after(weather.delay(rng)));
+            let gap = Duration::from_micros(weather.gap);
+            self.last = self.last.after(gap).max(now.after(weather.delay(rng)));
             self.flying.push_back((self.last, piece.to_vec()));
             rest = tail;
         }
@@ -69,8 +74,14 @@ impl Pipe {
         accepted
     }
 
+    /// Room for bytes that are sent now: none until half of it is free, or pieces would become ever smaller.
     pub fn room(&self, weather: &Weather) -> usize {
-        weather.buffer.saturating_sub(self.load)
+        let room = weather.buffer.saturating_sub(self.load);
+        if room < weather.buffer / 2 {
+            0
+        } else {
+            room
+        }
     }
 
     /// When the next piece arrives.
@@ -149,14 +160,17 @@ impl Link {
     }
 
     /// When something happens next without anybody's doing; a time in the past is at once.
-    pub fn next(&self, weather: &Weather) -> Option<Instant> {
+    pub fn next(&self, server: &Server) -> Option<Instant> {
+        let weather = &server.weather;
         if let Stage::Connecting(outcome) = self.stage {
             return outcome.map(|(at, _)| at);
         }
         if self.lost {
             return None;
         }
-        let at_once = self.down.readable() > 0 || (self.blocked && self.up.room(weather) > 0);
+        let gone = server.stalled || self.end.is_some();
+        let served = !gone && self.session.has_output() && self.down.room(weather) > 0;
+        let at_once = served || self.down.readable() > 0 || (self.blocked && self.up.room(weather) > 0);
         let end = self.end.map(|(at, _)| at);
         [self.up.next(), self.down.next(), end, at_once.then(Instant::default)].into_iter().flatten().min()
     }

@@ -1,15 +1,16 @@
 //! A model of memcached: the part of the meta protocol that the client speaks, and no tolerance for anything else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use fastrand::Rng;
-use memcache_engine::{Instant, Outcome, MAX_KEY};
+use memcache_engine::{Instant, Loss, Outcome, MAX_KEY};
 
 use crate::checks::{Ledger, Version};
 use crate::network::{Link, Weather};
+use crate::session::{Mishap, Session};
 
 /// What is behind the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,41 +28,6 @@ pub enum Mode {
     Mute,
     /// Something that answers the handshake and then hangs up.
     Fickle,
-}
-
-/// What goes wrong with the next reply of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mishap {
-    Drop,
-    Duplicate,
-    /// It comes after the one behind it.
-    Swap,
-    /// These bytes come first.
-    Garbage(Vec<u8>),
-    /// A get is answered with another key's name.
-    OtherKey,
-    /// A store is refused; if `early`, before its value was read.
-    Refuse {
-        early: bool,
-    },
-    /// The server does not like the request.
-    ClientError,
-    /// The connection ends after so many bytes of it.
-    Cut(usize),
-}
-
-/// The server's end of a connection.
-#[derive(Debug, Default)]
-pub struct Session {
-    input: BytesMut,
-    output: VecDeque<u8>,
-    held: Option<Vec<u8>>,
-    /// Bytes of a refused value that are still to come.
-    swallow: usize,
-    greeted: bool,
-    pub mishap: Option<Mishap>,
-    /// It hangs up when its output is written.
-    over: bool,
 }
 
 #[derive(Debug)]
@@ -98,8 +64,13 @@ impl Command<'_> {
         self.flag(name).map(|text| text.parse().expect("a number"))
     }
 
-    /// What the flags ask to be returned, in their order.
-    fn echo(&self, code: &str, item: Option<&Version>, key: Option<&[u8]>) -> Vec<u8> {
+    /// A reply about no item.
+    fn line(&self, code: &str) -> Vec<u8> {
+        self.echo(code, None, &self.key)
+    }
+
+    /// A reply with what the flags ask for, in their order.
+    fn echo(&self, code: &str, item: Option<&Version>, key: &[u8]) -> Vec<u8> {
         let mut line = code.as_bytes().to_vec();
         for flag in &self.flags {
             let (name, rest) = flag.split_at(1);
@@ -109,7 +80,6 @@ impl Command<'_> {
                 ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
                 ("k", _) => {
                     line.extend(b" k");
-                    let key = key.unwrap_or(&self.key);
                     match self.flag('b') {
                         Some(_) => line.extend(format!("{} b", STANDARD.encode(key)).into_bytes()),
                         None => line.extend(key),
@@ -167,7 +137,7 @@ impl Server {
                 continue;
             }
             if link.session.over {
-                return link.hang_up(memcache_engine::Loss::Eof, false, now);
+                return link.hang_up(Loss::Eof, false, now);
             }
             let readable = link.up.readable();
             link.up.read(&mut link.session.input, readable);
@@ -281,26 +251,28 @@ impl Server {
             ledger.applied(tag, &command.key, None, outcome, now);
         }
         let Some(item) = item else {
-            return if self.bare_misses { b"EN\r\n".to_vec() } else { command.echo("EN", None, None) };
+            return if self.bare_misses { b"EN\r\n".to_vec() } else { command.line("EN") };
         };
         if command.flag('v').is_none() {
-            return command.echo("HD", Some(item), None);
+            return command.echo("HD", Some(item), &command.key);
         }
-        let wrong = session.mishap.take_if(|m| *m == Mishap::OtherKey).map(|_| &b"another"[..]);
-        let mut reply = command.echo(&format!("VA {}", item.value.len()), Some(item), wrong);
+        let other = self.items.iter().find(|(key, _)| **key != command.key);
+        let other = other.filter(|_| session.mishap.take_if(|m| *m == Mishap::OtherKey).is_some());
+        let (key, item) = other.map_or((&command.key, item), |(key, item)| (key, item));
+        let mut reply = command.echo(&format!("VA {}", item.value.len()), Some(item), key);
         reply.extend_from_slice(&item.value);
         reply.extend(b"\r\n");
         reply
     }
 
     fn delete(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
-        let Some(item) = self.items.get(&command.key) else { return command.echo("NF", None, None) };
+        let Some(item) = self.items.get(&command.key) else { return command.line("NF") };
         if command.number('C').is_some_and(|cas| cas != item.cas) {
-            return command.echo("EX", None, None);
+            return command.line("EX");
         }
         self.items.remove(&command.key);
         ledger.changed(&command.key, None, now);
-        command.echo("HD", None, None)
+        command.line("HD")
     }
 
     fn count(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
@@ -309,7 +281,7 @@ impl Server {
         let number = match (old, command.number('J')) {
             (None, None) => {
                 ledger.applied(delta, &command.key, None, Outcome::Miss, now);
-                return command.echo("NF", None, None);
+                return command.line("NF");
             }
             (None, Some(initial)) => initial,
             (Some(item), _) => {
@@ -328,7 +300,7 @@ impl Server {
         let flags = old.map_or(0, |item| item.flags);
         ledger.applied(delta, &command.key, None, Outcome::Number(number), now);
         self.put(&command.key, Bytes::from(number.to_string()), flags, ledger, now);
-        let mut reply = command.echo(&format!("VA {}", number.to_string().len()), None, None);
+        let mut reply = command.line(&format!("VA {}", number.to_string().len()));
         reply.extend(format!("{number}\r\n").into_bytes());
         reply
     }
@@ -359,7 +331,7 @@ impl Server {
             Outcome::Exists => "EX",
             _ => "NS",
         };
-        command.echo(code, None, None)
+        command.line(code)
     }
 
     fn put(&mut self, key: &[u8], value: Bytes, flags: u32, ledger: &mut Ledger, now: Instant) {
@@ -367,38 +339,5 @@ impl Server {
         let version = Version { cas: self.versions, flags, value };
         ledger.changed(key, Some(version.clone()), now);
         self.items.insert(key.to_vec(), version);
-    }
-}
-
-impl Session {
-    /// Sends a reply, or what a mishap makes of it.
-    fn emit(&mut self, reply: Vec<u8>) {
-        let held = self.held.take();
-        match self.mishap.take() {
-            Some(Mishap::Drop) => {}
-            Some(Mishap::Duplicate) => {
-                self.output.extend(&reply);
-                self.output.extend(reply);
-            }
-            Some(Mishap::Swap) => self.held = Some(reply),
-            Some(Mishap::Garbage(bytes)) => {
-                self.output.extend(bytes);
-                self.output.extend(reply);
-            }
-            Some(Mishap::Cut(bytes)) => {
-                self.output.extend(&reply[..bytes.min(reply.len())]);
-                self.over = true;
-            }
-            other => {
-                self.mishap = other;
-                self.output.extend(reply);
-            }
-        }
-        self.output.extend(held.unwrap_or_default());
-    }
-
-    /// Says something that nobody asked for.
-    pub fn blurt(&mut self, bytes: &[u8]) {
-        self.output.extend(bytes);
     }
 }

@@ -111,7 +111,12 @@ impl Workload {
         if self.cancels > 0 && world.rng.u8(..) < 4 {
             self.abort(world);
         }
-        world.posted();
+        if world.rng.bool() {
+            world.posted();
+        } else {
+            // Other events of the same turn come first.
+            world.hurry();
+        }
     }
 
     /// Submits a few operations, and then nobody wants anything any more, before a byte of them is written.

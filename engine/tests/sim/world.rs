@@ -63,12 +63,13 @@ pub struct World {
     /// Connects since the start, per server.
     pub opened: Vec<u64>,
     pub turns: u64,
-    pub pace: Vec<(u64, u64)>,
-    pub most: u64,
     /// Which second it is, and how many connects there were in it, per server.
     pace: Vec<(u64, u64)>,
     /// Turns since the clock last moved.
     standing: u32,
+    draining: bool,
+    /// The next turn is at once.
+    hurried: bool,
     /// So much longer the next turn takes.
     stopped: Duration,
 }
@@ -90,8 +91,9 @@ impl World {
             opened: vec![0; count],
             turns: 0,
             pace: vec![(0, 0); count],
-            most: 0,
             standing: 0,
+            draining: false,
+            hurried: false,
             stopped: Duration::ZERO,
         };
         world.obey();
@@ -109,6 +111,7 @@ impl World {
     /// Turns until every operation has been answered; what was answered, in order.
     pub fn settle(&mut self) -> Vec<(u64, Result<memcache_engine::Outcome, memcache_engine::Error>)> {
         let mut all = std::mem::take(&mut self.done);
+        self.hurry();
         while self.client.pending() > 0 {
             self.turn(self.now.after(Duration::from_secs(1)));
             all.append(&mut self.done);
@@ -144,11 +147,16 @@ impl World {
         self.stopped = time;
     }
 
+    /// There is something to do for the next turn.
+    pub fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
     fn next_wake(&mut self) -> Option<Instant> {
-        if self.client.completions() > 0 {
+        if self.client.completions() > 0 || std::mem::take(&mut self.hurried) {
             return Some(self.now);
         }
-        let links = self.links.values().filter_map(|link| link.next(&self.servers[link.server].weather)).min();
+        let links = self.links.values().filter_map(|link| link.next(&self.servers[link.server])).min();
         [links, self.client.next_timeout()].into_iter().flatten().min()
     }
 
@@ -284,7 +292,8 @@ impl World {
         let (current, connects) = &mut self.pace[id];
         *connects = if *current == second { *connects + 1 } else { 1 };
         *current = second;
-        assert!(*connects <= CONNECTS, "{connects} connects to server {id} in a second");
+        // A worker that exits keeps no connection, so what still comes may need its own.
+        assert!(*connects <= CONNECTS || self.draining, "{connects} connects to server {id} in a second");
         let server = &self.servers[id];
         let at = self.now.after(server.weather.delay(&mut self.rng));
         let outcome = match server.mode {
@@ -317,6 +326,7 @@ impl World {
             assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
             assert!(view.idle == 0 || view.queued == 0, "{} operations wait, and a connection is idle", view.queued);
             assert_eq!(view.idle + view.busy, view.open);
+            assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
             connections += view.open + view.connecting;
             queued += view.queued;
         }
@@ -326,6 +336,13 @@ impl World {
         if self.client.completions() == 0 {
             assert!(self.ledger.deadline().is_none_or(|at| at >= self.now), "a deadline has passed");
         }
+    }
+
+    /// The worker begins to exit.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.client.drain(self.now);
+        self.obey();
     }
 
     /// All faults are over.

@@ -275,7 +275,7 @@ sub run {
 	}
 
 	$self->{started} = 1;
-	$self->{pid} = $pid;
+	$self->{nginx} = $pid;
 	return $self;
 }
 
@@ -303,7 +303,7 @@ sub reload {
 sub master {
 	my ($self) = @_;
 	my ($pid) = $self->read_file('nginx.pid') =~ /^(\d+)/;
-	return $pid || $self->{pid};
+	return $pid || $self->{nginx};
 }
 
 sub stop {
