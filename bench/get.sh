@@ -1,6 +1,7 @@
 #!/bin/bash
 # get.sh: one get per request, side by side: the kv sibling, memcached_pass with keepalive, and a constant (the floor),
-# in alternating rounds on the same nginx and the same memcached. Prints medians and ratios.
+# in alternating rounds on the same nginx and the same memcached. Prints medians and ratios, and the memory of the
+# worker after the first round of kv and at the end.
 # $NGINX_BINARY, $MODULES_DIR: as for build/run.sh; $ROUNDS and $DURATION (seconds of each run): how long it takes;
 # $CONNECTIONS of the load generator, $VALUE: bytes of the value.
 #
@@ -76,6 +77,13 @@ for way in "${ways[@]}"; do
     ((length == VALUE)) || { echo "get.sh: $way answers $length bytes instead of $VALUE" >&2; exit 1; }
 done
 
+worker_memory() {
+    local worker gets
+    worker=$(pgrep -P "${pids[1]}")
+    gets=$(curl -sSf "$url/status" | grep -o '"get":[0-9]*')
+    echo "worker memory after ${gets#*:} gets: $(awk '/^VmRSS/ { print $2 }' "/proc/$worker/status") kB"
+}
+
 "$NGINX_BINARY" -v
 memcached -V
 echo "$CONNECTIONS connections, $VALUE bytes, $ROUNDS rounds of $DURATION s; requests/s"
@@ -89,8 +97,10 @@ for ((round = 1; round <= ROUNDS; round++)); do
         rate=$(awk '/Requests\/sec/ { print int($2) }' <<<"$out")
         runs[$way]+="$rate "
         printf '  %-6s %8d\n' "$way" "$rate"
+        ((round > 1)) || [[ $way != kv ]] || worker_memory
     done
 done
+worker_memory
 
 median() { tr ' ' '\n' <<<"$1" | grep . | sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 kv=$(median "${runs[kv]}") pass=$(median "${runs[pass]}") floor=$(median "${runs[floor]}")
