@@ -18,7 +18,8 @@ use crate::key::KeyError;
 /// | [`Client`](Error::Client) | caller, or a defect here | no | no |
 /// | [`Protocol`](Error::Protocol) | server, or something between | `maybe_applied` | reads: yes |
 /// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
-/// | [`InvalidKey`](Error::InvalidKey), [`TooLarge`](Error::TooLarge), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
+/// | [`TooLarge`](Error::TooLarge) | caller, or who stored the item | no, but a get-and-touch has touched | no |
+/// | [`InvalidKey`](Error::InvalidKey), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
 ///
 /// A miss is not an error but an [`Outcome`](crate::Outcome).
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -76,7 +77,8 @@ pub enum Error {
     #[error(transparent)]
     InvalidKey(#[from] KeyError),
 
-    /// The value is larger than the configuration allows; nothing was sent.
+    /// The value is larger than the configuration allows: one to store, of which nothing was sent, or one that was
+    /// read, and dropped.
     #[error("a value of {size} bytes is larger than the limit of {limit}")]
     TooLarge {
         /// Bytes of the value.
