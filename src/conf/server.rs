@@ -8,14 +8,11 @@ use core::{slice, str};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{ParamError, ServerConfig, ServerParams, MAX_SERVERS};
+use memcache_engine::config::{ParamError, ServerConfig, ServerParams, DEFAULT_PORT, MAX_SERVERS};
 use nginx_sys::{ngx_addr_t, ngx_parse_url, ngx_str_t, ngx_url_t, NGX_OK};
 
 use super::directive::{Directive, Refusal};
 use super::settings::{Addresses, Settings};
-
-/// memcached's port.
-const PORT: u16 = 11211;
 
 /// Adds the server of this line to the level's list.
 pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal> {
@@ -73,7 +70,7 @@ fn resolve(line: &Directive<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses
     // SAFETY: nginx's own users of this structure begin with zeros.
     let mut url: ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
     url.url = address;
-    url.default_port = PORT;
+    url.default_port = DEFAULT_PORT;
 
     // SAFETY: `cf` is there while the line is read, and its pool lives as long as the configuration.
     if unsafe { ngx_parse_url((*line.as_ptr()).pool, &raw mut url) } != NGX_OK as isize {
@@ -94,7 +91,7 @@ fn resolve(line: &Directive<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses
 
     let mut name = address.as_bytes().to_vec();
     if url.no_port() != 0 {
-        name.extend_from_slice(format!(":{PORT}").as_bytes());
+        name.extend_from_slice(format!(":{DEFAULT_PORT}").as_bytes());
     }
     Ok((name.into(), addresses))
 }

@@ -4,7 +4,7 @@
 
 use core::fmt::{self, Display};
 
-use memcache_engine::{Client, ServerView, State};
+use memcache_engine::{Client, ServerView};
 use nginx_sys::NGINX_VERSION;
 
 use crate::abi::Callback;
@@ -55,10 +55,7 @@ struct Server<'a>(ServerView<'a>);
 impl Display for Server<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ServerView { config, state, stats, .. } = &self.0;
-        let state = match state {
-            State::Live => "live",
-            State::Down => "down",
-        };
+        let state = state.name();
         let pool = config.pool;
         write!(
             f,
