@@ -166,6 +166,12 @@ impl<T> Client<T> {
         self.accept(server, Some((key, verb)), timeout, context, now)
     }
 
+    /// The server that has this key, whether or not it is up.
+    pub fn server_of(&self, key: &[u8]) -> Result<ServerId, Error> {
+        let key = Key::new(&self.config.prefix, key, Vec::new())?;
+        Ok(self.router.route(key.raw()))
+    }
+
     /// Asks a server for its version.
     pub fn submit_version(
         &mut self,
