@@ -14,7 +14,7 @@ use core::mem::{self, MaybeUninit};
 use core::ptr;
 
 use bytes::Bytes;
-use memcache_engine::{CallId, State};
+use memcache_engine::{CallId, ServerVerb, State};
 use nginx_sys::{ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 pub use self::callback::Callback;
@@ -91,7 +91,7 @@ unsafe extern "C" fn submit(
         let note = callback.note();
         let id = match operation {
             Operation::Keyed(request) => driver.submit(request, callback),
-            Operation::Version { server, timeout } => driver.submit_version(server, timeout, callback),
+            Operation::Version { server, timeout } => driver.submit_to(server, ServerVerb::Version, timeout, callback),
         };
         let id = id.map_err(|refused| match refused {
             Refused::Client(error) => status_of(&error),

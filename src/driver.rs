@@ -22,7 +22,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId};
+use memcache_engine::{
+    CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb,
+};
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
 
 use crate::abi::Callback;
@@ -142,14 +144,15 @@ impl Driver {
         self.accept(|client, now| client.submit(request, callback, now))
     }
 
-    /// Asks one server for its version.
-    pub fn submit_version(
+    /// The same for an operation on one server.
+    pub fn submit_to(
         &self,
         server: ServerId,
+        verb: ServerVerb,
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, Refused> {
-        self.accept(|client, now| client.submit_version(server, timeout, callback, now))
+        self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now))
     }
 
     fn accept(

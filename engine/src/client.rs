@@ -7,12 +7,12 @@ use bytes::BytesMut;
 use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig, MAX_TIMEOUT};
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Phase, Stray};
 use crate::error::Error;
 use crate::health::{Health, State};
 use crate::key::Key;
 use crate::reply::Answer;
-use crate::request::{Request, Verb};
+use crate::request::{Request, ServerVerb, Verb};
 use crate::route::Router;
 use crate::stats::Stats;
 use crate::time::Instant;
@@ -28,6 +28,7 @@ mod timeout;
 
 pub use event::{Cause, Event, Loss, Output};
 pub use state::ServerView;
+pub(crate) use state::Work;
 use state::{Call, Place, Server, Timer};
 
 /// A server: its place in [`Config::servers`].
@@ -82,7 +83,7 @@ pub struct Completion<T> {
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
 ///
 /// **Inputs** tell the client what happened and what time it is: [`submit`](Client::submit),
-/// [`submit_version`](Client::submit_version), [`cancel`](Client::cancel), [`connected`](Client::connected),
+/// [`submit_to`](Client::submit_to), [`cancel`](Client::cancel), [`connected`](Client::connected),
 /// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
 /// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back, none blocks, each may come at any
 /// time and in any order; an id that is not valid any more is ignored.
@@ -163,7 +164,7 @@ impl<T> Client<T> {
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
         let server = self.router.route(key.raw());
-        self.accept(server, Some((key, verb)), timeout, context, now)
+        self.accept(server, Work::Keyed(key, verb), timeout, context, now)
     }
 
     /// The server that has this key, whether or not it is up.
@@ -172,26 +173,27 @@ impl<T> Client<T> {
         Ok(self.router.route(key.raw()))
     }
 
-    /// Asks a server for its version.
-    pub fn submit_version(
+    /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
+    pub fn submit_to(
         &mut self,
         server: ServerId,
+        verb: ServerVerb,
         timeout: Option<Duration>,
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
-        self.accept(server, None, timeout, context, now)
+        self.accept(server, Work::Server(verb), timeout, context, now)
     }
 
     fn accept(
         &mut self,
         id: ServerId,
-        keyed: Option<(Key, Verb)>,
+        work: Work,
         timeout: Option<Duration>,
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
-        let size = keyed.as_ref().map_or(0, |(_, verb)| verb.value_len());
+        let size = work.value_len();
         let limit = self.config.max_value;
         let target = self.pick(id);
         let Some(server) = self.servers.get_mut(id) else {
@@ -212,17 +214,40 @@ impl<T> Client<T> {
             server.stats.failed_with(&error);
             return Err(Rejected { error, context });
         }
-        server.stats.accepted(keyed.as_ref().map(|(_, verb)| verb));
+        server.stats.accepted(&work);
         server.backlog = server.backlog.saturating_add(size);
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
-        let deadline = now.after(timeout);
-        let call =
-            Call { context, keyed, server: id, place: Place::Queued, timeout, deadline, retried: false, backlog: size };
-        let call = self.calls.insert(call);
-        self.timers.insert(deadline, Timer::Call(call));
-        self.place(call, id, target);
+        let call = self.enter(Some(context), work, id, target, timeout, now);
         self.grow(id, now);
         Ok(call)
+    }
+
+    fn enter(
+        &mut self,
+        context: Option<T>,
+        work: Work,
+        server: ServerId,
+        target: Option<ConnId>,
+        timeout: Duration,
+        now: Instant,
+    ) -> CallId {
+        let (deadline, backlog) = (now.after(timeout), work.value_len());
+        let work = Some(work);
+        let call = Call { context, work, server, place: Place::Queued, timeout, deadline, retried: false, backlog };
+        let call = self.calls.insert(call);
+        self.timers.insert(deadline, Timer::Call(call));
+        self.place(call, server, target);
+        call
+    }
+
+    /// Gives a lease back that came to somebody who does not make the item, so that another caller gets it.
+    fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
+        let Stray { key, cas, vacant } = stray;
+        let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
+        // Without room now, the lease ends by itself, after the time that its asker chose.
+        if let Some(target) = self.pick(id) {
+            self.enter(None, Work::Keyed(key, verb), id, Some(target), self.config.timeout, now);
+        }
     }
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
@@ -234,16 +259,16 @@ impl<T> Client<T> {
         if let Some(server) = self.servers.get_mut(call.server) {
             server.stats.cancelled();
         }
-        self.recycle(call.keyed);
-        Some(call.context)
+        self.recycle(call.work);
+        call.context
     }
 
     /// The next operation that ended.
     pub fn poll_completion(&mut self) -> Option<Completion<T>> {
         loop {
             let (id, answer) = self.completions.pop_front()?;
-            if let Some(call) = self.calls.remove(id) {
-                return Some(Completion { call: id, context: call.context, answer });
+            if let Some(context) = self.calls.remove(id).and_then(|call| call.context) {
+                return Some(Completion { call: id, context, answer });
             }
         }
     }
@@ -301,14 +326,20 @@ impl<T> Client<T> {
     fn complete(&mut self, id: CallId, answer: Answer) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
-        let keyed = call.keyed.take();
+        let work = call.work.take();
+        let own = call.context.is_none();
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
-            let is_get = matches!(keyed, Some((_, Verb::Get { .. })));
-            server.stats.answered(&answer, is_get);
+            if !own {
+                server.stats.answered(&answer, work.as_ref().is_some_and(Work::is_get));
+            }
         }
-        self.recycle(keyed);
-        self.completions.push_back((id, answer));
+        self.recycle(work);
+        if own {
+            self.calls.remove(id);
+        } else {
+            self.completions.push_back((id, answer));
+        }
     }
 
     /// An operation that gives up leaves its place. Returns whether the server may carry it out.
@@ -330,10 +361,11 @@ impl<T> Client<T> {
         false
     }
 
-    fn recycle(&mut self, keyed: Option<(Key, Verb)>) {
+    fn recycle(&mut self, work: Option<Work>) {
         const SPARE_KEYS: usize = 1024;
-        if let Some((key, _)) = keyed.filter(|_| self.spare_keys.len() < SPARE_KEYS) {
-            self.spare_keys.push(key.into_spare());
+        match work {
+            Some(Work::Keyed(key, _)) if self.spare_keys.len() < SPARE_KEYS => self.spare_keys.push(key.into_spare()),
+            _ => {}
         }
     }
 }

@@ -8,20 +8,21 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::client::{CallId, ServerId};
-use crate::error::Error;
-use crate::key::Key;
-use crate::reply::{Answer, Item, Outcome};
+use crate::reply::Answer;
 use crate::time::Instant;
-use crate::wire::decode::{self, Code, Decoder, Line, Malformed};
+use crate::wire::decode::{Decoder, Head, Line, Malformed};
 use crate::wire::outbound::Outbound;
 use crate::wire::{encode, Token};
 
 mod expect;
+mod lease;
+mod replies;
 
 pub(crate) use expect::Expect;
+pub(crate) use lease::Stray;
 
 /// Room for so many bytes is made for a read.
 pub(crate) const READ_CHUNK: usize = 16 * 1024;
@@ -31,6 +32,9 @@ const READ_LEAST: usize = 4 * 1024;
 const WRITE_CHUNK: usize = 64 * 1024;
 /// A connection with so many bytes on their way holds up what is put behind them.
 const BULK: usize = 64 * 1024;
+
+/// The most bytes that the lines of a server's statistics may have.
+pub(crate) const MAX_STATS: usize = 64 * 1024;
 
 /// A connection that ends before it is so old, and has answered nothing, is a connect that failed.
 const PROBATION: Duration = Duration::from_secs(1);
@@ -48,7 +52,7 @@ pub(crate) enum Phase {
 
 /// A request in the FIFO.
 #[derive(Debug)]
-struct Pending {
+pub(crate) struct Pending {
     /// The operation; `None`: a placeholder.
     call: Option<CallId>,
     expect: Expect,
@@ -68,6 +72,8 @@ pub(crate) struct Reply {
     pub answer: Answer,
     /// Whether the connection can be used further.
     pub in_sync: bool,
+    /// A lease that came with it and has to be handed back.
+    pub stray: Option<Stray>,
 }
 
 /// A request that a lost connection leaves without a reply.
@@ -81,10 +87,10 @@ pub(crate) struct Orphan {
 /// The line of a `VA` whose value is still coming.
 #[derive(Debug)]
 struct Awaited {
-    flags: u32,
-    cas: u64,
-    /// The value's size, if it is larger than allowed and skipped.
-    too_large: Option<usize>,
+    line: Head<'static>,
+    /// The value is skipped: it is larger than allowed, or not for this request.
+    skipped: bool,
+    stray: Option<Stray>,
 }
 
 #[derive(Debug)]
@@ -100,6 +106,8 @@ pub(crate) struct Connection {
     input: BytesMut,
     decoder: Decoder,
     awaited: Option<Awaited>,
+    /// The lines of statistics that have come.
+    listing: BytesMut,
     out: Outbound,
     pending: VecDeque<Pending>,
     /// The number of the FIFO's head, counted from the connection's first request.
@@ -125,6 +133,7 @@ impl Connection {
             input: BytesMut::new(),
             decoder: Decoder::default(),
             awaited: None,
+            listing: BytesMut::new(),
             out: Outbound::default(),
             pending: VecDeque::new(),
             head: 0,
@@ -266,88 +275,16 @@ impl Connection {
     /// Reads the answer to the handshake. `true`: the connection may be used; `false`: it has not all arrived.
     pub fn finish_handshake(&mut self, now: Instant) -> Result<bool, Malformed> {
         if self.out.len() > 0 && !self.input.is_empty() {
-            return Err(Malformed);
+            return Err(Malformed::Syntax);
         }
         let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(false) };
         if line != Line::Noop || used != self.input.len() {
-            return Err(Malformed);
+            return Err(Malformed::Syntax);
         }
         self.input.clear();
         self.phase = Phase::Ready;
         self.unproven_since = Some(now);
         Ok(true)
-    }
-
-    /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
-    pub fn next_reply<'k>(
-        &mut self,
-        max_value: usize,
-        key: impl Fn(CallId) -> Option<&'k Key>,
-    ) -> Result<Option<Reply>, Malformed> {
-        self.settle();
-        if self.decoder.in_value() {
-            return self.value_reply(max_value);
-        }
-        if self.input.is_empty() {
-            return Ok(None);
-        }
-        // Bytes that nothing was asked for: whatever they are, they are not for the next request.
-        let head = self.pending.front().filter(|p| p.start < p.end.min(self.written)).ok_or(Malformed)?;
-        let complete = head.end <= self.written;
-        let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
-        let (answer, in_sync) = match line {
-            Line::Head(line) => {
-                if !complete {
-                    return Err(Malformed);
-                }
-                expect::check(head, &line, key)?;
-                if line.code == Code::Value && matches!(head.expect, Expect::Get | Expect::Count) {
-                    let too_large = (line.size > max_value).then_some(line.size);
-                    self.awaited = Some(Awaited { flags: line.flags, cas: line.cas, too_large });
-                    match too_large {
-                        Some(size) => self.decoder.skip(size),
-                        None => self.decoder.want(line.size),
-                    }
-                    self.input.advance(used);
-                    return self.value_reply(max_value);
-                }
-                (Ok(head.expect.outcome(line.code)?), true)
-            }
-            Line::Version(text) if head.expect == Expect::Version && complete => {
-                (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true)
-            }
-            // memcached has read the whole request when it says so, and is where the next one begins.
-            Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
-            Line::ClientError(text) => {
-                let benign = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
-                (Err(Error::Client(Bytes::copy_from_slice(text))), complete && benign)
-            }
-            _ => return Err(Malformed),
-        };
-        self.input.advance(used);
-        Ok(Some(self.answer(answer, in_sync)))
-    }
-
-    fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
-        let Some(value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
-        if value.len() > READ_CHUNK {
-            // The value keeps its large buffer; the connection goes on with one of the usual size.
-            self.input = BytesMut::from(&self.input[..]);
-        }
-        let Awaited { flags, cas, too_large } = self.awaited.take().ok_or(Malformed)?;
-        let counts = self.pending.front().is_some_and(|p| p.expect == Expect::Count);
-        let answer = match too_large {
-            Some(size) => Err(Error::TooLarge { size, limit }),
-            None if counts => Ok(Outcome::Number(decode::number(value.trim_ascii_end()).ok_or(Malformed)?)),
-            None => Ok(Outcome::Item(Item { value, flags, cas })),
-        };
-        Ok(Some(self.answer(answer, true)))
-    }
-
-    fn answer(&mut self, answer: Answer, in_sync: bool) -> Reply {
-        self.unproven_since = None;
-        let call = self.pop().and_then(|p| p.call);
-        Reply { call, answer, in_sync }
     }
 
     /// Drops requests from the head that were given up before they were encoded.

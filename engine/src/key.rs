@@ -55,6 +55,12 @@ impl Key {
         Ok(Key { raw, binary })
     }
 
+    /// The key that a server named, prefix included; `None` if it is none that we would have sent.
+    pub(crate) fn from_wire(bytes: &[u8], binary: bool) -> Option<Self> {
+        let raw = if binary { STANDARD.decode(bytes).ok()? } else { bytes.to_vec() };
+        Key::new(&[], &raw, Vec::new()).ok().filter(|key| key.binary == binary)
+    }
+
     /// Prefix and key as the caller wrote them: what routing hashes.
     pub fn raw(&self) -> &[u8] {
         &self.raw

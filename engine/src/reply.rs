@@ -22,8 +22,58 @@ pub enum Outcome {
     Exists,
     /// The counter's new value.
     Number(u64),
-    /// The text of a `version`.
+    /// The answer of a lease get.
+    Lease(Lease),
+    /// What is known of an item.
+    Metadata(Metadata),
+    /// The text of a `version`; the lines of `stats`, each `name value` and a line feed.
     Text(Bytes),
+}
+
+/// The answer of a lease get: who makes the item.
+///
+/// An empty item that another caller was told to make anew before it expires cannot be told from one that is missing:
+/// it is taken for missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// Nobody has to: it is there, and good.
+    Hit(Item),
+    /// The caller has to, and nobody else was told so. It stores the item with this version, or hands the lease back
+    /// by marking that version as stale once more, or by deleting it where there was none.
+    Won {
+        /// The version to replace.
+        cas: u64,
+        /// What can be used until then, if there is anything.
+        old: Option<Item>,
+        /// Whether that was marked as stale; if not, it is good until it expires.
+        stale: bool,
+    },
+    /// Somebody else was told to.
+    Lost {
+        /// The stale item that can be used meanwhile, if there is one.
+        old: Option<Item>,
+    },
+}
+
+/// What is known of an item without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Bytes of the value.
+    pub size: usize,
+    /// What was stored with it.
+    pub flags: u32,
+    /// Its version.
+    pub cas: u64,
+    /// Seconds until it expires; `None`: it does not.
+    pub ttl: Option<u32>,
+    /// Seconds since it was last used.
+    pub idle: u32,
+    /// Whether it was used since it was stored.
+    pub fetched: bool,
+    /// Whether it was marked as stale.
+    pub stale: bool,
+    /// Whether somebody was told to make it anew.
+    pub leased: bool,
 }
 
 /// An item as it was read.

@@ -1,5 +1,6 @@
 //! What can be asked of a client.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,11 @@ impl Ttl {
 
     pub(crate) fn wire(self) -> u32 {
         self.0
+    }
+
+    /// Seconds from now, however many are asked for.
+    pub(crate) fn relative(secs: NonZeroU32) -> u32 {
+        secs.get().min(MAX_RELATIVE)
     }
 }
 
@@ -64,6 +70,15 @@ pub enum Verb {
         /// The new expiry, if any.
         touch: Option<Ttl>,
     },
+    /// Reads the item, and appoints one caller to make it anew where that is due: a lease.
+    Lease {
+        /// Seconds for which a missing item is somebody's to make; at most 30 days, longer ones are cut.
+        vivify: NonZeroU32,
+        /// An item that has fewer seconds left is made anew before it expires; 0: none is.
+        recache: u32,
+    },
+    /// Asks about the item without reading it, and without counting as a use of it.
+    Inspect,
     /// Writes the item.
     Store {
         /// Under which condition.
@@ -79,6 +94,13 @@ pub enum Verb {
     },
     /// Removes the item.
     Delete {
+        /// If not 0: only if the item still has this version.
+        cas: u64,
+    },
+    /// Marks the item as stale: gets miss it, and a lease get hands out the old value while one caller makes a new one.
+    Invalidate {
+        /// How long the stale item is kept, if not as long as before.
+        ttl: Option<Ttl>,
         /// If not 0: only if the item still has this version.
         cas: u64,
     },
@@ -99,10 +121,10 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether the operation changes something at the server, as a get that touches does: it is not repeated where it
-    /// may have been carried out.
+    /// Whether the operation changes something at the server, as a get that touches does, and one that may be given the
+    /// lease: it is not repeated where it may have been carried out.
     pub fn is_write(&self) -> bool {
-        !matches!(self, Verb::Get { touch: None })
+        !matches!(self, Verb::Get { touch: None } | Verb::Inspect)
     }
 
     /// Forgets the value: it was sent, and a store that was sent is not sent again.
@@ -118,6 +140,29 @@ impl Verb {
             Verb::Store { value, .. } => value.len(),
             _ => 0,
         }
+    }
+}
+
+/// An operation on a server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerVerb {
+    /// Asks for nothing but an answer.
+    Noop,
+    /// Asks for its version.
+    Version,
+    /// Asks for its general statistics.
+    Stats,
+    /// Forgets all items.
+    FlushAll {
+        /// After so many seconds.
+        delay: u32,
+    },
+}
+
+impl ServerVerb {
+    /// Whether the operation changes something at the server.
+    pub fn is_write(self) -> bool {
+        matches!(self, ServerVerb::FlushAll { .. })
     }
 }
 

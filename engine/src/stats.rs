@@ -1,8 +1,9 @@
 //! What is counted, per server.
 
+use crate::client::Work;
 use crate::error::Error;
-use crate::reply::{Answer, Outcome};
-use crate::request::{Direction, StoreMode, Verb};
+use crate::reply::{Answer, Lease, Outcome};
+use crate::request::{Direction, ServerVerb, StoreMode, Verb};
 
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident / $list:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
@@ -28,6 +29,10 @@ counters! {
         get,
         /// get-and-touch
         get_and_touch,
+        /// lease get
+        lease,
+        /// metadata get
+        inspect,
         /// set without a version
         set,
         /// set with a version
@@ -42,14 +47,22 @@ counters! {
         prepend,
         /// delete
         delete,
+        /// mark as stale
+        invalidate,
         /// incr
         incr,
         /// decr
         decr,
         /// touch
         touch,
+        /// noop
+        noop,
         /// version
         version,
+        /// stats
+        stats,
+        /// flush_all
+        flush_all,
     }
 }
 
@@ -107,28 +120,42 @@ fn bump(counter: &mut u64) {
 }
 
 impl Stats {
-    pub(crate) fn accepted(&mut self, verb: Option<&Verb>) {
+    pub(crate) fn accepted(&mut self, work: &Work) {
         let ops = &mut self.operations;
-        bump(match verb {
-            None => &mut ops.version,
-            Some(Verb::Get { touch: None }) => &mut ops.get,
-            Some(Verb::Get { touch: Some(_) }) => &mut ops.get_and_touch,
-            Some(Verb::Store { mode: StoreMode::Set, cas: 0, .. }) => &mut ops.set,
-            Some(Verb::Store { mode: StoreMode::Set, .. }) => &mut ops.compare_and_swap,
-            Some(Verb::Store { mode: StoreMode::Add, .. }) => &mut ops.add,
-            Some(Verb::Store { mode: StoreMode::Replace, .. }) => &mut ops.replace,
-            Some(Verb::Store { mode: StoreMode::Append, .. }) => &mut ops.append,
-            Some(Verb::Store { mode: StoreMode::Prepend, .. }) => &mut ops.prepend,
-            Some(Verb::Delete { .. }) => &mut ops.delete,
-            Some(Verb::Count { direction: Direction::Incr, .. }) => &mut ops.incr,
-            Some(Verb::Count { direction: Direction::Decr, .. }) => &mut ops.decr,
-            Some(Verb::Touch { .. }) => &mut ops.touch,
+        bump(match work {
+            Work::Keyed(_, verb) => match verb {
+                Verb::Get { touch: None } => &mut ops.get,
+                Verb::Get { touch: Some(_) } => &mut ops.get_and_touch,
+                Verb::Lease { .. } => &mut ops.lease,
+                Verb::Inspect => &mut ops.inspect,
+                Verb::Store { mode: StoreMode::Set, cas: 0, .. } => &mut ops.set,
+                Verb::Store { mode: StoreMode::Set, .. } => &mut ops.compare_and_swap,
+                Verb::Store { mode: StoreMode::Add, .. } => &mut ops.add,
+                Verb::Store { mode: StoreMode::Replace, .. } => &mut ops.replace,
+                Verb::Store { mode: StoreMode::Append, .. } => &mut ops.append,
+                Verb::Store { mode: StoreMode::Prepend, .. } => &mut ops.prepend,
+                Verb::Delete { .. } => &mut ops.delete,
+                Verb::Invalidate { .. } => &mut ops.invalidate,
+                Verb::Count { direction: Direction::Incr, .. } => &mut ops.incr,
+                Verb::Count { direction: Direction::Decr, .. } => &mut ops.decr,
+                Verb::Touch { .. } => &mut ops.touch,
+            },
+            Work::Server(verb) => match verb {
+                ServerVerb::Noop => &mut ops.noop,
+                ServerVerb::Version => &mut ops.version,
+                ServerVerb::Stats => &mut ops.stats,
+                ServerVerb::FlushAll { .. } => &mut ops.flush_all,
+            },
         });
     }
 
     pub(crate) fn answered(&mut self, answer: &Answer, is_get: bool) {
         match answer {
-            Ok(Outcome::Item(_)) => bump(&mut self.hits),
+            Ok(Outcome::Item(_) | Outcome::Lease(Lease::Hit(_) | Lease::Won { old: Some(_), .. })) => {
+                bump(&mut self.hits);
+            }
+            Ok(Outcome::Lease(Lease::Lost { old: Some(_) })) => bump(&mut self.hits),
+            Ok(Outcome::Lease(_)) => bump(&mut self.misses),
             Ok(Outcome::Miss) if is_get => bump(&mut self.misses),
             Ok(_) => {}
             Err(error) => self.failed_with(error),

@@ -198,6 +198,8 @@ impl Delivery {
             Ok(Outcome::Exists) => result.status = NGX_HTTP_MEMCACHE_EXISTS,
             Ok(Outcome::Number(number)) => result.number = number,
             Ok(Outcome::Text(text)) => value = text,
+            // Nothing asks for these yet.
+            Ok(Outcome::Lease(_) | Outcome::Metadata(_)) => result.status = NGX_HTTP_MEMCACHE_INTERNAL,
             Err(error) => {
                 result.status = status_of(&error);
                 result.maybe_applied = error.maybe_applied().into();

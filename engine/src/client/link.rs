@@ -4,13 +4,12 @@ use std::io::IoSlice;
 
 use bytes::BytesMut;
 
-use super::{Cause, Client, ConnId, Event, Loss, Output, Place, ServerId};
+use super::{Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
 use crate::error::Error;
 use crate::health::State;
 use crate::reply::Answer;
 use crate::time::Instant;
-use crate::wire::decode::Malformed;
 use crate::wire::encode;
 
 /// Read buffers that are kept for the next connection that reads.
@@ -53,7 +52,7 @@ impl<T> Client<T> {
             Phase::Handshake => match connection.finish_handshake(now) {
                 Ok(true) => self.ready(conn, id, now),
                 Ok(false) => {}
-                Err(Malformed) => {
+                Err(_) => {
                     let cause = Cause::Handshake(connection.unread(QUOTED));
                     self.fail(conn, cause, false, now);
                 }
@@ -82,7 +81,7 @@ impl<T> Client<T> {
         loop {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let calls = &self.calls;
-            let key = |call| calls.get(call)?.keyed.as_ref().map(|(key, _)| key);
+            let key = |call| calls.get(call)?.key();
             match connection.next_reply(self.config.max_value, key) {
                 Ok(None) => break,
                 Ok(Some(reply)) => {
@@ -90,11 +89,14 @@ impl<T> Client<T> {
                     if let Some(call) = reply.call {
                         self.complete(call, reply.answer);
                     }
+                    if let Some(stray) = reply.stray {
+                        self.hand_back(id, stray, now);
+                    }
                     if !reply.in_sync {
                         return self.fail(conn, Cause::Refused, false, now);
                     }
                 }
-                Err(Malformed) => return self.fail(conn, Cause::Protocol, false, now),
+                Err(_) => return self.fail(conn, Cause::Protocol, false, now),
             }
         }
         if !answered {
@@ -149,9 +151,10 @@ impl<T> Client<T> {
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
-        connection.encode(|call, token, out| match calls.get(call).map(|call| &call.keyed) {
-            Some(Some((key, verb))) => encode::keyed(out, key, verb, token),
-            _ => encode::version(out),
+        connection.encode(|call, token, out| match calls.get(call).and_then(|call| call.work.as_ref()) {
+            Some(Work::Keyed(key, verb)) => encode::keyed(out, key, verb, token),
+            Some(Work::Server(verb)) => encode::server(out, *verb),
+            None => {}
         });
         connection.slices(slices)
     }
@@ -167,7 +170,7 @@ impl<T> Client<T> {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
                 server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
-                if let Some((_, verb)) = &mut call.keyed {
+                if let Some(Work::Keyed(_, verb)) = &mut call.work {
                     verb.release_value();
                 }
             }

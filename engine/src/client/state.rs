@@ -7,7 +7,7 @@ use super::{CallId, ConnId, ServerId};
 use crate::config::ServerConfig;
 use crate::health::{Health, State};
 use crate::key::Key;
-use crate::request::Verb;
+use crate::request::{ServerVerb, Verb};
 use crate::stats::Stats;
 use crate::time::Instant;
 
@@ -22,11 +22,48 @@ pub(super) enum Place {
     Done,
 }
 
+/// What an operation does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Keyed(Key, Verb),
+    Server(ServerVerb),
+}
+
+impl Work {
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Work::Keyed(key, _) => Some(key),
+            Work::Server(_) => None,
+        }
+    }
+
+    pub fn is_write(&self) -> bool {
+        match self {
+            Work::Keyed(_, verb) => verb.is_write(),
+            Work::Server(verb) => verb.is_write(),
+        }
+    }
+
+    /// Whether it reads an item, and so hits or misses.
+    pub fn is_get(&self) -> bool {
+        matches!(self, Work::Keyed(_, Verb::Get { .. } | Verb::Lease { .. }))
+    }
+
+    /// Bytes of the value that it carries.
+    pub fn value_len(&self) -> usize {
+        match self {
+            Work::Keyed(_, verb) => verb.value_len(),
+            Work::Server(_) => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Call<T> {
-    pub context: T,
-    /// `None`: an operation on the server itself, its version.
-    pub keyed: Option<(Key, Verb)>,
+    /// `None`: an operation of the client's own, which completes for nobody.
+    pub context: Option<T>,
+    /// `None` once it has ended.
+    pub work: Option<Work>,
     pub server: ServerId,
     pub place: Place,
     pub timeout: Duration,
@@ -38,12 +75,12 @@ pub(super) struct Call<T> {
 }
 
 impl<T> Call<T> {
-    pub fn verb(&self) -> Option<&Verb> {
-        self.keyed.as_ref().map(|(_, verb)| verb)
+    pub fn key(&self) -> Option<&Key> {
+        self.work.as_ref()?.key()
     }
 
     pub fn is_write(&self) -> bool {
-        self.verb().is_some_and(Verb::is_write)
+        self.work.as_ref().is_some_and(Work::is_write)
     }
 }
 

@@ -9,11 +9,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::ServerParams;
-use crate::reply::{Item, Outcome};
+use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{StoreMode, Ttl};
 
 mod deadlines;
 mod exchanges;
+mod leases;
 mod losses;
 mod pools;
 

@@ -1,51 +1,88 @@
 //! Which reply belongs to a request.
 
 use super::Pending;
-use crate::client::CallId;
+use crate::client::{CallId, Work};
 use crate::key::Key;
-use crate::reply::Outcome;
-use crate::request::{StoreMode, Verb};
+use crate::reply::{Metadata, Outcome};
+use crate::request::{ServerVerb, StoreMode, Verb};
 use crate::wire::decode::{Code, Head, Malformed};
 
 /// Which replies are right for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Get,
+    Lease,
+    Inspect,
     Set,
     /// A store that has a condition other than the version.
     Conditional,
+    /// A delete, or a mark.
     Delete,
     Count,
     Touch,
-    Version,
+    Server(ServerVerb),
     /// None: the request was given up before it was encoded.
     Nothing,
 }
 
-impl Expect {
-    pub fn of(verb: Option<&Verb>) -> Self {
-        match verb {
-            None => Expect::Version,
-            Some(Verb::Get { .. }) => Expect::Get,
-            Some(Verb::Store { mode: StoreMode::Set, .. }) => Expect::Set,
-            Some(Verb::Store { .. }) => Expect::Conditional,
-            Some(Verb::Delete { .. }) => Expect::Delete,
-            Some(Verb::Count { .. }) => Expect::Count,
-            Some(Verb::Touch { .. }) => Expect::Touch,
+impl From<&Work> for Expect {
+    fn from(work: &Work) -> Self {
+        match work {
+            Work::Server(verb) => Expect::Server(*verb),
+            Work::Keyed(_, verb) => match verb {
+                Verb::Get { .. } => Expect::Get,
+                Verb::Lease { .. } => Expect::Lease,
+                Verb::Inspect => Expect::Inspect,
+                Verb::Store { mode: StoreMode::Set, .. } => Expect::Set,
+                Verb::Store { .. } => Expect::Conditional,
+                Verb::Delete { .. } | Verb::Invalidate { .. } => Expect::Delete,
+                Verb::Count { .. } => Expect::Count,
+                Verb::Touch { .. } => Expect::Touch,
+            },
         }
+    }
+}
+
+impl Expect {
+    /// Whether a `VA` may come.
+    pub fn takes_value(self) -> bool {
+        matches!(self, Expect::Get | Expect::Lease | Expect::Count)
+    }
+
+    /// Whether the key was asked for, which a hit has to bring.
+    fn asks_for_key(self) -> bool {
+        matches!(self, Expect::Get | Expect::Lease | Expect::Inspect | Expect::Touch)
     }
 
     /// What the line says, if it is an answer to such a request. The value of a `VA` comes later.
-    pub fn outcome(self, code: Code) -> Result<Outcome, Malformed> {
-        match (self, code) {
-            (Expect::Get | Expect::Touch, Code::Miss) => Ok(Outcome::Miss),
+    pub fn outcome(self, line: &Head<'_>) -> Result<Outcome, Malformed> {
+        match (self, line.code) {
+            // Nothing is there but a place that somebody was told to fill.
+            (Expect::Touch | Expect::Inspect, Code::Done) if line.is_vacant() => Ok(Outcome::Miss),
+            // What was marked as stale is gone, for all but lease gets.
+            (Expect::Touch, Code::Done) if line.stale => Ok(Outcome::Miss),
+            (Expect::Inspect, Code::Done) => Ok(Outcome::Metadata(metadata(line))),
+            (Expect::Get | Expect::Touch | Expect::Inspect, Code::Miss) => Ok(Outcome::Miss),
             (Expect::Touch | Expect::Set | Expect::Conditional | Expect::Delete, Code::Done) => Ok(Outcome::Done),
             // A set misses only with a version to compare.
             (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, Code::NotFound) => Ok(Outcome::Miss),
             (Expect::Set | Expect::Conditional | Expect::Count, Code::NotStored) => Ok(Outcome::NotStored),
             (Expect::Set | Expect::Delete, Code::Exists) => Ok(Outcome::Exists),
-            _ => Err(Malformed),
+            _ => Err(Malformed::Syntax),
         }
+    }
+}
+
+fn metadata(line: &Head<'_>) -> Metadata {
+    Metadata {
+        size: line.size,
+        flags: line.flags,
+        cas: line.cas,
+        ttl: line.ttl,
+        idle: line.idle,
+        fetched: line.fetched,
+        stale: line.stale,
+        leased: line.won || line.leased,
     }
 }
 
@@ -59,14 +96,14 @@ pub(super) fn check<'k>(
         Some(token) if token == u64::from(pending.token) => {}
         // memcached before the fix of its issue 880 sends a miss without its flags.
         None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
-        _ => return Err(Malformed),
+        _ => return Err(Malformed::Syntax),
     }
-    if pending.expect != Expect::Get {
+    if !pending.expect.asks_for_key() {
         return Ok(());
     }
     match (line.key, pending.call.and_then(key)) {
-        (None, _) if line.code == Code::Value => Err(Malformed),
-        (Some(echoed), Some(key)) if !key.wire(|wire| wire == echoed) => Err(Malformed),
+        (None, _) if matches!(line.code, Code::Value | Code::Done) => Err(Malformed::Syntax),
+        (Some(echoed), Some(key)) if !key.wire(|wire| wire == echoed) => Err(Malformed::Syntax),
         _ => Ok(()),
     }
 }

@@ -14,12 +14,18 @@ const MAX_ITEM: usize = 1024 * 1024 * 1024;
 
 /// The bytes are not what the protocol allows here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub(crate) enum Malformed {
+    /// Other bytes were due.
+    Syntax,
+    /// More bytes than a reply may have: a line, or the lines of statistics.
+    TooLong,
+}
 
 /// The codes of replies to meta commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Code {
     /// `HD`: done.
+    #[default]
     Done,
     /// `VA`: done, and a value follows.
     Value,
@@ -34,15 +40,32 @@ pub(crate) enum Code {
 }
 
 /// A line with the flags that we ask for; others are passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head<'a> {
     pub code: Code,
-    /// Bytes of the value that follows a `VA`.
+    /// Bytes of the value: the one that follows a `VA`, or as the flag `s` says.
     pub size: usize,
+    /// `O`
     pub token: Option<u64>,
+    /// `k`, and whether `b` says that it is encoded.
     pub key: Option<&'a [u8]>,
+    pub binary: bool,
+    /// `f`
     pub flags: u32,
+    /// `c`
     pub cas: u64,
+    /// `W`: the caller has to make the item anew.
+    pub won: bool,
+    /// `Z`: another one was told so.
+    pub leased: bool,
+    /// `X`
+    pub stale: bool,
+    /// `t`; `None`: it does not expire.
+    pub ttl: Option<u32>,
+    /// `l`
+    pub idle: u32,
+    /// `h`
+    pub fetched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +73,34 @@ pub(crate) enum Line<'a> {
     Head(Head<'a>),
     /// `MN`
     Noop,
+    /// `OK`
+    Ok,
     /// `VERSION text`
     Version(&'a [u8]),
+    /// `STAT name value`
+    Stat(&'a [u8]),
+    /// `END`
+    End,
     /// `SERVER_ERROR text`
     ServerError(&'a [u8]),
     /// `CLIENT_ERROR text`, or `ERROR`
     ClientError(&'a [u8]),
 }
 
+impl Head<'_> {
+    /// Whether it is not an item but its place, which somebody was told to fill.
+    pub fn is_vacant(&self) -> bool {
+        self.size == 0 && (self.won || self.leased)
+    }
+}
+
 impl<'a> Line<'a> {
     fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
         if line.iter().any(|&b| b == b'\r' || b == 0) {
-            return Err(Malformed);
+            return Err(Malformed::Syntax);
         }
         let (word, rest) = match memchr::memchr(b' ', line) {
-            Some(at) => line.split_at_checked(at).ok_or(Malformed)?,
+            Some(at) => line.split_at_checked(at).ok_or(Malformed::Syntax)?,
             None => (line, &[][..]),
         };
         let text = rest.strip_prefix(b" ").unwrap_or(rest);
@@ -76,10 +112,13 @@ impl<'a> Line<'a> {
             b"NS" => Code::NotStored,
             b"EX" => Code::Exists,
             b"MN" if rest.is_empty() => return Ok(Line::Noop),
+            b"OK" if rest.is_empty() => return Ok(Line::Ok),
             b"VERSION" if !text.is_empty() => return Ok(Line::Version(text)),
+            b"STAT" if !text.is_empty() => return Ok(Line::Stat(text)),
+            b"END" if rest.is_empty() => return Ok(Line::End),
             b"SERVER_ERROR" => return Ok(Line::ServerError(text)),
             b"CLIENT_ERROR" | b"ERROR" => return Ok(Line::ClientError(text)),
-            _ => return Err(Malformed),
+            _ => return Err(Malformed::Syntax),
         };
         Head::parse(code, text).map(Line::Head)
     }
@@ -87,26 +126,40 @@ impl<'a> Line<'a> {
 
 impl<'a> Head<'a> {
     fn parse(code: Code, text: &'a [u8]) -> Result<Self, Malformed> {
-        let mut head = Head { code, size: 0, token: None, key: None, flags: 0, cas: 0 };
+        let mut head = Head { code, ..Head::default() };
         let mut words = text.split(|&b| b == b' ');
         if code == Code::Value {
-            let size = words.next().and_then(number).ok_or(Malformed)?;
-            head.size = usize::try_from(size).ok().filter(|&size| size <= MAX_ITEM).ok_or(Malformed)?;
+            let size = words.next().ok_or(Malformed::Syntax)?;
+            head.size = usize::try_from(number(size).ok_or(Malformed::Syntax)?).map_err(|_| Malformed::Syntax)?;
         }
         for word in words {
             match word.split_first() {
-                Some((b'O', token)) => head.token = Some(number(token).ok_or(Malformed)?),
+                Some((b'O', token)) => head.token = Some(number(token).ok_or(Malformed::Syntax)?),
                 Some((b'k', key)) => head.key = Some(key),
-                Some((b'c', cas)) => head.cas = number(cas).ok_or(Malformed)?,
-                Some((b'f', flags)) => {
-                    let flags = number(flags).ok_or(Malformed)?;
-                    head.flags = u32::try_from(flags).map_err(|_| Malformed)?;
-                }
+                Some((b'c', cas)) => head.cas = number(cas).ok_or(Malformed::Syntax)?,
+                Some((b'f', flags)) => head.flags = number32(flags)?,
+                Some((b's', size)) if code != Code::Value => head.size = number32(size)? as usize,
+                Some((b't', b"-1")) => head.ttl = None,
+                Some((b't', ttl)) => head.ttl = Some(number32(ttl)?),
+                Some((b'l', idle)) => head.idle = number32(idle)?,
+                Some((b'h', fetched)) => head.fetched = fetched == b"1",
+                Some((b'W', b"")) => head.won = true,
+                Some((b'Z', b"")) => head.leased = true,
+                Some((b'X', b"")) => head.stale = true,
+                Some((b'b', b"")) => head.binary = true,
                 _ => {}
             }
         }
+        if head.size > MAX_ITEM {
+            return Err(Malformed::Syntax);
+        }
         Ok(head)
     }
+}
+
+/// The same for 32 bits.
+fn number32(digits: &[u8]) -> Result<u32, Malformed> {
+    number(digits).and_then(|n| u32::try_from(n).ok()).ok_or(Malformed::Syntax)
 }
 
 /// Decimal digits that fit 64 bits, and nothing else.
@@ -150,13 +203,13 @@ impl Decoder {
         let Some(offset) = memchr::memchr(b'\n', fresh) else {
             self.scanned = buffer.len();
             // One more than the longest line may be there: the CR of its end.
-            return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed) } else { Ok(None) };
+            return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed::TooLong) } else { Ok(None) };
         };
         let end = self.scanned.saturating_add(offset);
         self.scanned = 0;
-        let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed)?;
+        let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::Syntax)?;
         if line.len() > MAX_LINE {
-            return Err(Malformed);
+            return Err(Malformed::TooLong);
         }
         Ok(Some((Line::parse(line)?, end.saturating_add(1))))
     }
@@ -184,7 +237,7 @@ impl Decoder {
             *left = left.saturating_sub(now);
         }
         let size = match self.reading {
-            Reading::Line => return Err(Malformed),
+            Reading::Line => return Err(Malformed::Syntax),
             Reading::Value(size) => size,
             Reading::Skip(0) => 0,
             Reading::Skip(_) => return Ok(None),
@@ -192,12 +245,12 @@ impl Decoder {
         // What is behind the value is checked as soon as it is there: a wrong length shows before more is read.
         let behind = buffer.get(size..).unwrap_or_default();
         if !behind.is_empty() && !behind.starts_with(b"\r") {
-            return Err(Malformed);
+            return Err(Malformed::Syntax);
         }
         match behind.get(1) {
             None => return Ok(None),
             Some(b'\n') => {}
-            Some(_) => return Err(Malformed),
+            Some(_) => return Err(Malformed::Syntax),
         }
         self.reading = Reading::Line;
         let value = buffer.split_to(size).freeze();

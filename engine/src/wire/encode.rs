@@ -1,7 +1,7 @@
 //! Requests to bytes.
 
 use crate::key::Key;
-use crate::request::{Direction, StoreMode, Verb};
+use crate::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
 use crate::wire::outbound::Outbound;
 use crate::wire::Token;
 
@@ -10,9 +10,18 @@ pub(crate) fn noop(out: &mut Outbound) {
     out.put(b"mn\r\n");
 }
 
-/// Asks for the server's version; the answer is `VERSION text`.
-pub(crate) fn version(out: &mut Outbound) {
-    out.put(b"version\r\n");
+/// Appends the request for `verb` to the server itself. These carry no token: their replies differ from all others.
+pub(crate) fn server(out: &mut Outbound, verb: ServerVerb) {
+    match verb {
+        ServerVerb::Noop => noop(out),
+        ServerVerb::Version => out.put(b"version\r\n"),
+        ServerVerb::Stats => out.put(b"stats\r\n"),
+        ServerVerb::FlushAll { delay: 0 } => out.put(b"flush_all\r\n"),
+        ServerVerb::FlushAll { delay } => {
+            number(out, b"flush_all ", delay);
+            out.put(b"\r\n");
+        }
+    }
 }
 
 /// Appends the request for `verb` on `key`.
@@ -26,6 +35,22 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             if let Some(ttl) = touch {
                 number(out, b" T", ttl.wire());
             }
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+        Verb::Lease { vivify, recache } => {
+            command(out, b"mg ", key, None);
+            out.put(b" v f c k");
+            number(out, b" N", Ttl::relative(*vivify));
+            if *recache != 0 {
+                number(out, b" R", *recache);
+            }
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
+        Verb::Inspect => {
+            command(out, b"mg ", key, None);
+            out.put(b" s f c t l h k u");
             number(out, b" O", token);
             out.put(b"\r\n");
         }
@@ -56,6 +81,16 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             number(out, b" O", token);
             out.put(b"\r\n");
         }
+        Verb::Invalidate { ttl, cas } => {
+            command(out, b"md ", key, None);
+            out.put(b" I");
+            if let Some(ttl) = ttl {
+                number(out, b" T", ttl.wire());
+            }
+            compare(out, *cas);
+            number(out, b" O", token);
+            out.put(b"\r\n");
+        }
         Verb::Count { direction, delta, initial } => {
             command(out, b"ma ", key, None);
             if *direction == Direction::Decr {
@@ -72,6 +107,8 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
         }
         Verb::Touch { ttl } => {
             command(out, b"mg ", key, None);
+            // Size, version and key tell whether it is an item that can be touched, and what to hand back if not.
+            out.put(b" s c k");
             number(out, b" T", ttl.wire());
             number(out, b" O", token);
             out.put(b"\r\n");
@@ -128,7 +165,7 @@ mod tests {
         assert_eq!(encoded(b"cow", Verb::Get { touch: None }), "mg cow v f c k O7\r\n");
         assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::secs(60, 0)) }), "mg cow v f c k T60 O7\r\n");
         assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::NEVER) }), "mg cow v f c k T0 O7\r\n");
-        assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow T9 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow s c k T9 O7\r\n");
         assert_eq!(encoded(&[4], Verb::Get { touch: None }), "mg BA== b v f c k O7\r\n");
     }
 

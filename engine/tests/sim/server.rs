@@ -77,6 +77,7 @@ impl Command<'_> {
             match (name, item) {
                 ("O", _) => line.extend(format!(" O{rest}").into_bytes()),
                 ("f", Some(item)) => line.extend(format!(" f{}", item.flags).into_bytes()),
+                ("s", Some(item)) => line.extend(format!(" s{}", item.value.len()).into_bytes()),
                 ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
                 ("k", _) => {
                     line.extend(b" k");

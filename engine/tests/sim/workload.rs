@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Config, Direction, Error, Hash, Outcome, Request, ServerConfig, ServerParams, StoreMode, Ttl, Verb,
+    Config, Direction, Error, Hash, Outcome, Request, ServerConfig, ServerParams, ServerVerb, StoreMode, Ttl, Verb,
 };
 
 use crate::checks::Op;
@@ -183,7 +183,7 @@ impl Workload {
     fn submit_version(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
         let server = world.rng.usize(..world.servers.len());
         let deadline = world.now.after(timeout.unwrap_or(world.client.config().timeout));
-        match world.client.submit_version(server, timeout, number, world.now) {
+        match world.client.submit_to(server, ServerVerb::Version, timeout, number, world.now) {
             Err(rejected) => Some(rejected.error),
             Ok(call) => {
                 let op = Op { call, key: Vec::new(), verb: None, submitted: world.now, deadline };
@@ -201,7 +201,10 @@ impl Workload {
             let error = world.client.submit(request, 0, world.now).expect_err("a key that cannot be sent").error;
             assert!(matches!(error, Error::InvalidKey(_)));
         }
-        let nowhere = world.client.submit_version(world.servers.len(), None, 0, world.now).expect_err("no such server");
+        let nowhere = world
+            .client
+            .submit_to(world.servers.len(), ServerVerb::Version, None, 0, world.now)
+            .expect_err("no such server");
         assert_eq!(nowhere.error, Error::NoSuchServer);
         let size = world.client.config().max_value + 1;
         let value = Bytes::from(vec![0; size]);

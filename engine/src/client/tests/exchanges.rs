@@ -28,11 +28,22 @@ fn every_answer_of_every_operation() {
     let store = |mode, cas| Verb::Store { mode, value: Bytes::from_static(b"v"), flags: 0, ttl: Ttl::NEVER, cas };
     let count = |direction| Verb::Count { direction, delta: 1, initial: None };
     let done = || Ok(Outcome::Done);
+    let metadata = |ttl, fetched, stale| {
+        let leased = stale;
+        Ok(Outcome::Metadata(Metadata { size: 3, flags: 7, cas: 9, ttl, idle: 12, fetched, stale, leased }))
+    };
     let cases: Vec<(Verb, &str, Answer)> = vec![
         (Verb::Get { touch: Some(Ttl::NEVER) }, "VA 1 f1 c2 kk O# \r\nx", item("x", 1, 2)),
         (Verb::Get { touch: None }, "EN", Ok(Outcome::Miss)),
-        (Verb::Touch { ttl: Ttl::NEVER }, "HD O#", done()),
+        (Verb::Touch { ttl: Ttl::NEVER }, "HD s3 c1 kk O#", done()),
         (Verb::Touch { ttl: Ttl::NEVER }, "EN O#", Ok(Outcome::Miss)),
+        (Verb::Inspect, "EN kk O#", Ok(Outcome::Miss)),
+        (Verb::Inspect, "HD s3 f7 c9 t-1 h0 l12 kk O#", metadata(None, false, false)),
+        (Verb::Inspect, "HD s3 f7 c9 t30 h1 l12 kk O# X Z", metadata(Some(30), true, true)),
+        (Verb::Inspect, "HD s0 f0 c9 t30 h0 l0 kk O# Z", Ok(Outcome::Miss)),
+        (Verb::Invalidate { ttl: None, cas: 0 }, "HD O#", done()),
+        (Verb::Invalidate { ttl: None, cas: 0 }, "NF O#", Ok(Outcome::Miss)),
+        (Verb::Invalidate { ttl: None, cas: 5 }, "EX O#", Ok(Outcome::Exists)),
         (store(StoreMode::Set, 0), "HD O#", done()),
         (store(StoreMode::Set, 5), "EX O#", Ok(Outcome::Exists)),
         (store(StoreMode::Set, 5), "NF O#", Ok(Outcome::Miss)),
@@ -64,15 +75,69 @@ fn every_answer_of_every_operation() {
 }
 
 #[test]
-fn version_has_no_token() {
+fn operations_on_a_server_have_no_token() {
+    let text = |text: &'static str| Ok(Outcome::Text(text.into()));
+    let cases = [
+        (ServerVerb::Version, "version\r\n", "VERSION 1.6.18\r\n", text("1.6.18")),
+        (ServerVerb::Noop, "mn\r\n", "MN\r\n", Ok(Outcome::Done)),
+        (ServerVerb::FlushAll { delay: 0 }, "flush_all\r\n", "OK\r\n", Ok(Outcome::Done)),
+        (ServerVerb::FlushAll { delay: 9 }, "flush_all 9\r\n", "OK\r\n", Ok(Outcome::Done)),
+        (ServerVerb::Stats, "stats\r\n", "STAT pid 7\r\nSTAT a b c\r\nEND\r\n", text("pid 7\na b c\n")),
+        (ServerVerb::Stats, "stats\r\n", "END\r\n", text("")),
+        (ServerVerb::Stats, "stats\r\n", "SERVER_ERROR no\r\n", Err(Error::Server("no".into()))),
+    ];
     let mut w = one(&[]);
-    w.client.submit_version(0, None, 1, w.now).unwrap();
+    for (n, (verb, request, reply, expected)) in cases.into_iter().enumerate() {
+        w.client.submit_to(0, verb, None, n as u32, w.now).unwrap();
+        w.outputs();
+        if n == 0 {
+            w.accept(0);
+        }
+        assert_eq!(w.written(0), request);
+        for byte in reply.split_inclusive(|_| true) {
+            w.reply(0, byte);
+        }
+        assert_eq!(w.done(), [(n as u32, expected)], "{verb:?}");
+    }
+    assert!(w.closed.is_empty());
+    let nowhere = w.client.submit_to(1, ServerVerb::Version, None, 2, w.now).unwrap_err();
+    assert_eq!(nowhere.error, Error::NoSuchServer);
+}
+
+#[test]
+fn statistics_that_do_not_end_are_not_kept() {
+    let mut w = one(&[]);
+    w.client.submit_to(0, ServerVerb::Stats, None, 1, w.now).unwrap();
     w.outputs();
     w.accept(0);
-    assert_eq!(w.written(0), "version\r\n");
-    w.reply(0, "VERSION 1.6.18\r\n");
-    assert_eq!(w.done(), [(1, Ok(Outcome::Text("1.6.18".into())))]);
-    assert_eq!(w.client.submit_version(1, None, 2, w.now).unwrap_err().error, Error::NoSuchServer);
+    w.written(0);
+    let line = format!("STAT {}\r\n", "x".repeat(1000));
+    for _ in 0..66 {
+        if w.closed.is_empty() {
+            w.reply(0, &line);
+        }
+    }
+    assert_eq!(w.closed.len(), 1);
+    assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied: false }))]);
+}
+
+/// The replies of such operations are right for them alone.
+#[test]
+fn replies_of_another_operation_are_not_taken() {
+    let verbs = [ServerVerb::Version, ServerVerb::Noop, ServerVerb::Stats, ServerVerb::FlushAll { delay: 0 }];
+    let replies = ["VERSION 1\r\n", "MN\r\n", "END\r\n", "OK\r\n"];
+    for (verb, own) in verbs.into_iter().zip(replies) {
+        for other in replies.into_iter().chain(["HD\r\n", "STAT a b\r\nOK\r\n"]).filter(|&reply| reply != own) {
+            let mut w = one(&[]);
+            w.client.submit_to(0, verb, None, 1, w.now).unwrap();
+            w.outputs();
+            w.accept(0);
+            w.written(0);
+            w.reply(0, other);
+            let maybe_applied = verb.is_write();
+            assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied }))], "{verb:?}: {other}");
+        }
+    }
 }
 
 /// Rows F15, F19 to F22, F24 and F30: whatever does not belong there ends the connection, and nobody gets it.

@@ -114,7 +114,7 @@ fn every_address_of_a_name_is_tried() {
     assert_eq!(w.opened.iter().map(|o| o.2).collect::<Vec<_>>(), [0, 1, 2]);
     w.accept(2);
     assert!(w.written(2).starts_with("mg a "));
-    w.client.submit_version(0, None, 9, w.now).unwrap();
+    w.client.submit_to(0, ServerVerb::Version, None, 9, w.now).unwrap();
     w.lose(2, Loss::Eof);
     w.await_open(3);
     assert_eq!(w.opened[3].2, 2, "the one that worked comes first");

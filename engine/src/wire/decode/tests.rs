@@ -9,6 +9,9 @@ use super::*;
 enum Reply {
     Head { code: Code, token: Option<u64>, key: Option<Vec<u8>>, flags: u32, cas: u64, value: Option<Vec<u8>> },
     Noop,
+    Ok,
+    Stat(Vec<u8>),
+    End,
     Version(Vec<u8>),
     ServerError(Vec<u8>),
     ClientError(Vec<u8>),
@@ -24,7 +27,7 @@ fn decode_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> (V
         buffer.extend_from_slice(piece);
         match drain(&mut decoder, &mut buffer, &mut replies, limit) {
             Ok(()) => {}
-            Err(Malformed) => return (replies, false),
+            Err(_) => return (replies, false),
         }
     }
     (replies, true)
@@ -52,6 +55,9 @@ fn drain(
                 Reply::Head { code: head.code, token: head.token, key, flags: head.flags, cas: head.cas, value: None }
             }
             Line::Noop => Reply::Noop,
+            Line::Ok => Reply::Ok,
+            Line::Stat(text) => Reply::Stat(text.to_vec()),
+            Line::End => Reply::End,
             Line::Version(text) => Reply::Version(text.to_vec()),
             Line::ServerError(text) => Reply::ServerError(text.to_vec()),
             Line::ClientError(text) => Reply::ClientError(text.to_vec()),
@@ -98,7 +104,7 @@ fn replies_as_memcached_1_6_18_sends_them() {
     let replies = good(
         b"EN ka O1\r\nHD O2 c1\r\nVA 1 f7 c1 ka t-1 s1 O3\r\nx\r\nEN kYWI= b O33\r\n\
           CLIENT_ERROR cannot increment or decrement non-numeric value\r\nVA 1 O5\r\n5\r\nNS O8\r\nEX O10\r\nNF O11\r\n\
-          VERSION 1.6.18\r\nMN\r\nERROR\r\nSERVER_ERROR object too large for cache\r\nEN\r\nHD\r\n",
+          VERSION 1.6.18\r\nMN\r\nSTAT pid 7\r\nEND\r\nOK\r\nERROR\r\nSERVER_ERROR object too large for cache\r\nEN\r\nHD\r\n",
     );
     let with = |code, token, key: &[u8], flags, cas, value: Option<&[u8]>| Reply::Head {
         code,
@@ -120,6 +126,9 @@ fn replies_as_memcached_1_6_18_sends_them() {
         with(Code::NotFound, 11, b"", 0, 0, None),
         Reply::Version(b"1.6.18".to_vec()),
         Reply::Noop,
+        Reply::Stat(b"pid 7".to_vec()),
+        Reply::End,
+        Reply::Ok,
         Reply::ClientError(b"".to_vec()),
         Reply::ServerError(b"object too large for cache".to_vec()),
         head(Code::Miss),
@@ -198,7 +207,7 @@ fn f25_a_line_without_end() {
     let line = vec![b'a'; MAX_LINE];
     assert_eq!(decoder.line(&line), Ok(None));
     assert_eq!(decoder.line(&[&line[..], b"\r"].concat()), Ok(None));
-    assert_eq!(decoder.line(&[&line[..], b"\ra"].concat()), Err(Malformed));
+    assert_eq!(decoder.line(&[&line[..], b"\ra"].concat()), Err(Malformed::TooLong));
     bad(&[b"SERVER_ERROR ", &line[..], b"\r\n"].concat());
 }
 

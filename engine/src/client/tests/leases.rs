@@ -1,0 +1,150 @@
+//! Leases: who makes an item anew, and what becomes of a lease that nobody can use.
+
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::reply::Lease;
+
+const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 10 };
+const GET: Verb = Verb::Get { touch: None };
+
+fn ready() -> World {
+    let mut w = one(&["max=1"]);
+    w.get("warm", 0);
+    w.accept(0);
+    let token = tokens(&w.written(0))[0];
+    w.reply(0, &format!("EN kwarm O{token}\r\n"));
+    w.done();
+    w
+}
+
+/// Submits the operation on "k", answers it, and returns its answer and what is written thereupon.
+fn exchange(w: &mut World, verb: Verb, reply: &str) -> (Answer, String) {
+    w.submit("k", verb, 1).unwrap();
+    let token = tokens(&w.written(0))[0].to_string();
+    w.reply(0, &reply.replace('#', &token));
+    let (_, answer) = w.done().pop().unwrap();
+    (answer, w.written(0))
+}
+
+fn old(value: &str, cas: u64) -> Item {
+    Item { value: Bytes::copy_from_slice(value.as_bytes()), flags: 7, cas }
+}
+
+#[test]
+fn asks_for_a_lease() {
+    let mut w = ready();
+    w.submit("k", LEASE, 1).unwrap();
+    let out = w.written(0);
+    assert_eq!(out, format!("mg k v f c k N30 R10 O{}\r\n", tokens(&out)[0]));
+    let whole_month = Verb::Lease { vivify: NonZeroU32::MAX, recache: 0 };
+    w.submit("k", whole_month, 2).unwrap();
+    let out = w.written(0);
+    assert_eq!(out, format!("mg k v f c k N2592000 O{}\r\n", tokens(&out)[0]));
+}
+
+/// As memcached 1.6.18 answers, with the marks in both orders.
+#[test]
+fn wins_and_losses_are_types() {
+    let cases = [
+        ("VA 3 f7 c5 kk O#\r\nmoo\r\n", Lease::Hit(old("moo", 5))),
+        ("VA 0 f0 c5 kk O#\r\n\r\n", Lease::Hit(Item { value: Bytes::new(), flags: 0, cas: 5 })),
+        ("VA 0 f0 c5 kk O# W\r\n\r\n", Lease::Won { cas: 5, old: None, stale: false }),
+        ("VA 0 f0 c5 kk O# Z\r\n\r\n", Lease::Lost { old: None }),
+        ("VA 3 f7 c5 kk O# W\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: false }),
+        ("VA 3 f7 c5 kk O# Z\r\nmoo\r\n", Lease::Hit(old("moo", 5))),
+        ("VA 3 f7 c5 kk O# X W\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: true }),
+        ("VA 3 f7 c5 kk O# W X\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: true }),
+        ("VA 3 f7 c5 kk O# Z X\r\nmoo\r\n", Lease::Lost { old: Some(old("moo", 5)) }),
+        ("VA 0 f0 c5 kk O# Z X\r\n\r\n", Lease::Lost { old: None }),
+    ];
+    let mut w = ready();
+    for (reply, expected) in cases {
+        let (answer, after) = exchange(&mut w, LEASE, reply);
+        assert_eq!((answer, after.as_str()), (Ok(Outcome::Lease(expected)), ""), "{reply}");
+    }
+    let stats = w.view().stats;
+    // One of the misses is that of the first get.
+    assert_eq!((stats.operations.lease, stats.hits, stats.misses), (10, 7, 1 + 3));
+}
+
+/// memcached appoints whoever asks first, also one that does not know of leases.
+#[test]
+fn those_who_did_not_ask_for_a_lease_hand_it_back() {
+    let touch = Verb::Touch { ttl: Ttl::NEVER };
+    let cases = [
+        (GET, "VA 3 f7 c5 kk O# X W\r\nmoo\r\n", "md k I C5 O#\r\n"),
+        (Verb::Get { touch: Some(Ttl::NEVER) }, "VA 3 f7 c5 kk O# W X\r\nmoo\r\n", "md k I C5 O#\r\n"),
+        (touch.clone(), "HD s3 c5 kk O# X W\r\n", "md k I C5 O#\r\n"),
+        (GET, "VA 3 f7 c5 kk O# X Z\r\nmoo\r\n", ""),
+        (GET, "VA 0 f0 c5 kk O# Z\r\n\r\n", ""),
+        (touch, "HD s0 c5 kk O# Z\r\n", ""),
+    ];
+    let mut w = ready();
+    for (verb, reply, expected) in cases {
+        let (answer, after) = exchange(&mut w, verb.clone(), reply);
+        assert_eq!(answer, Ok(Outcome::Miss), "what is stale, or not there yet, is missing: {verb:?} {reply}");
+        let token = tokens(&after).first().map(u32::to_string).unwrap_or_default();
+        assert_eq!(after, expected.replace('#', &token), "{verb:?} {reply}");
+        if !token.is_empty() {
+            assert_eq!(w.client.pending(), 1);
+            w.reply(0, &format!("HD O{token}\r\n"));
+        }
+        assert_eq!(w.client.pending(), 0, "nobody is told of it");
+        assert_eq!(w.done(), []);
+    }
+    let (answer, after) = exchange(&mut w, Verb::Inspect, "HD s3 f0 c5 t9 h0 l0 kk O# X W\r\n");
+    assert!(matches!(answer, Ok(Outcome::Metadata(Metadata { stale: true, leased: true, .. }))), "{answer:?}");
+    assert!(after.starts_with("md k I C5 O"), "{after}");
+}
+
+#[test]
+fn a_lease_that_comes_too_late_is_handed_back() {
+    for (reply, expected) in [
+        ("VA 0 f0 c5 kk O# W\r\n\r\n", "md k C5 O#\r\n"),
+        ("VA 3 f7 c5 kk O# W X\r\nmoo\r\n", "md k I C5 O#\r\n"),
+        ("VA 0 f7 c5 kAGs= b O# W\r\n\r\n", "md AGs= b C5 O#\r\n"),
+        ("VA 3 f7 c5 kk O# W\r\nmoo\r\n", ""),
+        ("VA 3 f7 c5 kk O#\r\nmoo\r\n", ""),
+        // Not a key that can have been asked for.
+        ("VA 0 f0 c5 kaw== b O# W\r\n\r\n", ""),
+    ] {
+        let mut w = ready();
+        let key = if reply.contains("kAGs=") { "\0k" } else { "k" };
+        let call = w.submit(key, LEASE, 1).unwrap();
+        let token = tokens(&w.written(0))[0].to_string();
+        assert_eq!(w.cancel(call), Some(1));
+        w.reply(0, &reply.replace('#', &token));
+        assert_eq!(w.done(), []);
+        let after = w.written(0);
+        let token = tokens(&after).first().map(u32::to_string).unwrap_or_default();
+        assert_eq!(after, expected.replace('#', &token), "{reply}");
+        assert!(w.closed.is_empty());
+    }
+}
+
+/// The old value is too large to be delivered, so the caller is not told that it has the lease.
+#[test]
+fn a_lease_on_too_large_an_item_is_handed_back() {
+    let mut config = config(&[&["max=1"]]);
+    config.max_value = 2;
+    let mut w = world(config);
+    w.submit("k", LEASE, 1).unwrap();
+    w.accept(0);
+    let token = tokens(&w.written(0))[0];
+    w.reply(0, &format!("VA 3 f7 c5 kk O{token} W X\r\nmoo\r\n"));
+    assert_eq!(w.done(), [(1, Err(Error::TooLarge { size: 3, limit: 2 }))]);
+    assert!(w.written(0).starts_with("md k I C5 O"));
+}
+
+/// A lease get may have been given the lease: it is not sent again, where its second try would lose against its first.
+#[test]
+fn a_lease_get_is_not_repeated() {
+    let mut w = ready();
+    w.submit("k", LEASE, 1).unwrap();
+    w.submit("k", GET, 2).unwrap();
+    w.written(0);
+    w.lose(0, Loss::Error);
+    assert_eq!(w.done(), [(1, Err(Error::Unknown { maybe_applied: true }))]);
+    assert_eq!(w.view().queued, 1, "a get is");
+}

@@ -1,0 +1,118 @@
+//! From what was received to replies.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::lease::{self, Stray};
+use super::{expect, Awaited, Connection, Expect, Reply, MAX_STATS, READ_CHUNK};
+use crate::client::CallId;
+use crate::error::Error;
+use crate::key::Key;
+use crate::reply::{Answer, Item, Outcome};
+use crate::request::ServerVerb;
+use crate::wire::decode::{self, Code, Head, Line, Malformed};
+
+impl Connection {
+    /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
+    pub fn next_reply<'k>(
+        &mut self,
+        max_value: usize,
+        key: impl Fn(CallId) -> Option<&'k Key>,
+    ) -> Result<Option<Reply>, Malformed> {
+        self.settle();
+        if self.decoder.in_value() {
+            return self.value_reply(max_value);
+        }
+        loop {
+            if self.input.is_empty() {
+                return Ok(None);
+            }
+            // Bytes that nothing was asked for: whatever they are, they are not for the next request.
+            let head = self.pending.front().filter(|p| p.start < p.end.min(self.written)).ok_or(Malformed::Syntax)?;
+            let complete = head.end <= self.written;
+            let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
+            let (answer, in_sync) = match line {
+                _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
+                    return Err(Malformed::Syntax);
+                }
+                Line::Head(_) | Line::Noop | Line::Ok | Line::Version(_) | Line::Stat(_) | Line::End if !complete => {
+                    return Err(Malformed::Syntax);
+                }
+                Line::Head(line) => {
+                    expect::check(head, &line, &key)?;
+                    let usable = line.size <= max_value;
+                    let stray = Stray::of(head, &line, usable);
+                    if line.code != Code::Value || !head.expect.takes_value() {
+                        let outcome = head.expect.outcome(&line)?;
+                        self.input.advance(used);
+                        return Ok(Some(self.answer(Ok(outcome), true, stray)));
+                    }
+                    // What is stale, or is not there yet, is missing for those who have not asked for a lease.
+                    let skipped = !usable || (head.expect == Expect::Get && (line.stale || line.is_vacant()));
+                    if skipped {
+                        self.decoder.skip(line.size);
+                    } else {
+                        self.decoder.want(line.size);
+                    }
+                    let line = Head { token: None, key: None, ..line };
+                    self.awaited = Some(Awaited { line, skipped, stray });
+                    self.input.advance(used);
+                    return self.value_reply(max_value);
+                }
+                Line::Stat(text) if head.expect == Expect::Server(ServerVerb::Stats) => {
+                    if self.listing.len().saturating_add(text.len()) >= MAX_STATS {
+                        return Err(Malformed::TooLong);
+                    }
+                    self.listing.extend_from_slice(text);
+                    self.listing.extend_from_slice(b"\n");
+                    self.input.advance(used);
+                    continue;
+                }
+                Line::End if head.expect == Expect::Server(ServerVerb::Stats) => {
+                    (Ok(Outcome::Text(std::mem::take(&mut self.listing).freeze())), true)
+                }
+                Line::Version(text) if head.expect == Expect::Server(ServerVerb::Version) => {
+                    (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true)
+                }
+                Line::Noop if head.expect == Expect::Server(ServerVerb::Noop) => (Ok(Outcome::Done), true),
+                Line::Ok if matches!(head.expect, Expect::Server(ServerVerb::FlushAll { .. })) => {
+                    (Ok(Outcome::Done), true)
+                }
+                // memcached has read the whole request when it says so, and is where the next one begins.
+                Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
+                Line::ClientError(text) => {
+                    let benign = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
+                    (Err(Error::Client(Bytes::copy_from_slice(text))), complete && benign)
+                }
+                _ => return Err(Malformed::Syntax),
+            };
+            self.input.advance(used);
+            return Ok(Some(self.answer(answer, in_sync, None)));
+        }
+    }
+
+    fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
+        let Some(value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
+        if value.len() > READ_CHUNK {
+            // The value keeps its large buffer; the connection goes on with one of the usual size.
+            self.input = BytesMut::from(&self.input[..]);
+        }
+        let Awaited { line, skipped, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
+        let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
+        let answer = match self.pending.front().map(|p| p.expect) {
+            Some(Expect::Get) if line.stale || line.is_vacant() => Ok(Outcome::Miss),
+            _ if skipped => Err(Error::TooLarge { size: line.size, limit }),
+            Some(Expect::Count) => {
+                Ok(Outcome::Number(decode::number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?))
+            }
+            Some(Expect::Lease) => Ok(Outcome::Lease(lease::answer(&line, item()))),
+            _ => Ok(Outcome::Item(item())),
+        };
+        Ok(Some(self.answer(answer, true, stray)))
+    }
+
+    fn answer(&mut self, answer: Answer, in_sync: bool, stray: Option<Stray>) -> Reply {
+        self.unproven_since = None;
+        let call = self.pop().and_then(|p| p.call);
+        Reply { call, answer, in_sync, stray }
+    }
+}
