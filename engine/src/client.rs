@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use slotmap::{Key as _, KeyData, SlotMap};
 
-use crate::config::{Config, ServerConfig, MAX_TIMEOUT};
+use crate::config::{Config, Failover, ServerConfig, MAX_TIMEOUT};
 use crate::connection::{Connection, Phase, Stray};
 use crate::error::Error;
 use crate::health::{Health, State};
@@ -14,12 +14,14 @@ use crate::key::Key;
 use crate::reply::Answer;
 use crate::request::{Request, ServerVerb, Verb};
 use crate::route::Router;
-use crate::stats::Stats;
+use crate::stats::{bump, Stats};
+use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 
 mod event;
 mod link;
+mod outcome;
 mod pool;
 mod state;
 #[cfg(test)]
@@ -129,6 +131,7 @@ impl<T> Client<T> {
             queued: 0,
             backlog: 0,
             health: Health::new(now),
+            connects: Throttle::default(),
             address: 0,
             refused: 0,
             due: None,
@@ -163,7 +166,13 @@ impl<T> Client<T> {
             Ok(key) => key,
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
-        let server = self.router.route(key.raw());
+        let home = self.router.route(key.raw());
+        let server = self.stand_in(home, &key).unwrap_or(home);
+        if server != home {
+            if let Some(home) = self.servers.get_mut(home) {
+                bump(&mut home.stats.failed_over);
+            }
+        }
         self.accept(server, Work::Keyed(key, verb), timeout, context, now)
     }
 
@@ -199,13 +208,16 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else {
             return Err(Rejected { error: Error::NoSuchServer, context });
         };
+        let limits = &mut server.stats.limits;
         let error = if size > limit {
             Some(Error::TooLarge { size, limit })
         } else if server.health.state() == State::Down {
             Some(Error::ServerDown)
-        } else if (target.is_none() && server.queued >= self.config.queue)
-            || server.backlog.saturating_add(size) > crate::MAX_BACKLOG
-        {
+        } else if target.is_none() && server.queued >= self.config.queue {
+            bump(&mut limits.queue);
+            Some(Error::Busy)
+        } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
+            bump(&mut limits.backlog);
             Some(Error::Busy)
         } else {
             None
@@ -214,12 +226,25 @@ impl<T> Client<T> {
             server.stats.failed_with(&error);
             return Err(Rejected { error, context });
         }
+        let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
+        if target.is_none() && server.connections.len() >= max && server.connecting == 0 {
+            bump(&mut server.stats.limits.pipeline);
+        }
         server.stats.accepted(&work);
         server.backlog = server.backlog.saturating_add(size);
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
         let call = self.enter(Some(context), work, id, target, timeout, now);
         self.grow(id, now);
         Ok(call)
+    }
+
+    /// The server that stands in for this one, if it is down and the configuration wants that.
+    fn stand_in(&self, home: ServerId, key: &Key) -> Option<ServerId> {
+        let live = |id: ServerId| self.servers.get(id).is_some_and(Server::is_live);
+        if self.config.failover == Failover::Off || live(home) {
+            return None;
+        }
+        self.router.stand_in(key.raw(), live)
     }
 
     fn enter(

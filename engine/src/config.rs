@@ -215,6 +215,33 @@ impl Hash {
     }
 }
 
+/// What becomes of the operations for a server that is down (`memcache_failover`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// They fail at once. Its keys stay where they are, so nothing stale appears when it returns.
+    #[default]
+    Off,
+    /// The next live server stands in for it. When it returns it has what it had before, outdated or not.
+    Next,
+}
+
+impl Failover {
+    const ALL: [Failover; 2] = [Failover::Off, Failover::Next];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failover::Off => "off",
+            Failover::Next => "next",
+        }
+    }
+
+    /// The policy with this word.
+    pub fn parse(word: &[u8]) -> Option<Failover> {
+        Failover::ALL.into_iter().find(|failover| failover.name().as_bytes() == word)
+    }
+}
+
 /// Everything that decides how a client behaves. Two equal ones may share a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -222,6 +249,8 @@ pub struct Config {
     pub servers: Vec<ServerConfig>,
     /// How keys are spread.
     pub hash: Hash,
+    /// Whether another server stands in for one that is down.
+    pub failover: Failover,
     /// Deadline of an operation: queue, connect and exchange together.
     pub timeout: Duration,
     /// Deadline of a connect and its handshake.
@@ -262,6 +291,7 @@ impl Config {
         Config {
             servers,
             hash: Hash::default(),
+            failover: Failover::default(),
             timeout: Self::TIMEOUT,
             connect_timeout: Self::CONNECT_TIMEOUT,
             max_fails: Self::MAX_FAILS,

@@ -33,11 +33,10 @@ const WRITE_CHUNK: usize = 64 * 1024;
 /// A connection with so many bytes on their way holds up what is put behind them.
 const BULK: usize = 64 * 1024;
 
-/// The most bytes that the lines of a server's statistics may have.
-pub(crate) const MAX_STATS: usize = 64 * 1024;
-
-/// A connection that ends before it is so old, and has answered nothing, is a connect that failed.
+/// A connection that ends before it is so old is a connect that was worth little.
 const PROBATION: Duration = Duration::from_secs(1);
+/// Unless it has answered so often.
+const PROOF: u32 = 16;
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +100,10 @@ pub(crate) struct Connection {
     pub dirty: bool,
     /// Since when nothing has been pending.
     pub idle_since: Instant,
-    /// When it became ready; `None`: it has not, or it has proved itself by a reply.
-    unproven_since: Option<Instant>,
+    /// When it became ready; `None`: it has not.
+    ready_at: Option<Instant>,
+    /// Replies that have come.
+    answered: u32,
     input: BytesMut,
     decoder: Decoder,
     awaited: Option<Awaited>,
@@ -129,7 +130,8 @@ impl Connection {
             phase: Phase::Connecting,
             dirty: false,
             idle_since: now,
-            unproven_since: None,
+            ready_at: None,
+            answered: 0,
             input: BytesMut::new(),
             decoder: Decoder::default(),
             awaited: None,
@@ -160,9 +162,9 @@ impl Connection {
         self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
     }
 
-    /// Whether it has become ready only now, and has not answered anything yet.
+    /// Whether it has become ready only now, and has not answered often.
     pub fn is_unproven(&self, now: Instant) -> bool {
-        self.unproven_since.is_some_and(|since| now.since(since) < PROBATION)
+        self.answered < PROOF && self.ready_at.is_some_and(|ready_at| now.since(ready_at) < PROBATION)
     }
 
     pub fn is_idle(&self) -> bool {
@@ -283,7 +285,7 @@ impl Connection {
         }
         self.input.clear();
         self.phase = Phase::Ready;
-        self.unproven_since = Some(now);
+        self.ready_at = Some(now);
         Ok(true)
     }
 

@@ -25,10 +25,26 @@ impl State {
 
 /// The pause between two probes never grows beyond this, unless `memcache_retry` is longer.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// The pause between probes doubles so many times at most.
+const MAX_DOUBLINGS: u32 = 6;
 /// The pause after a first connect that failed while the server is still thought to be live.
 const HOLD: Duration = Duration::from_millis(50);
-/// A pause doubles so many times at most.
-const MAX_DOUBLINGS: u32 = 6;
+/// It doubles so many times at most, so that it stays below the time that operations have.
+const MAX_HOLD_DOUBLINGS: u32 = 4;
+/// Pauses start short again when a server has been live without trouble for so long. A server that comes and goes faster than
+/// this is tried less and less often.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// When a server is given up, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// `memcache_max_fails`
+    pub max_fails: u32,
+    /// `memcache_retry`
+    pub retry: Duration,
+    /// In 0..1, another one each time: the workers of a host, and the hosts of a site, do not come back all at once.
+    pub jitter: f64,
+}
 
 /// A server's failures, and when it may be tried again.
 #[derive(Debug)]
@@ -37,15 +53,19 @@ pub(crate) struct Health {
     since: Instant,
     /// Failures since the last success.
     fails: u32,
-    /// Connects that failed since the last reply.
+    /// Connects that failed while it was live, since it was stable.
     refusals: u32,
+    /// How often it went down, or a probe failed, since it was stable.
+    downs: u32,
+    /// When one of these two was counted last.
+    troubled_at: Instant,
     /// No connect before this.
     retry_at: Instant,
 }
 
 impl Health {
     pub fn new(now: Instant) -> Self {
-        Health { state: State::Live, since: now, fails: 0, refusals: 0, retry_at: now }
+        Health { state: State::Live, since: now, fails: 0, refusals: 0, downs: 0, troubled_at: now, retry_at: now }
     }
 
     pub fn state(&self) -> State {
@@ -62,63 +82,84 @@ impl Health {
         self.retry_at
     }
 
-    /// The server answered. True if it was down.
-    pub fn success(&mut self, now: Instant) -> bool {
-        self.fails = 0;
+    /// The server answered an operation; `proven`: on a connection that has done so for a while. True if it was down.
+    ///
+    /// A reply on a new connection does not make up for failures: a server that hangs up after each would never be
+    /// noticed.
+    pub fn success(&mut self, proven: bool, policy: Policy, now: Instant) -> bool {
+        let was_down = self.enter_live(policy, now);
+        if proven {
+            self.fails = 0;
+        }
+        if now.since(self.troubled_at.max(self.since)) >= STABLE {
+            self.refusals = 0;
+            self.downs = 0;
+        }
+        was_down
+    }
+
+    /// A connect succeeded, handshake included. True if the server was down: now it is on probation.
+    pub fn connected(&mut self, policy: Policy, now: Instant) -> bool {
+        self.enter_live(policy, now)
+    }
+
+    /// It is on probation if it was down: until there is a success that counts, one failure brings it down again, for
+    /// longer than the last time.
+    fn enter_live(&mut self, policy: Policy, now: Instant) -> bool {
+        if self.state == State::Live {
+            return false;
+        }
+        self.state = State::Live;
+        self.since = now;
+        self.retry_at = now;
         self.refusals = 0;
-        if self.state == State::Live {
-            return false;
-        }
-        self.state = State::Live;
-        self.since = now;
-        self.retry_at = now;
+        self.fails = policy.max_fails.saturating_sub(1);
         true
     }
 
-    /// A connect succeeded, handshake included. True if the server was down: now it is on probation, and one failure
-    /// before its first reply brings it down again, for longer than the last time.
-    pub fn connected(&mut self, max_fails: u32, now: Instant) -> bool {
-        if self.state == State::Live {
-            return false;
-        }
-        self.retry_at = now;
-        self.state = State::Live;
-        self.since = now;
-        self.fails = max_fails.saturating_sub(1);
-        true
-    }
-
-    /// A connect failed: the next one waits, longer each time. `jitter` is in 0..1.
-    pub fn hold(&mut self, retry: Duration, jitter: f64, now: Instant) {
+    /// A connect failed, or was worth nothing: the next one waits, longer each time.
+    pub fn hold(&mut self, policy: Policy, now: Instant) {
         let pause = match self.state {
-            State::Live => HOLD,
-            State::Down => retry,
+            State::Live => {
+                let pause = doubled(HOLD, self.refusals.min(MAX_HOLD_DOUBLINGS));
+                self.refusals = self.refusals.saturating_add(1);
+                pause
+            }
+            State::Down => {
+                let pause = doubled(policy.retry, self.downs.min(MAX_DOUBLINGS)).min(MAX_PAUSE.max(policy.retry));
+                self.downs = self.downs.saturating_add(1);
+                pause
+            }
         };
-        let doublings = self.refusals.min(MAX_DOUBLINGS);
-        let pause = pause.saturating_mul(1u32.checked_shl(doublings).unwrap_or(1)).min(MAX_PAUSE.max(pause));
-        // A quarter more at most: the workers of a host, and the hosts of a site, do not come back all at once.
-        let pause = pause.saturating_add(pause.mul_f64(jitter.clamp(0.0, 1.0) / 4.0));
-        self.refusals = self.refusals.saturating_add(1);
+        // A quarter more at most.
+        let pause = pause.saturating_add(pause.mul_f64(policy.jitter.clamp(0.0, 1.0) / 4.0));
+        self.troubled_at = now;
         self.retry_at = now.after(pause);
     }
 
-    /// Something went wrong; `weight` failures at once. True if the server is down from now on.
-    pub fn failure(&mut self, weight: u32, max_fails: u32, now: Instant) -> bool {
+    /// Something went wrong; `weight` failures at once. True if the server is down from now on, and the next connect
+    /// waits.
+    pub fn failure(&mut self, weight: u32, policy: Policy, now: Instant) -> bool {
         self.fails = self.fails.saturating_add(weight);
-        if self.state == State::Down || self.fails < max_fails {
+        if self.state == State::Down || self.fails < policy.max_fails {
             return false;
         }
         self.state = State::Down;
         self.since = now;
+        self.hold(policy, now);
         true
     }
+}
+
+fn doubled(pause: Duration, times: u32) -> Duration {
+    pause.saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RETRY: Duration = Duration::from_secs(5);
+    const POLICY: Policy = Policy { max_fails: 3, retry: Duration::from_secs(5), jitter: 0.0 };
 
     fn at(millis: u64) -> Instant {
         Instant::from_micros(0).after(Duration::from_millis(millis))
@@ -127,53 +168,97 @@ mod tests {
     #[test]
     fn goes_down_after_consecutive_failures_only() {
         let mut health = Health::new(at(0));
-        assert!(!health.failure(1, 3, at(1)));
-        assert!(!health.failure(1, 3, at(2)));
-        assert!(!health.success(at(3)));
-        assert!(!health.failure(1, 3, at(4)));
-        assert!(!health.failure(1, 3, at(5)));
-        assert!(health.failure(1, 3, at(6)));
+        assert!(!health.failure(1, POLICY, at(1)));
+        assert!(!health.failure(1, POLICY, at(2)));
+        assert!(!health.success(true, POLICY, at(3)));
+        assert!(!health.failure(1, POLICY, at(4)));
+        assert!(!health.failure(1, POLICY, at(5)));
+        assert!(health.failure(1, POLICY, at(6)));
         assert_eq!((health.state(), health.since()), (State::Down, at(6)));
-        assert!(!health.failure(1, 3, at(7)), "said once");
-        assert!(health.connected(3, at(8)));
+        assert_eq!(health.retry_at(), at(5_006));
+        assert!(!health.failure(1, POLICY, at(7)), "said once");
+        assert_eq!(health.retry_at(), at(5_006), "and put off once");
+        assert!(health.connected(POLICY, at(8)));
         assert_eq!((health.state(), health.since()), (State::Live, at(8)));
     }
 
     #[test]
-    fn is_on_probation_until_its_first_reply() {
+    fn is_on_probation_until_a_success_that_counts() {
         let mut health = Health::new(at(0));
-        health.failure(9, 3, at(0));
-        health.hold(RETRY, 0.0, at(0));
-        health.connected(3, at(5_000));
-        assert!(health.failure(1, 3, at(5_001)), "once more is enough");
-        health.hold(RETRY, 0.0, at(5_001));
+        health.failure(9, POLICY, at(0));
+        health.connected(POLICY, at(5_000));
+        assert!(health.failure(1, POLICY, at(5_001)), "once more is enough");
         assert_eq!(health.retry_at(), at(15_001), "and the pause grows");
-        health.connected(3, at(15_001));
-        health.success(at(15_002));
-        assert!(!health.failure(1, 3, at(15_003)));
-        assert!(!health.failure(1, 3, at(15_004)));
+        health.connected(POLICY, at(15_001));
+        health.success(false, POLICY, at(15_002));
+        assert!(health.failure(1, POLICY, at(15_003)), "a reply on a new connection does not end it");
+        health.connected(POLICY, at(40_000));
+        health.success(true, POLICY, at(40_001));
+        assert!(!health.failure(1, POLICY, at(40_002)));
+        assert!(!health.failure(1, POLICY, at(40_003)));
+    }
+
+    #[test]
+    fn a_late_reply_brings_it_back_on_probation() {
+        let mut health = Health::new(at(0));
+        health.failure(9, POLICY, at(0));
+        assert!(health.success(false, POLICY, at(1)));
+        assert_eq!((health.state(), health.retry_at()), (State::Live, at(1)));
+        assert!(health.failure(1, POLICY, at(2)));
     }
 
     #[test]
     fn a_refused_connect_counts_as_all() {
-        assert!(Health::new(at(0)).failure(u32::MAX, 1_000_000, at(1)));
+        assert!(Health::new(at(0)).failure(u32::MAX, Policy { max_fails: 1_000_000, ..POLICY }, at(1)));
     }
 
     #[test]
     fn pauses_grow_to_a_bound_with_jitter() {
         let mut health = Health::new(at(0));
-        health.failure(9, 3, at(0));
-        let mut pauses = Vec::new();
-        for _ in 0..8 {
-            health.hold(RETRY, 0.0, at(0));
+        health.failure(9, POLICY, at(0));
+        let mut pauses = vec![health.retry_at().as_micros() / 1_000_000];
+        for _ in 0..7 {
+            health.hold(POLICY, at(0));
             pauses.push(health.retry_at().as_micros() / 1_000_000);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60, 60]);
-        health.hold(RETRY, 1.0, at(0));
+        health.hold(Policy { jitter: 1.0, ..POLICY }, at(0));
         assert_eq!(health.retry_at(), at(75_000));
-        health.success(at(0));
-        health.failure(9, 3, at(0));
-        health.hold(Duration::from_secs(300), 0.0, at(0));
+        let mut health = Health::new(at(0));
+        health.failure(9, Policy { retry: Duration::from_secs(300), ..POLICY }, at(0));
         assert_eq!(health.retry_at(), at(300_000), "a longer retry is kept");
+    }
+
+    #[test]
+    fn connects_to_a_live_server_are_held_back_for_less_than_a_second() {
+        let mut health = Health::new(at(0));
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            health.hold(POLICY, at(0));
+            pauses.push(health.retry_at().as_micros() / 1_000);
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 800, 800]);
+        health.failure(9, POLICY, at(0));
+        assert_eq!(health.retry_at(), at(5_000), "which does not count when it goes down");
+    }
+
+    /// Row F39: who comes and goes is damped, until it has stayed for a while.
+    #[test]
+    fn f39_pauses_start_short_again_when_it_was_stable() {
+        let mut health = Health::new(at(0));
+        let mut now = 0;
+        for pause in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000] {
+            assert!(health.failure(9, POLICY, at(now)));
+            assert_eq!(health.retry_at(), at(now + pause));
+            now += pause;
+            health.connected(POLICY, at(now));
+            health.success(true, POLICY, at(now));
+            now += 29_999;
+            health.success(true, POLICY, at(now));
+        }
+        now += 1;
+        health.success(true, POLICY, at(now));
+        assert!(health.failure(9, POLICY, at(now)));
+        assert_eq!(health.retry_at(), at(now + 5_000));
     }
 }

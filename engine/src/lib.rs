@@ -27,7 +27,8 @@
 //! | `wire` | the memcached meta protocol |
 //! | [`config`] | a cluster as configured |
 //! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
-//! | `route`, `health`, `timers`, [`stats`], [`time`] | which server; whether it is up; what is due; what was counted |
+//! | `route`, `health`, `throttle` | which server; whether it is up; how often it may be connected to |
+//! | `timers`, [`stats`], [`time`] | what is due; what was counted; time as an argument |
 
 #![forbid(unsafe_code)]
 
@@ -41,12 +42,13 @@ pub mod reply;
 pub mod request;
 mod route;
 pub mod stats;
+mod throttle;
 pub mod time;
 mod timers;
 mod wire;
 
 pub use client::{CallId, Cause, Client, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerView};
-pub use config::{Config, Hash, PoolLimits, ServerConfig, ServerParams};
+pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use error::Error;
 pub use health::State;
 pub use key::{Key, KeyError, MAX_KEY};
@@ -62,3 +64,12 @@ pub const PIPELINE_BOUND: usize = 8;
 
 /// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](Error::Busy).
 pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
+
+/// Connects to one server within a second, on average; up to [`CONNECT_BURST`] of them at once.
+pub const CONNECT_RATE: u32 = 32;
+
+/// Connects to one server at once.
+pub const CONNECT_BURST: u32 = 16;
+
+/// Bytes that the lines of a server's statistics may have.
+pub const MAX_STATS: usize = 64 * 1024;

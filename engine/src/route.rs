@@ -58,6 +58,28 @@ impl Router {
             Router::Rendezvous(names) => Rendezvous::new().route(key, names),
         }
     }
+
+    /// The server that stands in for the key's own: the next one that is `live`, `None` if none is.
+    ///
+    /// For `modulo` it is the next of the list, as in apr_memcache; on a continuum that of the next point, and for
+    /// `rendezvous` that with the next highest weight, so that the keys spread over all that are left.
+    pub fn stand_in(&self, key: &[u8], live: impl Fn(usize) -> bool) -> Option<usize> {
+        match self {
+            Router::Modulo(bounds) => {
+                let home = self.route(key);
+                (home..bounds.len()).chain(0..home).find(|&server| live(server))
+            }
+            Router::Consistent(continuum) => continuum.find_live(crc32fast::hash(key), live),
+            Router::Ketama(continuum) => continuum.find_live(continuum::ketama_hash(key), live),
+            Router::Rendezvous(names) => {
+                let (servers, names): (Vec<usize>, Vec<&str>) =
+                    names.iter().map(String::as_str).enumerate().filter(|&(server, _)| live(server)).unzip();
+                let names: Vec<String> = names.into_iter().map(String::from).collect();
+                let at = (!names.is_empty()).then(|| Rendezvous::new().route(key, &names))?;
+                servers.get(at).copied()
+            }
+        }
+    }
 }
 
 /// The hash of apr_memcache, libmemcached (`MODULA` with `CRC`) and nginx `hash $key`: 15 bits of the CRC-32.

@@ -92,6 +92,24 @@ counters! {
     }
 }
 
+counters! {
+    /// How often a limit was hit; values that are too large are among the errors.
+    Limits / list {
+        /// Operations refused, as `memcache_queue` of them waited.
+        queue,
+        /// Operations refused, as [`MAX_BACKLOG`](crate::MAX_BACKLOG) bytes waited.
+        backlog,
+        /// Operations that had to wait, as each of `max` connections had
+        /// [`PIPELINE_BOUND`](crate::PIPELINE_BOUND) times `memcache_pipeline` replies pending.
+        pipeline,
+        /// Connects put off, as there were [`CONNECT_RATE`](crate::CONNECT_RATE) of them in the last second.
+        connects,
+        /// Connections closed, as a reply had a line above [`MAX_LINE`](crate::MAX_LINE), or statistics above
+        /// [`MAX_STATS`](crate::MAX_STATS).
+        reply,
+    }
+}
+
 /// The counters of a server since the client was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -103,6 +121,12 @@ pub struct Stats {
     pub misses: u64,
     /// Operations that failed, by class.
     pub errors: Errors,
+    /// How often a limit was hit.
+    pub limits: Limits,
+    /// Operations that went to another server, as this one was down.
+    pub failed_over: u64,
+    /// Operations that were sent again, as their first connection ended.
+    pub retried: u64,
     /// Bytes received.
     pub bytes_read: u64,
     /// Bytes sent.
@@ -115,7 +139,7 @@ pub struct Stats {
     pub lost: u64,
 }
 
-fn bump(counter: &mut u64) {
+pub(crate) fn bump(counter: &mut u64) {
     *counter = counter.wrapping_add(1);
 }
 

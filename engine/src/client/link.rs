@@ -1,19 +1,23 @@
 //! What happens on connections.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
+use super::outcome::{self, End};
+use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
-use crate::error::Error;
-use crate::health::State;
-use crate::reply::Answer;
+use crate::health::Policy;
+use crate::stats::bump;
 use crate::time::Instant;
+use crate::wire::decode::Malformed;
 use crate::wire::encode;
 
 /// Read buffers that are kept for the next connection that reads.
 const SPARE_BUFFERS: usize = 4;
+/// Connections that were lost are replaced within this time, where no operation needs them sooner.
+const REFILL: Duration = Duration::from_millis(100);
 /// So many bytes of a wrong answer to the handshake go to the log.
 const QUOTED: usize = 32;
 
@@ -62,11 +66,12 @@ impl<T> Client<T> {
     }
 
     fn ready(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let policy = self.policy();
         let Some(server) = self.servers.get_mut(id) else { return };
         server.connecting = server.connecting.saturating_sub(1);
         server.refused = 0;
         server.stats.opened();
-        if server.health.connected(self.config.max_fails, now) {
+        if server.health.connected(policy, now) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
         self.settle(conn, id, now);
@@ -96,13 +101,20 @@ impl<T> Client<T> {
                         return self.fail(conn, Cause::Refused, false, now);
                     }
                 }
-                Err(_) => return self.fail(conn, Cause::Protocol, false, now),
+                Err(malformed) => {
+                    if let Some(server) = self.servers.get_mut(id).filter(|_| malformed == Malformed::TooLong) {
+                        bump(&mut server.stats.limits.reply);
+                    }
+                    return self.fail(conn, Cause::Protocol, false, now);
+                }
             }
         }
         if !answered {
             return;
         }
-        if self.servers.get_mut(id).is_some_and(|server| server.health.success(now)) {
+        let policy = self.policy();
+        let proven = self.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
+        if self.servers.get_mut(id).is_some_and(|server| server.health.success(proven, policy, now)) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
         self.settle(conn, id, now);
@@ -203,7 +215,11 @@ impl<T> Client<T> {
             self.orphaned(orphan, position == 0, &cause, now);
         }
         self.pump(id, now);
-        self.maintain(id, now);
+        // What operations need is opened at once. `min` is refilled by timer: where a server was restarted, all
+        // workers lose all connections in the same moment.
+        let at = now.after(REFILL.mul_f64(self.rng.f64()));
+        let retry_at = self.servers.get(id).map_or(at, |server| server.health.retry_at());
+        self.maintain_at(id, at.max(retry_at));
     }
 
     /// A connection ended that had been ready.
@@ -211,13 +227,7 @@ impl<T> Client<T> {
         if *cause == Cause::Lost(Loss::Closing) {
             return;
         }
-        let jitter = self.rng.f64();
-        let retry = self.config.retry;
         let Some(server) = self.servers.get_mut(id) else { return };
-        // A server that hangs up as soon as it is asked something would be connected to without end.
-        if unproven {
-            server.health.hold(retry, jitter, now);
-        }
         let others = !server.connections.is_empty();
         // memcached closes connections that idle for too long, and all of them when it is stopped.
         let quiet = matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0;
@@ -227,15 +237,15 @@ impl<T> Client<T> {
             self.outputs.push_back(Output::Event(event));
         }
         // A request that the server refused is not a sign of ill health.
-        if *cause != Cause::Refused && (!quiet || (unproven && !others)) {
-            self.failure(id, 1, cause, now);
+        let weight = u32::from(*cause != Cause::Refused && (!quiet || (unproven && !others)));
+        // A server that hangs up as soon as it is asked something would be connected to without end.
+        if !self.failure(id, weight, cause, now) && unproven {
+            self.hold(id, now);
         }
     }
 
     /// A connection ended that had not been ready.
     fn connect_failed(&mut self, id: ServerId, cause: &Cause, now: Instant) {
-        let jitter = self.rng.f64();
-        let retry = self.config.retry;
         let Some(server) = self.servers.get_mut(id) else { return };
         server.stats.connect_failed();
         if matches!(cause, Cause::ConnectTimeout | Cause::Handshake(_)) {
@@ -244,7 +254,7 @@ impl<T> Client<T> {
         }
         match cause {
             Cause::Lost(Loss::Closing) => {}
-            Cause::Lost(Loss::NoResources) => server.health.hold(retry, jitter, now),
+            Cause::Lost(Loss::NoResources) => self.hold(id, now),
             _ => {
                 if self.try_next_address(id, now) {
                     return;
@@ -257,54 +267,100 @@ impl<T> Client<T> {
                     _ => 1,
                 };
                 if !self.failure(id, weight, cause, now) {
-                    if let Some(server) = self.servers.get_mut(id) {
-                        server.health.hold(retry, jitter, now);
-                    }
+                    self.hold(id, now);
                 }
             }
         }
     }
 
+    /// The next connect to the server waits.
+    fn hold(&mut self, id: ServerId, now: Instant) {
+        let policy = self.policy();
+        if let Some(server) = self.servers.get_mut(id) {
+            server.health.hold(policy, now);
+        }
+    }
+
     /// Counts failures of a server. True if it is down from now on.
     pub(super) fn failure(&mut self, id: ServerId, weight: u32, cause: &Cause, now: Instant) -> bool {
-        let jitter = self.rng.f64();
-        let (max_fails, retry) = (self.config.max_fails, self.config.retry);
+        let policy = self.policy();
         let Some(server) = self.servers.get_mut(id) else { return false };
-        if !server.health.failure(weight, max_fails, now) {
+        if !server.health.failure(weight, policy, now) {
             return false;
         }
-        server.health.hold(retry, jitter, now);
         let retry_at = server.health.retry_at();
         self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
-        self.fail_queue(id, &Error::ServerDown);
+        self.give_up_queue(id, now);
         // Nobody knows what became of these; the probe is a new one.
         self.close_idle(id);
         self.maintain_at(id, retry_at);
         true
     }
 
+    fn policy(&mut self) -> Policy {
+        Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: self.rng.f64() }
+    }
+
+    /// The server is down: what waits for it goes to the one that stands in for it, or fails.
+    fn give_up_queue(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.queued = 0;
+        for call in std::mem::take(&mut server.queue) {
+            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+                self.again_or_error(call, false, End::Lost, now);
+            }
+        }
+    }
+
     /// An operation whose connection ended: again on another one, if that does no harm, or an error.
     fn orphaned(&mut self, orphan: Orphan, first: bool, cause: &Cause, now: Instant) {
-        let Orphan { call: id, started } = orphan;
-        let Some(call) = self.calls.get_mut(id) else { return };
-        let is_write = call.is_write();
-        let server = call.server;
-        let live = self.servers.get(server).is_some_and(|s| s.health.state() == State::Live);
-        // The server's answer to the first of them was no answer: asking again would bring the same.
-        let culprit = first && started && *cause == Cause::Protocol;
-        let ended = self.draining && *cause == Cause::Lost(Loss::Closing);
-        if !call.retried && live && call.deadline > now && (!started || !is_write) && !culprit && !ended {
-            call.retried = true;
-            call.place = Place::Queued;
-            return self.place(id, server, None);
-        }
-        let answer: Answer = Err(match cause {
-            Cause::Lost(Loss::Closing) => Error::Shutdown { maybe_applied: started && is_write },
-            _ if !started && !live => Error::ServerDown,
-            _ if !started => Error::NotSent,
-            _ if culprit => Error::Protocol { maybe_applied: is_write },
-            _ => Error::Unknown { maybe_applied: is_write },
+        let end = match cause {
+            Cause::Lost(Loss::Closing) if self.draining => End::Exit,
+            // The server's answer to the first of them was no answer: asking again would bring the same.
+            Cause::Protocol if first => End::Protocol,
+            _ => End::Lost,
+        };
+        self.again_or_error(orphan.call, orphan.started, end, now);
+    }
+
+    /// See [`outcome`] for which it is.
+    fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) {
+        let Some(call) = self.calls.get(id) else { return };
+        let (home, writes) = (call.server, call.is_write());
+        let target = call.key().and_then(|key| self.stand_in(home, key)).unwrap_or(home);
+        let live = self.servers.get(target).is_some_and(|server| {
+            // What moves to another server has to find room there.
+            server.is_live() && (target == home || server.queued < self.config.queue)
         });
-        self.complete(id, answer);
+        let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
+        match outcome::of(loss) {
+            Some(error) => self.complete(id, Err(error)),
+            None => self.send_again(id, home, target, now),
+        }
+    }
+
+    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.retried = true;
+        call.place = Place::Queued;
+        call.server = target;
+        let backlog = call.backlog;
+        if let Some(server) = self.servers.get_mut(home) {
+            bump(&mut server.stats.retried);
+            if target != home {
+                bump(&mut server.stats.failed_over);
+                server.backlog = server.backlog.saturating_sub(backlog);
+            }
+        }
+        if target != home {
+            if let Some(server) = self.servers.get_mut(target) {
+                server.backlog = server.backlog.saturating_add(backlog);
+            }
+            let conn = self.pick(target);
+            self.place(id, target, conn);
+            return self.grow(target, now);
+        }
+        // The caller sees to it, when all that were lost together are in the queue.
+        self.place(id, target, None);
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
 use crate::connection::{Connection, Expect, Phase};
-use crate::error::Error;
 use crate::health::State;
+use crate::stats::bump;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;
 
@@ -94,14 +94,23 @@ impl<T> Client<T> {
         self.open(id, now);
     }
 
-    fn open(&mut self, id: ServerId, now: Instant) {
+    /// Opens a connection, unless there were too many connects just now: then later. True if it did.
+    fn open(&mut self, id: ServerId, now: Instant) -> bool {
         let token = self.rng.u32(..);
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        if let Err(at) = server.connects.take(now) {
+            if server.due.is_none_or(|due| at < due) {
+                bump(&mut server.stats.limits.connects);
+            }
+            self.maintain_at(id, at);
+            return false;
+        }
         let conn = self.connections.insert(Connection::new(id, token, now));
         server.connections.push(conn);
         server.connecting = server.connecting.saturating_add(1);
         self.outputs.push_back(Output::Open { conn, server: id, address: server.address });
         self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
+        true
     }
 
     /// Connects to the next address of the server, if there is one that has not been tried. True if so.
@@ -116,17 +125,6 @@ impl<T> Client<T> {
         }
         self.open(id, now);
         true
-    }
-
-    /// Fails everything that waits.
-    pub(super) fn fail_queue(&mut self, id: ServerId, error: &Error) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        server.queued = 0;
-        for call in std::mem::take(&mut server.queue) {
-            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
-                self.complete(call, Err(error.clone()));
-            }
-        }
     }
 
     /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and says when to look
@@ -150,7 +148,7 @@ impl<T> Client<T> {
             if retry_at > now {
                 self.maintain_at(id, retry_at);
             } else {
-                (0..missing).for_each(|_| self.open(id, now));
+                let _ = (0..missing).all(|_| self.open(id, now));
             }
         }
         if ttl > 0 {

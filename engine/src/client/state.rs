@@ -9,6 +9,7 @@ use crate::health::{Health, State};
 use crate::key::Key;
 use crate::request::{ServerVerb, Verb};
 use crate::stats::Stats;
+use crate::throttle::Throttle;
 use crate::time::Instant;
 
 /// Where an operation is.
@@ -97,6 +98,7 @@ pub(super) struct Server {
     /// Bytes of values that are not written yet.
     pub backlog: usize,
     pub health: Health,
+    pub connects: Throttle,
     /// The address that the next connect goes to.
     pub address: usize,
     /// Addresses that refused since the last connect that succeeded.
@@ -104,6 +106,12 @@ pub(super) struct Server {
     /// When maintenance is due.
     pub due: Option<Instant>,
     pub stats: Stats,
+}
+
+impl Server {
+    pub fn is_live(&self) -> bool {
+        self.health.state() == State::Live
+    }
 }
 
 /// What a moment in [`Timers`] is for.

@@ -14,6 +14,7 @@ use crate::request::{StoreMode, Ttl};
 
 mod deadlines;
 mod exchanges;
+mod failover;
 mod leases;
 mod losses;
 mod pools;
@@ -77,6 +78,10 @@ impl World {
         self.submit(key, Verb::Get { touch: None }, tag).unwrap()
     }
 
+    fn get_or_error(&mut self, key: &str, tag: u32) {
+        let _ = self.submit(key, Verb::Get { touch: None }, tag);
+    }
+
     fn set(&mut self, key: &str, value: &str, tag: u32) -> CallId {
         self.submit(key, set(value), tag).unwrap()
     }
@@ -87,9 +92,9 @@ impl World {
         context
     }
 
-    /// Waits for connection number `n` to be asked for, no longer than the first pause between connects.
+    /// Waits for connection number `n` to be asked for, no longer than the first pauses between connects.
     fn await_open(&mut self, n: usize) {
-        let latest = self.now.after(Duration::from_millis(63));
+        let latest = self.now.after(Duration::from_millis(125));
         while self.opened.len() <= n {
             let next = self.client.next_timeout().unwrap();
             assert!(next <= latest, "connection {n} was not asked for");
@@ -165,7 +170,11 @@ impl World {
     }
 
     fn view(&self) -> ServerView<'_> {
-        self.client.server(0).unwrap()
+        self.view_of(0)
+    }
+
+    fn view_of(&self, server: ServerId) -> ServerView<'_> {
+        self.client.server(server).unwrap()
     }
 }
 

@@ -3,13 +3,14 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, Stray};
-use super::{expect, Awaited, Connection, Expect, Reply, MAX_STATS, READ_CHUNK};
+use super::{expect, Awaited, Connection, Expect, Reply, READ_CHUNK};
 use crate::client::CallId;
 use crate::error::Error;
 use crate::key::Key;
 use crate::reply::{Answer, Item, Outcome};
 use crate::request::ServerVerb;
 use crate::wire::decode::{self, Code, Head, Line, Malformed};
+use crate::MAX_STATS;
 
 impl Connection {
     /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
@@ -111,7 +112,7 @@ impl Connection {
     }
 
     fn answer(&mut self, answer: Answer, in_sync: bool, stray: Option<Stray>) -> Reply {
-        self.unproven_since = None;
+        self.answered = self.answered.saturating_add(1);
         let call = self.pop().and_then(|p| p.call);
         Reply { call, answer, in_sync, stray }
     }

@@ -97,3 +97,31 @@ fn names_are_taken_apart_as_nginx_does() {
         assert!((310..=320).contains(&points(name)), "{name}");
     }
 }
+
+/// Who stands in is who would have the key if the server were not in the list, except in `modulo`, where that would
+/// move nearly all keys.
+#[test]
+fn the_one_that_stands_in() {
+    let names: Vec<String> = (0..5).map(|n| format!("10.0.0.{n}:11211")).collect();
+    let five: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+        let all = router(hash, &five);
+        for dead in 0..5 {
+            let mut rest = five.clone();
+            rest.remove(dead);
+            let without = router(hash, &rest);
+            let keys = (0..2_000).map(|n| format!("key{n}")).filter(|key| all.route(key.as_bytes()) == dead);
+            for key in keys {
+                let expected = match hash {
+                    Hash::Modulo => (dead + 1) % 5,
+                    _ => without.route(key.as_bytes()),
+                };
+                let expected = expected + usize::from(hash != Hash::Modulo && expected >= dead);
+                assert_eq!(all.stand_in(key.as_bytes(), |server| server != dead), Some(expected), "{hash:?}: {key}");
+                let last = (dead + 4) % 5;
+                assert_eq!(all.stand_in(key.as_bytes(), |server| server == last), Some(last), "{hash:?}: {key}");
+            }
+        }
+        assert_eq!(all.stand_in(b"k", |_| false), None, "{hash:?}");
+    }
+}

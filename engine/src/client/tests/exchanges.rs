@@ -119,6 +119,7 @@ fn statistics_that_do_not_end_are_not_kept() {
     }
     assert_eq!(w.closed.len(), 1);
     assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied: false }))]);
+    assert_eq!(w.view().stats.limits.reply, 1);
 }
 
 /// The replies of such operations are right for them alone.

@@ -66,6 +66,7 @@ fn f10_an_idle_connection_ends_silently() {
     let t = tokens(&w.written(0))[0];
     w.reply(0, &format!("EN ka O{t}\r\n"));
     w.done();
+    w.wait(Duration::from_secs(1));
     w.lose(0, Loss::Eof);
     assert!(w.events.is_empty());
     assert_eq!(w.view().state, State::Live);
@@ -210,6 +211,8 @@ fn timeouts_in_a_row_bring_a_server_down_and_a_reply_brings_it_back() {
     w.reply(0, &format!("EN ka O{}\r\n", t[0]));
     assert_eq!(w.done(), [(0, Ok(Outcome::Miss))], "what was under way is still answered");
     assert_eq!(w.view().state, State::Live);
+    t[1..].iter().for_each(|t| w.reply(0, &format!("EN kk O{t}\r\n")));
+    w.wait(Duration::from_secs(1));
     w.lose(0, Loss::Eof);
     w.get("b", 9);
     assert_eq!(w.opened.len(), 2, "and connects are not held back");
@@ -334,9 +337,35 @@ fn f39_a_server_that_hangs_up() {
     assert!(w.events.len() <= 2 * 100, "a line when it goes down, and one when it comes back");
     let last = w.opened.len() - 1;
     w.accept(last);
-    w.get("a", 1);
-    let t = tokens(&w.written(last))[0];
-    w.reply(last, &format!("EN O{t}\r\n"));
+    for n in 0..16 {
+        w.get("a", n);
+    }
+    let t = tokens(&w.written(last));
+    t.iter().for_each(|t| w.reply(last, &format!("EN O{t}\r\n")));
     w.lose(last, Loss::Eof);
-    assert_eq!(w.view().state, State::Live, "a reply ends the probation");
+    assert_eq!(w.view().state, State::Live, "replies end the probation");
+}
+
+/// Row F39: it answers, and hangs up, each time. Replies on new connections do not make up for that.
+#[test]
+fn f39_a_server_that_hangs_up_after_each_reply() {
+    let mut w = one(&["max=1"]);
+    let start = w.now;
+    let mut downs = 0;
+    while w.now.since(start) < Duration::from_secs(300) {
+        let _ = w.submit("a", Verb::Get { touch: None }, 1);
+        let _ = w.submit("b", Verb::Get { touch: None }, 2);
+        let last = w.opened.len().wrapping_sub(1);
+        if w.opened.get(last).is_some_and(|o| w.client.connections.contains_key(o.0)) {
+            w.accept(last);
+            let first = tokens(&w.written(last)).into_iter().next();
+            first.into_iter().for_each(|t| w.reply(last, &format!("EN ka O{t}\r\n")));
+            w.lose(last, Loss::Eof);
+        }
+        downs += w.events.drain(..).filter(|e| matches!(e, Event::ServerDown { .. })).count();
+        w.done();
+        w.wait(Duration::from_millis(10));
+    }
+    assert!(w.opened.len() < 30, "{} connects in five minutes", w.opened.len());
+    assert!((4..10).contains(&downs), "{downs} times down: less and less often");
 }

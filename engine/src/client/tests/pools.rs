@@ -1,6 +1,7 @@
 //! How many connections there are, and who waits.
 
 use super::*;
+use crate::{CONNECT_BURST, CONNECT_RATE};
 
 /// Answers everything that was written on connection number `n` with misses.
 fn answer(w: &mut World, n: usize) -> usize {
@@ -47,6 +48,7 @@ fn f34_f35_bounded_at_max() {
     assert_eq!((w.view().pending, w.view().queued), (8, 2));
     assert_eq!(w.submit("k", set("v"), 1), Err(Error::Busy));
     assert_eq!(w.view().stats.errors.busy, 1);
+    assert_eq!((w.view().stats.limits.queue, w.view().stats.limits.pipeline), (1, 2));
     assert_eq!(answer(&mut w, 0), 8);
     assert_eq!((w.view().pending, w.view().queued), (2, 0), "who waited is next");
     assert_eq!(answer(&mut w, 0), 2);
@@ -62,6 +64,7 @@ fn f32_f34_bytes_that_wait_are_bounded() {
     let store = || Verb::Store { mode: StoreMode::Set, value: value.clone(), flags: 0, ttl: Ttl::NEVER, cas: 0 };
     let calls: Vec<CallId> = (0..4).map(|n| w.submit("k", store(), n).unwrap()).collect();
     assert_eq!(w.submit("k", store(), 9), Err(Error::Busy));
+    assert_eq!(w.view().stats.limits.backlog, 1);
     w.get("k", 5);
     w.cancel(calls[3]);
     w.submit("k", store(), 6).unwrap();
@@ -100,19 +103,38 @@ fn min_is_opened_at_start_and_refilled_by_timer() {
     w.accept(1);
     w.wait(Duration::from_secs(2));
     w.lose(0, Loss::Eof);
+    assert_eq!(w.opened.len(), 2, "not at once: other workers have lost theirs too");
+    w.wait(Duration::from_millis(100));
     assert_eq!(w.opened.len(), 3, "refilled");
     w.lose(2, Loss::Refused);
     assert_eq!(w.view().state, State::Live, "the other one works");
+    w.wait(Duration::from_millis(49));
     assert_eq!(w.opened.len(), 3, "not at once again");
-    let pause = w.client.next_timeout().unwrap().since(w.now);
-    assert!(pause >= Duration::from_millis(50) && pause < Duration::from_millis(63), "{pause:?}");
-    w.wait(pause);
+    w.wait(Duration::from_millis(51));
     assert_eq!(w.opened.len(), 4);
     w.accept(3);
     w.lose(3, Loss::Eof);
+    w.wait(Duration::from_millis(99));
     assert_eq!(w.opened.len(), 4, "it did not live long");
-    w.wait(Duration::from_millis(125));
+    w.wait(Duration::from_millis(101));
     assert_eq!(w.opened.len(), 5);
+}
+
+/// Row F40: however many are wanted, so many connects there are.
+#[test]
+fn f40_connects_are_limited_in_rate() {
+    let mut config = config(&[&["min=100", "smax=100", "max=100"]]);
+    config.connect_timeout = Duration::from_secs(100);
+    let mut w = world(config);
+    assert_eq!(w.opened.len(), CONNECT_BURST as usize);
+    for _ in 0..2_000 {
+        w.get("k", 1);
+        w.wait(Duration::from_millis(1));
+    }
+    let most = CONNECT_BURST as usize + 2 * CONNECT_RATE as usize;
+    assert!((most - 2..=most).contains(&w.opened.len()), "{} connects", w.opened.len());
+    let delayed = w.view().stats.limits.connects;
+    assert!((1..=most as u64).contains(&delayed), "{delayed} were put off");
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! What becomes of an operation whose connection ended.
+//!
+//! | written | operation | tried again before | its deadline | a server that is live | then |
+//! |---|---|---|---|---|---|
+//! | nothing of it | any | no | ahead | there is one | it is sent again |
+//! | nothing of it | any | no | ahead | none | `ServerDown` |
+//! | nothing of it | any | yes, or its deadline passed | | live | `NotSent` |
+//! | nothing of it | any | yes, or its deadline passed | | none | `ServerDown` |
+//! | a part or all | read | no | ahead | there is one | it is sent again |
+//! | a part or all | read | otherwise | | | `Unknown`, not applied |
+//! | a part or all | write | | | | `Unknown`, maybe applied |
+//!
+//! Two kinds of ends are not like the others. Where the server broke the protocol, the operation whose reply was due is
+//! `Protocol`, and never sent again: it would bring the same. Where the worker exits and nginx closes its connections,
+//! everything is `Shutdown`, maybe applied if it writes and was written.
+//!
+//! A live server is the key's own or, with `memcache_failover next`, the one that stands in for it. So an operation
+//! goes to the network twice at most, and one that writes does so only if nothing of it was written the first time.
+
+use crate::error::Error;
+
+/// How an operation stood when its connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// A byte of it was written.
+    pub written: bool,
+    /// It changes something at the server.
+    pub writes: bool,
+    /// It was tried again before.
+    pub retried: bool,
+    /// Its deadline has passed.
+    pub late: bool,
+    /// There is a server that it can be sent to.
+    pub live: bool,
+    pub end: End,
+}
+
+/// How the connection ended, for this operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// In any other way.
+    Lost,
+    /// By a reply that cannot be the one that was due to this operation.
+    Protocol,
+    /// Because the worker exits.
+    Exit,
+}
+
+/// The error that the operation ends with; `None`: it is sent again.
+pub(super) fn of(loss: Loss) -> Option<Error> {
+    let Loss { written, writes, retried, late, live, end } = loss;
+    let maybe_applied = written && writes;
+    match end {
+        End::Exit => return Some(Error::Shutdown { maybe_applied }),
+        End::Protocol if written => return Some(Error::Protocol { maybe_applied }),
+        End::Protocol | End::Lost => {}
+    }
+    if maybe_applied {
+        return Some(Error::Unknown { maybe_applied });
+    }
+    if live && !retried && !late {
+        return None;
+    }
+    Some(match (written, live) {
+        (true, _) => Error::Unknown { maybe_applied },
+        (false, true) => Error::NotSent,
+        (false, false) => Error::ServerDown,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [bool; 2] = [false, true];
+
+    /// The table above, row by row; `None` stands for either.
+    #[test]
+    fn every_cell_of_the_table() {
+        type Row = (bool, Option<bool>, Option<bool>, Option<bool>, Option<bool>, Option<Error>);
+        let unknown = |maybe_applied| Some(Error::Unknown { maybe_applied });
+        let (yes, no) = (Some(true), Some(false));
+        // Written, writes, retried, late, live.
+        let rows: [Row; 11] = [
+            (false, None, no, no, yes, None),
+            (false, None, no, no, no, Some(Error::ServerDown)),
+            (false, None, yes, None, yes, Some(Error::NotSent)),
+            (false, None, no, yes, yes, Some(Error::NotSent)),
+            (false, None, yes, None, no, Some(Error::ServerDown)),
+            (false, None, no, yes, no, Some(Error::ServerDown)),
+            (true, no, no, no, yes, None),
+            (true, no, yes, None, None, unknown(false)),
+            (true, no, no, yes, None, unknown(false)),
+            (true, no, no, no, no, unknown(false)),
+            (true, yes, None, None, None, unknown(true)),
+        ];
+        let mut cells = 0;
+        for loss in all(End::Lost) {
+            let Loss { written, writes, retried, late, live, .. } = loss;
+            let is = |cell: Option<bool>, value| cell.is_none_or(|cell| cell == value);
+            let fits = |row: &&Row| {
+                row.0 == written && is(row.1, writes) && is(row.2, retried) && is(row.3, late) && is(row.4, live)
+            };
+            let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
+            assert_eq!(fitting.len(), 1, "one row for {loss:?}");
+            assert_eq!(of(loss), fitting[0].5, "{loss:?}");
+            cells += 1;
+        }
+        assert_eq!(cells, 32);
+    }
+
+    #[test]
+    fn the_two_kinds_that_are_not_like_the_others() {
+        for loss in all(End::Exit) {
+            let maybe_applied = loss.written && loss.writes;
+            assert_eq!(of(loss), Some(Error::Shutdown { maybe_applied }), "{loss:?}");
+        }
+        for loss in all(End::Protocol) {
+            let expected = match loss.written {
+                true => Some(Error::Protocol { maybe_applied: loss.writes }),
+                false => of(Loss { end: End::Lost, ..loss }),
+            };
+            assert_eq!(of(loss), expected, "{loss:?}");
+        }
+    }
+
+    fn all(end: End) -> impl Iterator<Item = Loss> {
+        (0..32).map(move |bits| {
+            let bit = |n: usize| BOTH[bits >> n & 1];
+            Loss { written: bit(0), writes: bit(1), retried: bit(2), late: bit(3), live: bit(4), end }
+        })
+    }
+}

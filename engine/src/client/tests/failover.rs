@@ -1,0 +1,133 @@
+//! A server that is down, and one that stands in for it.
+
+use super::*;
+use crate::config::Failover;
+
+/// Three servers; foo and key1 belong to server 1, cow to 0, key0 to 2.
+fn three(failover: Failover) -> World {
+    let mut config = config(&[&["max=1"], &["max=1"], &["max=1"]]);
+    config.failover = failover;
+    world(config)
+}
+
+/// The connection that was asked for last, to this server.
+fn latest(w: &World, server: ServerId) -> usize {
+    w.opened.iter().rposition(|o| o.1 == server).unwrap()
+}
+
+fn answer(w: &mut World, server: ServerId) -> Vec<(u32, Answer)> {
+    let n = latest(w, server);
+    let t = tokens(&w.written(n));
+    t.iter().for_each(|t| w.reply(n, &format!("EN O{t}\r\n")));
+    w.done()
+}
+
+#[test]
+fn off_nothing_moves() {
+    let mut w = three(Failover::Off);
+    w.get("foo", 1);
+    w.lose(0, Loss::Refused);
+    assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
+    assert_eq!(w.submit("key1", set("v"), 2), Err(Error::ServerDown));
+    assert_eq!(w.opened.len(), 1);
+    assert_eq!(w.client.server(1).unwrap().stats.failed_over, 0);
+}
+
+/// What waited for the server moves when it goes down, what comes later goes to the next at once, and all of it is back
+/// where it belongs when the server is.
+#[test]
+fn next_stands_in_while_the_server_is_down() {
+    let mut w = three(Failover::Next);
+    w.get("foo", 1);
+    w.set("key1", "v", 2);
+    w.lose(0, Loss::Refused);
+    assert!(w.done().is_empty(), "nothing of it was sent");
+    assert_eq!(w.opened[1].1, 2, "the next one of the list");
+    w.accept(1);
+    let out = w.written(1);
+    assert!(out.starts_with("mg foo ") && out.contains("ms key1 "), "{out}");
+    let t = tokens(&out);
+    w.reply(1, &format!("EN O{}\r\nHD O{}\r\n", t[0], t[1]));
+    assert_eq!(w.done(), [(1, Ok(Outcome::Miss)), (2, Ok(Outcome::Done))]);
+
+    w.get("foo", 3);
+    w.get("key0", 4);
+    assert_eq!(answer(&mut w, 2), [(3, Ok(Outcome::Miss)), (4, Ok(Outcome::Miss))]);
+    let stats = w.client.server(1).unwrap().stats;
+    assert_eq!((stats.failed_over, stats.retried), (3, 2));
+    assert_eq!(stats.errors.server_down, 0);
+
+    // The probe.
+    w.wait(Duration::from_secs(7));
+    let probe = latest(&w, 1);
+    w.accept(probe);
+    w.get("foo", 5);
+    assert_eq!(answer(&mut w, 1), [(5, Ok(Outcome::Miss))], "at home");
+}
+
+#[test]
+fn without_any_live_server_operations_fail() {
+    let mut w = three(Failover::Next);
+    w.get("foo", 1);
+    for n in 0..3 {
+        w.lose(n, Loss::Refused);
+        assert_eq!(w.done().is_empty(), n == 0, "once moved, it is not moved again");
+        w.get_or_error("foo", 2 + n as u32);
+    }
+    assert_eq!(w.submit("foo", set("v"), 9), Err(Error::ServerDown));
+}
+
+/// A write that was written is in doubt, also where another server could take it.
+#[test]
+fn what_may_have_been_applied_does_not_move() {
+    let mut w = three(Failover::Next);
+    w.client.config.max_fails = 1;
+    w.get("foo", 1);
+    w.set("foo", "v", 2);
+    w.accept(0);
+    w.written(0);
+    w.set("key1", "v", 3);
+    w.lose(0, Loss::Error);
+    assert_eq!(w.view_of(1).state, State::Down);
+    assert_eq!(w.done(), [(2, Err(Error::Unknown { maybe_applied: true }))]);
+    w.accept(1);
+    let out = w.written(1);
+    assert!(out.starts_with("mg foo ") && out.contains("ms key1 "), "{out}");
+}
+
+#[test]
+fn what_moves_has_to_find_room() {
+    let mut w = three(Failover::Next);
+    w.client.config.queue = 2;
+    w.get("key0", 1);
+    w.get("foo", 2);
+    w.get("foo", 3);
+    let home = latest(&w, 1);
+    w.lose(home, Loss::Refused);
+    assert_eq!(w.done(), [(3, Err(Error::ServerDown))]);
+    assert_eq!((w.view_of(2).queued, w.view_of(1).queued), (2, 0));
+}
+
+/// The bytes that count for a server's bound move with the operation.
+#[test]
+fn bytes_that_wait_move_too() {
+    let mut w = three(Failover::Next);
+    w.set("foo", "12345", 1);
+    assert_eq!(w.client.servers[1].backlog, 5);
+    w.lose(0, Loss::Refused);
+    assert_eq!((w.client.servers[1].backlog, w.client.servers[2].backlog), (0, 5));
+    w.accept(1);
+    w.written(1);
+    assert_eq!(w.client.servers[2].backlog, 0);
+}
+
+#[test]
+fn operations_on_a_server_do_not_move() {
+    let mut w = three(Failover::Next);
+    w.client.submit_to(1, ServerVerb::Version, None, 1, w.now).unwrap();
+    w.outputs();
+    w.lose(0, Loss::Refused);
+    assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
+    let refused = w.client.submit_to(1, ServerVerb::Version, None, 2, w.now).unwrap_err();
+    assert_eq!(refused.error, Error::ServerDown);
+}
