@@ -10,7 +10,7 @@ use core::ffi::{c_char, c_void};
 use core::ptr::{null_mut, NonNull};
 
 use bytes::Bytes;
-use memcache_engine::Hash;
+use memcache_engine::{Failover, Hash};
 use nginx_sys::{
     ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS,
     NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
@@ -49,9 +49,10 @@ pub struct ServerConf {
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 12] = [
+pub static mut COMMANDS: [ngx_command_t; 13] = [
     command(c"memcache_server".to_bytes(), NGX_CONF_1MORE, set_server),
     command(c"memcache_hash".to_bytes(), NGX_CONF_TAKE1, set_hash),
+    command(c"memcache_failover".to_bytes(), NGX_CONF_TAKE1, set_failover),
     command(c"memcache_timeout".to_bytes(), NGX_CONF_TAKE1, set_timeout),
     command(c"memcache_connect_timeout".to_bytes(), NGX_CONF_TAKE1, set_connect_timeout),
     command(c"memcache_max_fails".to_bytes(), NGX_CONF_TAKE1, set_max_fails),
@@ -115,6 +116,10 @@ handler!(set_server, server::add);
 handler!(set_hash, |line, settings| {
     let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line));
     once(&mut settings.hash, parse)
+});
+handler!(set_failover, |line, settings| {
+    let parse = || Failover::parse(line.arg()).ok_or_else(|| invalid_word(line));
+    once(&mut settings.failover, parse)
 });
 handler!(set_timeout, |line, settings| once(&mut settings.timeout, || line.time()));
 handler!(set_connect_timeout, |line, settings| once(&mut settings.connect_timeout, || line.time()));

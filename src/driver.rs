@@ -68,6 +68,8 @@ pub struct Driver {
     /// The origin of the client's time.
     origin: std::time::Instant,
     state: Cell<State>,
+    /// Turns in which there was more to do than one turn may do.
+    cut: Cell<u64>,
 }
 
 /// A server of the cluster, as the driver knows it.
@@ -112,6 +114,7 @@ impl Driver {
             armed: Cell::default(),
             origin: std::time::Instant::now(),
             state: Cell::new(State::Running),
+            cut: Cell::new(0),
         })
     }
 
@@ -226,6 +229,9 @@ impl Driver {
     /// meanwhile wait.
     fn deliver(&self) {
         let complete = self.with(|client| client.completions()).unwrap_or(0);
+        if complete > CALLS_PER_TURN {
+            self.count_cut();
+        }
         for _ in 0..complete.min(CALLS_PER_TURN) {
             let Some(done) = self.with(Client::poll_completion).flatten() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
@@ -242,7 +248,18 @@ impl Driver {
                 return;
             }
         }
+        self.count_cut();
         self.turn.post_next();
+    }
+
+    /// The rest of the work has to wait until other events were handled.
+    fn count_cut(&self) {
+        self.cut.set(self.cut.get().wrapping_add(1));
+    }
+
+    /// In how many turns there was more to do than one turn may do.
+    pub fn turns_cut(&self) -> u64 {
+        self.cut.get()
     }
 
     /// One write for each connection that has something new.

@@ -119,12 +119,13 @@ my @bad = (
 		qw/ 99999999999999g x -1 0 /),
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
-		'memcache_hash modulo', 'memcache_timeout 1s',
-		'memcache_connect_timeout 1s', 'memcache_max_fails 1',
+		'memcache_hash modulo', 'memcache_failover off',
+		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
 		'memcache_retry 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
 		'memcache_prefix p'),
 	['C30 hash', 'memcache_hash foo;', 'invalid value "foo"'],
+	['C30 failover', 'memcache_failover foo;', 'invalid value "foo"'],
 
 	['C34 variable', 'memcache_server $host:1;',
 		'variables are not supported in "memcache_server"'],
@@ -171,7 +172,7 @@ my @bad = (
 my @misplaced = (
 	(map { ([$_, 'main'], [$_, 'location']) }
 		'memcache_server a', 'memcache_hash modulo',
-		'memcache_timeout 1s', 'memcache_connect_timeout 1s',
+		'memcache_failover off', 'memcache_timeout 1s', 'memcache_connect_timeout 1s',
 		'memcache_max_fails 1', 'memcache_retry 1s',
 		'memcache_pipeline 1', 'memcache_queue 1',
 		'memcache_max_value 1k', 'memcache_prefix p'),
@@ -189,7 +190,8 @@ my @good = (
 		ttl=365d weight=1 weight=65535 /),
 	"$server memcache_server 127.0.0.1:11212;",
 	"$server memcache_server [::1]:11211;",
-	'memcache_hash modulo;',
+	'memcache_hash modulo;', 'memcache_failover off;',
+	'memcache_failover next;',
 	(map { ("$_ 1ms;", "$_ 5s;", "$_ 24h;") } qw/ memcache_timeout
 		memcache_connect_timeout memcache_retry /),
 	(map { ("$_ 1;", "$_ 1000;") } qw/ memcache_max_fails

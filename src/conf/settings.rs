@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{Config, Hash, ServerConfig};
+use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
 use nginx_sys::ngx_addr_t;
 
 use super::directive::Refusal;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub servers: Option<Rc<Servers>>,
     /// `memcache_hash`.
     pub hash: Option<Hash>,
+    /// `memcache_failover`.
+    pub failover: Option<Failover>,
     /// `memcache_timeout`.
     pub timeout: Option<Duration>,
     /// `memcache_connect_timeout`.
@@ -60,6 +62,7 @@ impl Settings {
 
         take(&mut self.servers, &outer.servers);
         take(&mut self.hash, &outer.hash);
+        take(&mut self.failover, &outer.failover);
         take(&mut self.timeout, &outer.timeout);
         take(&mut self.connect_timeout, &outer.connect_timeout);
         take(&mut self.max_fails, &outer.max_fails);
@@ -78,6 +81,7 @@ impl Settings {
         let defaults = Config::new(servers);
         let config = Config {
             hash: self.hash.unwrap_or(defaults.hash),
+            failover: self.failover.unwrap_or(defaults.failover),
             timeout: self.timeout.unwrap_or(defaults.timeout),
             connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
             max_fails: self.max_fails.unwrap_or(defaults.max_fails),

@@ -124,6 +124,7 @@ impl Driver {
             }
         }
         if peer.can_read() {
+            self.count_cut();
             peer.read_again();
         }
         Ok(())

@@ -13,7 +13,10 @@ use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
 
 /// Everything about the clients of this worker.
 pub fn page<'a>(clusters: impl Iterator<Item = &'a Cluster>, pid: i32) -> String {
-    let clients = clusters.filter_map(|cluster| cluster.running()?.view(|client| Page(client).to_string()));
+    let clients = clusters.filter_map(|cluster| {
+        let driver = cluster.running()?;
+        driver.view(|client| Page { client, turns_cut: driver.turns_cut() }.to_string())
+    });
     format!(
         "{{\"version\":{},\"abi\":\"{}.{}\",\"nginx\":{},\"pid\":{pid},\"scope\":\"worker\",\"clients\":[{}]}}\n",
         Text(env!("CARGO_PKG_VERSION").as_bytes()),
@@ -25,24 +28,34 @@ pub fn page<'a>(clusters: impl Iterator<Item = &'a Cluster>, pid: i32) -> String
 }
 
 /// A client.
-struct Page<'a>(&'a Client<Callback>);
+struct Page<'a> {
+    client: &'a Client<Callback>,
+    turns_cut: u64,
+}
 
 impl Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = self.0.config();
+        let config = self.client.config();
         write!(
             f,
-            "{{\"hash\":{},\"timeout_ms\":{},\"connect_timeout_ms\":{},\"pipeline\":{},\"queue\":{},\"max_value\":{},\
-             \"pending\":{},\"servers\":[",
+            "{{\"hash\":{},\"failover\":{},\"timeout_ms\":{},\"connect_timeout_ms\":{},\"max_fails\":{},\"retry_ms\":{},",
             Text(config.hash.name().as_bytes()),
+            Text(config.failover.name().as_bytes()),
             config.timeout.as_millis(),
             config.connect_timeout.as_millis(),
+            config.max_fails,
+            config.retry.as_millis(),
+        )?;
+        write!(
+            f,
+            "\"pipeline\":{},\"queue\":{},\"max_value\":{},\"pending\":{},\"turns_cut\":{},\"servers\":[",
             config.pipeline,
             config.queue,
             config.max_value,
-            self.0.pending(),
+            self.client.pending(),
+            self.turns_cut,
         )?;
-        for (index, server) in (0..config.servers.len()).filter_map(|id| self.0.server(id)).enumerate() {
+        for (index, server) in (0..config.servers.len()).filter_map(|id| self.client.server(id)).enumerate() {
             write!(f, "{}{}", if index > 0 { "," } else { "" }, Server(server))?;
         }
         f.write_str("]}")
@@ -84,11 +97,15 @@ impl Display for Server<'_> {
         )?;
         write!(
             f,
-            "\"operations\":{},\"hits\":{},\"misses\":{},\"errors\":{},\"bytes\":{{\"read\":{},\"written\":{}}}}}",
+            "\"operations\":{},\"hits\":{},\"misses\":{},\"errors\":{},\"limits\":{},\
+             \"retried\":{},\"failed_over\":{},\"bytes\":{{\"read\":{},\"written\":{}}}}}",
             Counters(&stats.operations.list().collect::<Vec<_>>()),
             stats.hits,
             stats.misses,
             Counters(&stats.errors.list().collect::<Vec<_>>()),
+            Counters(&stats.limits.list().collect::<Vec<_>>()),
+            stats.retried,
+            stats.failed_over,
             stats.bytes_read,
             stats.bytes_written,
         )
