@@ -30,7 +30,7 @@ const MAX_DOUBLINGS: u32 = 6;
 /// The pause after a first connect that failed while the server is still thought to be live.
 const HOLD: Duration = Duration::from_millis(50);
 /// It doubles so many times at most, so that it stays below the time that operations have.
-const MAX_HOLD_DOUBLINGS: u32 = 4;
+const MAX_HOLD_DOUBLINGS: u32 = 3;
 /// Pauses start short again when a server has been live without trouble for so long. A server that comes and goes faster than
 /// this is tried less and less often.
 const STABLE: Duration = Duration::from_secs(30);
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn connects_to_a_live_server_are_held_back_for_less_than_a_second() {
+    fn connects_to_a_live_server_are_held_back_for_half_a_second_at_most() {
         let mut health = Health::new(at(0));
         let mut pauses = Vec::new();
         for _ in 0..7 {
             health.hold(POLICY, at(0));
             pauses.push(health.retry_at().as_micros() / 1_000);
         }
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 800, 800]);
+        assert_eq!(pauses, [50, 100, 200, 400, 400, 400, 400]);
         health.failure(9, POLICY, at(0));
         assert_eq!(health.retry_at(), at(5_000), "which does not count when it goes down");
     }
