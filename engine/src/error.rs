@@ -1,4 +1,25 @@
 //! Why an operation did not get an answer.
+//!
+//! # What is sent again
+//!
+//! When a connection ends, each operation that was on its way is sent again or ends with an error:
+//!
+//! | written | operation | tried again before | its deadline | a server that is live | then |
+//! |---|---|---|---|---|---|
+//! | nothing of it | any | no | ahead | there is one | it is sent again |
+//! | nothing of it | any | no | ahead | none | `ServerDown` |
+//! | nothing of it | any | yes, or its deadline passed | | live | `NotSent` |
+//! | nothing of it | any | yes, or its deadline passed | | none | `ServerDown` |
+//! | a part or all | read | no | ahead | there is one | it is sent again |
+//! | a part or all | read | otherwise | | | `Unknown`, not applied |
+//! | a part or all | write | | | | `Unknown`, maybe applied |
+//!
+//! Two kinds of ends are not like the others. Where the server broke the protocol, the operation whose reply was due is
+//! `Protocol`, and never sent again: it would bring the same. Where the worker exits and nginx closes its connections,
+//! everything is `Shutdown`, maybe applied if it writes and was written.
+//!
+//! A live server is the key's own or, with `memcache_failover next`, the one that stands in for it. So an operation
+//! goes to the network twice at most, and one that writes does so only if nothing of it was written the first time.
 
 use bytes::Bytes;
 use thiserror::Error;

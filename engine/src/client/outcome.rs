@@ -1,21 +1,4 @@
-//! What becomes of an operation whose connection ended.
-//!
-//! | written | operation | tried again before | its deadline | a server that is live | then |
-//! |---|---|---|---|---|---|
-//! | nothing of it | any | no | ahead | there is one | it is sent again |
-//! | nothing of it | any | no | ahead | none | `ServerDown` |
-//! | nothing of it | any | yes, or its deadline passed | | live | `NotSent` |
-//! | nothing of it | any | yes, or its deadline passed | | none | `ServerDown` |
-//! | a part or all | read | no | ahead | there is one | it is sent again |
-//! | a part or all | read | otherwise | | | `Unknown`, not applied |
-//! | a part or all | write | | | | `Unknown`, maybe applied |
-//!
-//! Two kinds of ends are not like the others. Where the server broke the protocol, the operation whose reply was due is
-//! `Protocol`, and never sent again: it would bring the same. Where the worker exits and nginx closes its connections,
-//! everything is `Shutdown`, maybe applied if it writes and was written.
-//!
-//! A live server is the key's own or, with `memcache_failover next`, the one that stands in for it. So an operation
-//! goes to the network twice at most, and one that writes does so only if nothing of it was written the first time.
+//! What becomes of an operation whose connection ended: the table in [`error`](crate::error).
 
 use crate::error::Error;
 
@@ -46,7 +29,7 @@ pub(super) enum End {
     Exit,
 }
 
-/// The error that the operation ends with; `None`: it is sent again.
+/// The error that the operation ends with; `None`: it is sent again, once.
 pub(super) fn of(loss: Loss) -> Option<Error> {
     let Loss { written, writes, retried, late, live, end } = loss;
     let maybe_applied = written && writes;
@@ -74,7 +57,7 @@ mod tests {
 
     const BOTH: [bool; 2] = [false, true];
 
-    /// The table above, row by row; `None` stands for either.
+    /// The table of [`error`](crate::error), row by row; `None` stands for either.
     #[test]
     fn every_cell_of_the_table() {
         type Row = (bool, Option<bool>, Option<bool>, Option<bool>, Option<bool>, Option<Error>);
