@@ -163,7 +163,7 @@ unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut n
                     address: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
                     state: match view.state {
                         State::Live => NGX_HTTP_MEMCACHE_STATE_LIVE,
-                        State::Down => NGX_HTTP_MEMCACHE_STATE_DOWN,
+                        State::Down | State::Disabled => NGX_HTTP_MEMCACHE_STATE_DOWN,
                     },
                     weight: view.config.weight,
                     min: pool.min(),

@@ -9,7 +9,7 @@ use slotmap::{Key as _, KeyData, SlotMap};
 use crate::config::{Config, Failover, ServerConfig, MAX_TIMEOUT};
 use crate::connection::{Connection, Phase, Stray};
 use crate::error::Error;
-use crate::health::{Health, State};
+use crate::health::Health;
 use crate::key::Key;
 use crate::reply::Answer;
 use crate::request::{Request, ServerVerb, Verb};
@@ -208,10 +208,11 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else {
             return Err(Rejected { error: Error::NoSuchServer, context });
         };
+        let live = server.is_live();
         let limits = &mut server.stats.limits;
         let error = if size > limit {
             Some(Error::TooLarge { size, limit })
-        } else if server.health.state() == State::Down {
+        } else if !live {
             Some(Error::ServerDown)
         } else if target.is_none() && server.queued >= self.config.queue {
             bump(&mut limits.queue);
@@ -296,6 +297,20 @@ impl<T> Client<T> {
                 return Some(Completion { call: id, context, answer });
             }
         }
+    }
+
+    /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
+    /// answered. False: there is no such server.
+    pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        if server.health.set_disabled(!enabled, now) {
+            if !enabled {
+                self.give_up_queue(id, now);
+                self.close_idle(id);
+            }
+            self.maintain(id, now);
+        }
+        true
     }
 
     /// How many completions wait to be pulled, at most.

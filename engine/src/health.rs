@@ -11,6 +11,8 @@ pub enum State {
     Live,
     /// Operations fail at once; a timer probes.
     Down,
+    /// Taken out of use: operations fail at once, and nothing probes.
+    Disabled,
 }
 
 impl State {
@@ -19,6 +21,7 @@ impl State {
         match self {
             State::Live => "live",
             State::Down => "down",
+            State::Disabled => "disabled",
         }
     }
 }
@@ -61,15 +64,40 @@ pub(crate) struct Health {
     troubled_at: Instant,
     /// No connect before this.
     retry_at: Instant,
+    /// Whether it was taken out of use, whatever its state is.
+    disabled: bool,
 }
 
 impl Health {
     pub fn new(now: Instant) -> Self {
-        Health { state: State::Live, since: now, fails: 0, refusals: 0, downs: 0, troubled_at: now, retry_at: now }
+        Health {
+            state: State::Live,
+            since: now,
+            fails: 0,
+            refusals: 0,
+            downs: 0,
+            troubled_at: now,
+            retry_at: now,
+            disabled: false,
+        }
     }
 
     pub fn state(&self) -> State {
-        self.state
+        if self.disabled {
+            State::Disabled
+        } else {
+            self.state
+        }
+    }
+
+    /// Takes the server out of use, or back into it, as healthy as it was. True if that is a change.
+    pub fn set_disabled(&mut self, disabled: bool, now: Instant) -> bool {
+        if self.disabled == disabled {
+            return false;
+        }
+        self.disabled = disabled;
+        self.since = now;
+        true
     }
 
     /// When the state was entered.
@@ -125,7 +153,7 @@ impl Health {
                 self.refusals = self.refusals.saturating_add(1);
                 pause
             }
-            State::Down => {
+            State::Down | State::Disabled => {
                 let pause = doubled(policy.retry, self.downs.min(MAX_DOUBLINGS)).min(MAX_PAUSE.max(policy.retry));
                 self.downs = self.downs.saturating_add(1);
                 pause

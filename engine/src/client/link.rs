@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::outcome::{self, End};
 use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
-use crate::health::Policy;
+use crate::health::{Policy, State};
 use crate::stats::bump;
 use crate::time::Instant;
 use crate::wire::decode::Malformed;
@@ -136,10 +136,10 @@ impl<T> Client<T> {
         if buffer.capacity() > 0 && self.spare_buffers.len() < SPARE_BUFFERS {
             self.spare_buffers.push(buffer);
         }
-        if self.draining {
+        let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
+        if self.draining || server.health.state() == State::Disabled {
             return self.forget(conn);
         }
-        let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
         let (smax, ttl) = (config.pool.smax() as usize, config.pool.ttl());
         if ttl > 0 && server.connections.len() > smax {
             self.maintain_at(id, now.after(std::time::Duration::from_secs(u64::from(ttl))));
@@ -302,7 +302,7 @@ impl<T> Client<T> {
     }
 
     /// The server is down: what waits for it goes to the one that stands in for it, or fails.
-    fn give_up_queue(&mut self, id: ServerId, now: Instant) {
+    pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.queued = 0;
         for call in std::mem::take(&mut server.queue) {

@@ -117,6 +117,9 @@ impl<T> Client<T> {
     pub(super) fn try_next_address(&mut self, id: ServerId, now: Instant) -> bool {
         let addresses = self.config.servers.get(id).map_or(1, |config| config.addresses);
         let Some(server) = self.servers.get_mut(id) else { return false };
+        if server.health.state() == State::Disabled {
+            return false;
+        }
         server.address = server.address.saturating_add(1).checked_rem(addresses).unwrap_or(0);
         server.refused = server.refused.saturating_add(1);
         if server.refused >= addresses {
@@ -140,7 +143,7 @@ impl<T> Client<T> {
             State::Down if server.connections.len() < config.pool.max() as usize => {
                 1usize.saturating_sub(server.connecting)
             }
-            State::Down => 0,
+            State::Down | State::Disabled => 0,
             State::Live => min.saturating_sub(server.connections.len()),
         };
         if missing > 0 {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::ServerParams;
+use crate::health::State;
 use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{StoreMode, Ttl};
 

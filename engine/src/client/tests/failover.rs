@@ -131,3 +131,40 @@ fn operations_on_a_server_do_not_move() {
     let refused = w.client.submit_to(1, ServerVerb::Version, None, 2, w.now).unwrap_err();
     assert_eq!(refused.error, Error::ServerDown);
 }
+
+#[test]
+fn a_server_can_be_taken_out_of_use() {
+    for failover in [Failover::Off, Failover::Next] {
+        let mut w = three(failover);
+        w.get("foo", 1);
+        w.accept(0);
+        let t = tokens(&w.written(0));
+        w.client.config.pipeline = 1;
+        for n in 2..10 {
+            w.get("foo", n);
+        }
+        let waiting = w.view_of(1).queued as u32;
+        assert!(w.client.set_enabled(1, false, w.now));
+        w.outputs();
+        assert_eq!(w.view_of(1).state, State::Disabled);
+        assert_eq!(w.done().len() as u32, if failover == Failover::Off { waiting } else { 0 }, "what waited");
+        w.reply(0, &format!("EN kfoo O{}\r\n", t[0]));
+        assert!(w.done().contains(&(1, Ok(Outcome::Miss))), "what was sent is answered");
+        match failover {
+            Failover::Off => assert_eq!(w.submit("key1", set("v"), 90), Err(Error::ServerDown)),
+            Failover::Next => assert!(w.submit("key1", set("v"), 90).is_ok()),
+        }
+        let opened = w.opened.iter().filter(|o| o.1 == 1).count();
+        w.wait(Duration::from_secs(1_000));
+        assert_eq!(w.opened.iter().filter(|o| o.1 == 1).count(), opened, "nobody probes");
+        assert_eq!(w.view_of(1).open, 0);
+
+        assert!(w.client.set_enabled(1, true, w.now));
+        w.outputs();
+        assert_eq!(w.view_of(1).state, State::Live);
+        w.done();
+        w.get("foo", 91);
+        assert_eq!(w.opened.last().unwrap().1, 1);
+        assert!(!w.client.set_enabled(3, true, w.now), "no such server");
+    }
+}
