@@ -49,7 +49,7 @@ pub struct ServerConf {
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 13] = [
+pub static mut COMMANDS: [ngx_command_t; 14] = [
     command(c"memcache_server".to_bytes(), NGX_CONF_1MORE, set_server),
     command(c"memcache_hash".to_bytes(), NGX_CONF_TAKE1, set_hash),
     command(c"memcache_failover".to_bytes(), NGX_CONF_TAKE1, set_failover),
@@ -59,6 +59,7 @@ pub static mut COMMANDS: [ngx_command_t; 13] = [
     command(c"memcache_retry".to_bytes(), NGX_CONF_TAKE1, set_retry),
     command(c"memcache_pipeline".to_bytes(), NGX_CONF_TAKE1, set_pipeline),
     command(c"memcache_queue".to_bytes(), NGX_CONF_TAKE1, set_queue),
+    command(c"memcache_coalesce".to_bytes(), NGX_CONF_TAKE1, set_coalesce),
     command(c"memcache_max_value".to_bytes(), NGX_CONF_TAKE1, set_max_value),
     command(c"memcache_prefix".to_bytes(), NGX_CONF_TAKE1, set_prefix),
     ngx_command_t {
@@ -130,6 +131,7 @@ handler!(set_max_fails, |line, settings| {
 handler!(set_retry, |line, settings| once(&mut settings.retry, || line.time()));
 handler!(set_pipeline, |line, settings| once(&mut settings.pipeline, || line.number(1, MAX_PIPELINE)));
 handler!(set_queue, |line, settings| once(&mut settings.queue, || line.number(0, MAX_QUEUE)));
+handler!(set_coalesce, |line, settings| once(&mut settings.coalesce, || flag(line)));
 handler!(set_max_value, |line, settings| once(&mut settings.max_value, || line.size(1, MAX_VALUE)));
 handler!(set_prefix, |line, settings| once(&mut settings.prefix, || prefix(line)));
 
@@ -140,6 +142,19 @@ fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, Refusal>) -> 
     }
     *slot = Some(parse()?);
     Ok(())
+}
+
+/// nginx's own reader of flags writes to the configuration itself; this says the same.
+fn flag(line: &Directive<'_>) -> Result<bool, Refusal> {
+    match line.arg() {
+        word if word.eq_ignore_ascii_case(b"on") => Ok(true),
+        word if word.eq_ignore_ascii_case(b"off") => Ok(false),
+        word => Err(Refusal::Text(format!(
+            "invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
+            word.escape_ascii(),
+            line.name().escape_ascii(),
+        ))),
+    }
 }
 
 fn prefix(line: &Directive<'_>) -> Result<Bytes, Refusal> {

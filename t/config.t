@@ -123,7 +123,10 @@ my @bad = (
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
 		'memcache_retry 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
-		'memcache_prefix p'),
+		'memcache_coalesce on', 'memcache_prefix p'),
+	['C29 coalesce', 'memcache_coalesce maybe;',
+		'invalid value "maybe" in "memcache_coalesce" directive, '
+		. 'it must be "on" or "off"'],
 	['C30 hash', 'memcache_hash foo;', 'invalid value "foo"'],
 	['C30 failover', 'memcache_failover foo;', 'invalid value "foo"'],
 
@@ -175,7 +178,8 @@ my @misplaced = (
 		'memcache_failover off', 'memcache_timeout 1s', 'memcache_connect_timeout 1s',
 		'memcache_max_fails 1', 'memcache_retry 1s',
 		'memcache_pipeline 1', 'memcache_queue 1',
-		'memcache_max_value 1k', 'memcache_prefix p'),
+		'memcache_coalesce on', 'memcache_max_value 1k',
+		'memcache_prefix p'),
 	['memcache_status', 'main'], ['memcache_kv on', 'main'],
 );
 
@@ -191,7 +195,8 @@ my @good = (
 	"$server memcache_server 127.0.0.1:11212;",
 	"$server memcache_server [::1]:11211;",
 	'memcache_hash modulo;', 'memcache_failover off;',
-	'memcache_failover next;',
+	'memcache_failover next;', 'memcache_coalesce on;',
+	'memcache_coalesce off;',
 	(map { ("$_ 1ms;", "$_ 5s;", "$_ 24h;") } qw/ memcache_timeout
 		memcache_connect_timeout memcache_retry /),
 	(map { ("$_ 1;", "$_ 1000;") } qw/ memcache_max_fails

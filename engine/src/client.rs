@@ -1,6 +1,6 @@
 //! The client of a cluster: a state machine with inputs, outputs and one timeout.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,7 +11,7 @@ use crate::connection::{Connection, Phase, Stray};
 use crate::error::Error;
 use crate::health::Health;
 use crate::key::Key;
-use crate::reply::Answer;
+use crate::reply::{Answer, Lease, Outcome};
 use crate::request::{Request, ServerVerb, Verb};
 use crate::route::Router;
 use crate::stats::{bump, Stats};
@@ -23,15 +23,18 @@ mod event;
 mod link;
 mod outcome;
 mod pool;
+mod share;
 mod state;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod wait;
 
 pub use event::{Cause, Event, Loss, Output};
 pub use state::ServerView;
 pub(crate) use state::Work;
 use state::{Call, Place, Server, Timer};
+use wait::Waiting;
 
 /// A server: its place in [`Config::servers`].
 pub type ServerId = usize;
@@ -110,6 +113,10 @@ pub struct Client<T> {
     outputs: VecDeque<Output>,
     dirty: VecDeque<ConnId>,
     completions: VecDeque<(CallId, Answer)>,
+    /// The get under way that others of its key share the exchange of.
+    leaders: HashMap<Vec<u8>, CallId>,
+    /// Lease gets that wait for somebody to make the item.
+    waiting: HashMap<Vec<u8>, Waiting>,
     rng: fastrand::Rng,
     draining: bool,
     /// Memory of keys and read buffers that is used again.
@@ -146,6 +153,8 @@ impl<T> Client<T> {
             outputs: VecDeque::new(),
             dirty: VecDeque::new(),
             completions: VecDeque::new(),
+            leaders: HashMap::new(),
+            waiting: HashMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             draining: false,
             spare_keys: Vec::new(),
@@ -202,6 +211,7 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
+        let leader = self.leader_of(&work);
         let size = work.value_len();
         let limit = self.config.max_value;
         let target = self.pick(id);
@@ -214,7 +224,7 @@ impl<T> Client<T> {
             Some(Error::TooLarge { size, limit })
         } else if !live {
             Some(Error::ServerDown)
-        } else if target.is_none() && server.queued >= self.config.queue {
+        } else if leader.is_none() && target.is_none() && server.queued >= self.config.queue {
             bump(&mut limits.queue);
             Some(Error::Busy)
         } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
@@ -228,14 +238,21 @@ impl<T> Client<T> {
             return Err(Rejected { error, context });
         }
         let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
-        if target.is_none() && server.connections.len() >= max && server.connecting == 0 {
+        if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
             bump(&mut server.stats.limits.pipeline);
         }
         server.stats.accepted(&work);
         server.backlog = server.backlog.saturating_add(size);
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
-        let call = self.enter(Some(context), work, id, target, timeout, now);
-        self.grow(id, now);
+        let call = self.enter(Some(context), work, id, timeout, now);
+        match leader {
+            Some(leader) => self.follow(call, leader),
+            None => {
+                self.mark(call);
+                self.place(call, id, target);
+                self.grow(id, now);
+            }
+        }
         Ok(call)
     }
 
@@ -248,21 +265,21 @@ impl<T> Client<T> {
         self.router.stand_in(key.raw(), live)
     }
 
-    fn enter(
-        &mut self,
-        context: Option<T>,
-        work: Work,
-        server: ServerId,
-        target: Option<ConnId>,
-        timeout: Duration,
-        now: Instant,
-    ) -> CallId {
-        let (deadline, backlog) = (now.after(timeout), work.value_len());
-        let work = Some(work);
-        let call = Call { context, work, server, place: Place::Queued, timeout, deadline, retried: false, backlog };
+    fn enter(&mut self, context: Option<T>, work: Work, server: ServerId, timeout: Duration, now: Instant) -> CallId {
+        let deadline = now.after(timeout);
+        let call = Call {
+            context,
+            backlog: work.value_len(),
+            work: Some(work),
+            server,
+            place: Place::Queued,
+            timeout,
+            deadline,
+            retried: false,
+            followers: Vec::new(),
+        };
         let call = self.calls.insert(call);
         self.timers.insert(deadline, Timer::Call(call));
-        self.place(call, server, target);
         call
     }
 
@@ -272,16 +289,39 @@ impl<T> Client<T> {
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.pick(id) {
-            self.enter(None, Work::Keyed(key, verb), id, Some(target), self.config.timeout, now);
+            let call = self.enter(None, Work::Keyed(key, verb), id, self.config.timeout, now);
+            self.place(call, id, Some(target));
         }
+    }
+
+    /// The lease of an operation that is cancelled when it had won, and before it was told so.
+    fn untold(&self, id: CallId, work: Option<&Work>) -> Option<Stray> {
+        let key = work?.key()?.clone();
+        let (_, answer) = self.completions.iter().find(|(call, _)| *call == id)?;
+        let &Ok(Outcome::Lease(Lease::Won { cas, stale, ref old })) = answer else { return None };
+        (stale || old.is_none()).then_some(Stray { key, cas, vacant: !stale })
     }
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
     /// handed out. The server may carry it out all the same.
     pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
-        let call = self.calls.remove(id)?;
-        let overdue = call.deadline.after(call.timeout);
-        self.leave(call.server, call.place, call.backlog, overdue, now);
+        let mut call = self.calls.remove(id)?;
+        match call.place {
+            Place::Done => {
+                if let Some(stray) = self.untold(id, call.work.as_ref()) {
+                    self.hand_back(call.server, stray, now);
+                }
+            }
+            _ => self.unqueue(id, call.work.as_ref(), now),
+        }
+        let followers = std::mem::take(&mut call.followers);
+        if followers.is_empty() || !self.hand_over(id, call.place, followers, now) {
+            let overdue = call.deadline.after(call.timeout);
+            self.leave(call.server, call.place, call.backlog, overdue, now);
+            if let Some(work) = &call.work {
+                self.unmark(id, work);
+            }
+        }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.stats.cancelled();
         }
@@ -362,23 +402,60 @@ impl<T> Client<T> {
         })
     }
 
-    /// Ends an operation.
-    fn complete(&mut self, id: CallId, answer: Answer) {
+    /// An operation has its answer, unless it is one that waits on.
+    fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
+        if !self.waits_on(id, &answer, now) {
+            self.finish(id, answer, now);
+        }
+    }
+
+    /// Ends an operation, and those that share its exchange.
+    fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
-        let work = call.work.take();
         let own = call.context.is_none();
+        let (work, followers) = (call.work.take(), std::mem::take(&mut call.followers));
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
             if !own {
                 server.stats.answered(&answer, work.as_ref().is_some_and(Work::is_get));
             }
         }
-        self.recycle(work);
+        if let Some(work) = work {
+            self.after(id, work, &answer, now);
+        }
+        for follower in followers {
+            if self.calls.get(follower).is_some_and(|call| call.place == Place::Following(id)) {
+                self.finish(follower, answer.clone(), now);
+            }
+        }
         if own {
             self.calls.remove(id);
         } else {
             self.completions.push_back((id, answer));
+        }
+    }
+
+    /// What else follows from the answer to an operation.
+    fn after(&mut self, id: CallId, work: Work, answer: &Answer, now: Instant) {
+        match (&work, answer) {
+            (Work::Keyed(key, Verb::Store { .. }), Ok(Outcome::Done)) => self.stored(key.raw(), now),
+            // The key of a lease is needed as long as that may have to be handed back.
+            (_, Ok(Outcome::Lease(Lease::Won { .. }))) => {
+                if let Some(call) = self.calls.get_mut(id) {
+                    call.work = Some(work);
+                }
+                return;
+            }
+            _ => self.unmark(id, &work),
+        }
+        self.recycle(Some(work));
+    }
+
+    /// An operation that gives up does not wait for an item any more.
+    fn unqueue(&mut self, id: CallId, work: Option<&Work>, now: Instant) {
+        if let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = work {
+            self.stop_waiting(id, key.raw(), now);
         }
     }
 

@@ -264,6 +264,8 @@ pub struct Config {
     pub pipeline: usize,
     /// Operations that may wait per server.
     pub queue: usize,
+    /// Whether equal gets that are under way share one exchange.
+    pub coalesce: bool,
     /// The largest value in either direction, in bytes.
     pub max_value: usize,
     /// Put in front of every key.
@@ -298,6 +300,7 @@ impl Config {
             retry: Self::RETRY,
             pipeline: Self::PIPELINE,
             queue: Self::QUEUE,
+            coalesce: false,
             max_value: Self::MAX_VALUE,
             prefix: Bytes::new(),
         }

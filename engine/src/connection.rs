@@ -238,6 +238,14 @@ impl Connection {
         false
     }
 
+    /// The reply to the request with this number is another operation's from now on.
+    pub fn reassign(&mut self, number: u64, call: CallId) {
+        let index = number.checked_sub(self.head).and_then(|index| usize::try_from(index).ok());
+        if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
+            pending.call = Some(call);
+        }
+    }
+
     /// Whether the request with this number still waits for its reply.
     pub fn awaits(&self, number: u64) -> bool {
         number >= self.head

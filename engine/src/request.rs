@@ -76,6 +76,8 @@ pub enum Verb {
         vivify: NonZeroU32,
         /// An item that has fewer seconds left is made anew before it expires; 0: none is.
         recache: u32,
+        /// Instead of losing with nothing to use, wait for the item that somebody else makes, until the deadline.
+        wait: bool,
     },
     /// Asks about the item without reading it, and without counting as a use of it.
     Inspect,

@@ -123,6 +123,8 @@ pub struct Stats {
     pub errors: Errors,
     /// How often a limit was hit.
     pub limits: Limits,
+    /// Gets that shared the exchange of another one.
+    pub coalesced: u64,
     /// Operations that went to another server, as this one was down.
     pub failed_over: u64,
     /// Operations that were sent again, as their first connection ended.

@@ -76,6 +76,13 @@ impl<'a> Directive<'a> {
         unsafe { self.cf.args.as_ref().map_or(&[][..], |args| args.as_slice()) }.get(1..).unwrap_or_default()
     }
 
+    /// The directive's name.
+    pub fn name(&self) -> &'a [u8] {
+        // SAFETY: as in `args`.
+        let words = unsafe { self.cf.args.as_ref().map_or(&[][..], |args| args.as_slice::<ngx_str_t>()) };
+        words.first().map_or(&[], ngx_str_t::as_bytes)
+    }
+
     /// The argument of a directive with one argument.
     pub fn arg(&self) -> &'a [u8] {
         self.args().first().map_or(&[], ngx_str_t::as_bytes)

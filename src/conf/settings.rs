@@ -45,6 +45,8 @@ pub struct Settings {
     pub pipeline: Option<usize>,
     /// `memcache_queue`.
     pub queue: Option<usize>,
+    /// `memcache_coalesce`.
+    pub coalesce: Option<bool>,
     /// `memcache_max_value`, in bytes.
     pub max_value: Option<usize>,
     /// `memcache_prefix`.
@@ -69,6 +71,7 @@ impl Settings {
         take(&mut self.retry, &outer.retry);
         take(&mut self.pipeline, &outer.pipeline);
         take(&mut self.queue, &outer.queue);
+        take(&mut self.coalesce, &outer.coalesce);
         take(&mut self.max_value, &outer.max_value);
         take(&mut self.prefix, &outer.prefix);
     }
@@ -88,6 +91,7 @@ impl Settings {
             retry: self.retry.unwrap_or(defaults.retry),
             pipeline: self.pipeline.unwrap_or(defaults.pipeline),
             queue: self.queue.unwrap_or(defaults.queue),
+            coalesce: self.coalesce.unwrap_or(defaults.coalesce),
             max_value: self.max_value.unwrap_or(defaults.max_value),
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
             servers: defaults.servers,

@@ -48,11 +48,12 @@ impl Display for Page<'_> {
         )?;
         write!(
             f,
-            "\"pipeline\":{},\"queue\":{},\"max_value\":{},\"pending\":{},\"turns_cut\":{},\"servers\":[",
+            "\"pipeline\":{},\"queue\":{},\"max_value\":{},\"pending\":{},\"coalesce\":{},\"turns_cut\":{},\"servers\":[",
             config.pipeline,
             config.queue,
             config.max_value,
             self.client.pending(),
+            config.coalesce,
             self.turns_cut,
         )?;
         for (index, server) in (0..config.servers.len()).filter_map(|id| self.client.server(id)).enumerate() {
@@ -98,12 +99,13 @@ impl Display for Server<'_> {
         write!(
             f,
             "\"operations\":{},\"hits\":{},\"misses\":{},\"errors\":{},\"limits\":{},\
-             \"retried\":{},\"failed_over\":{},\"bytes\":{{\"read\":{},\"written\":{}}}}}",
+             \"coalesced\":{},\"retried\":{},\"failed_over\":{},\"bytes\":{{\"read\":{},\"written\":{}}}}}",
             Counters(&stats.operations.list().collect::<Vec<_>>()),
             stats.hits,
             stats.misses,
             Counters(&stats.errors.list().collect::<Vec<_>>()),
             Counters(&stats.limits.list().collect::<Vec<_>>()),
+            stats.coalesced,
             stats.retried,
             stats.failed_over,
             stats.bytes_read,

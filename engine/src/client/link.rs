@@ -92,7 +92,7 @@ impl<T> Client<T> {
                 Ok(Some(reply)) => {
                     answered = true;
                     if let Some(call) = reply.call {
-                        self.complete(call, reply.answer);
+                        self.complete(call, reply.answer, now);
                     }
                     if let Some(stray) = reply.stray {
                         self.hand_back(id, stray, now);
@@ -334,7 +334,7 @@ impl<T> Client<T> {
         });
         let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
         match outcome::of(loss) {
-            Some(error) => self.complete(id, Err(error)),
+            Some(error) => self.complete(id, Err(error), now),
             None => self.send_again(id, home, target, now),
         }
     }

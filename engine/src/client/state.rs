@@ -19,6 +19,10 @@ pub(super) enum Place {
     Queued,
     /// In a connection's FIFO, with this number.
     Sent(ConnId, u64),
+    /// In the exchange of this other get, which is equal.
+    Following(CallId),
+    /// For the item that somebody else makes.
+    Waiting,
     /// In the list of completions.
     Done,
 }
@@ -71,6 +75,8 @@ pub(super) struct Call<T> {
     pub deadline: Instant,
     /// Whether it was moved to another connection once.
     pub retried: bool,
+    /// Gets that share its exchange; some may have given up.
+    pub followers: Vec<CallId>,
     /// Bytes of its value that count for the server's backlog.
     pub backlog: usize,
 }
@@ -123,6 +129,8 @@ pub(super) enum Timer {
     Connect(ConnId),
     /// The placeholder with this number has not got its reply.
     Overdue(ConnId, u64),
+    /// The lease get asks again.
+    Ask(CallId),
     /// The server's pool and health.
     Server(ServerId),
 }

@@ -19,6 +19,8 @@ mod failover;
 mod leases;
 mod losses;
 mod pools;
+mod share;
+mod wait;
 
 /// A client whose driver is the test.
 struct World {

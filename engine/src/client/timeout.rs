@@ -3,6 +3,7 @@
 use super::{Call, Cause, Client, Place, ServerId, Timer};
 use crate::connection::Phase;
 use crate::error::Error;
+use crate::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -13,6 +14,7 @@ impl<T> Client<T> {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.place != Place::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
+            Timer::Ask(id) => calls.get(id).is_some_and(|call| call.place == Place::Waiting),
             Timer::Server(_) => true,
         };
         self.timers.sweep(live);
@@ -43,6 +45,7 @@ impl<T> Client<T> {
                         self.timers.insert(now.after(self.config.timeout), timer);
                     }
                 }
+                Timer::Ask(id) => self.ask(id, now),
                 Timer::Server(id) => {
                     let Some(server) = self.servers.get_mut(id) else { continue };
                     if server.due.is_some_and(|due| due <= now) {
@@ -65,8 +68,19 @@ impl<T> Client<T> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
         let (overdue, backlog) = (now.after(call.timeout), std::mem::take(&mut call.backlog));
-        let sent = self.leave(server, place, backlog, overdue, now);
-        self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }));
+        let followers = std::mem::take(&mut call.followers);
+        if place == Place::Waiting {
+            // It has waited long enough for somebody else.
+            self.complete(id, Ok(Outcome::Lease(Lease::Lost { old: None })), now);
+            return None;
+        }
+        let handed_over = !followers.is_empty() && self.hand_over(id, place, followers, now);
+        let sent = if handed_over {
+            matches!(place, Place::Sent(..))
+        } else {
+            self.leave(server, place, backlog, overdue, now)
+        };
+        self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         sent.then_some(server)
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             number(out, b" O", token);
             out.put(b"\r\n");
         }
-        Verb::Lease { vivify, recache } => {
+        Verb::Lease { vivify, recache, .. } => {
             command(out, b"mg ", key, None);
             out.put(b" v f c k");
             number(out, b" N", Ttl::relative(*vivify));

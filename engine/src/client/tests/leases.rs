@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::reply::Lease;
 
-const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 10 };
+const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 10, wait: false };
 const GET: Verb = Verb::Get { touch: None };
 
 fn ready() -> World {
@@ -37,7 +37,7 @@ fn asks_for_a_lease() {
     w.submit("k", LEASE, 1).unwrap();
     let out = w.written(0);
     assert_eq!(out, format!("mg k v f c k N30 R10 O{}\r\n", tokens(&out)[0]));
-    let whole_month = Verb::Lease { vivify: NonZeroU32::MAX, recache: 0 };
+    let whole_month = Verb::Lease { vivify: NonZeroU32::MAX, recache: 0, wait: false };
     w.submit("k", whole_month, 2).unwrap();
     let out = w.written(0);
     assert_eq!(out, format!("mg k v f c k N2592000 O{}\r\n", tokens(&out)[0]));

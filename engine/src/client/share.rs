@@ -1,0 +1,96 @@
+//! Gets that share one exchange (`memcache_coalesce`).
+//!
+//! The first of several equal gets leads: it alone is sent. The others follow, each with its own deadline, and end with
+//! the same answer. Where the leader is cancelled or late, the next one takes its place, and the exchange goes on.
+
+use super::{CallId, Client, Place, Work};
+use crate::request::Verb;
+use crate::stats::bump;
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// The get that is under way and that this operation can share the exchange of.
+    pub(super) fn leader_of(&self, work: &Work) -> Option<CallId> {
+        let Work::Keyed(key, Verb::Get { touch: None }) = work else { return None };
+        let leader = *self.leaders.get(key.raw())?;
+        let call = self.calls.get(leader).filter(|call| call.place != Place::Done)?;
+        (call.followers.len() < self.config.queue).then_some(leader)
+    }
+
+    pub(super) fn follow(&mut self, id: CallId, leader: CallId) {
+        let Some(server) = self.calls.get_mut(leader).map(|leader| {
+            leader.followers.push(id);
+            leader.server
+        }) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(id) {
+            call.place = Place::Following(leader);
+        }
+        if let Some(server) = self.servers.get_mut(server) {
+            bump(&mut server.stats.coalesced);
+        }
+    }
+
+    /// An operation was accepted: a get can be followed from now on; and a get that comes after a write is not to be
+    /// answered by one that may have been before it.
+    pub(super) fn mark(&mut self, id: CallId) {
+        if !self.config.coalesce {
+            return;
+        }
+        match self.calls.get(id).and_then(|call| call.work.as_ref()) {
+            Some(Work::Keyed(key, Verb::Get { touch: None })) => {
+                self.leaders.insert(key.raw().to_vec(), id);
+            }
+            Some(Work::Keyed(key, verb)) if verb.is_write() => {
+                self.leaders.remove(key.raw());
+            }
+            Some(Work::Server(verb)) if verb.is_write() => self.leaders.clear(),
+            _ => {}
+        }
+    }
+
+    /// A get ended: nobody follows it any more.
+    pub(super) fn unmark(&mut self, id: CallId, work: &Work) {
+        if let Some(key) = work.key().filter(|key| self.leaders.get(key.raw()) == Some(&id)) {
+            self.leaders.remove(key.raw());
+        }
+    }
+
+    /// A leader gives up: the first of those that follow takes its place. True if there is one.
+    pub(super) fn hand_over(&mut self, id: CallId, place: Place, followers: Vec<CallId>, now: Instant) -> bool {
+        let follows = |heir: &CallId| self.calls.get(*heir).is_some_and(|call| call.place == Place::Following(id));
+        let mut heirs = followers.into_iter().filter(follows).collect::<Vec<_>>().into_iter();
+        let Some(heir) = heirs.next() else { return false };
+        let rest: Vec<CallId> = heirs.collect();
+        for &follower in &rest {
+            if let Some(call) = self.calls.get_mut(follower) {
+                call.place = Place::Following(heir);
+            }
+        }
+        let Some(call) = self.calls.get_mut(heir) else { return false };
+        call.followers = rest;
+        call.place = place;
+        let server = call.server;
+        if let Some(leader) = call.key().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
+        {
+            *leader = heir;
+        }
+        match place {
+            Place::Sent(conn, number) => {
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.reassign(number, heir);
+                }
+            }
+            _ => {
+                // It loses the place in the queue, not the time that it has.
+                if let Some(server) = self.servers.get_mut(server) {
+                    server.queued = server.queued.saturating_sub(1);
+                }
+                self.place(heir, server, None);
+                self.pump(server, now);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,125 @@
+//! Lease gets that wait for the item that somebody else makes.
+//!
+//! Of all that wait for a key one asks the server again, at growing intervals, and all are answered with what it gets.
+//! A store of that key by this client has it ask at once, so that those who wait in the winner's own worker do not wait
+//! any longer than the exchange takes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{CallId, Client, Place, Timer, Work};
+use crate::error::Error;
+use crate::reply::{Answer, Lease, Outcome};
+use crate::request::Verb;
+use crate::time::Instant;
+
+/// The pause before a key is asked for again for the first time; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// So often at most.
+const MAX_DOUBLINGS: u32 = 4;
+
+/// Lease gets that wait for one key.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// The first one asks.
+    calls: VecDeque<CallId>,
+    /// How often it was asked.
+    asked: u32,
+}
+
+impl<T> Client<T> {
+    /// A lease get has an answer. True if it waits on instead of ending with it.
+    pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> bool {
+        let Some(call) = self.calls.get(id) else { return false };
+        let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = &call.work else { return false };
+        let key = key.raw().to_vec();
+        match answer {
+            // An operation of our own waits for nothing, and one whose time is over has to make it itself.
+            Ok(Outcome::Lease(Lease::Lost { old: None })) if call.context.is_some() && call.deadline > now => {
+                self.enqueue(id, key, now);
+                true
+            }
+            Ok(Outcome::Lease(Lease::Hit(_) | Lease::Lost { old: Some(_) })) => {
+                self.serve(&key, id, answer, now);
+                false
+            }
+            _ => {
+                self.stop_waiting(id, &key, now);
+                false
+            }
+        }
+    }
+
+    fn enqueue(&mut self, id: CallId, key: Vec<u8>, now: Instant) {
+        let waiting = self.waiting.entry(key).or_default();
+        if !waiting.calls.contains(&id) {
+            waiting.calls.push_back(id);
+        }
+        let asks = waiting.calls.front() == Some(&id);
+        let pause = FIRST_PAUSE.saturating_mul(1 << waiting.asked.min(MAX_DOUBLINGS));
+        if let Some(call) = self.calls.get_mut(id) {
+            call.place = Place::Waiting;
+        }
+        if asks {
+            // A quarter less at most: the workers that wait for the same key do not ask all at once.
+            let pause = pause.mul_f64(1.0 - self.rng.f64() / 4.0);
+            self.timers.insert(now.after(pause), Timer::Ask(id));
+        }
+    }
+
+    /// Everybody who waits for the key gets what one of them got.
+    fn serve(&mut self, key: &[u8], id: CallId, answer: &Answer, now: Instant) {
+        let Some(waiting) = self.waiting.remove(key) else { return };
+        for other in waiting.calls.into_iter().filter(|&other| other != id) {
+            if self.calls.get(other).is_some_and(|call| call.place == Place::Waiting) {
+                self.finish(other, answer.clone(), now);
+            }
+        }
+    }
+
+    /// One who waited does not any more: the next one asks.
+    pub(super) fn stop_waiting(&mut self, id: CallId, key: &[u8], now: Instant) {
+        let Some(waiting) = self.waiting.get_mut(key) else { return };
+        let asked = waiting.calls.front() == Some(&id);
+        waiting.calls.retain(|&other| other != id);
+        match waiting.calls.front() {
+            None => drop(self.waiting.remove(key)),
+            Some(&next) if asked => {
+                waiting.asked = 0;
+                self.timers.insert(now.after(FIRST_PAUSE), Timer::Ask(next));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Asks again for one that waits.
+    pub(super) fn ask(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get(id).filter(|call| call.place == Place::Waiting) else { return };
+        let Some(key) = call.key() else { return };
+        let home = self.router.route(key.raw());
+        let server = self.stand_in(home, key).unwrap_or(home);
+        if let Some(waiting) = self.waiting.get_mut(key.raw()) {
+            waiting.asked = waiting.asked.saturating_add(1);
+        }
+        if !self.servers.get(server).is_some_and(super::Server::is_live) {
+            return self.complete(id, Err(Error::ServerDown), now);
+        }
+        if let Some(call) = self.calls.get_mut(id) {
+            call.server = server;
+            call.retried = false;
+        }
+        let target = self.pick(server);
+        self.place(id, server, target);
+        self.grow(server, now);
+    }
+
+    /// The key was stored by this client: those who wait for it need not wait longer.
+    pub(super) fn stored(&mut self, key: &[u8], now: Instant) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Some(&first) = self.waiting.get(key).and_then(|waiting| waiting.calls.front()) {
+            self.ask(first, now);
+        }
+    }
+}
