@@ -156,6 +156,11 @@ my @bad = (
 		server { listen 127.0.0.1:8080;
 		memcache_server 127.0.0.1:1 weight=2; }',
 		'"weight" is not supported with "memcache_hash rendezvous"'],
+	['C33 sum of weights', 'memcache_hash consistent;
+		memcache_server 127.0.0.1:1 weight=16380;
+		memcache_server 127.0.0.1:2 weight=5;',
+		'"weight" adds up to 16385 with "memcache_hash consistent", '
+		. 'maximum is 16384'],
 	['C31 status without a server', 'server { listen 127.0.0.1:8080;
 		location / { memcache_status; } }',
 		'no "memcache_server" is defined for "memcache_status"'],
@@ -197,6 +202,10 @@ my @good = (
 	'memcache_hash modulo;', 'memcache_failover off;',
 	'memcache_failover next;', 'memcache_coalesce on;',
 	'memcache_coalesce off;',
+	(map { "memcache_hash $_ memcache_server 127.0.0.1:2 weight=5;" }
+		'consistent; memcache_server 127.0.0.1:1 weight=16379;',
+		(map { "$_; memcache_server 127.0.0.1:1 weight=65535;" }
+		qw/ modulo ketama /)),
 	(map { ("$_ 1ms;", "$_ 5s;", "$_ 24h;") } qw/ memcache_timeout
 		memcache_connect_timeout memcache_retry /),
 	(map { ("$_ 1;", "$_ 1000;") } qw/ memcache_max_fails

@@ -1,9 +1,13 @@
 //! A cluster as configured: types that cannot hold a bad value, and the parameters of `memcache_server`.
 
+mod weights;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
+
+pub use weights::{WeightError, MAX_RING_WEIGHT};
 
 /// The longest timeout that an operation, a connect or a retry may have.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -207,11 +211,6 @@ impl Hash {
     /// The hash with this word.
     pub fn parse(word: &[u8]) -> Option<Hash> {
         Hash::ALL.into_iter().find(|hash| hash.name().as_bytes() == word)
-    }
-
-    /// Whether servers may have weights; where the scheme that is shared with others knows none, they may not.
-    pub fn has_weights(self) -> bool {
-        self != Hash::Rendezvous
     }
 }
 

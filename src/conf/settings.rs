@@ -96,11 +96,7 @@ impl Settings {
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
             servers: defaults.servers,
         };
-        let weighted = config.servers.iter().any(|server| server.weight != 1);
-        if weighted && !config.hash.has_weights() {
-            let hash = config.hash.name();
-            return Err(Refusal::Text(format!("\"weight\" is not supported with \"memcache_hash {hash}\"")));
-        }
+        config.check_weights().map_err(|e| Refusal::Text(e.to_string()))?;
         Ok(Some((config, addresses)))
     }
 }
