@@ -2,23 +2,28 @@
 
 use md5::{Digest, Md5};
 
-use crate::config::{ServerConfig, DEFAULT_PORT};
+use crate::config::{ServerConfig, DEFAULT_PORT, MAX_RING_WEIGHT, MAX_SERVERS};
 
 /// Points per server and weight, in both schemes (before ketama's rounding).
 const POINTS: u32 = 160;
 
+/// Where a key is looked for is apart from what is found there: that is smaller, and more of it stays in the cache.
 #[derive(Debug)]
 pub(crate) struct Continuum {
-    /// Invariant: sorted by point.
-    points: Vec<(u32, u32)>,
+    /// Invariant: strictly increasing.
+    points: Box<[u32]>,
+    /// The server of each point.
+    servers: Box<[u16]>,
 }
+
+const _: () = assert!(MAX_SERVERS <= u16::MAX as usize, "a server has to fit into 16 bits");
 
 impl Continuum {
     /// nginx `hash $key consistent`, which is the ring of Cache::Memcached::Fast (`ngx_http_upstream_hash_module.c`):
     /// each point is the CRC-32 of `HOST NUL PORT` and of the point before.
     pub fn consistent(servers: &[ServerConfig]) -> Self {
-        let mut points = Vec::new();
-        for (index, server) in (0..).zip(servers) {
+        let mut points = Points::for_weight(total(servers));
+        for (index, server) in (0..=u16::MAX).zip(servers) {
             let (host, port) = host_and_port(&server.name);
             let mut base = crc32fast::Hasher::new();
             base.update(host);
@@ -29,41 +34,33 @@ impl Continuum {
                 let mut hasher = base.clone();
                 hasher.update(&previous.to_le_bytes());
                 previous = hasher.finalize();
-                points.push((previous, index));
+                points.add(previous, index);
             }
         }
-        // A point that two servers share is the first one's.
-        points.sort_unstable();
-        points.dedup_by_key(|&mut (point, _)| point);
-        Continuum { points }
+        points.finish()
     }
 
     /// libmemcached's weighted ketama (`MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`, `hosts.cc`): four points from each MD5 of
-    /// `HOST[:PORT]-N`, without the port if it is 11211.
+    /// the server's name and a number.
     pub fn ketama(servers: &[ServerConfig]) -> Self {
-        let total: u32 = servers.iter().map(|server| server.weight).fold(0, u32::saturating_add);
-        let mut points = Vec::new();
-        for (index, server) in (0..).zip(servers) {
-            let (host, port) = host_and_port(&server.name);
-            let mut name = host.strip_prefix(b"[").and_then(|h| h.strip_suffix(b"]")).unwrap_or(host).to_vec();
-            if !port.is_empty() && port != DEFAULT_PORT.to_string().as_bytes() {
-                name.push(b':');
-                name.extend_from_slice(port);
-            }
-            for hash in 0..hashes(server.weight, total, servers.len()) {
-                let digest = Md5::new().chain_update(&name).chain_update(format!("-{hash}")).finalize();
-                points.extend(digest.chunks_exact(4).map(|bytes| (little_endian(bytes), index)));
+        let total = total(servers);
+        let mut points = Points::for_weight(u32::try_from(servers.len()).unwrap_or(u32::MAX));
+        for (index, server) in (0..=u16::MAX).zip(servers) {
+            let base = Md5::new_with_prefix(ketama_name(&server.name));
+            for number in 0..hashes(server.weight, total, servers.len()) {
+                let digest = base.clone().chain_update(itoa::Buffer::new().format(number)).finalize();
+                for bytes in digest.chunks_exact(4) {
+                    points.add(little_endian(bytes), index);
+                }
             }
         }
-        points.sort_unstable();
-        Continuum { points }
+        points.finish()
     }
 
     /// The server of the first point at `hash` or behind it, or of the first point of all.
     pub fn find(&self, hash: u32) -> usize {
-        let at = self.points.partition_point(|&(point, _)| point < hash);
-        let (_, server) = self.points.get(at).or_else(|| self.points.first()).copied().unwrap_or_default();
-        server as usize
+        let at = self.points.partition_point(|&point| point < hash);
+        self.servers.get(at).or_else(|| self.servers.first()).copied().unwrap_or_default().into()
     }
 
     /// The server of the first point at `hash` or behind it, all the way round, that is `live`.
@@ -79,12 +76,57 @@ impl Continuum {
     }
 }
 
+/// A ring in the making: points with their servers below them, so that a point that two servers share is the first
+/// one's when they are sorted.
+struct Points(Vec<u64>);
+
+impl Points {
+    /// With room for the points of so much weight, which is bounded by [`Config::check_weights`].
+    ///
+    /// [`Config::check_weights`]: crate::Config::check_weights
+    fn for_weight(weight: u32) -> Self {
+        Points(Vec::with_capacity(weight.min(MAX_RING_WEIGHT).saturating_mul(POINTS) as usize))
+    }
+
+    fn add(&mut self, point: u32, server: u16) {
+        self.0.push(u64::from(point) << 32 | u64::from(server));
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn finish(mut self) -> Continuum {
+        let point = |packed: &u64| (packed >> 32) as u32;
+        self.0.sort_unstable();
+        self.0.dedup_by_key(|packed| point(packed));
+        Continuum {
+            points: self.0.iter().map(point).collect(),
+            servers: self.0.iter().map(|&packed| packed as u16).collect(),
+        }
+    }
+}
+
+/// What libmemcached hashes of a server, with the `-` before the number: `HOST:PORT`, but `HOST` alone if the port is
+/// 11211, an IPv6 address without its brackets, and the path of a socket.
+///
+/// A socket is what it is for PHP, which calls `memcached_server_add`. For `memcached_server_add_unix_socket` it has the
+/// port 0, and other points.
+fn ketama_name(name: &[u8]) -> Vec<u8> {
+    let (host, port) = host_and_port(name);
+    let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
+    if port.is_empty() || port == DEFAULT_PORT.to_string().as_bytes() {
+        return [host, b"-"].concat();
+    }
+    [host, b":", port, b"-"].concat()
+}
+
+fn total(servers: &[ServerConfig]) -> u32 {
+    servers.iter().map(|server| server.weight).fold(0, u32::saturating_add)
+}
+
 /// The MD5s that a server contributes, in the single precision in which libmemcached computes them.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 fn hashes(weight: u32, total: u32, servers: usize) -> u32 {
     let share = weight as f32 / total as f32;
-    let hashes = share * POINTS as f32 / 4.0 * servers as f32;
-    (f64::from(hashes) + 0.000_000_000_1) as f32 as u32
+    (share * POINTS as f32 / 4.0 * servers as f32) as u32
 }
 
 /// The point of a key in ketama.

@@ -1,7 +1,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use super::*;
-use crate::config::{ServerConfig, ServerParams};
+use crate::config::{ServerConfig, ServerParams, MAX_RING_WEIGHT, MAX_WEIGHT};
 
 const KEYS: [&str; 12] =
     ["foo", "bar", "cow", "key0", "key1", "key2", "key3", "key4", "key5", "key6", "key7", "session:42"];
@@ -58,6 +58,48 @@ fn ketama_vectors() {
     assert_eq!(servers(&router(Hash::Ketama, &hosts([1, 2, 3]))), [2, 2, 2, 1, 2, 1, 2, 1, 1, 2, 2, 1]);
     let ports = [("10.0.1.1:11211", 1), ("10.0.1.2:11212", 1), ("10.0.1.3:11213", 1)];
     assert_eq!(servers(&router(Hash::Ketama, &ports)), [1, 2, 1, 0, 0, 2, 0, 0, 2, 1, 1, 2]);
+    let others = [("[2001:db8::1]:11211", 1), ("[2001:db8::1]:11212", 1), ("unix:/run/a.sock", 2)];
+    assert_eq!(servers(&router(Hash::Ketama, &others)), [2, 0, 2, 0, 2, 2, 2, 2, 2, 2, 2, 2]);
+}
+
+/// Vectors of nginx 1.22.1.
+#[test]
+fn consistent_vectors() {
+    let weighted = [("10.0.0.1:11211", 3), ("10.0.0.2:11211", 1), ("10.0.0.3:11212", 2)];
+    assert_eq!(servers(&router(Hash::Consistent, &weighted)), [1, 2, 2, 0, 0, 1, 0, 2, 0, 0, 1, 0]);
+}
+
+/// Names that have a point in common, and keys that belong to it (nginx 1.22.1, libmemcached 1.1.4).
+#[test]
+fn a_shared_point_is_that_of_the_server_listed_first() {
+    let shared = [
+        (Hash::Consistent, ["10.3.2.128:11211", "10.3.5.16:11211"], ["key354", "key750", "key801"]),
+        (Hash::Ketama, ["10.3.0.3:11211", "10.3.2.250:11211"], ["key197", "key209", "key298"]),
+    ];
+    for (hash, [a, b], keys) in shared {
+        let (ab, ba) = (router(hash, &[(a, 1), (b, 1)]), router(hash, &[(b, 1), (a, 1)]));
+        for key in keys {
+            assert_eq!([ab.route(key.as_bytes()), ba.route(key.as_bytes())], [0, 0], "{hash:?} {key}");
+        }
+    }
+}
+
+#[test]
+fn rings_are_no_larger_than_the_bound() {
+    let points = |hash, weights: &[u32]| {
+        let names: Vec<String> = (0..weights.len()).map(|n| format!("10.0.0.{n}:11211")).collect();
+        let list: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(weights.iter().copied()).collect();
+        match router(hash, &list) {
+            Router::Consistent(continuum) | Router::Ketama(continuum) => continuum.points(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let bound = MAX_RING_WEIGHT as usize * 160;
+    assert!((bound * 99 / 100..=bound).contains(&points(Hash::Consistent, &[MAX_RING_WEIGHT])));
+    // In ketama a weight is a share of what the servers have together.
+    for weights in [[1, 1, 1], [MAX_WEIGHT; 3], [MAX_WEIGHT, 1, 1]] {
+        assert!((475..=480).contains(&points(Hash::Ketama, &weights)), "{weights:?}");
+    }
 }
 
 #[test]
