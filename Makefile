@@ -25,6 +25,8 @@ PACKAGES := ngx-http-memcache ngx-http-memcache-kv
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
 RUN_DEPS   := nginx memcached curl perl
+# The clients that t/peers*.t compare with.
+PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
 
 # ---
@@ -48,7 +50,7 @@ NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build unit sim test test-all prove check run bench valgrind clean
+.PHONY: help deps nginx-headers build examples ring unit sim test test-all prove check run bench valgrind clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
@@ -71,6 +73,12 @@ build: nginx-headers ## build the modules into target/modules/
 	@cd $(CARGO_TARGET_DIR)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
 	@ls -l $(MODULES_DIR)/*.so
 
+examples: ## build the programs of engine/examples/, which tell what server has a key
+	cargo build -p memcache-engine --examples
+
+ring: ## what each hash costs: memory and time for SERVERS=1000
+	cargo run --release -p memcache-engine --example ring -- $(or $(SERVERS),1000)
+
 unit: ## test the engine alone: needs no nginx and no memcached
 	cargo test -p memcache-engine
 
@@ -88,8 +96,10 @@ test-all: test ## the same, then t/ again with the newest nginx, built from sour
 	@bash build/nginx-src.sh $(NEW_CRATE) $(NEW_DIR)
 	@$(call for_nginx,$(NEW_DIR)) TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) prove
 
-prove: build ## build, and run t/ alone
+prove: build examples ## build, and run t/ alone
+	@bash build/deps.sh $(PEER_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
+	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
 	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
 
 check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies
