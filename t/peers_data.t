@@ -1,0 +1,221 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: a cluster that is shared with other clients.
+# What one writes, the other reads, on real memcacheds: stock nginx,
+# libmemcached, PHP, twemproxy, apr_memcache and the crate "memcache".
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use IO::Socket::INET;
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+use Test::Memcached;
+use Test::Peers;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
+	->has_daemon('memcached');
+
+my @tcp = map { '127.0.0.1:' . port($_) } 8081 .. 8083;
+my $socket = 'unix:' . $t->testdir() . '/memcached.sock';
+
+# Location of nginx, hash, servers, peers.
+my @clusters = (
+	[8084, 'modulo', [@tcp], ['apr_memcache', 'libmemcached', 'nginx']],
+	[8085, 'modulo', weights(2, 1, 3), ['nginx']],
+	[8086, 'consistent', weights(1, 3, 2), ['nginx']],
+	[8087, 'ketama', weights(3, 1, 2), ['libmemcached', 'php', 'twemproxy']],
+	[8088, 'ketama', [@tcp, "$socket=2"], ['libmemcached', 'php']],
+	[8089, 'rendezvous', [@tcp], ['memcache_crate']],
+);
+
+my $pairs = map { @{ $_->[3] } } @clusters;
+my $silent = grep { $_ eq 'nginx' } map { @{ $_->[3] } } @clusters;
+
+$t->plan($pairs * 3 - $silent)
+	->write_file_expand('nginx.conf', conf(nginx_conf(@clusters)));
+
+my @m = ((map { Test::Memcached->start($t, port($_)) } 8081 .. 8083),
+	Test::Memcached->start($t, 0, socket => $socket =~ s/unix://r));
+
+start_twemproxy($t, weights(3, 1, 2));
+
+$t->run();
+
+###############################################################################
+
+my $peers = Test::Peers->new($t);
+
+for (@clusters) {
+	my ($port, $hash, $servers, $names) = @$_;
+	my @at = (PeerAddr => '127.0.0.1:' . port($port));
+
+	for my $peer (@$names) {
+		my @keys = map { "$port:$peer:$_" } 1 .. 200;
+		my @others = map { "$_:theirs" } @keys;
+		my $name = "$hash, $peer, " . @$servers . ' servers';
+
+		kv_put($_, "<$_>", @at) for @keys;
+		is(found(\@keys, ask($peer, 'get', \@at, $hash, $servers,
+			\@keys)), @keys, "$name - it reads what we write");
+		is(holders(\@keys, @m), @$servers, "$name - all have keys");
+
+		# memcached_pass does not write
+		next if $peer eq 'nginx';
+
+		ask($peer, 'set', \@at, $hash, $servers, \@others);
+		is(found(\@others, map { http_content(kv_get($_, @at)) }
+			@others), @others, "$name - we read what it writes");
+	}
+}
+
+###############################################################################
+
+sub weights {
+	my @weights = @_;
+	return [map { "$tcp[$_]=$weights[$_]" } 0 .. $#weights];
+}
+
+# How many values are those of their keys.
+sub found {
+	my ($keys, @values) = @_;
+	return scalar grep { ($values[$_] // '') eq "<$keys->[$_]>" }
+		0 .. $#$keys;
+}
+
+# How many memcacheds have any of the keys.
+sub holders {
+	my ($keys, @memcacheds) = @_;
+	return scalar grep { my $m = $_;
+		grep { defined $m->get($_) } @$keys } @memcacheds;
+}
+
+sub ask {
+	my ($peer, $action, $at, $hash, $servers, $keys) = @_;
+
+	return map { http_content(http_get("/stock/$_", @$at)) } @$keys
+		if $peer eq 'nginx';
+	return ask_twemproxy($action, $keys) if $peer eq 'twemproxy';
+	return $peers->ask($peer, $action, $hash, $servers, $keys);
+}
+
+###############################################################################
+
+sub start_twemproxy {
+	my ($t, $servers) = @_;
+	my $listen = '127.0.0.1:' . port(8090);
+	my @lines = map { '  - ' . (s/=/:/r) . "\n" } @$servers;
+
+	$t->write_file('nutcracker.yml', join '', <<"EOF", @lines);
+pool:
+  listen: $listen
+  hash: md5
+  distribution: ketama
+  servers:
+EOF
+
+	$t->has_daemon('nutcracker')->run_daemon('nutcracker',
+		'-c', $t->testdir() . '/nutcracker.yml',
+		'-o', $t->testdir() . '/nutcracker.log',
+		'-a', '127.0.0.1', '-s', port(8091));
+	$t->waitforsocket($listen) or die "Can't start nutcracker\n";
+}
+
+# It is asked in memcached's old protocol, like all that it is put before.
+sub ask_twemproxy {
+	my ($action, $keys) = @_;
+	my $s = IO::Socket::INET->new(Proto => 'tcp',
+		PeerAddr => '127.0.0.1:' . port(8090))
+		or die "Can't connect to nutcracker: $!\n";
+	my @values;
+
+	local $/ = "\r\n";
+
+	for my $key (@$keys) {
+		my $value = "<$key>";
+
+		print $s $action eq 'get' ? "get $key\r\n"
+			: "set $key 0 0 " . length($value) . "\r\n$value\r\n";
+
+		chomp(my $line = <$s> // '');
+
+		if ($line =~ /^VALUE /) {
+			chomp($line = <$s> // '');
+			<$s>;
+		}
+
+		push @values, $line;
+	}
+
+	return @values;
+}
+
+###############################################################################
+
+sub nginx_conf {
+	my (@clusters) = @_;
+
+	return <<"EOF";
+
+%%TEST_GLOBALS%%
+
+%%MEMCACHE_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    @{[ map { cluster(@$_) } @clusters ]}
+}
+
+EOF
+}
+
+sub cluster {
+	my ($port, $hash, $servers) = @_;
+	my @ours = map { 'memcache_server ' . (s/=/ weight=/r) . ';' } @$servers;
+	my @stock = map { 'server ' . (s/=/ weight=/r) . ';' } @$servers;
+	my $word = $hash eq 'consistent' ? $hash : '';
+
+	return <<"EOF";
+    upstream stock$port {
+        hash \$memcached_key $word;
+        @stock
+    }
+
+    server {
+        listen       127.0.0.1:$port;
+        server_name  localhost;
+
+        memcache_hash $hash;
+        @ours
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location ~ ^/stock/(.*) {
+            set \$memcached_key \$1;
+            memcached_pass stock$port;
+        }
+    }
+EOF
+}
+
+###############################################################################
