@@ -121,6 +121,8 @@ sub keys_of_all_shapes {
 		(map { "page//example.com/?a=$_&b=\"\$c\"#%41" } 1 .. 1500),
 		(map { "k\xc3\xbch \xe7\x89\x9b $_" } 1 .. 100),
 		(map { $_ x 3 } 0 .. 999),
+		# these are on points of "fifty", in nginx's ring and in ketama
+		(map { "point$_" } 176645, 1921816, 952540, 1671099),
 		(map { sprintf '%s:%d', 'x' x $_, $_ } 1 .. 246);
 }
 
@@ -143,8 +145,8 @@ sub differences {
 		0 .. $#keys;
 
 	return '' unless defined $first;
-	return 1 + @others . ' of ' . @keys . ", such as '" . escape($keys[$first]) . "': "
-		. "$ours->[$first] here, "
+	return 1 + @others . ' of ' . @keys . ', such as '
+		. escape($keys[$first]) . ": $ours->[$first] here, "
 		. ($theirs->[$first] // 'none') . ' there';
 }
 

@@ -84,6 +84,30 @@ fn a_shared_point_is_that_of_the_server_listed_first() {
     }
 }
 
+/// Fifty servers, keys on a point and one behind the last (nginx 1.22.1, libmemcached 1.1.4).
+#[test]
+fn a_point_is_its_servers_and_the_ring_is_closed() {
+    let names: Vec<String> = (1..=50).map(|n| format!("10.1.{n}.1:11211")).collect();
+    let fifty: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let vectors = [
+        (Hash::Consistent, [("point176645", 11), ("point1921816", 38), ("key8623", 4)]),
+        (Hash::Ketama, [("point952540", 43), ("point1671099", 6), ("key16714", 39)]),
+    ];
+    for (hash, keys) in vectors {
+        let router = router(hash, &fifty);
+        for (key, server) in keys {
+            assert_eq!(router.route(key.as_bytes()), server, "{hash:?} {key}");
+        }
+    }
+}
+
+/// nginx and libmemcached; apr_memcache takes this hash for 1.
+#[test]
+fn a_hash_of_zero_is_zero() {
+    assert_eq!(modulo_hash(b"key9348"), 0);
+    assert_eq!(router(Hash::Modulo, &[("a:1", 1), ("b:1", 1)]).route(b"key9348"), 0);
+}
+
 #[test]
 fn rings_are_no_larger_than_the_bound() {
     let points = |hash, weights: &[u32]| {
@@ -100,6 +124,8 @@ fn rings_are_no_larger_than_the_bound() {
     for weights in [[1, 1, 1], [MAX_WEIGHT; 3], [MAX_WEIGHT, 1, 1]] {
         assert!((475..=480).contains(&points(Hash::Ketama, &weights)), "{weights:?}");
     }
+    // 50 times 1/50 is less than 1 in libmemcached's precision: 39 MD5s.
+    assert_eq!(points(Hash::Ketama, &[1; 50]), 50 * 39 * 4);
 }
 
 #[test]
