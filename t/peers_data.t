@@ -28,10 +28,10 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
 	->has_daemon('memcached');
 
-my @tcp = map { '127.0.0.1:' . port($_) } 8081 .. 8083;
+my @tcp = map { "127.0.0.1:$_" } 8081 .. 8083;
 my $socket = 'unix:' . $t->testdir() . '/memcached.sock';
 
-# Location of nginx, hash, servers, peers.
+# Port of nginx, hash, servers, peers.
 my @clusters = (
 	[8084, 'modulo', [@tcp], ['apr_memcache', 'libmemcached', 'nginx']],
 	[8085, 'modulo', weights(2, 1, 3), ['nginx']],
@@ -59,7 +59,8 @@ $t->run();
 my $peers = Test::Peers->new($t);
 
 for (@clusters) {
-	my ($port, $hash, $servers, $names) = @$_;
+	my ($port, $hash, $list, $names) = @$_;
+	my $servers = [map { real($_) } @$list];
 	my @at = (PeerAddr => '127.0.0.1:' . port($port));
 
 	for my $peer (@$names) {
@@ -86,6 +87,12 @@ for (@clusters) {
 sub weights {
 	my @weights = @_;
 	return [map { "$tcp[$_]=$weights[$_]" } 0 .. $#weights];
+}
+
+# With the port that stands behind its number here, as the configuration has it.
+sub real {
+	my ($server) = @_;
+	return $server =~ s/(?<=^127\.0\.0\.1:)(8\d{3})/port($1)/er;
 }
 
 # How many values are those of their keys.
@@ -115,22 +122,22 @@ sub ask {
 
 sub start_twemproxy {
 	my ($t, $servers) = @_;
-	my $listen = '127.0.0.1:' . port(8090);
 	my @lines = map { '  - ' . (s/=/:/r) . "\n" } @$servers;
 
-	$t->write_file('nutcracker.yml', join '', <<"EOF", @lines);
+	$t->write_file_expand('nutcracker.yml', join '', <<'EOF', @lines);
 pool:
-  listen: $listen
+  listen: 127.0.0.1:8090
   hash: md5
   distribution: ketama
   servers:
 EOF
 
-	$t->has_daemon('nutcracker')->run_daemon('nutcracker',
+	$t->run_daemon('nutcracker',
 		'-c', $t->testdir() . '/nutcracker.yml',
 		'-o', $t->testdir() . '/nutcracker.log',
 		'-a', '127.0.0.1', '-s', port(8091));
-	$t->waitforsocket($listen) or die "Can't start nutcracker\n";
+	$t->waitforsocket('127.0.0.1:' . port(8090))
+		or die "Can't start nutcracker; Debian's package is nutcracker\n";
 }
 
 # It is asked in memcached's old protocol, like all that it is put before.
