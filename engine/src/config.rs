@@ -184,14 +184,16 @@ pub struct ServerConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hash {
-    /// `((crc32 >> 16) & 0x7fff)` modulo the sum of the weights: apr_memcache, nginx `hash $key`.
+    /// `((crc32 >> 16) & 0x7fff)` modulo the sum of the weights: nginx `hash $key`, and apr_memcache, which has no
+    /// weights and takes 0 for 1.
     #[default]
     Modulo,
     /// The CRC-32 ring of nginx `hash $key consistent`.
     Consistent,
-    /// The weighted MD5 ring of libmemcached, which is PHP's `OPT_LIBKETAMA_COMPATIBLE` and twemproxy's `ketama`.
+    /// The weighted MD5 ring of libmemcached, which is PHP's `OPT_LIBKETAMA_COMPATIBLE` and twemproxy's `ketama` with
+    /// `md5`.
     Ketama,
-    /// The highest random weight of the `memcache` crate; without weights.
+    /// The highest random weight of `memcache::exp`, in the crate `memcache`; without weights.
     Rendezvous,
 }
 
@@ -244,7 +246,8 @@ impl Failover {
 /// Everything that decides how a client behaves. Two equal ones may share a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`].
+    /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`], with weights that
+    /// [`check_weights`](Config::check_weights) allows.
     pub servers: Vec<ServerConfig>,
     /// How keys are spread.
     pub hash: Hash,

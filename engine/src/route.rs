@@ -82,7 +82,8 @@ impl Router {
     }
 }
 
-/// The hash of apr_memcache, libmemcached (`MODULA` with `CRC`) and nginx `hash $key`: 15 bits of the CRC-32.
+/// The hash of apr_memcache, libmemcached (`MODULA` with `CRC`) and nginx `hash $key`: 15 bits of the CRC-32. 0 stays 0:
+/// of the three, only apr_memcache takes the second server for it.
 fn modulo_hash(key: &[u8]) -> u32 {
     (crc32fast::hash(key) >> 16) & 0x7fff
 }
