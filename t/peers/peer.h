@@ -3,8 +3,8 @@
  *     PROGRAM route|set|get HASH SERVER[=WEIGHT]... <KEYS
  *
  * reads keys, one a line.  "route" prints the number of each one's server, counted from 0; "set" stores the key itself
- * in angle brackets and prints "ok"; "get" prints what is stored, or an empty line.  Servers are named as in nginx.conf:
- * host:port, [IPv6]:port, unix:/path.
+ * in angle brackets and prints "ok"; "get" prints what is stored, or an empty line.  Servers are named as in
+ * nginx.conf: host:port, [IPv6]:port, unix:/path.
  */
 
 #include <stdio.h>

@@ -107,8 +107,8 @@ impl Points {
 /// What libmemcached hashes of a server, with the `-` before the number: `HOST:PORT`, but `HOST` alone if the port is
 /// 11211, an IPv6 address without its brackets, and the path of a socket.
 ///
-/// A socket is what it is for PHP, which calls `memcached_server_add`. For `memcached_server_add_unix_socket` it has the
-/// port 0, and other points.
+/// A socket is what it is for PHP, which calls `memcached_server_add`. For `memcached_server_add_unix_socket` it has
+/// the port 0, and other points.
 fn ketama_name(name: &[u8]) -> Vec<u8> {
     let (host, port) = host_and_port(name);
     let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
