@@ -65,9 +65,9 @@ impl Continuum {
 
     /// The server of the first point at `hash` or behind it, all the way round, that is `live`.
     pub fn find_live(&self, hash: u32, live: impl Fn(usize) -> bool) -> Option<usize> {
-        let at = self.points.partition_point(|&(point, _)| point < hash);
-        let (before, behind) = self.points.split_at_checked(at)?;
-        behind.iter().chain(before).map(|&(_, server)| server as usize).find(|&server| live(server))
+        let at = self.points.partition_point(|&point| point < hash);
+        let (before, behind) = self.servers.split_at_checked(at)?;
+        behind.iter().chain(before).map(|&server| server.into()).find(|&server| live(server))
     }
 
     #[cfg(test)]
