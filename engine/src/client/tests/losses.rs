@@ -218,6 +218,36 @@ fn timeouts_in_a_row_bring_a_server_down_and_a_reply_brings_it_back() {
     assert_eq!(w.opened.len(), 2, "and connects are not held back");
 }
 
+/// Found by fuzzing: in one piece with what follows it, a right reply was not taken for a sign of health.
+#[test]
+fn f13_what_a_reply_says_of_the_server_does_not_depend_on_pieces() {
+    let run = |pieces: usize| {
+        let mut w = one(&["max=1"]);
+        w.client.config.max_fails = 2;
+        for n in 0..2 {
+            w.get("a", n);
+            let last = w.opened.len() - 1;
+            w.accept(last);
+            let t = tokens(&w.written(last));
+            w.reply(last, &format!("EN ka O{}\r\n", t[0]));
+            // No longer a new connection, whose replies do not count.
+            w.wait(Duration::from_secs(1));
+            w.get("a", n + 10);
+            w.set("b", "v", n + 20);
+            let t = tokens(&w.written(last));
+            let (first, second) = (format!("EN ka O{}\r\n", t[0]), format!("HD O{}\r\n", t[0]));
+            match pieces {
+                1 => w.reply(last, &(first + &second)),
+                _ => [first, second].iter().for_each(|reply| w.reply(last, reply)),
+            }
+            w.wait(Duration::from_secs(2));
+        }
+        (w.view().state, w.done(), std::mem::take(&mut w.events))
+    };
+    assert_eq!(run(2).0, State::Live, "it has answered in between");
+    assert_eq!(run(1), run(2));
+}
+
 #[test]
 fn f28_an_error_before_the_body_was_sent() {
     let mut w = one(&["max=1"]);
