@@ -83,12 +83,12 @@ impl<T> Client<T> {
 
     fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let mut answered = false;
-        loop {
+        let broken = loop {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let calls = &self.calls;
             let key = |call| calls.get(call)?.key();
             match connection.next_reply(self.config.max_value, key) {
-                Ok(None) => break,
+                Ok(None) => break None,
                 Ok(Some(reply)) => {
                     answered = true;
                     if let Some(call) = reply.call {
@@ -98,26 +98,30 @@ impl<T> Client<T> {
                         self.hand_back(id, stray, now);
                     }
                     if !reply.in_sync {
-                        return self.fail(conn, Cause::Refused, false, now);
+                        break Some(Cause::Refused);
                     }
                 }
                 Err(malformed) => {
                     if let Some(server) = self.servers.get_mut(id).filter(|_| malformed == Malformed::TooLong) {
                         bump(&mut server.stats.limits.reply);
                     }
-                    return self.fail(conn, Cause::Protocol, false, now);
+                    break Some(Cause::Protocol);
                 }
             }
-        }
-        if !answered {
-            return;
-        }
-        let policy = self.policy();
+        };
+        // Whatever came behind them: these were answers.
         let proven = self.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
-        if self.servers.get_mut(id).is_some_and(|server| server.health.success(proven, policy, now)) {
+        // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.
+        let policy = Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: 0.0 };
+        let server = self.servers.get_mut(id).filter(|_| answered);
+        if server.is_some_and(|server| server.health.success(proven, policy, now)) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
-        self.settle(conn, id, now);
+        match broken {
+            Some(cause) => self.fail(conn, cause, false, now),
+            None if answered => self.settle(conn, id, now),
+            None => {}
+        }
     }
 
     /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
