@@ -1,0 +1,384 @@
+//! What a driver does, in any order.
+//!
+//! A script of the target `operations` begins with choices for the configuration, in the order of [`config`]. Then come
+//! commands; a connection is named by its place among those that there are, or from 128 on among all that ever were:
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `+` letter sort | submits an operation |
+//! | `T` n | the timeout of those that follow |
+//! | `-` n | cancels the one that was submitted so long ago, whether or not it has ended |
+//! | `o` conn | it is connected |
+//! | `a` conn | it is connected, and its handshake answered |
+//! | `>` conn n | writes so much of what there is to write |
+//! | `*` | writes all that there is to write |
+//! | `<` conn letter n | the server says something, see [`Peer`] |
+//! | `R` conn | the server answers everything |
+//! | `x` conn loss | it is lost |
+//! | `~` n | so much time passes |
+//! | `!` | the client is told |
+//! | `c` n | takes so many completions |
+//! | `?` n | says everything of an id that nobody has |
+//! | `^` | the worker is about to exit |
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use memcache_engine::{
+    Answer, CallId, Client, Completion, Config, ConnId, Error, Failover, Hash, Instant, Loss, Output, ServerConfig,
+    ServerId, ServerParams, State, PIPELINE_BOUND,
+};
+
+use crate::driver;
+use crate::ops::Op;
+use crate::peer::{Peer, Says};
+use crate::script::Script;
+
+/// Plays a script, looks at the client after each of its commands, and sees that it ends well.
+pub fn run(input: &[u8]) {
+    let mut script = Script::new(input);
+    let config = config(&mut script);
+    let now = Instant::from_micros(1_000_000);
+    let mut world = World {
+        client: Client::new(config, 1, now),
+        now,
+        links: BTreeMap::new(),
+        conns: Vec::new(),
+        calls: Vec::new(),
+        open: 0,
+        said: HashMap::new(),
+        vague: false,
+        leases: 0,
+        draining: false,
+        timeout: None,
+    };
+    world.obey();
+    while let Some(command) = script.command() {
+        world.step(command, &mut script);
+        world.obey();
+        world.check();
+    }
+    world.end();
+}
+
+fn config(script: &mut Script<'_>) -> Config {
+    let pools: [&[&str]; 6] = [
+        &["max=1"],
+        &["max=2"],
+        &["min=1", "smax=1", "max=3", "ttl=1"],
+        &["min=3", "smax=3", "max=3"],
+        &["smax=0", "ttl=1"],
+        &["min=2", "ttl=0"],
+    ];
+    let (servers, pool, addresses) = (script.pick(&[1, 2, 3]), script.pick(&pools), script.pick(&[1, 2]));
+    let mut params = ServerParams::default();
+    pool.iter().for_each(|param| params.parse(param.as_bytes()).expect("a parameter"));
+    let (pool, weight) = params.finish().expect("a pool");
+    let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight };
+    let mut config = Config::new((1..=servers).map(server).collect());
+    config.pipeline = script.pick(&[128, 1, 2]);
+    config.queue = script.pick(&[1024, 0, 1, 4]);
+    config.max_fails = script.pick(&[3, 1, 2]);
+    config.timeout = Duration::from_millis(script.pick(&[1000, 10, 100]));
+    config.connect_timeout = Duration::from_millis(script.pick(&[200, 10, 2000]));
+    config.max_value = script.pick(&[1024, 0, 5000, 100_000]);
+    config.hash = script.pick(&[Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous]);
+    config.failover = script.pick(&[Failover::Off, Failover::Next]);
+    config
+}
+
+/// A connection as the driver sees it.
+struct Link {
+    server: ServerId,
+    connected: bool,
+    peer: Peer,
+}
+
+/// An operation that was accepted.
+struct Call {
+    id: CallId,
+    /// Empty: it asks the server itself.
+    key: Vec<u8>,
+    deadline: Instant,
+    ended: bool,
+}
+
+struct World {
+    client: Client<u64>,
+    now: Instant,
+    links: BTreeMap<ConnId, Link>,
+    conns: Vec<ConnId>,
+    /// By number; `None`: it was not accepted.
+    calls: Vec<Option<Call>>,
+    /// Operations that have not ended.
+    open: usize,
+    /// What was said to each key.
+    said: HashMap<Vec<u8>, Vec<Answer>>,
+    /// Something was said of which nobody knows what it means.
+    vague: bool,
+    /// So many leases may have to be handed back.
+    leases: usize,
+    draining: bool,
+    timeout: Option<Duration>,
+}
+
+const TIMES: [u64; 10] = [0, 1, 1_000, 10_000, 60_000, 200_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000];
+const LOSSES: [Loss; 6] = [Loss::Eof, Loss::Error, Loss::Refused, Loss::Connect, Loss::NoResources, Loss::Closing];
+
+impl World {
+    fn step(&mut self, command: u8, script: &mut Script<'_>) {
+        match command {
+            b'+' => self.submit(script),
+            b'T' => self.timeout = script.pick(&[None, Some(0), Some(50), Some(5_000)]).map(Duration::from_millis),
+            b'-' => {
+                let call = self.calls.len().checked_sub(1 + script.number()).and_then(|n| self.calls[n].as_ref());
+                if let Some(id) = call.map(|call| call.id) {
+                    self.cancel(id);
+                }
+            }
+            b'o' => {
+                let conn = self.conn(script);
+                self.connect(conn);
+            }
+            b'a' => {
+                let conn = self.conn(script);
+                self.connect(conn);
+                self.write(conn, usize::MAX);
+                self.say(conn, &mut Script::new(b"r0"));
+            }
+            b'>' => {
+                let conn = self.conn(script);
+                self.write(conn, script.pick(&[0, 1, 2, 5, 10, 50, 1000, 5000, 70_000, usize::MAX]));
+            }
+            b'*' => {
+                while let Some(conn) = self.client.poll_dirty() {
+                    assert!(self.links.get(&conn).is_some_and(|link| link.connected), "nothing to write to");
+                    self.write(conn, usize::MAX);
+                }
+            }
+            b'<' => {
+                let conn = self.conn(script);
+                self.say(conn, script);
+            }
+            b'R' => {
+                let conn = self.conn(script);
+                let awaited = self.links.get(&conn).map_or(0, |link| link.peer.awaited());
+                (0..awaited).for_each(|_| self.say(conn, &mut Script::new(b"r1")));
+            }
+            b'x' => {
+                let conn = self.conn(script);
+                let loss = script.pick(&LOSSES);
+                self.links.remove(&conn);
+                self.client.closed(conn, loss, self.now);
+            }
+            b'~' => self.now = self.now.after(Duration::from_micros(script.pick(&TIMES))),
+            b'!' => self.tell(),
+            b'c' => {
+                for _ in 0..script.number() {
+                    let Some(done) = self.client.poll_completion() else { break };
+                    self.completed(done);
+                }
+            }
+            b'?' => self.strangers(script),
+            b'^' => {
+                self.client.drain(self.now);
+                self.draining = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn conn(&self, script: &mut Script<'_>) -> ConnId {
+        let n = script.number();
+        let conn = match n.checked_sub(128) {
+            None => self.links.keys().nth(n % self.links.len().max(1)),
+            Some(n) => self.conns.get(n % self.conns.len().max(1)),
+        };
+        conn.copied().unwrap_or(ConnId::from_u64(u64::MAX))
+    }
+
+    fn submit(&mut self, script: &mut Script<'_>) {
+        let number = self.calls.len() as u64;
+        let op = Op::read(script, number, self.timeout);
+        let key = op.wire_key(&self.client.config().prefix).unwrap_or_default();
+        let deadline = self.now.after(self.timeout.unwrap_or(self.client.config().timeout));
+        let call = match op.submit(&mut self.client, self.now) {
+            Ok(id) => {
+                let known = self.calls.iter().flatten().any(|call| call.id == id);
+                assert!(!known, "an id that was another's");
+                self.open += 1;
+                Some(Call { id, key, deadline, ended: false })
+            }
+            Err(rejected) => {
+                assert_eq!(rejected.context, number, "the context comes back");
+                use Error::{Busy, InvalidKey, NoSuchServer, ServerDown, TooLarge};
+                let why = rejected.error;
+                let known = matches!(why, Busy | InvalidKey(_) | NoSuchServer | ServerDown | TooLarge { .. });
+                assert!(known, "rejected: {why:?}");
+                None
+            }
+        };
+        self.calls.push(call);
+    }
+
+    fn cancel(&mut self, id: CallId) {
+        let number = self.calls.iter().position(|call| call.as_ref().is_some_and(|call| call.id == id && !call.ended));
+        assert_eq!(self.client.cancel(id, self.now), number.map(|n| n as u64), "what was submitted with it");
+        if let Some(call) = number.and_then(|n| self.calls[n].as_mut()) {
+            call.ended = true;
+            self.open -= 1;
+        }
+    }
+
+    fn connect(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.connected = true;
+        }
+        self.client.connected(conn, self.now);
+    }
+
+    /// Writes until there is nothing more, or so many bytes.
+    fn write(&mut self, conn: ConnId, most: usize) {
+        let mut left = most;
+        loop {
+            let mut bytes = driver::offered(&mut self.client, conn);
+            let link = self.links.get_mut(&conn).filter(|link| link.connected);
+            assert!(link.is_some() || bytes.is_empty(), "bytes for a socket that is not connected");
+            bytes.truncate(left);
+            if bytes.is_empty() {
+                return self.client.written(conn, 0, self.now);
+            }
+            left -= bytes.len();
+            link.expect("a connection").peer.read(&bytes);
+            self.client.written(conn, bytes.len(), self.now);
+            self.obey();
+        }
+    }
+
+    fn say(&mut self, conn: ConnId, script: &mut Script<'_>) {
+        let Some(link) = self.links.get_mut(&conn) else { return self.client.received(conn, 1, self.now) };
+        let (bytes, says) = link.peer.say(script);
+        self.leases += driver::leases(&bytes);
+        match says {
+            Says::Answer(key, answer) | Says::Last(key, answer) => self.said.entry(key).or_default().push(answer),
+            Says::Anything => self.vague = true,
+            Says::Nonsense(_) | Says::Stolen(_) | Says::Nothing => {}
+        }
+        let mut left = &bytes[..];
+        while !left.is_empty() && self.links.contains_key(&conn) {
+            left = driver::receive(&mut self.client, conn, left, self.now).expect("a connection that was not closed");
+            self.obey();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.client.timeout(self.now);
+        assert!(self.client.next_timeout().is_none_or(|at| at > self.now), "a timer that does not end");
+        let late = self.late();
+        assert!(late <= self.client.completions(), "{late} operations are late");
+    }
+
+    fn late(&self) -> usize {
+        self.calls.iter().flatten().filter(|call| !call.ended && call.deadline <= self.now).count()
+    }
+
+    /// Whatever is said of ids that nobody has is ignored.
+    fn strangers(&mut self, script: &mut Script<'_>) {
+        let n = script.number() as u64;
+        for number in [n, n << 32, n << 32 | n, u64::MAX - n] {
+            // It may be somebody's after all.
+            self.cancel(CallId::from_u64(number));
+            self.obey();
+            let conn = ConnId::from_u64(number);
+            if !self.links.contains_key(&conn) {
+                self.client.connected(conn, self.now);
+                assert!(self.client.read_buffer(conn).is_none() && driver::offered(&mut self.client, conn).is_empty());
+                self.client.received(conn, 1, self.now);
+                self.client.written(conn, 1, self.now);
+                self.client.closed(conn, Loss::Error, self.now);
+                assert_eq!(self.client.poll_output(), None);
+            }
+        }
+    }
+
+    fn completed(&mut self, done: Completion<u64>) {
+        let Completion { call: id, context: number, answer } = done;
+        let call = self.calls[number as usize].as_mut().expect("an operation that was accepted");
+        assert_eq!(call.id, id, "operation {number}");
+        assert!(!std::mem::replace(&mut call.ended, true), "operation {number} has ended before");
+        self.open -= 1;
+        match &answer {
+            Err(Error::Timeout { .. }) => assert!(self.now >= call.deadline, "timed out before its deadline"),
+            Ok(_) | Err(Error::Server(_) | Error::Client(_) | Error::TooLarge { .. }) if !self.vague => {
+                let said = self.said.get(&call.key).map(Vec::as_slice).unwrap_or_default();
+                assert!(said.contains(&answer), "operation {number} was answered {said:?}, not {answer:?}");
+            }
+            _ => {}
+        }
+        assert_eq!(self.client.cancel(id, self.now), None, "it was handed out");
+    }
+
+    /// Does what the client asks for.
+    fn obey(&mut self) {
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                Output::Open { conn, server, address } => {
+                    let config = &self.client.config().servers[server];
+                    assert!(address < config.addresses);
+                    let open = self.links.values().filter(|link| link.server == server).count();
+                    assert!(open < config.pool.max() as usize, "more connections than `max`");
+                    assert!(!self.conns.contains(&conn), "an id that was another's");
+                    self.conns.push(conn);
+                    let peer = Peer::new(self.client.config().max_value);
+                    self.links.insert(conn, Link { server, connected: false, peer });
+                }
+                Output::Close { conn } => assert!(self.links.remove(&conn).is_some(), "closed twice"),
+                Output::Event(event) => assert!(event.server() < self.client.config().servers.len()),
+            }
+        }
+    }
+
+    /// What holds between any two commands.
+    fn check(&mut self) {
+        let config = self.client.config();
+        let bound = PIPELINE_BOUND * config.pipeline;
+        for id in 0..config.servers.len() {
+            let view = self.client.server(id).expect("a server");
+            let max = view.config.pool.max() as usize;
+            let links = self.links.values().filter(|link| link.server == id).count();
+            assert_eq!(view.open + view.connecting, links, "the client and its driver disagree about connections");
+            assert_eq!(view.idle + view.busy, view.open);
+            assert!(view.pending <= bound * view.open, "{} replies are awaited", view.pending);
+            // Those of connections that were lost are added to those that were waiting.
+            assert!(view.queued <= config.queue + bound * max, "{} operations wait", view.queued);
+            assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
+            assert!(view.idle == 0 || view.queued == 0, "operations wait, and a connection is idle");
+            assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
+        }
+        let (pending, open) = (self.client.pending(), self.open);
+        assert!((open..=open + self.leases).contains(&pending), "{pending} are pending, not {open}");
+        if self.client.completions() == 0 {
+            let deadline = self.calls.iter().flatten().filter(|call| !call.ended).map(|call| call.deadline).min();
+            let next = self.client.next_timeout();
+            assert!(deadline.is_none_or(|at| next.is_some_and(|next| next <= at)), "a deadline is slept through");
+        }
+    }
+
+    /// The worker exits: everything ends in its time.
+    fn end(mut self) {
+        self.client.drain(self.now);
+        self.obey();
+        for _ in 0..100_000 {
+            let Some(at) = self.client.next_timeout() else { break };
+            self.now = self.now.max(at);
+            self.tell();
+            self.obey();
+        }
+        assert_eq!(self.client.next_timeout(), None, "there is no end to the timers");
+        while let Some(done) = self.client.poll_completion() {
+            self.completed(done);
+        }
+        assert_eq!((self.client.pending(), self.open), (0, 0), "operations do not end");
+        assert!(self.links.is_empty(), "connections are left");
+    }
+}
