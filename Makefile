@@ -50,7 +50,7 @@ NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build examples ring unit sim test test-all prove check run bench valgrind clean
+.PHONY: help deps nginx-headers build examples ring unit sim fuzz test test-all prove check run bench valgrind clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
@@ -81,10 +81,15 @@ ring: ## what each hash costs: memory and time for SERVERS=1000
 
 unit: ## test the engine alone: needs no nginx and no memcached
 	cargo test -p memcache-engine
+	cargo test --manifest-path fuzz/Cargo.toml --no-default-features
 
 sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n replays one
 	$(if $(SIM_SEED),SIM_SEED=$(SIM_SEED),SIM_SECONDS=$(or $(SECONDS),60)) \
 	cargo test --release -p memcache-engine --test sim -- --nocapture simulation
+
+# Needs nightly Rust and a C++ compiler; installs cargo-fuzz.
+fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies or T=operations for one
+	@bash build/fuzz.sh $(or $(SECONDS),60) $(or $(filter-out t/%,$(T)),replies operations)
 
 test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t for one file of t/
 	cargo test --workspace --exclude memcache-engine
@@ -105,7 +110,9 @@ prove: build examples ## build, and run t/ alone
 check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies
 	@bash build/deps.sh g++
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p ngx-memcache
 	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \

@@ -19,6 +19,7 @@
 //! | `!` | the client is told |
 //! | `c` n | takes so many completions |
 //! | `?` n | says everything of an id that nobody has |
+//! | `=` server n | takes a server out of use if n is even, and back if not |
 //! | `^` | the worker is about to exit |
 
 use std::collections::{BTreeMap, HashMap};
@@ -180,6 +181,11 @@ impl World {
                 }
             }
             b'?' => self.strangers(script),
+            b'=' => {
+                let (server, enabled) = (script.number() % 4, script.number() % 2 == 1);
+                let known = server < self.client.config().servers.len();
+                assert_eq!(self.client.set_enabled(server, enabled, self.now), known, "server {server}");
+            }
             b'^' => {
                 self.client.drain(self.now);
                 self.draining = true;
