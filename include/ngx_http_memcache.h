@@ -44,9 +44,12 @@ extern "C" {
 /*
  * A change of the major number breaks siblings that are already compiled. The minor number grows with every addition
  * at the end of a structure, the table, or a list of numbers; nothing is ever removed or moved within a major number.
+ * What a sibling has by an earlier minor number goes on working: its structures are smaller, and say so by "size".
+ *
+ * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
-#define NGX_HTTP_MEMCACHE_ABI_MINOR    0
+#define NGX_HTTP_MEMCACHE_ABI_MINOR    1
 
 /* "ngxmemc1", read as a little-endian number: marks the extended module context */
 #define NGX_HTTP_MEMCACHE_MAGIC        0x31636d656d78676eULL
@@ -108,8 +111,52 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_TOUCH     11  /* key, ttl */
 #define NGX_HTTP_MEMCACHE_VERSION   12  /* server; the answer's value is the version */
 
+/* since 1.1 */
+#define NGX_HTTP_MEMCACHE_LEASE       13  /* key, ttl, recache: get, and perhaps a lease; see below */
+#define NGX_HTTP_MEMCACHE_INVALIDATE  14  /* key, ttl (0: it stays); with cas: only that version; see below */
+#define NGX_HTTP_MEMCACHE_INSPECT     15  /* key: what is known of an item, without its value, and not counted as use */
+#define NGX_HTTP_MEMCACHE_NOOP        16  /* server: does it answer? */
+#define NGX_HTTP_MEMCACHE_STATS       17  /* server; the answer's value has a line for each: name, space, value, LF */
+#define NGX_HTTP_MEMCACHE_FLUSH_ALL   18  /* server, ttl: forgets all items, after 0 .. 30 days if ttl is not 0 */
+
 /* op->options */
 #define NGX_HTTP_MEMCACHE_INITIAL   0x0001  /* incr, decr: create a missing item with op->initial and op->ttl */
+
+
+/*
+ * Leases: of all who want an item that is missing, one makes it, and the others know.
+ *
+ * LEASE reads an item. If it is missing, the first one to ask is given the lease: result->lease is WON, and for op->ttl
+ * seconds (1 .. 30 days, anything else is INVALID) whoever else asks is told LOST. The same happens once an item was
+ * marked as stale by INVALIDATE: its old value stays, for as long as INVALIDATE said, and comes with WON and LOST. And
+ * an item that has less than op->recache seconds left (0 .. 30 days) has one WON as well, before it expires; for
+ * everybody else it is as good as before.
+ *
+ *     status  lease  stale  value  what to do
+ *     OK      NONE   0      yes    use it
+ *     OK      WON    0      yes    make the item anew; the value is good until it expires
+ *     OK      WON    1      yes    make the item anew; the old value can be used if need be
+ *     OK      LOST   1      yes    use the old value, or ask again later
+ *     MISS    WON    0      no     make the item
+ *     MISS    LOST   0      no     do without it, or ask again later
+ *
+ * Who has WON stores the item, by SET with the result's cas: the answer is EXISTS or MISS if somebody stored, marked or
+ * deleted it meanwhile, and then it is theirs. Who cannot, hands the lease back, so that somebody else is given it at
+ * once: after MISS by DELETE with that cas, after "stale" by INVALIDATE with it; otherwise there is nothing to do, the
+ * item expires. A LEASE that is cancelled, or whose request ends before the answer, is handed back by the module.
+ *
+ * For all other operations that read, an item that is stale or still to be made is a MISS. (memcached gives the lease
+ * to whoever reads first, also to those; the module hands it back.) An item that somebody was told to make anew before
+ * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
+ */
+
+/* result->lease */
+#define NGX_HTTP_MEMCACHE_LEASE_NONE  0
+#define NGX_HTTP_MEMCACHE_LEASE_WON   1
+#define NGX_HTTP_MEMCACHE_LEASE_LOST  2
+
+/* result->ttl: it does not expire */
+#define NGX_HTTP_MEMCACHE_NEVER       0xffffffff
 
 
 typedef struct ngx_http_memcache_client_s  ngx_http_memcache_client_t;
@@ -126,10 +173,19 @@ typedef struct {
     size_t                       size;           /* of this structure */
     ngx_http_memcache_status_t   status;
     uint32_t                     maybe_applied;  /* with an error: 1 if the server may have carried it out */
-    uint64_t                     cas;            /* get, gat: the item's version, for compare-and-swap */
+    uint64_t                     cas;            /* get, gat, lease, inspect: the item's version; always with WON */
     uint64_t                     number;         /* incr, decr: the new value */
-    uint32_t                     flags;          /* get, gat: what was stored with the item */
-    ngx_str_t                    value;          /* the item's value, the version, or the server's error text */
+    uint32_t                     flags;          /* get, gat, lease, inspect: what was stored with the item */
+    ngx_str_t                    value;          /* the item's value, version, stats, or the server's error text */
+
+    /* since 1.1 */
+    uint32_t                     lease;          /* lease: NGX_HTTP_MEMCACHE_LEASE_NONE ... */
+    uint32_t                     stale;          /* lease, inspect: 1 if the item was marked as stale */
+    size_t                       length;         /* inspect: of the value */
+    uint32_t                     ttl;            /* inspect: seconds until it expires, or NGX_HTTP_MEMCACHE_NEVER */
+    uint32_t                     idle;           /* inspect: seconds since it was last used */
+    uint32_t                     fetched;        /* inspect: 1 if it was used since it was stored */
+    uint32_t                     leased;         /* inspect: 1 if somebody was told to make it anew */
 } ngx_http_memcache_result_t;
 
 /* Runs once, on the worker's event loop, never inside submit() or cancel(). */
@@ -149,10 +205,14 @@ typedef struct {
     uint32_t                       flags;
     uint32_t                       ttl;      /* seconds from now; 0: never expires */
     ngx_msec_t                     timeout;  /* queue, connect and exchange together; 0: "memcache_timeout" */
-    ngx_uint_t                     server;   /* VERSION: 0 .. servers - 1 */
+    ngx_uint_t                     server;   /* operations on a server: 0 .. servers - 1 */
     ngx_http_memcache_handler_pt   handler;
     void                          *data;     /* passed to the handler */
     ngx_http_request_t            *request;  /* if set: the call is cancelled when the main request ends */
+
+    /* since 1.1 */
+    uint32_t                       recache;  /* lease: seconds before its expiry that an item is made anew */
+    uint32_t                       reserved; /* 0 */
 } ngx_http_memcache_op_t;
 
 
@@ -251,9 +311,8 @@ ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
             return NGX_HTTP_MEMCACHE_TOO_NEW;
         }
 
-        /* "+ 1": while the minor number is 0, compilers warn of a comparison that is never true */
         if (ctx->major < NGX_HTTP_MEMCACHE_ABI_MAJOR
-            || ctx->minor + 1 <= NGX_HTTP_MEMCACHE_ABI_MINOR
+            || ctx->minor < NGX_HTTP_MEMCACHE_ABI_MINOR
             || ctx->api->size < sizeof(ngx_http_memcache_api_t))
         {
             return NGX_HTTP_MEMCACHE_TOO_OLD;

@@ -8,18 +8,21 @@
 
 mod callback;
 mod operation;
+mod outcome;
+mod sized;
 
 use core::ffi::c_void;
 use core::mem::{self, MaybeUninit};
 use core::ptr;
 
 use bytes::Bytes;
-use memcache_engine::{CallId, ServerVerb, State};
+use memcache_engine::{CallId, State};
 use nginx_sys::{ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 pub use self::callback::Callback;
-use self::callback::{delivered, status_of, Unbound};
+use self::callback::{delivered, Unbound};
 use self::operation::Operation;
+use self::outcome::status_of;
 use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::ServerConf;
@@ -71,8 +74,8 @@ unsafe extern "C" fn submit(
 ) -> Status {
     answer(|| {
         let (cluster, driver) = find(client)?;
-        // SAFETY: the caller passes an operation, or NULL; only its size is read before that is known to be enough.
-        let op = unsafe { sized(op, |op| &raw const (*op).size) }?;
+        // SAFETY: the caller passes an operation of the size that it says, or NULL.
+        let op = &unsafe { sized::read(op) }?;
         let handler = op.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
         if !call.is_null() && !call.is_aligned() {
             return Err(NGX_HTTP_MEMCACHE_INVALID);
@@ -91,7 +94,7 @@ unsafe extern "C" fn submit(
         let note = callback.note();
         let id = match operation {
             Operation::Keyed(request) => driver.submit(request, callback),
-            Operation::Version { server, timeout } => driver.submit_to(server, ServerVerb::Version, timeout, callback),
+            Operation::OnServer { server, verb, timeout } => driver.submit_to(server, verb, timeout, callback),
         };
         let id = id.map_err(|refused| match refused {
             Refused::Client(error) => status_of(&error),
@@ -148,18 +151,15 @@ unsafe extern "C" fn servers(client: ClientPtr) -> ngx_uint_t {
 unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut ngx_http_memcache_server_t) -> Status {
     answer(|| {
         let (cluster, driver) = find(client)?;
-        // SAFETY: the caller passes a place for a server with its size, or NULL.
-        let place = unsafe {
-            sized(server.cast_const(), |server| &raw const (*server).size)?;
-            checked_mut(server)?
-        };
+        // SAFETY: the caller passes a place for a server of the size that it says, or NULL.
+        let size = unsafe { sized::check(server) }?;
         let name = &cluster.config.servers.get(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?.name;
-        driver
+        let now = driver
             .view(|client| {
                 let view = client.server(index)?;
                 let pool = view.config.pool;
-                *place = ngx_http_memcache_server_t {
-                    size: place.size,
+                Some(ngx_http_memcache_server_t {
+                    size,
                     address: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
                     state: match view.state {
                         State::Live => NGX_HTTP_MEMCACHE_STATE_LIVE,
@@ -174,11 +174,13 @@ unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut n
                     idle: count(view.idle),
                     pending: count(view.pending),
                     queued: count(view.queued),
-                };
-                Some(())
+                })
             })
             .flatten()
-            .ok_or(NGX_HTTP_MEMCACHE_INVALID)
+            .ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        // SAFETY: it is the place that was checked.
+        unsafe { sized::write(server, &now) };
+        Ok(())
     })
 }
 
@@ -233,23 +235,6 @@ unsafe fn checked_mut<'a, T>(ptr: *mut T) -> Result<&'a mut T, Status> {
     }
     // SAFETY: by the contract.
     unsafe { ptr.as_mut() }.ok_or(NGX_HTTP_MEMCACHE_INVALID)
-}
-
-/// A structure that says how large it is, if that is enough.
-///
-/// # Safety
-///
-/// As for [`checked`], for as many bytes as the structure says.
-unsafe fn sized<'a, T>(ptr: *const T, size: impl FnOnce(*const T) -> *const usize) -> Result<&'a T, Status> {
-    if ptr.is_null() || !ptr.is_aligned() {
-        return Err(NGX_HTTP_MEMCACHE_INVALID);
-    }
-    // SAFETY: by the contract, the size is there.
-    if unsafe { size(ptr).read() } < size_of::<T>() {
-        return Err(NGX_HTTP_MEMCACHE_INVALID);
-    }
-    // SAFETY: by the contract.
-    unsafe { checked(ptr) }
 }
 
 fn count(n: usize) -> u32 {

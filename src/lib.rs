@@ -10,9 +10,9 @@
 //! - `status`: the location that shows what the clients are doing.
 //!
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
-//! `abi/operation.rs`, `boundary.rs`, `cluster.rs`, `conf.rs`, `conf/directive.rs`, `conf/server.rs`, `driver.rs`,
-//! `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`, `pool.rs`, `status.rs`, `worker.rs`, and the generated
-//! `sys.rs`. The others forbid it.
+//! `abi/operation.rs`, `abi/sized.rs`, `boundary.rs`, `cluster.rs`, `conf.rs`, `conf/directive.rs`, `conf/server.rs`,
+//! `driver.rs`, `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`, `pool.rs`, `status.rs`, `worker.rs`, and
+//! the generated `sys.rs`. The others forbid it.
 
 #![deny(unsafe_code)]
 

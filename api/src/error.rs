@@ -119,9 +119,9 @@ pub enum Error {
 }
 
 /// The version of the interface that this crate was built for.
-pub(crate) const REQUIRED: &str = "1.0";
+pub(crate) const REQUIRED: &str = "1.1";
 
-const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 0);
+const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 1);
 
 /// Who can do something about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

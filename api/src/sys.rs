@@ -6,3 +6,6 @@
 #![allow(clippy::all, clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 include!(concat!(env!("OUT_DIR"), "/memcache.rs"));
+
+#[cfg(test)]
+mod layout;

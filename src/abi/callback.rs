@@ -8,9 +8,10 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId, Error, Outcome};
-use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_str_t, NGX_HTTP_MODULE};
+use memcache_engine::{Answer, CallId};
+use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, NGX_HTTP_MODULE};
 
+use super::outcome;
 use crate::boundary::guard;
 use crate::driver::Driver;
 use crate::sys::*;
@@ -95,7 +96,9 @@ impl Callback {
         // The request need not clean up any more.
         drop(self);
 
-        let mut delivery = Delivery::new(answer);
+        // The bytes stay where they are when their handle moves.
+        let (result, value) = outcome::result_of(answer);
+        let mut delivery = Delivery { result, value };
         let result: *const ngx_http_memcache_result_t = &delivery.result;
         let outer = DELIVERY.swap(&raw mut delivery, Ordering::Relaxed);
         // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the call if
@@ -174,68 +177,9 @@ unsafe extern "C" fn on_request_end(data: *mut c_void) {
     });
 }
 
-impl Delivery {
-    fn new(answer: Answer) -> Delivery {
-        let mut result = ngx_http_memcache_result_t {
-            size: size_of::<ngx_http_memcache_result_t>(),
-            status: NGX_HTTP_MEMCACHE_OK,
-            maybe_applied: 0,
-            cas: 0,
-            number: 0,
-            flags: 0,
-            value: ngx_str_t::empty(),
-        };
-        let mut value = Bytes::new();
-        match answer {
-            Ok(Outcome::Item(item)) => {
-                result.cas = item.cas;
-                result.flags = item.flags;
-                value = item.value;
-            }
-            Ok(Outcome::Done) => {}
-            Ok(Outcome::Miss) => result.status = NGX_HTTP_MEMCACHE_MISS,
-            Ok(Outcome::NotStored) => result.status = NGX_HTTP_MEMCACHE_NOT_STORED,
-            Ok(Outcome::Exists) => result.status = NGX_HTTP_MEMCACHE_EXISTS,
-            Ok(Outcome::Number(number)) => result.number = number,
-            Ok(Outcome::Text(text)) => value = text,
-            // Nothing asks for these yet.
-            Ok(Outcome::Lease(_) | Outcome::Metadata(_)) => result.status = NGX_HTTP_MEMCACHE_INTERNAL,
-            Err(error) => {
-                result.status = status_of(&error);
-                result.maybe_applied = error.maybe_applied().into();
-                if let Error::Server(text) | Error::Client(text) = error {
-                    value = text;
-                }
-            }
-        }
-        // The bytes stay where they are when their handle moves.
-        result.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
-        Delivery { result, value }
-    }
-}
-
 /// The value of the answer that is being delivered; `None` for any other.
 pub fn delivered(result: *const ngx_http_memcache_result_t) -> Option<Bytes> {
     // SAFETY: it is set only while `run` waits for the handler that calls this, on the same thread: callers check.
     let delivery = unsafe { DELIVERY.load(Ordering::Relaxed).as_ref() }?;
     ptr::eq(&delivery.result, result).then(|| memcache_engine::keep(&delivery.value))
-}
-
-/// The number of an error.
-pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
-    match error {
-        Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
-        Error::Unknown { .. } => NGX_HTTP_MEMCACHE_UNKNOWN,
-        Error::Timeout { .. } => NGX_HTTP_MEMCACHE_TIMEOUT,
-        Error::Busy => NGX_HTTP_MEMCACHE_BUSY,
-        Error::ServerDown => NGX_HTTP_MEMCACHE_SERVER_DOWN,
-        Error::Server(_) => NGX_HTTP_MEMCACHE_SERVER,
-        Error::Client(_) => NGX_HTTP_MEMCACHE_CLIENT,
-        Error::Protocol { .. } => NGX_HTTP_MEMCACHE_PROTOCOL,
-        Error::Shutdown { .. } => NGX_HTTP_MEMCACHE_SHUTDOWN,
-        Error::InvalidKey(_) => NGX_HTTP_MEMCACHE_INVALID_KEY,
-        Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
-        Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
-        _ => NGX_HTTP_MEMCACHE_INTERNAL,
-    }
 }

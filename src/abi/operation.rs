@@ -2,24 +2,30 @@
 
 #![allow(unsafe_code)]
 
+use core::num::NonZeroU32;
 use core::slice;
 use core::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{Direction, Request, StoreMode, Ttl, Verb, MAX_KEY};
+use memcache_engine::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb, MAX_KEY};
 use nginx_sys::{ngx_cached_time, ngx_str_t};
 
 use super::Status;
 use crate::sys::*;
 
+/// Seconds up to which memcached takes a time for one from now on: what is longer cannot be said.
+const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
+
 /// What an operation asks for.
 pub enum Operation<'a> {
     /// Something about a key.
     Keyed(Request<'a>),
-    /// A server's version.
-    Version {
+    /// Something about a server.
+    OnServer {
         /// Its number.
         server: usize,
+        /// What.
+        verb: ServerVerb,
         /// The deadline, if it is not the configured one.
         timeout: Option<Duration>,
     },
@@ -33,8 +39,8 @@ pub enum Operation<'a> {
 pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Result<Operation<'a>, Status> {
     check_extras(op)?;
     let timeout = (op.timeout != 0).then(|| Duration::from_millis(op.timeout as u64));
-    if op.op == NGX_HTTP_MEMCACHE_VERSION {
-        return Ok(Operation::Version { server: op.server, timeout });
+    if let Some(verb) = server_verb(op)? {
+        return Ok(Operation::OnServer { server: op.server, verb, timeout });
     }
 
     if op.key.len > MAX_KEY {
@@ -64,18 +70,42 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
         NGX_HTTP_MEMCACHE_INCR => count(Direction::Incr),
         NGX_HTTP_MEMCACHE_DECR => count(Direction::Decr),
         NGX_HTTP_MEMCACHE_TOUCH => Verb::Touch { ttl: ttl() },
+        NGX_HTTP_MEMCACHE_LEASE => lease(op)?,
+        NGX_HTTP_MEMCACHE_INVALIDATE => Verb::Invalidate { ttl: (op.ttl != 0).then(ttl), cas: op.cas },
+        NGX_HTTP_MEMCACHE_INSPECT => Verb::Inspect,
         _ => return Err(NGX_HTTP_MEMCACHE_INVALID),
     };
     Ok(Operation::Keyed(Request { key, verb, timeout }))
+}
+
+/// What is asked of a server itself; `None`: it is an operation on a key.
+fn server_verb(op: &ngx_http_memcache_op_t) -> Result<Option<ServerVerb>, Status> {
+    Ok(Some(match op.op {
+        NGX_HTTP_MEMCACHE_VERSION => ServerVerb::Version,
+        NGX_HTTP_MEMCACHE_NOOP => ServerVerb::Noop,
+        NGX_HTTP_MEMCACHE_STATS => ServerVerb::Stats,
+        NGX_HTTP_MEMCACHE_FLUSH_ALL if op.ttl > THIRTY_DAYS => return Err(NGX_HTTP_MEMCACHE_INVALID),
+        NGX_HTTP_MEMCACHE_FLUSH_ALL => ServerVerb::FlushAll { delay: op.ttl },
+        _ => return Ok(None),
+    }))
+}
+
+fn lease(op: &ngx_http_memcache_op_t) -> Result<Verb, Status> {
+    let vivify = NonZeroU32::new(op.ttl).filter(|secs| secs.get() <= THIRTY_DAYS).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+    if op.recache > THIRTY_DAYS {
+        return Err(NGX_HTTP_MEMCACHE_INVALID);
+    }
+    Ok(Verb::Lease { vivify, recache: op.recache })
 }
 
 /// A condition or an option that the operation does not have is refused: to ignore it would do something else than what
 /// was asked for.
 fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
     let counts = matches!(op.op, NGX_HTTP_MEMCACHE_INCR | NGX_HTTP_MEMCACHE_DECR);
-    let compares = matches!(op.op, NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE);
+    let compares = matches!(op.op, NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE | NGX_HTTP_MEMCACHE_INVALIDATE);
+    let leases = op.op == NGX_HTTP_MEMCACHE_LEASE;
     let options = if counts { NGX_HTTP_MEMCACHE_INITIAL } else { 0 };
-    if op.options & !options != 0 || (op.cas != 0 && !compares) {
+    if op.options & !options != 0 || (op.cas != 0 && !compares) || (op.recache != 0 && !leases) || op.reserved != 0 {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }
     Ok(())

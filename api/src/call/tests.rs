@@ -139,16 +139,23 @@ fn values() -> usize {
 
 /// Runs the handler of a call.
 fn answer(index: usize, status: u32, value: &[u8]) {
+    answer_with(index, |result| {
+        result.status = status;
+        result.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+    });
+}
+
+/// The same with a result that `fill` has adjusted.
+fn answer_with(index: usize, fill: impl FnOnce(&mut sys::ngx_http_memcache_result_t)) {
     let seen = seen(index);
-    let result = sys::ngx_http_memcache_result_t {
-        size: size_of::<sys::ngx_http_memcache_result_t>(),
-        status,
-        maybe_applied: 1,
-        cas: 17,
-        number: 43,
-        flags: 7,
-        value: ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() },
-    };
+    // SAFETY: numbers and a string; all zeros are good.
+    let mut result: sys::ngx_http_memcache_result_t = unsafe { mem::zeroed() };
+    result.size = size_of::<sys::ngx_http_memcache_result_t>();
+    result.maybe_applied = 1;
+    result.cas = 17;
+    result.number = 43;
+    result.flags = 7;
+    fill(&mut result);
     // SAFETY: the test holds the future that submitted the call.
     unsafe { seen.handler.unwrap()(seen.data, &result) };
 }

@@ -1,0 +1,119 @@
+//! The engine's answers in the header's terms.
+
+use bytes::Bytes;
+use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
+use nginx_sys::ngx_str_t;
+
+use crate::sys::*;
+
+type Result = ngx_http_memcache_result_t;
+
+/// The result for a handler, and the bytes that its value points to.
+pub fn result_of(answer: Answer) -> (Result, Bytes) {
+    let mut result = Result {
+        size: size_of::<Result>(),
+        status: NGX_HTTP_MEMCACHE_OK,
+        maybe_applied: 0,
+        cas: 0,
+        number: 0,
+        flags: 0,
+        value: ngx_str_t::empty(),
+        lease: NGX_HTTP_MEMCACHE_LEASE_NONE,
+        stale: 0,
+        length: 0,
+        ttl: 0,
+        idle: 0,
+        fetched: 0,
+        leased: 0,
+    };
+    let value = match answer {
+        Ok(outcome) => fill(&mut result, outcome),
+        Err(error) => {
+            result.status = status_of(&error);
+            result.maybe_applied = error.maybe_applied().into();
+            match error {
+                Error::Server(text) | Error::Client(text) => text,
+                _ => Bytes::new(),
+            }
+        }
+    };
+    result.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+    (result, value)
+}
+
+/// Says what the server said, save the value, which is returned.
+fn fill(result: &mut Result, outcome: Outcome) -> Bytes {
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Miss => result.status = NGX_HTTP_MEMCACHE_MISS,
+        Outcome::NotStored => result.status = NGX_HTTP_MEMCACHE_NOT_STORED,
+        Outcome::Exists => result.status = NGX_HTTP_MEMCACHE_EXISTS,
+        Outcome::Number(number) => result.number = number,
+        Outcome::Text(text) => return text,
+        Outcome::Item(item) => return fill_item(result, Some(item)),
+        Outcome::Lease(lease) => return fill_lease(result, lease),
+        Outcome::Metadata(metadata) => fill_metadata(result, metadata),
+    }
+    Bytes::new()
+}
+
+fn fill_item(result: &mut Result, item: Option<Item>) -> Bytes {
+    let Some(item) = item else {
+        result.status = NGX_HTTP_MEMCACHE_MISS;
+        return Bytes::new();
+    };
+    result.cas = item.cas;
+    result.flags = item.flags;
+    item.value
+}
+
+fn fill_lease(result: &mut Result, lease: Lease) -> Bytes {
+    match lease {
+        Lease::Hit(item) => fill_item(result, Some(item)),
+        Lease::Won { cas, old, stale } => {
+            result.lease = NGX_HTTP_MEMCACHE_LEASE_WON;
+            result.stale = stale.into();
+            let value = fill_item(result, old);
+            result.cas = cas;
+            value
+        }
+        Lease::Lost { old } => {
+            result.lease = NGX_HTTP_MEMCACHE_LEASE_LOST;
+            result.stale = old.is_some().into();
+            fill_item(result, old)
+        }
+    }
+}
+
+fn fill_metadata(result: &mut Result, metadata: Metadata) {
+    result.cas = metadata.cas;
+    result.flags = metadata.flags;
+    result.stale = metadata.stale.into();
+    result.length = metadata.size;
+    result.ttl = metadata.ttl.map_or(NGX_HTTP_MEMCACHE_NEVER, |secs| secs.min(LAST));
+    result.idle = metadata.idle;
+    result.fetched = metadata.fetched.into();
+    result.leased = metadata.leased.into();
+}
+
+/// The longest time that is not for ever.
+const LAST: u32 = NGX_HTTP_MEMCACHE_NEVER - 1;
+
+/// The number of an error.
+pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
+    match error {
+        Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
+        Error::Unknown { .. } => NGX_HTTP_MEMCACHE_UNKNOWN,
+        Error::Timeout { .. } => NGX_HTTP_MEMCACHE_TIMEOUT,
+        Error::Busy => NGX_HTTP_MEMCACHE_BUSY,
+        Error::ServerDown => NGX_HTTP_MEMCACHE_SERVER_DOWN,
+        Error::Server(_) => NGX_HTTP_MEMCACHE_SERVER,
+        Error::Client(_) => NGX_HTTP_MEMCACHE_CLIENT,
+        Error::Protocol { .. } => NGX_HTTP_MEMCACHE_PROTOCOL,
+        Error::Shutdown { .. } => NGX_HTTP_MEMCACHE_SHUTDOWN,
+        Error::InvalidKey(_) => NGX_HTTP_MEMCACHE_INVALID_KEY,
+        Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
+        Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
+        _ => NGX_HTTP_MEMCACHE_INTERNAL,
+    }
+}

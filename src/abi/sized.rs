@@ -1,0 +1,87 @@
+//! Structures that say how large they are: a sibling with an earlier header has smaller ones.
+//!
+//! Fields are only ever added at the end, so what such a sibling has is the beginning of ours, and the rest is zero.
+
+#![allow(unsafe_code)]
+
+use core::mem::{offset_of, MaybeUninit};
+use core::ptr;
+
+use super::Status;
+use crate::sys::*;
+
+/// A structure that begins with its size, and grows at its end.
+///
+/// # Safety
+///
+/// A `usize` comes first, and all zeros are a value of the type.
+pub unsafe trait Grows {
+    /// The size in ABI 1.0: nobody has a smaller one.
+    const SIZE_1_0: usize;
+}
+
+// SAFETY: numbers, pointers that may be NULL, and a function that may be; `size` comes first.
+unsafe impl Grows for ngx_http_memcache_op_t {
+    const SIZE_1_0: usize = offset_of!(Self, recache);
+}
+
+// SAFETY: numbers and a string; `size` comes first.
+unsafe impl Grows for ngx_http_memcache_server_t {
+    const SIZE_1_0: usize = size_of::<Self>();
+}
+
+// What compiled siblings say. It is all in words and numbers of 32 and 64 bits, and differs only with the word.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(offset_of!(ngx_http_memcache_op_t, size) == 0);
+    assert!(offset_of!(ngx_http_memcache_server_t, size) == 0);
+    assert!(ngx_http_memcache_op_t::SIZE_1_0 == 120);
+    assert!(ngx_http_memcache_server_t::SIZE_1_0 == 64);
+    assert!(offset_of!(ngx_http_memcache_result_t, lease) == 56);
+};
+
+/// The size that a caller's structure says it has, if that is enough.
+///
+/// # Safety
+///
+/// A pointer that is not NULL and aligned points to a structure of as many bytes as it says.
+pub unsafe fn check<T: Grows>(theirs: *const T) -> Result<usize, Status> {
+    if theirs.is_null() || !theirs.is_aligned() {
+        return Err(NGX_HTTP_MEMCACHE_INVALID);
+    }
+    // SAFETY: by the contract, and that of the trait.
+    let size = unsafe { theirs.cast::<usize>().read() };
+    if size < T::SIZE_1_0 {
+        return Err(NGX_HTTP_MEMCACHE_INVALID);
+    }
+    Ok(size)
+}
+
+/// A copy of a caller's structure. What its header does not have is zero, and what ours does not have is left out.
+///
+/// # Safety
+///
+/// As for [`check`].
+pub unsafe fn read<T: Grows>(theirs: *const T) -> Result<T, Status> {
+    // SAFETY: by the contract.
+    let size = unsafe { check(theirs) }?;
+    let mut ours = MaybeUninit::<T>::zeroed();
+    // SAFETY: both have as many bytes, and what is not copied is zero, which is good by the contract of the trait.
+    unsafe {
+        ptr::copy_nonoverlapping(theirs.cast::<u8>(), ours.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
+        Ok(ours.assume_init())
+    }
+}
+
+/// Writes as much of `ours` as the caller's structure has room for.
+///
+/// # Safety
+///
+/// `theirs` passed [`check`], and `ours` has the size that it found.
+pub unsafe fn write<T: Grows>(theirs: *mut T, ours: &T) {
+    // SAFETY: by the contract, there is a size, and room for as many bytes.
+    unsafe {
+        let size = theirs.cast::<usize>().read();
+        ptr::copy_nonoverlapping(ptr::from_ref(ours).cast::<u8>(), theirs.cast::<u8>(), size.min(size_of::<T>()));
+    }
+}
