@@ -39,6 +39,13 @@ pub(crate) struct Reply {
     pub(crate) number: u64,
     pub(crate) flags: u32,
     pub(crate) value: Value,
+    pub(crate) lease: u32,
+    pub(crate) stale: bool,
+    pub(crate) length: usize,
+    pub(crate) ttl: u32,
+    pub(crate) idle: u32,
+    pub(crate) fetched: bool,
+    pub(crate) leased: bool,
 }
 
 impl Call {
@@ -119,8 +126,18 @@ fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply
         number: result.number,
         flags: result.flags,
         value: table.retain(result)?,
+        lease: result.lease,
+        stale: result.stale != 0,
+        length: result.length,
+        ttl: result.ttl,
+        idle: result.idle,
+        fetched: result.fetched != 0,
+        leased: result.leased != 0,
     })
 }
+
+/// Seconds up to which memcached takes a time for one from now on.
+pub(crate) const MAX_RELATIVE: u32 = 30 * 24 * 60 * 60;
 
 /// An operation with nothing set but its number.
 pub(crate) fn operation(number: u32) -> sys::ngx_http_memcache_op_t {

@@ -1,9 +1,11 @@
 //! The worker's client.
 
 use std::fmt;
+use std::time::Duration;
 
 use ngx::http::Request;
 
+use crate::call;
 use crate::find;
 use crate::multi::GetMulti;
 use crate::operation::{kind, Operation};
@@ -11,7 +13,7 @@ use crate::server::Servers;
 use crate::sys;
 use crate::table::{Handle, Table};
 use crate::value::IntoValue;
-use crate::{Error, Ttl};
+use crate::{Error, Ttl, Won};
 
 /// The memcached client of a server block, shared by all modules of the worker.
 ///
@@ -146,6 +148,76 @@ impl Client {
     /// Sets the life of an item anew: `false` if there is none.
     pub fn touch<K: AsRef<[u8]>>(&self, key: K, ttl: impl Into<Ttl>) -> Operation<'static, K, kind::Touch> {
         self.operation(sys::NGX_HTTP_MEMCACHE_TOUCH, key).with_ttl(ttl.into())
+    }
+
+    /// Reads an item, and appoints one of all who do so, in all workers and on all machines, to make it if it is
+    /// missing or stale: a [`Lease`](crate::Lease).
+    ///
+    /// `vivify` is for how long a missing item is the appointed one's to make, in whole seconds, rounded up, at most
+    /// 30 days. When this is dropped before its answer came, the module hands the lease back that it may have been
+    /// given, so that another caller makes the item.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Cas, Client, Error, Item, Lease, Seconds};
+    /// # async fn render() -> Option<String> { None }
+    /// async fn page(mc: Client) -> Result<Option<Vec<u8>>, Error> {
+    ///     let item = match mc.lease("page", 30.secs()).recache(10.secs()).await? {
+    ///         Lease::Hit(item) => Some(item),
+    ///         Lease::Won(won) => match render().await {
+    ///             Some(page) => {
+    ///                 mc.set("page", page.as_str()).ttl(60.secs()).cas(won.cas).await?;
+    ///                 return Ok(Some(page.into_bytes()));
+    ///             }
+    ///             None => {
+    ///                 mc.hand_back("page", &won).await?;
+    ///                 won.old
+    ///             }
+    ///         },
+    ///         Lease::Lost { old } => old,
+    ///     };
+    ///     Ok(item.map(|item| item.value().to_vec()))
+    /// }
+    /// ```
+    pub fn lease<K: AsRef<[u8]>>(&self, key: K, vivify: Duration) -> Operation<'static, K, kind::Lease> {
+        let vivify = vivify.clamp(Duration::from_secs(1), Duration::from_secs(call::MAX_RELATIVE.into()));
+        self.operation(sys::NGX_HTTP_MEMCACHE_LEASE, key).with_secs(vivify)
+    }
+
+    /// Hands a lease back that cannot be used, so that somebody else makes the item at once, and not only when the
+    /// lease has ended. The lease on an item that is not stale yet is not handed back: that ends with the item.
+    pub async fn hand_back<K: AsRef<[u8]>>(&self, key: K, won: &Won) -> Result<(), Error> {
+        match (won.stale, &won.old) {
+            (true, _) => self.invalidate(key).cas(won.cas).await.map(drop),
+            (false, None) => self.delete(key).cas(won.cas).await.map(drop),
+            (false, Some(_)) => Ok(()),
+        }
+    }
+
+    /// Marks an item as stale: `false` if there is none. [`lease`](Client::lease) still finds the old value, and
+    /// appoints one of its callers to make the item anew; for everybody else, the item is missing.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error, Seconds};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// let found = mc.invalidate("page").ttl(60.secs()).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn invalidate<K: AsRef<[u8]>>(&self, key: K) -> Operation<'static, K, kind::Invalidate> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_INVALIDATE, key)
+    }
+
+    /// Asks about an item, without reading it and without counting as a use of it: `None` if there is none.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// if let Some(metadata) = mc.inspect("page").await? {
+    ///     println!("{} bytes, used {:?} ago", metadata.size, metadata.idle);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn inspect<K: AsRef<[u8]>>(&self, key: K) -> Operation<'static, K, kind::Inspect> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_INSPECT, key)
     }
 
     /// The servers, in the order of the configuration, as they are now in this worker.

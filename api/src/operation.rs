@@ -53,6 +53,12 @@ impl<'v, K, O> Operation<'v, K, O> {
         self
     }
 
+    /// A time that may be none.
+    pub(crate) fn with_secs(mut self, time: Duration) -> Self {
+        self.op.ttl = whole_secs(time);
+        self
+    }
+
     pub(crate) fn with_delta(mut self, delta: u64) -> Self {
         self.op.delta = delta;
         self
@@ -110,6 +116,38 @@ impl<'v, K> Operation<'v, K, kind::Delete> {
     }
 }
 
+impl<K> Operation<'_, K, kind::Lease> {
+    /// Appoints somebody to make an item that has less than this left to live, before it expires; without this, only
+    /// one that is missing or stale. Whole seconds, rounded up, at most 30 days.
+    ///
+    /// An item whose value is empty is taken for missing while it is made anew.
+    pub fn recache(mut self, time: Duration) -> Self {
+        self.op.recache = whole_secs(time).min(call::MAX_RELATIVE);
+        self
+    }
+}
+
+impl<'v, K> Operation<'v, K, kind::Invalidate> {
+    /// How long the stale item is kept; without this, or with [`NEVER`](Ttl::NEVER), as long as it would have lived.
+    pub fn ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.with_ttl(ttl.into())
+    }
+
+    /// Marks only if the item is still the version that [`Item::cas`](crate::Item::cas) said.
+    pub fn cas(mut self, version: u64) -> Operation<'v, K, kind::Swap> {
+        self.op.cas = one_version(version);
+        self.with_kind()
+    }
+}
+
+impl<K> Operation<'_, K, kind::FlushAll> {
+    /// Waits so long before it forgets them: whole seconds, rounded up. The module refuses more than 30 days, which
+    /// memcached cannot be told.
+    pub fn delay(self, time: Duration) -> Self {
+        self.with_secs(time)
+    }
+}
+
 impl<K> Operation<'_, K, kind::Count> {
     /// Creates a missing item with this number, instead of answering that there is none.
     pub fn initial(mut self, number: u64) -> Self {
@@ -135,6 +173,15 @@ impl<K: AsRef<[u8]>, O: Kind> Future for Operation<'_, K, O> {
             Ok(&mut this.op)
         }))?;
         Poll::Ready(O::output(reply))
+    }
+}
+
+/// Whole seconds, rounded up; 0 for none.
+fn whole_secs(time: Duration) -> u32 {
+    if time.is_zero() {
+        0
+    } else {
+        Ttl::from(time).as_secs()
     }
 }
 

@@ -129,9 +129,48 @@ impl Server {
         self.now.queued
     }
 
+    /// Asks the server for nothing but an answer.
+    pub fn noop(&self) -> Operation<'static, [u8; 0], kind::Noop> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_NOOP)
+    }
+
     /// Asks the server which version of memcached it is.
     pub fn version(&self) -> Operation<'static, [u8; 0], kind::Version> {
-        self.client.operation(sys::NGX_HTTP_MEMCACHE_VERSION, []).on_server(self.index)
+        self.operation(sys::NGX_HTTP_MEMCACHE_VERSION)
+    }
+
+    /// Asks the server for its general statistics: names and values, in its order. They are of all its users, not of
+    /// this client.
+    ///
+    /// ```no_run
+    /// # use std::collections::HashMap;
+    /// # use ngx_memcache::{Error, Server};
+    /// # async fn example(server: Server) -> Result<(), Error> {
+    /// let stats: HashMap<String, String> = server.stats().await?.into_iter().collect();
+    /// let evictions = stats.get("evictions");
+    /// # Ok(()) }
+    /// ```
+    pub fn stats(&self) -> Operation<'static, [u8; 0], kind::Stats> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_STATS)
+    }
+
+    /// Lets the server forget all items, those of others too.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error, Seconds};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// // One after the other, so that not everything is missing at once.
+    /// for (n, server) in (0..).zip(mc.servers()) {
+    ///     server.flush_all().delay((60 * n).secs()).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn flush_all(&self) -> Operation<'static, [u8; 0], kind::FlushAll> {
+        self.operation(sys::NGX_HTTP_MEMCACHE_FLUSH_ALL)
+    }
+
+    fn operation<O>(&self, number: u32) -> Operation<'static, [u8; 0], O> {
+        self.client.operation(number, []).on_server(self.index)
     }
 }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 use nginx_sys::{ngx_str_t, ngx_uint_t};
 
 use super::*;
-use crate::{Cas, Client, Seconds};
+use crate::{Cas, Client, Item, Seconds};
+
+mod leases;
 
 thread_local! {
     static FAKE: RefCell<Fake> = const { RefCell::new(Fake { calls: Vec::new(), cancelled: Vec::new(), values: 0, refuse: 0 }) };
@@ -40,6 +42,7 @@ struct Seen {
     ttl: u32,
     timeout: usize,
     server: ngx_uint_t,
+    recache: u32,
     handler: sys::ngx_http_memcache_handler_pt,
     data: *mut c_void,
 }
@@ -67,6 +70,7 @@ unsafe extern "C" fn submit(
             ttl: op.ttl,
             timeout: op.timeout,
             server: op.server,
+            recache: op.recache,
             handler: op.handler,
             data: op.data,
         });
@@ -107,6 +111,20 @@ unsafe extern "C" fn release(value: *mut sys::ngx_http_memcache_value_t) {
     }
 }
 
+unsafe extern "C" fn server(
+    _client: *mut sys::ngx_http_memcache_client_t,
+    index: ngx_uint_t,
+    server: *mut sys::ngx_http_memcache_server_t,
+) -> u32 {
+    // SAFETY: the caller passes a good pointer.
+    unsafe { (*server).weight = 1 };
+    if index < 2 {
+        OK
+    } else {
+        sys::NGX_HTTP_MEMCACHE_INVALID
+    }
+}
+
 static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     size: size_of::<sys::ngx_http_memcache_api_t>(),
     client_of_request: None,
@@ -115,13 +133,16 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     retain: Some(retain),
     release: Some(release),
     servers: None,
-    server: None,
+    server: Some(server),
     max_value: None,
 };
 
-/// A client of the fake table, which has seen nothing yet.
+/// A client of the fake table, which has seen nothing yet. Values that were retained stay.
 fn client() -> Client {
-    FAKE.with_borrow_mut(|fake| *fake = Fake { calls: Vec::new(), cancelled: Vec::new(), values: 0, refuse: 0 });
+    FAKE.with_borrow_mut(|fake| {
+        let values = fake.values;
+        *fake = Fake { calls: Vec::new(), cancelled: Vec::new(), values, refuse: 0 };
+    });
     Client::from_parts(Table::new(&TABLE), NonNull::dangling())
 }
 

@@ -1,8 +1,10 @@
 //! The kinds of operations, which say what the answer is.
 
+use std::borrow::Cow;
+
 use crate::call::Reply;
 use crate::sys;
-use crate::{Cas, Error, Item};
+use crate::{Cas, Error, Item, Metadata};
 
 /// What an operation answers. Nothing outside of this crate can implement it.
 pub trait Kind: sealed::Sealed {
@@ -45,7 +47,7 @@ kinds! {
     Get -> Option<Item> = |reply| Ok(applied(&reply)?.then(|| Item::new(reply.value, reply.flags, reply.cas)));
 
     /// Stores an item, whatever was there.
-    Set -> () = |reply| if applied(&reply)? { Ok(()) } else { Err(unexpected(&reply)) };
+    Set -> () = |reply| done(&reply);
 
     /// Stores an item if its condition holds: whether it did.
     Store -> bool = |reply| applied(&reply);
@@ -69,8 +71,30 @@ kinds! {
     /// Sets the life of an item: `false` if there is none.
     Touch -> bool = |reply| applied(&reply);
 
+    /// Reads an item, and perhaps is given the lease on it.
+    Lease -> crate::Lease = crate::Lease::from_reply;
+
+    /// Marks an item as stale: `false` if there is none.
+    Invalidate -> bool = |reply| applied(&reply);
+
+    /// Asks about an item: `None` if there is none.
+    Inspect -> Option<Metadata> = |reply| Ok(applied(&reply)?.then(|| Metadata::from_reply(&reply)));
+
+    /// Asks a server for an answer.
+    Noop -> () = |reply| done(&reply);
+
     /// Asks a server for its version.
-    Version -> String = |reply| Ok(String::from_utf8_lossy(reply.value.as_bytes()).into_owned());
+    Version -> String = |reply| Ok(text(&reply).into_owned());
+
+    /// Asks a server for its statistics: names and values, in its order.
+    Stats -> Vec<(String, String)> = |reply| {
+        let pairs = text(&reply);
+        let pairs = pairs.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    };
+
+    /// Lets a server forget all items.
+    FlushAll -> () = |reply| done(&reply);
 }
 
 impl HasTtl for Set {}
@@ -88,6 +112,18 @@ fn applied(reply: &Reply) -> Result<bool, Error> {
         sys::NGX_HTTP_MEMCACHE_MISS | sys::NGX_HTTP_MEMCACHE_NOT_STORED => Ok(false),
         _ => Err(unexpected(reply)),
     }
+}
+
+/// For operations that succeed or fail.
+fn done(reply: &Reply) -> Result<(), Error> {
+    match reply.status {
+        sys::NGX_HTTP_MEMCACHE_OK => Ok(()),
+        _ => Err(unexpected(reply)),
+    }
+}
+
+fn text(reply: &Reply) -> Cow<'_, str> {
+    String::from_utf8_lossy(reply.value.as_bytes())
 }
 
 fn unexpected(reply: &Reply) -> Error {
