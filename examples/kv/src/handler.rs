@@ -3,9 +3,9 @@
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Cas, Client, Error, Item, Raw, Server, Ttl};
+use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Raw, Seconds, Server, Ttl};
 
-use crate::request::{self, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
+use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
 
 /// The content handler.
 pub fn handle(request: &mut Request) -> Status {
@@ -29,11 +29,22 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             None => item_or_404(mc.get(key).await?),
             Some(ttl) => item_or_404(mc.get_and_touch(key, Ttl::from_protocol(ttl)).await?),
         },
+        Plain::Lease { key, vivify, recache } => {
+            lease(mc.lease(key, u64::from(vivify).secs()).recache(u64::from(recache).secs()).await?)
+        }
+        Plain::Inspect { key } => match mc.inspect(key).await? {
+            Some(metadata) => Response::ok().content_type("text/plain").body(about(&metadata)),
+            None => Response::new(HTTPStatus::NOT_FOUND),
+        },
         Plain::GetMulti { keys } => {
             let items = mc.get_multi(keys).await.into_iter().collect::<Result<Vec<_>, _>>()?;
             page(items)
         }
         Plain::Servers => servers(mc).await,
+        Plain::OnServer { server, action } => match mc.servers().nth(server) {
+            Some(server) => on_server(&server, action).await?,
+            None => Response::new(HTTPStatus::NOT_FOUND),
+        },
         Plain::Count { key, direction, delta, initial, ttl } => {
             let mut count = match direction {
                 Direction::Up => mc.incr(key, delta),
@@ -48,6 +59,13 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             }
         }
         Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
+        Plain::Invalidate { key, version: None, ttl } => {
+            done_or(HTTPStatus::NOT_FOUND, mc.invalidate(key).ttl(Ttl::from_protocol(ttl)).await?)
+        }
+        Plain::Invalidate { key, version: Some(version), ttl } => {
+            let outcome = mc.invalidate(key).ttl(Ttl::from_protocol(ttl)).cas(version).await?;
+            done_or(HTTPStatus::PRECONDITION_FAILED, outcome == Cas::Applied)
+        }
         Plain::Delete { key, version: None } => done_or(HTTPStatus::NOT_FOUND, mc.delete(key).await?),
         Plain::Delete { key, version: Some(version) } => {
             let outcome = mc.delete(key).cas(version).await?;
@@ -95,6 +113,44 @@ fn item_or_404(item: Option<Item>) -> Response {
         .body(item)
 }
 
+/// The item, and who makes it anew. With `won`, the version is there also where the item is not: a `PUT` with it as
+/// `If-Match` stores the item, a `DELETE` or `POST ?invalidate` with it hands the lease back.
+fn lease(lease: Lease) -> Response {
+    let (who, item, cas, stale) = match lease {
+        Lease::Hit(item) => ("none", Some(item), None, false),
+        Lease::Won(won) => ("won", won.old, Some(won.cas), won.stale),
+        Lease::Lost { old } => {
+            let stale = old.is_some();
+            ("lost", old, None, stale)
+        }
+    };
+    let response = match (item, cas) {
+        (Some(item), _) => item_or_404(Some(item)),
+        (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND).header("ETag", format!("\"{cas}\"")),
+        (None, None) => Response::new(HTTPStatus::NOT_FOUND),
+    };
+    let response = response.header("X-Memcache-Lease", who);
+    if stale {
+        response.header("X-Memcache-Stale", "1")
+    } else {
+        response
+    }
+}
+
+fn about(item: &Metadata) -> String {
+    format!(
+        "size={} flags={} cas={} ttl={} idle={} fetched={} stale={} leased={}\n",
+        item.size,
+        item.flags,
+        item.cas,
+        item.ttl.map_or("never".into(), |ttl| ttl.as_secs().to_string()),
+        item.idle.as_secs(),
+        item.fetched,
+        item.stale,
+        item.leased,
+    )
+}
+
 /// A page that is assembled from parts.
 fn page(items: Vec<Option<Item>>) -> Response {
     let asked = items.len();
@@ -114,6 +170,19 @@ async fn servers(mc: Client) -> Response {
     // Asking may have opened connections, so the numbers are read afterwards.
     let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
     Response::ok().content_type("text/plain").body(lines.collect::<String>())
+}
+
+async fn on_server(server: &Server, action: Action) -> Result<Response, Error> {
+    match action {
+        Action::Noop => server.noop().await?,
+        Action::FlushAll(delay) => server.flush_all().delay(u64::from(delay).secs()).await?,
+        Action::Stats => {
+            let stats = server.stats().await?;
+            let lines: String = stats.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+            return Ok(Response::ok().content_type("text/plain").body(lines));
+        }
+    }
+    Ok(Response::new(HTTPStatus::NO_CONTENT))
 }
 
 fn line(server: &Server, version: &str) -> String {

@@ -7,6 +7,9 @@ use percent_encoding::percent_decode;
 /// Keys that one request may ask for.
 pub const MAX_KEYS: usize = 100;
 
+/// Seconds: what is longer, memcached takes for a moment in Unix time.
+const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
+
 /// The parts of a request that say what to do.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
@@ -38,14 +41,22 @@ pub enum Command {
 pub enum Plain {
     /// `GET KEY`, and with `touch` `GET KEY?touch=secs`.
     Get { key: Vec<u8>, touch: Option<u32> },
+    /// `GET KEY?lease=secs`, with `recache=secs`.
+    Lease { key: Vec<u8>, vivify: u32, recache: u32 },
+    /// `GET KEY?inspect`.
+    Inspect { key: Vec<u8> },
     /// `GET ?keys=a,b`.
     GetMulti { keys: Vec<Vec<u8>> },
     /// `GET ?servers`.
     Servers,
+    /// `GET ?noop=n`, `GET ?stats=n`, `POST ?flush_all=n`.
+    OnServer { server: usize, action: Action },
     /// `POST KEY?incr=n`, `POST KEY?decr=n`.
     Count { key: Vec<u8>, direction: Direction, delta: u64, initial: Option<u64>, ttl: u32 },
     /// `POST KEY?touch=secs`.
     Touch { key: Vec<u8>, ttl: u32 },
+    /// `POST KEY?invalidate`, with `ttl=secs`, with `If-Match` only that version.
+    Invalidate { key: Vec<u8>, version: Option<u64>, ttl: u32 },
     /// `DELETE KEY`, with `If-Match` only that version.
     Delete { key: Vec<u8>, version: Option<u64> },
 }
@@ -79,6 +90,15 @@ pub enum Direction {
     Down,
 }
 
+/// What to do with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Noop,
+    Stats,
+    /// After so many seconds.
+    FlushAll(u32),
+}
+
 /// Which end to extend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -103,22 +123,42 @@ impl Command {
         let args = Args(parts.args);
         match parts.method {
             "GET" | "HEAD" if parts.key.is_empty() => list(args).map(Command::Plain),
-            "GET" | "HEAD" => Ok(Command::Plain(Plain::Get { key: parts.key, touch: args.number("touch")? })),
+            "GET" | "HEAD" => get(parts.key, args).map(Command::Plain),
             "PUT" => put(parts, args).map(Command::WithBody),
-            "POST" => post(parts.key, args),
-            "DELETE" => {
-                let version = parts.if_match.filter(|&tag| tag != b"*").map(version).transpose()?;
-                Ok(Command::Plain(Plain::Delete { key: parts.key, version }))
-            }
+            "POST" => post(parts, args),
+            "DELETE" => Ok(Command::Plain(Plain::Delete { version: one_version(&parts)?, key: parts.key })),
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 }
 
+fn get(key: Vec<u8>, args: Args<'_>) -> Result<Plain, Refusal> {
+    const WAYS: [&str; 3] = ["touch", "lease", "inspect"];
+
+    Ok(match args.only(&WAYS)? {
+        Some("touch") => Plain::Get { key, touch: Some(args.required("touch")?) },
+        // For how long a missing item is somebody's to make: memcached knows up to 30 days.
+        Some("lease") => match args.required("lease")? {
+            vivify @ 1..=THIRTY_DAYS => {
+                let recache = args.number("recache")?.unwrap_or_default();
+                Plain::Lease { key, vivify, recache }
+            }
+            _ => return Err(Refusal::BadRequest),
+        },
+        Some("inspect") => Plain::Inspect { key },
+        _ => Plain::Get { key, touch: None },
+    })
+}
+
 /// `GET` without a key.
 fn list(args: Args<'_>) -> Result<Plain, Refusal> {
-    if args.value("servers").is_some() {
-        return Ok(Plain::Servers);
+    const LISTS: [&str; 4] = ["servers", "noop", "stats", "keys"];
+
+    match args.only(&LISTS)? {
+        Some("servers") => return Ok(Plain::Servers),
+        Some("noop") => return Ok(Plain::OnServer { server: args.required("noop")?, action: Action::Noop }),
+        Some("stats") => return Ok(Plain::OnServer { server: args.required("stats")?, action: Action::Stats }),
+        _ => {}
     }
     let list = args.value("keys").filter(|list| !list.is_empty()).ok_or(Refusal::BadRequest)?;
     let keys: Vec<_> = list.split(|&byte| byte == b',').map(decoded).collect();
@@ -140,24 +180,44 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
     Ok(WithBody::Store { key: parts.key, condition, flags, ttl: args.number("ttl")?.unwrap_or_default() })
 }
 
-fn post(key: Vec<u8>, args: Args<'_>) -> Result<Command, Refusal> {
-    const ACTIONS: [&str; 5] = ["append", "prepend", "incr", "decr", "touch"];
+fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
+    const ACTIONS: [&str; 7] = ["append", "prepend", "incr", "decr", "touch", "invalidate", "flush_all"];
 
-    let mut asked = ACTIONS.into_iter().filter(|action| args.value(action).is_some());
-    let (Some(action), None) = (asked.next(), asked.next()) else { return Err(Refusal::BadRequest) };
-
-    let count = |direction, delta| -> Result<Plain, Refusal> {
-        let (initial, ttl) = (args.number("initial")?, args.number("ttl")?.unwrap_or_default());
-        Ok(Plain::Count { key: key.clone(), direction, delta, initial, ttl })
+    let action = args.only(&ACTIONS)?.ok_or(Refusal::BadRequest)?;
+    let version = one_version(&parts);
+    let key = parts.key;
+    let end = match action {
+        "append" => Some(End::Back),
+        "prepend" => Some(End::Front),
+        _ => None,
     };
-    Ok(match (action, args.number("incr"), args.number("decr"), args.number("touch")) {
-        ("append", ..) => Command::WithBody(WithBody::Extend { key, end: End::Back }),
-        ("prepend", ..) => Command::WithBody(WithBody::Extend { key, end: End::Front }),
-        (_, Ok(Some(delta)), ..) => Command::Plain(count(Direction::Up, delta)?),
-        (_, _, Ok(Some(delta)), _) => Command::Plain(count(Direction::Down, delta)?),
-        (_, _, _, Ok(Some(ttl))) => Command::Plain(Plain::Touch { key, ttl }),
-        _ => return Err(Refusal::BadRequest),
-    })
+    if let Some(end) = end {
+        return Ok(Command::WithBody(WithBody::Extend { key, end }));
+    }
+
+    let ttl = || -> Result<u32, Refusal> { Ok(args.number("ttl")?.unwrap_or_default()) };
+    let count = |key, direction| -> Result<Plain, Refusal> {
+        Ok(Plain::Count {
+            key,
+            direction,
+            delta: args.required(action)?,
+            initial: args.number("initial")?,
+            ttl: ttl()?,
+        })
+    };
+    Ok(Command::Plain(match action {
+        "incr" => count(key, Direction::Up)?,
+        "decr" => count(key, Direction::Down)?,
+        "touch" => Plain::Touch { key, ttl: args.required("touch")? },
+        "invalidate" => Plain::Invalidate { key, version: version?, ttl: ttl()? },
+        _ if !key.is_empty() => return Err(Refusal::BadRequest),
+        _ => match args.number("delay")?.unwrap_or_default() {
+            delay @ ..=THIRTY_DAYS => {
+                Plain::OnServer { server: args.required("flush_all")?, action: Action::FlushAll(delay) }
+            }
+            _ => return Err(Refusal::BadRequest),
+        },
+    }))
 }
 
 /// The key of a request: what follows the location's name in the URI, decoded.
@@ -170,6 +230,11 @@ pub fn key(unparsed: Option<&[u8]>, uri: &[u8], location: &[u8]) -> Vec<u8> {
         Some(key) => decoded(key),
         None => uri.strip_prefix(location).unwrap_or(uri).to_vec(),
     }
+}
+
+/// The version that an item must have.
+fn one_version(parts: &Parts<'_>) -> Result<Option<u64>, Refusal> {
+    parts.if_match.filter(|&tag| tag != b"*").map(version).transpose()
 }
 
 /// The version in an entity tag. Other people's tags, and weak ones, match nothing.
@@ -205,6 +270,20 @@ impl<'a> Args<'a> {
     /// The number in an argument.
     fn number<T: str::FromStr>(self, name: &str) -> Result<Option<T>, Refusal> {
         self.value(name).map(number).transpose()
+    }
+
+    /// The same if it must be there.
+    fn required<T: str::FromStr>(self, name: &str) -> Result<T, Refusal> {
+        self.number(name)?.ok_or(Refusal::BadRequest)
+    }
+
+    /// Which of these arguments there is; two of them contradict each other.
+    fn only(self, names: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
+        let mut asked = names.iter().copied().filter(|name| self.value(name).is_some());
+        match (asked.next(), asked.next()) {
+            (asked, None) => Ok(asked),
+            _ => Err(Refusal::BadRequest),
+        }
     }
 }
 

@@ -48,6 +48,59 @@ fn get() {
 }
 
 #[test]
+fn get_with_a_lease() {
+    let lease = |vivify, recache| Ok(Command::Plain(Plain::Lease { key: b"cow".to_vec(), vivify, recache }));
+    assert_eq!(parse("GET", "cow", "lease=30"), lease(30, 0));
+    assert_eq!(parse("GET", "cow", "lease=2592000&recache=10"), lease(2_592_000, 10));
+    for args in ["lease", "lease=0", "lease=x", "lease=2592001", "lease=30&recache=x", "lease=30&touch=1"] {
+        assert_eq!(parse("GET", "cow", args), Err(Refusal::BadRequest), "{args}");
+    }
+}
+
+#[test]
+fn inspect() {
+    assert_eq!(parse("GET", "cow", "inspect"), Ok(Command::Plain(Plain::Inspect { key: b"cow".to_vec() })));
+    assert_eq!(parse("GET", "cow", "inspect&touch=1"), Err(Refusal::BadRequest));
+}
+
+#[test]
+fn servers_by_their_numbers() {
+    let on_server = |server, action| Ok(Command::Plain(Plain::OnServer { server, action }));
+    assert_eq!(parse("GET", "", "noop=0"), on_server(0, Action::Noop));
+    assert_eq!(parse("GET", "", "stats=2"), on_server(2, Action::Stats));
+    assert_eq!(parse("POST", "", "flush_all=1"), on_server(1, Action::FlushAll(0)));
+    assert_eq!(parse("POST", "", "flush_all=1&delay=60"), on_server(1, Action::FlushAll(60)));
+    for args in ["noop", "noop=x", "stats=-1", "stats=0&noop=0", "flush_all=0"] {
+        assert_eq!(parse("GET", "", args), Err(Refusal::BadRequest), "{args}");
+    }
+    for args in ["flush_all", "flush_all=x", "flush_all=0&delay=x", "flush_all=0&delay=2592001"] {
+        assert_eq!(parse("POST", "", args), Err(Refusal::BadRequest), "{args}");
+    }
+    assert_eq!(parse("POST", "key", "flush_all=0"), Err(Refusal::BadRequest), "a key is not a server");
+}
+
+#[test]
+fn invalidate() {
+    let parse = |if_match: Option<&'static str>, args: &'static str| {
+        let if_match = if_match.map(str::as_bytes);
+        Command::parse(Parts {
+            method: "POST",
+            key: b"k".to_vec(),
+            args: args.as_bytes(),
+            if_match,
+            ..Parts::default()
+        })
+    };
+    let expected = |version, ttl| Ok(Command::Plain(Plain::Invalidate { key: b"k".to_vec(), version, ttl }));
+    assert_eq!(parse(None, "invalidate"), expected(None, 0));
+    assert_eq!(parse(None, "invalidate&ttl=9"), expected(None, 9));
+    assert_eq!(parse(Some("\"3\""), "invalidate"), expected(Some(3), 0));
+    assert_eq!(parse(Some("3"), "invalidate"), Err(Refusal::PreconditionFailed));
+    assert_eq!(parse(None, "invalidate&ttl=x"), Err(Refusal::BadRequest));
+    assert_eq!(parse(None, "invalidate&touch=1"), Err(Refusal::BadRequest));
+}
+
+#[test]
 fn get_several() {
     let keys = vec![b"a".to_vec(), b"b,c".to_vec(), b" ".to_vec()];
     assert_eq!(parse("GET", "", "keys=a,b%2Cc,%20"), Ok(Command::Plain(Plain::GetMulti { keys })));
