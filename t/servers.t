@@ -23,7 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
-	->has_daemon('memcached')->plan(18)
+	->has_daemon('memcached')->plan(34)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -156,6 +156,46 @@ is_deeply([map { content(kv_get($_, PeerAddr => $other)) } @keys],
 
 like(content(kv_get('', args => 'servers', PeerAddr => $other)),
 	qr/weight=3 .*\n.* weight=1 .*\n.* weight=2 /, 'weights - servers');
+
+# operations on one server
+
+is_deeply([map { code(kv_get('', args => "noop=$_")) } 0 .. 3],
+	[204, 204, 204, 404], 'noop');
+
+my %stats = map { /^(\S+) (.*)/ } split /\n/,
+	http_content(kv_get('', args => 'stats=1'));
+
+is($stats{pid}, $m[1]->pid(), 'stats - of this server');
+is($stats{threads}, 2, 'stats - a number');
+like($stats{version}, qr/^1\.\d+/, 'stats - a text');
+cmp_ok(keys %stats, '>', 30, 'stats - all lines');
+%stats = map { /^(\S+) (.*)/ } split /\n/,
+	http_content(kv_get('', args => 'stats=0', PeerAddr => $other));
+is($stats{pid}, $m[2]->pid(), 'stats - of this server, other list');
+is(code(kv_get('', args => 'stats=3')), 404, 'stats - no such server');
+is(content(kv_get('foo')), '200 <foo>', 'get behind stats');
+
+is(code(kv_get('', args => 'flush_all=2')), 400, 'flush_all - by get');
+is(code(kv_post('', 'flush_all=3')), 404, 'flush_all - no such server');
+is(code(kv_post('', 'flush_all=2&delay=2592001')), 400,
+	'flush_all - delay too long');
+is(code(kv_post('', 'flush_all=2&delay=2592000')), 204,
+	'flush_all - delayed');
+is(scalar(grep { code(kv_get($_)) == 200 } @keys), @keys,
+	'flush_all - not yet');
+
+my @flushed = grep { hash($_) % 3 == 2 } @keys;
+my @kept = grep { hash($_) % 3 != 2 } @keys;
+
+is(code(kv_post('', 'flush_all=2')), 204, 'flush_all');
+ok(wait_for(sub { !grep { code(kv_get($_)) != 404 } @flushed }),
+	'flush_all - gone');
+is_deeply([map { content(kv_get($_)) } @kept], [map { "200 <$_>" } @kept],
+	'flush_all - other servers');
+
+# what is stored behind it is kept
+wait_for(sub { kv_put($_, "<$_>") for @flushed;
+	return !grep { code(kv_get($_)) != 200 } @flushed });
 
 # each is deleted where it is
 

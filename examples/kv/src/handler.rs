@@ -126,7 +126,11 @@ fn lease(lease: Lease) -> Response {
     };
     let response = match (item, cas) {
         (Some(item), _) => item_or_404(Some(item)),
-        (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND).header("ETag", format!("\"{cas}\"")),
+        // With a body of its own: nginx takes the ETag away from the pages that it makes.
+        (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND)
+            .header("ETag", format!("\"{cas}\""))
+            .content_type("text/plain")
+            .body("yours to make\n"),
         (None, None) => Response::new(HTTPStatus::NOT_FOUND),
     };
     let response = response.header("X-Memcache-Lease", who);
