@@ -17,7 +17,7 @@ use Test::More qw//;
 
 use Test::Nginx qw/ :DEFAULT http_start http_content /;
 
-our @EXPORT = qw/ conf check_config kv_get kv_head kv_put kv_post kv_delete
+our @EXPORT = qw/ conf compile_sibling check_config kv_get kv_head kv_put kv_post kv_delete
 	kv_request escape code header content http_many status server_status
 	wait_for messages worker_pids http_content /;
 
@@ -62,6 +62,27 @@ sub conf {
 	$text =~ s/^(?=daemon )/$user/m;
 
 	return $text;
+}
+
+# Compiles siblings/NAME.c to NAME.so in the test's directory, for the nginx
+# that the modules were built for; false if there is nothing to do that with.
+sub compile_sibling {
+	my ($t, $name) = @_;
+	my $source = $ENV{NGINX_SOURCE_DIR} // '/usr/share/nginx/src';
+	my $objs = $ENV{NGINX_BUILD_DIR} // "$FindBin::Bin/../target/nginx/debian";
+
+	return if !-e "$source/src/core/nginx.h" || !-e "$objs/ngx_auto_config.h"
+		|| system('gcc --version >/dev/null 2>&1') != 0;
+
+	my @headers = map { "$source/src/$_" } qw! core event event/modules
+		event/quic os/unix http http/modules http/v2 !;
+	my @command = ('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared !,
+		"-I$FindBin::Bin/../include", (map { ('-isystem', $_) } $objs,
+		@headers), '-o', $t->testdir() . "/$name.so",
+		"$FindBin::Bin/siblings/$name.c");
+
+	system(@command) == 0 or die "Can't compile $name.c\n";
+	return 1;
 }
 
 # What "nginx -t" says to a configuration.
