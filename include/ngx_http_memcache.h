@@ -46,7 +46,8 @@ extern "C" {
  * at the end of a structure, the table, or a list of numbers; nothing is ever removed or moved within a major number.
  * What a sibling has by an earlier minor number goes on working: its structures are smaller, and say so by "size".
  *
- * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result.
+ * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
+ *      set_enabled() and STATE_DISABLED.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    1
@@ -121,6 +122,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 
 /* op->options */
 #define NGX_HTTP_MEMCACHE_INITIAL   0x0001  /* incr, decr: create a missing item with op->initial and op->ttl */
+#define NGX_HTTP_MEMCACHE_WAIT      0x0002  /* lease: wait for the item that somebody else makes; see below */
 
 
 /*
@@ -148,6 +150,12 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * For all other operations that read, an item that is stale or still to be made is a MISS. (memcached gives the lease
  * to whoever reads first, also to those; the module hands it back.) An item that somebody was told to make anew before
  * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
+ */
+
+/*
+ * With WAIT, a lease that is LOST with nothing to use is no answer before the call's deadline: the module asks again,
+ * at growing intervals, and at once when the item is stored by this worker, until there is an item or the lease is WON.
+ * At the deadline the answer is MISS with LOST. Choose op->timeout by how long it takes to make the item.
  */
 
 /* result->lease */
@@ -225,6 +233,7 @@ typedef struct {
 
 #define NGX_HTTP_MEMCACHE_STATE_LIVE  0
 #define NGX_HTTP_MEMCACHE_STATE_DOWN  1
+#define NGX_HTTP_MEMCACHE_STATE_DISABLED  2  /* by set_enabled() */
 
 /* A server of a client, as configured and as it is now, in this worker. "address" lives as long as the client. */
 typedef struct {
@@ -270,6 +279,13 @@ typedef struct {
 
     /* The largest value, in bytes, that the client accepts: "memcache_max_value". */
     size_t (*max_value)(ngx_http_memcache_client_t *client);
+
+    /*
+     * Takes a server out of use in this worker, for all that use this client, or back into it. Out of use, it is as if
+     * it were down, but nothing probes it. What was sent before is still answered. INVALID: there is no such index.
+     */
+    ngx_http_memcache_status_t (*set_enabled)(ngx_http_memcache_client_t *client, ngx_uint_t index,
+        ngx_uint_t enabled);
 } ngx_http_memcache_api_t;
 
 

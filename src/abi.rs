@@ -44,6 +44,7 @@ pub static API: ngx_http_memcache_api_t = ngx_http_memcache_api_t {
     servers: Some(servers),
     server: Some(server),
     max_value: Some(max_value),
+    set_enabled: Some(set_enabled),
 };
 
 unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut ClientPtr) -> Status {
@@ -163,7 +164,8 @@ unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut n
                     address: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
                     state: match view.state {
                         State::Live => NGX_HTTP_MEMCACHE_STATE_LIVE,
-                        State::Down | State::Disabled => NGX_HTTP_MEMCACHE_STATE_DOWN,
+                        State::Down => NGX_HTTP_MEMCACHE_STATE_DOWN,
+                        State::Disabled => NGX_HTTP_MEMCACHE_STATE_DISABLED,
                     },
                     weight: view.config.weight,
                     min: pool.min(),
@@ -186,6 +188,17 @@ unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut n
 
 unsafe extern "C" fn max_value(client: ClientPtr) -> usize {
     guard(0, || find(client).map_or(0, |(cluster, _)| cluster.config.max_value))
+}
+
+unsafe extern "C" fn set_enabled(client: ClientPtr, index: ngx_uint_t, enabled: ngx_uint_t) -> Status {
+    answer(|| {
+        let (_, driver) = find(client)?;
+        match driver.set_enabled(index, enabled != 0) {
+            Some(true) => Ok(()),
+            Some(false) => Err(NGX_HTTP_MEMCACHE_INVALID),
+            None => Err(NGX_HTTP_MEMCACHE_INTERNAL),
+        }
+    })
 }
 
 /* what the functions share */

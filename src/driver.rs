@@ -189,6 +189,16 @@ impl Driver {
         Some(callback)
     }
 
+    /// Takes a server out of use, or back into it. `Some(false)`: there is no such server; `None`: not now.
+    pub fn set_enabled(&self, server: ServerId, enabled: bool) -> Option<bool> {
+        let now = self.now();
+        let known = self.with(|client| client.set_enabled(server, enabled, now))?;
+        if self.state.get() != State::Ended {
+            self.turn.post();
+        }
+        Some(known)
+    }
+
     /// Shows the client to somebody who only looks.
     pub fn view<R>(&self, look: impl FnOnce(&Client<Callback>) -> R) -> Option<R> {
         self.client.try_borrow().ok().map(|client| look(&client))

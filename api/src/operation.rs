@@ -117,6 +117,14 @@ impl<'v, K> Operation<'v, K, kind::Delete> {
 }
 
 impl<K> Operation<'_, K, kind::Lease> {
+    /// Instead of losing with nothing to use, waits until somebody else has made the item, or does not and the lease
+    /// is won after all. When [`timeout`](Operation::timeout) has passed, it is [`Lost`](crate::Lease::Lost) without an
+    /// item: choose it by how long it takes to make one.
+    pub fn wait(mut self) -> Self {
+        self.op.options |= sys::NGX_HTTP_MEMCACHE_WAIT;
+        self
+    }
+
     /// Appoints somebody to make an item that has less than this left to live, before it expires; without this, only
     /// one that is missing or stale. Whole seconds, rounded up, at most 30 days.
     ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::operation::{kind, Operation};
 use crate::sys;
-use crate::Client;
+use crate::{Client, Error};
 
 /// The servers of a client: what [`Client::servers`] returns.
 #[derive(Debug)]
@@ -82,6 +82,8 @@ pub enum State {
     Live,
     /// It failed too often; the module tries it by timer, and refuses operations until it is back.
     Down,
+    /// It was [taken out of use](Server::disable) in this worker; the module refuses operations.
+    Disabled,
 }
 
 impl Server {
@@ -105,6 +107,7 @@ impl Server {
     pub fn state(&self) -> State {
         match self.now.state {
             sys::NGX_HTTP_MEMCACHE_STATE_LIVE => State::Live,
+            sys::NGX_HTTP_MEMCACHE_STATE_DISABLED => State::Disabled,
             _ => State::Down,
         }
     }
@@ -132,6 +135,23 @@ impl Server {
     /// Asks the server for nothing but an answer.
     pub fn noop(&self) -> Operation<'static, [u8; 0], kind::Noop> {
         self.operation(sys::NGX_HTTP_MEMCACHE_NOOP)
+    }
+
+    /// Takes the server out of use in this worker, for all modules that use this client: as if it were down, but the
+    /// module does not try it. What was sent before is still answered.
+    pub fn disable(&self) -> Result<(), Error> {
+        self.set_enabled(false)
+    }
+
+    /// Takes the server back into use.
+    pub fn enable(&self) -> Result<(), Error> {
+        self.set_enabled(true)
+    }
+
+    fn set_enabled(&self, enabled: bool) -> Result<(), Error> {
+        let (table, handle) = self.client.parts();
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        unsafe { table.set_enabled(handle, self.index, enabled) }
     }
 
     /// Asks the server which version of memcached it is.
@@ -185,6 +205,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             State::Live => "live",
             State::Down => "down",
+            State::Disabled => "disabled",
         })
     }
 }

@@ -89,6 +89,15 @@ impl Table {
     /// # Safety
     ///
     /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn set_enabled(self, client: Handle, index: usize, enabled: bool) -> Result<(), Error> {
+        let function = self.0.set_enabled.ok_or(MISSING)?;
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { function(client.as_ptr(), index, enabled.into()) })
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
     pub(crate) unsafe fn max_value(self, client: Handle) -> usize {
         // SAFETY: guaranteed by the caller.
         self.0.max_value.map_or(0, |function| unsafe { function(client.as_ptr()) })

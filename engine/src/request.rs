@@ -32,9 +32,9 @@ impl Ttl {
         self.0
     }
 
-    /// Seconds from now, however many are asked for.
-    pub(crate) fn relative(secs: NonZeroU32) -> u32 {
-        secs.get().min(MAX_RELATIVE)
+    /// Seconds where the protocol has no other form for more than 30 days: then it is 30 days.
+    pub(crate) fn bounded(secs: u32) -> u32 {
+        secs.min(MAX_RELATIVE)
     }
 }
 
@@ -74,7 +74,7 @@ pub enum Verb {
     Lease {
         /// Seconds for which a missing item is somebody's to make; at most 30 days, longer ones are cut.
         vivify: NonZeroU32,
-        /// An item that has fewer seconds left is made anew before it expires; 0: none is.
+        /// An item that has fewer seconds left, at most 30 days, is made anew before it expires; 0: none is.
         recache: u32,
         /// Instead of losing with nothing to use, wait for the item that somebody else makes, until the deadline.
         wait: bool,
@@ -156,7 +156,7 @@ pub enum ServerVerb {
     Stats,
     /// Forgets all items.
     FlushAll {
-        /// After so many seconds.
+        /// After so many seconds, at most 30 days.
         delay: u32,
     },
 }

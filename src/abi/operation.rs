@@ -95,7 +95,8 @@ fn lease(op: &ngx_http_memcache_op_t) -> Result<Verb, Status> {
     if op.recache > THIRTY_DAYS {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }
-    Ok(Verb::Lease { vivify, recache: op.recache })
+    let wait = op.options & NGX_HTTP_MEMCACHE_WAIT != 0;
+    Ok(Verb::Lease { vivify, recache: op.recache, wait })
 }
 
 /// A condition or an option that the operation does not have is refused: to ignore it would do something else than what
@@ -104,7 +105,11 @@ fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
     let counts = matches!(op.op, NGX_HTTP_MEMCACHE_INCR | NGX_HTTP_MEMCACHE_DECR);
     let compares = matches!(op.op, NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE | NGX_HTTP_MEMCACHE_INVALIDATE);
     let leases = op.op == NGX_HTTP_MEMCACHE_LEASE;
-    let options = if counts { NGX_HTTP_MEMCACHE_INITIAL } else { 0 };
+    let options = match () {
+        () if counts => NGX_HTTP_MEMCACHE_INITIAL,
+        () if leases => NGX_HTTP_MEMCACHE_WAIT,
+        () => 0,
+    };
     if op.options & !options != 0 || (op.cas != 0 && !compares) || (op.recache != 0 && !leases) || op.reserved != 0 {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }

@@ -135,6 +135,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     servers: None,
     server: Some(server),
     max_value: None,
+    set_enabled: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.

@@ -41,6 +41,7 @@ fn fields_stay_where_they_are() {
     });
     layout!(ngx_http_memcache_api_t {
         size 72: size 0 client_of_request 8 submit 16 cancel 24 retain 32 release 40 servers 48 server 56 max_value 64;
+        size 80: set_enabled 72;
     });
     layout!(ngx_http_memcache_module_ctx_t {
         size 88: http 0 magic 64 major 72 minor 76 api 80;
@@ -102,10 +103,12 @@ fn numbers_stay_what_they_are() {
     assert_eq!(NGX_HTTP_MEMCACHE_FLUSH_ALL, 18);
 
     assert_eq!(NGX_HTTP_MEMCACHE_INITIAL, 1);
+    assert_eq!(NGX_HTTP_MEMCACHE_WAIT, 2);
     assert_eq!(NGX_HTTP_MEMCACHE_LEASE_NONE, 0);
     assert_eq!(NGX_HTTP_MEMCACHE_LEASE_WON, 1);
     assert_eq!(NGX_HTTP_MEMCACHE_LEASE_LOST, 2);
     assert_eq!(NGX_HTTP_MEMCACHE_NEVER, u32::MAX);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_LIVE, 0);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_DOWN, 1);
+    assert_eq!(NGX_HTTP_MEMCACHE_STATE_DISABLED, 2);
 }

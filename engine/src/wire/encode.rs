@@ -18,7 +18,7 @@ pub(crate) fn server(out: &mut Outbound, verb: ServerVerb) {
         ServerVerb::Stats => out.put(b"stats\r\n"),
         ServerVerb::FlushAll { delay: 0 } => out.put(b"flush_all\r\n"),
         ServerVerb::FlushAll { delay } => {
-            number(out, b"flush_all ", delay);
+            number(out, b"flush_all ", Ttl::bounded(delay));
             out.put(b"\r\n");
         }
     }
@@ -41,9 +41,9 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
         Verb::Lease { vivify, recache, .. } => {
             command(out, b"mg ", key, None);
             out.put(b" v f c k");
-            number(out, b" N", Ttl::relative(*vivify));
+            number(out, b" N", Ttl::bounded(vivify.get()));
             if *recache != 0 {
-                number(out, b" R", *recache);
+                number(out, b" R", Ttl::bounded(*recache));
             }
             number(out, b" O", token);
             out.put(b"\r\n");
@@ -142,6 +142,7 @@ fn number(out: &mut Outbound, flag: &[u8], number: impl itoa::Integer) {
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
+    use std::num::NonZeroU32;
 
     use bytes::Bytes;
 
@@ -183,6 +184,18 @@ mod tests {
         }
         let all = store(StoreMode::Set, u32::MAX, Ttl::secs(60, 0), u64::MAX);
         assert_eq!(encoded(b" ", all), "ms IA== 3 b T60 F4294967295 C18446744073709551615 O7\r\nmoo\r\n");
+    }
+
+    /// memcached 1.6.18 never makes such an item anew, and flushes at once.
+    #[test]
+    fn no_more_than_thirty_days() {
+        let lease = Verb::Lease { vivify: NonZeroU32::MAX, recache: 2_592_001, wait: false };
+        assert_eq!(encoded(b"k", lease), "mg k v f c k N2592000 R2592000 O7\r\n");
+        let mut out = Outbound::default();
+        server(&mut out, ServerVerb::FlushAll { delay: 2_592_001 });
+        let mut slices = [IoSlice::new(&[]); 1];
+        assert_eq!(out.slices(&mut slices), 1);
+        assert_eq!(&*slices[0], b"flush_all 2592000\r\n");
     }
 
     #[test]
