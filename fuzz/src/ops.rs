@@ -13,7 +13,7 @@ use crate::script::Script;
 /// The operations, by their letters in a script. A letter that is none stands for one of them too.
 const LETTERS: &[u8] = b"gGlLmsfarpPdDxXiIjtnvSF";
 
-/// Each operation has a number, which is in its key: so it shows to whom a reply belongs.
+/// Each operation has a number, which is in its key: so it shows to whom a reply belongs. Some have the same key.
 pub struct Op {
     letter: u8,
     number: u64,
@@ -37,9 +37,15 @@ impl Op {
             2 => format!("{number:x<240}").into_bytes(),
             3 => Vec::new(),
             4 => vec![b'x'; 251],
+            5 => b"shared".to_vec(),
             _ => format!("k{number}").into_bytes(),
         };
         Op { letter, number, key, size, timeout }
+    }
+
+    /// Whether it has a reply of its own, and ends with it.
+    pub fn is_plain(&self) -> bool {
+        self.letter != b'L' && self.key != b"shared"
     }
 
     /// The key as the server sees it; `None`: it is the server that is asked.
@@ -88,8 +94,9 @@ impl Op {
             b'i' => count(Direction::Incr, None),
             b'I' => count(Direction::Incr, Some((1, ttl))),
             b'j' => count(Direction::Decr, None),
-            b'l' => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0 },
-            b'L' => Verb::Lease { vivify: NonZeroU32::MAX, recache: 9 },
+            b'l' => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait: false },
+            b'L' => Verb::Lease { vivify: NonZeroU32::MAX, recache: 9, wait: false },
+            b'w' => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait: true },
             b'm' => Verb::Inspect,
             b'x' => Verb::Invalidate { ttl: Some(ttl), cas: 0 },
             b'X' => Verb::Invalidate { ttl: None, cas: 7 },

@@ -1,7 +1,7 @@
 //! What a server says, in whatever pieces it comes.
 //!
-//! A script of the target `replies` begins with three choices: the largest value, the failures that bring the server
-//! down, and the seed of the random cuts. Then come commands:
+//! A script of the target `replies` begins with four choices: the largest value, the failures that bring the server
+//! down, whether gets share an exchange, and the seed of the random cuts. Then come commands:
 //!
 //! | command | what it does |
 //! |---|---|
@@ -85,6 +85,8 @@ struct World {
     numbers: HashMap<Vec<u8>, u64>,
     /// An operation without a key has ended without its reply.
     lost_count: bool,
+    /// It is known what becomes of all that was submitted.
+    foreseen: bool,
     /// So many leases may have to be handed back.
     leases: usize,
     trace: Trace,
@@ -102,6 +104,7 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
     let mut config = Config::new(vec![ServerConfig { name: "h:1".into(), addresses: 1, pool, weight }]);
     config.max_value = script.pick(&[1024, 0, 1, 10, 5000, 16_384, 20_000, 70_000]);
     config.max_fails = script.pick(&[3, 1, 2]) as u32;
+    config.coalesce = script.pick(&[false, true]);
     let seed = script.number() as u32;
     let now = Instant::from_micros(1_000_000);
     let mut world = World {
@@ -117,6 +120,7 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
         calls: Vec::new(),
         numbers: HashMap::new(),
         lost_count: false,
+        foreseen: true,
         leases: 0,
         trace: Trace::default(),
     };
@@ -159,6 +163,7 @@ impl World {
     fn submit(&mut self, script: &mut Script<'_>) {
         let number = self.calls.len() as u64;
         let op = Op::read(script, number, self.timeout);
+        self.foreseen &= op.is_plain();
         let key = op.wire_key(&self.client.config().prefix);
         let call = op.submit(&mut self.client, self.now);
         if let (Ok(_), Some(key)) = (&call, key) {
@@ -225,7 +230,7 @@ impl World {
         let cuts = take(&mut self.cuts);
         self.collect();
         let Some(link) = &mut self.link else { return };
-        let (conn, vague) = (link.conn, link.vague);
+        let (conn, vague) = (link.conn, link.vague || !self.foreseen);
         link.vague |= means.iter().any(|says| matches!(says, Says::Anything));
         let forecast = if vague { Forecast::default() } else { self.forecast(&means) };
         let (before, outputs) = (self.trace.completions.len(), self.trace.outputs.len());
