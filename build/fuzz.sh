@@ -27,6 +27,6 @@ for target in "$@"; do
     mkdir -p "fuzz/corpus/$target"
     # No single allocation needs more than a few of the largest values that the targets configure.
     cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -max_len=1000 -timeout=10 -malloc_limit_mb=16 -rss_limit_mb=1024 \
+        -max_total_time="$seconds" -max_len=1000 -timeout=10 -malloc_limit_mb=16 -rss_limit_mb=2048 \
         -dict=fuzz/commands.dict -print_final_stats=1
 done
