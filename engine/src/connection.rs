@@ -81,6 +81,8 @@ pub(crate) struct Orphan {
     pub call: CallId,
     /// Whether a byte of it was written.
     pub started: bool,
+    /// Whether its reply was the one that was due.
+    pub due: bool,
 }
 
 /// The line of a `VA` whose value is still coming.
@@ -317,7 +319,7 @@ impl Connection {
         let (encoded, written) = (self.encoded, self.written);
         self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
             let started = index < encoded && pending.start < written;
-            pending.call.map(|call| Orphan { call, started })
+            pending.call.map(|call| Orphan { call, started, due: index == 0 })
         })
     }
 }

@@ -215,9 +215,8 @@ impl<T> Client<T> {
         } else {
             self.connect_failed(id, &cause, now);
         }
-        for (position, orphan) in orphans.into_iter().enumerate() {
-            self.orphaned(orphan, position == 0, &cause, now);
-        }
+        let again = orphans.into_iter().filter_map(|orphan| self.orphaned(orphan, &cause, now)).collect();
+        self.put_in_front(id, again);
         self.pump(id, now);
         // What operations need is opened at once. `min` is refilled by timer: where a server was restarted, all
         // workers lose all connections in the same moment.
@@ -316,20 +315,21 @@ impl<T> Client<T> {
         }
     }
 
-    /// An operation whose connection ended: again on another one, if that does no harm, or an error.
-    fn orphaned(&mut self, orphan: Orphan, first: bool, cause: &Cause, now: Instant) {
+    /// An operation whose connection ended: again on another one, if that does no harm, or an error. Returns it if it
+    /// has to be put into its server's queue.
+    fn orphaned(&mut self, orphan: Orphan, cause: &Cause, now: Instant) -> Option<CallId> {
         let end = match cause {
             Cause::Lost(Loss::Closing) if self.draining => End::Exit,
-            // The server's answer to the first of them was no answer: asking again would bring the same.
-            Cause::Protocol if first => End::Protocol,
+            // The server's answer to it was no answer: asking again would bring the same.
+            Cause::Protocol if orphan.due => End::Protocol,
             _ => End::Lost,
         };
-        self.again_or_error(orphan.call, orphan.started, end, now);
+        self.again_or_error(orphan.call, orphan.started, end, now)
     }
 
     /// See [`outcome`] for which it is.
-    fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) {
-        let Some(call) = self.calls.get(id) else { return };
+    fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
+        let call = self.calls.get(id)?;
         let (home, writes) = (call.server, call.is_write());
         let target = call.key().and_then(|key| self.stand_in(home, key)).unwrap_or(home);
         let live = self.servers.get(target).is_some_and(|server| {
@@ -338,13 +338,16 @@ impl<T> Client<T> {
         });
         let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
         match outcome::of(loss) {
-            Some(error) => self.complete(id, Err(error), now),
+            Some(error) => {
+                self.complete(id, Err(error), now);
+                None
+            }
             None => self.send_again(id, home, target, now),
         }
     }
 
-    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) {
-        let Some(call) = self.calls.get_mut(id) else { return };
+    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) -> Option<CallId> {
+        let call = self.calls.get_mut(id)?;
         call.retried = true;
         call.place = Place::Queued;
         call.server = target;
@@ -356,15 +359,22 @@ impl<T> Client<T> {
                 server.backlog = server.backlog.saturating_sub(backlog);
             }
         }
-        if target != home {
-            if let Some(server) = self.servers.get_mut(target) {
-                server.backlog = server.backlog.saturating_add(backlog);
-            }
-            let conn = self.pick(target);
-            self.place(id, target, conn);
-            return self.grow(target, now);
+        if target == home {
+            return Some(id);
         }
-        // The caller sees to it, when all that were lost together are in the queue.
-        self.place(id, target, None);
+        if let Some(server) = self.servers.get_mut(target) {
+            server.backlog = server.backlog.saturating_add(backlog);
+        }
+        let conn = self.pick(target);
+        self.place(id, target, conn);
+        self.grow(target, now);
+        None
+    }
+
+    /// What was lost with a connection has waited longer than what is in the queue.
+    fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.queued = server.queued.saturating_add(calls.len());
+        calls.into_iter().rev().for_each(|call| server.queue.push_front(call));
     }
 }

@@ -399,3 +399,37 @@ fn f39_a_server_that_hangs_up_after_each_reply() {
     assert!(w.opened.len() < 30, "{} connects in five minutes", w.opened.len());
     assert!((4..10).contains(&downs), "{downs} times down: less and less often");
 }
+
+/// What is sent again has waited longer than what was queued since.
+#[test]
+fn what_is_sent_again_comes_first() {
+    let mut config = config(&[&["max=1"]]);
+    config.pipeline = 1;
+    let mut w = world(config);
+    w.get("warm", 0);
+    w.accept(0);
+    (1..=7).for_each(|n| drop(w.submit(&format!("sent{n}"), Verb::Get { touch: None }, n)));
+    w.written(0);
+    (8..=9).for_each(|n| drop(w.submit(&format!("queued{n}"), Verb::Get { touch: None }, n)));
+    w.lose(0, Loss::Error);
+    w.accept(1);
+    let out = w.written(1);
+    let order: Vec<&str> = out.split("\r\n").filter_map(|l| l.split(' ').nth(1)).collect();
+    assert_eq!(order, ["warm", "sent1", "sent2", "sent3", "sent4", "sent5", "sent6", "sent7"]);
+    assert_eq!(w.view().queued, 2);
+}
+
+/// The reply that was no reply was due to one that had given up; who comes behind it is not to blame.
+#[test]
+fn f15_garbage_for_a_placeholder() {
+    let mut w = one(&["max=1"]);
+    let first = w.get("a", 1);
+    w.get("b", 2);
+    w.accept(0);
+    w.written(0);
+    w.cancel(first);
+    w.reply(0, "garbage\r\n");
+    assert_eq!(w.done(), [], "asked again");
+    w.accept(1);
+    assert!(w.written(1).starts_with("mg b "));
+}
