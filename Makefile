@@ -50,7 +50,7 @@ NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build examples ring unit sim fuzz test test-all prove check run bench valgrind clean
+.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim fuzz test test-all prove check run bench valgrind clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
@@ -78,6 +78,13 @@ examples: ## build the programs of engine/examples/, which tell what server has 
 
 ring: ## what each hash costs: memory and time for SERVERS=1000
 	cargo run --release -p memcache-engine --example ring -- $(or $(SERVERS),1000)
+
+bench-engine: ## what the engine costs without I/O, by criterion; T=get for what has that in its name
+	cargo bench -p memcache-engine --bench engine -- $(filter-out t/%,$(T))
+
+instructions: ## instructions per get in the engine and where they are, by callgrind; VALUE=100
+	@bash build/deps.sh valgrind
+	@bash build/instructions.sh $(or $(VALUE),100)
 
 unit: ## test the engine alone: needs no nginx and no memcached
 	cargo test -p memcache-engine

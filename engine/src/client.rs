@@ -404,7 +404,9 @@ impl<T> Client<T> {
 
     /// An operation has its answer, unless it is one that waits on.
     fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
-        if !self.waits_on(id, &answer, now) {
+        // Only what a lease get is told can be a reason to wait on.
+        let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
+        if !of_lease || !self.waits_on(id, &answer, now) {
             self.finish(id, answer, now);
         }
     }

@@ -173,10 +173,10 @@ impl Connection {
         self.phase == Phase::Ready && self.pending.is_empty() && self.out.len() == 0
     }
 
-    /// Gives memory back; returns the read buffer for another connection to use.
-    pub fn shrink(&mut self) -> BytesMut {
-        self.out.shrink();
-        std::mem::take(&mut self.input)
+    /// Gives memory back: buffers for another connection to use.
+    pub fn shrink(&mut self) -> impl Iterator<Item = BytesMut> {
+        let input = Some(std::mem::take(&mut self.input)).filter(|input| input.capacity() > 0);
+        [input, self.out.shrink()].into_iter().flatten()
     }
 
     // Writing
@@ -189,11 +189,17 @@ impl Connection {
         number
     }
 
-    /// Encodes what is in the FIFO, until enough waits to be written. `encode` appends the operation's request.
-    pub fn encode(&mut self, mut encode: impl FnMut(CallId, Token, &mut Outbound)) {
+    /// Encodes what is in the FIFO, until enough waits to be written. `encode` appends the operation's request; `spare`
+    /// is asked for an unused buffer.
+    pub fn encode(
+        &mut self,
+        mut encode: impl FnMut(CallId, Token, &mut Outbound),
+        spare: impl FnOnce() -> Option<BytesMut>,
+    ) {
         if self.phase != Phase::Ready {
             return;
         }
+        self.out.lend(spare);
         while self.out.len() < WRITE_CHUNK {
             let Some(pending) = self.pending.get_mut(self.encoded) else { return };
             self.encoded = self.encoded.saturating_add(1);

@@ -6,15 +6,16 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::outcome::{self, End};
-use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
+use super::{Call, CallId, Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
 use crate::health::{Policy, State};
 use crate::stats::bump;
 use crate::time::Instant;
 use crate::wire::decode::Malformed;
 use crate::wire::encode;
+use crate::wire::outbound::Outbound;
 
-/// Read buffers that are kept for the next connection that reads.
+/// Buffers that are kept for the next connection that reads or writes.
 const SPARE_BUFFERS: usize = 4;
 /// Connections that were lost are replaced within this time, where no operation needs them sooner.
 const REFILL: Duration = Duration::from_millis(100);
@@ -136,9 +137,10 @@ impl<T> Client<T> {
     fn rest(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(connection) = self.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
         connection.idle_since = now;
-        let buffer = connection.shrink();
-        if buffer.capacity() > 0 && self.spare_buffers.len() < SPARE_BUFFERS {
-            self.spare_buffers.push(buffer);
+        for buffer in connection.shrink() {
+            if self.spare_buffers.len() < SPARE_BUFFERS {
+                self.spare_buffers.push(buffer);
+            }
         }
         let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
         if self.draining || server.health.state() == State::Disabled {
@@ -167,11 +169,14 @@ impl<T> Client<T> {
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
-        connection.encode(|call, token, out| match calls.get(call).and_then(|call| call.work.as_ref()) {
-            Some(Work::Keyed(key, verb)) => encode::keyed(out, key, verb, token),
-            Some(Work::Server(verb)) => encode::server(out, *verb),
-            None => {}
-        });
+        let encode =
+            |call, token, out: &mut Outbound| match calls.get(call).and_then(|call: &Call<T>| call.work.as_ref()) {
+                Some(Work::Keyed(key, verb)) => encode::keyed(out, key, verb, token),
+                Some(Work::Server(verb)) => encode::server(out, *verb),
+                None => {}
+            };
+        let spare = &mut self.spare_buffers;
+        connection.encode(encode, || spare.pop());
         connection.slices(slices)
     }
 

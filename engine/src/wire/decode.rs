@@ -96,7 +96,7 @@ impl Head<'_> {
 
 impl<'a> Line<'a> {
     fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
-        if line.iter().any(|&b| b == b'\r' || b == 0) {
+        if memchr::memchr2(b'\r', 0, line).is_some() {
             return Err(Malformed::Syntax);
         }
         let (word, rest) = match memchr::memchr(b' ', line) {
@@ -127,7 +127,7 @@ impl<'a> Line<'a> {
 impl<'a> Head<'a> {
     fn parse(code: Code, text: &'a [u8]) -> Result<Self, Malformed> {
         let mut head = Head { code, ..Head::default() };
-        let mut words = text.split(|&b| b == b' ');
+        let mut words = Words(text);
         if code == Code::Value {
             let size = words.next().ok_or(Malformed::Syntax)?;
             head.size = usize::try_from(number(size).ok_or(Malformed::Syntax)?).map_err(|_| Malformed::Syntax)?;
@@ -154,6 +154,24 @@ impl<'a> Head<'a> {
             return Err(Malformed::Syntax);
         }
         Ok(head)
+    }
+}
+
+/// What is between single spaces.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        // Words are short: to look for their ends with more than this costs more than it saves.
+        let end = self.0.iter().position(|&b| b == b' ').unwrap_or(self.0.len());
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(word)
     }
 }
 

@@ -72,11 +72,17 @@ impl Outbound {
         }
     }
 
-    /// Gives memory back that an idle connection does not need.
-    pub fn shrink(&mut self) {
-        if self.len == 0 && self.tail.capacity() > INLINE_VALUE {
-            self.tail = BytesMut::new();
+    /// Takes a buffer to write into, if there is none.
+    pub fn lend(&mut self, buffer: impl FnOnce() -> Option<BytesMut>) {
+        if self.tail.capacity() == 0 {
+            self.tail = buffer().unwrap_or_default();
         }
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub fn shrink(&mut self) -> Option<BytesMut> {
+        let large = self.len == 0 && self.tail.capacity() > INLINE_VALUE;
+        large.then(|| std::mem::take(&mut self.tail))
     }
 }
 
