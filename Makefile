@@ -50,7 +50,7 @@ NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim fuzz test test-all prove check run bench valgrind clean
+.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim mutants fuzz test test-all prove check run bench valgrind clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
@@ -93,6 +93,9 @@ unit: ## test the engine alone: needs no nginx and no memcached
 sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n replays one
 	$(if $(SIM_SEED),SIM_SEED=$(SIM_SEED),SIM_SECONDS=$(or $(SECONDS),60)) \
 	cargo test --release -p memcache-engine --test sim -- --nocapture simulation
+
+mutants: ## break the engine in one place at a time, and see the simulation find it within SECONDS=60
+	@bash build/mutants.sh $(or $(SECONDS),60)
 
 # Needs nightly Rust and a C++ compiler; installs cargo-fuzz.
 fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies or T=operations for one
