@@ -8,6 +8,7 @@
 use warnings;
 use strict;
 
+use IO::Select;
 use Test::More;
 
 BEGIN { use FindBin; chdir($FindBin::Bin); }
@@ -23,7 +24,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(30)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(31)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -91,7 +92,7 @@ http {
         listen       127.0.0.1:8086;
         server_name  localhost;
 
-        memcache_server 127.0.0.1:8087 max=1;
+        memcache_server 127.0.0.1:8087 min=1 max=1;
         memcache_pipeline 1;
         memcache_queue 2;
         memcache_max_value 1k;
@@ -104,9 +105,15 @@ http {
 
 EOF
 
+# when this is there, the fake answers what is asked for a "gated" key
+my $gate = $t->testdir() . '/gate';
+
 my $fake = port(8087);
 my %kind = (
-	slow => sub { (\0.3, $_[0]->answer()) },
+	gated => sub {
+		select undef, undef, undef, 0.05 until -e $gate;
+		return $_[0]->answer();
+	},
 	long => sub { 'x' x 20000 . "\r\n" },
 );
 
@@ -180,12 +187,20 @@ cmp_ok($one->connections(), '<=', 2, 'max=1 - one each');
 select undef, undef, undef, 1.5;
 is($one->open_connections(), $one->connections(), 'ttl=0 - they stay');
 
-# beyond the queue: eight on the way and two that wait, in each worker
+# beyond the queue: eight on the way and two that wait, in each worker; while
+# nothing is answered, the others are refused
 
 my @short = (PeerAddr => '127.0.0.1:' . port(8086));
 
-is(code(kv_put('slow', 'v', @short)), 204, 'queue - set');
-@gets = map { kv_get('slow', @short, start => 1) } 1 .. 60;
+$t->write_file('gate', '');
+is(code(kv_put('gated', 'v', @short)), 204, 'queue - set');
+unlink $gate or die "Can't remove $gate: $!\n";
+
+@gets = map { kv_get('gated', @short, start => 1) } 1 .. 60;
+ok(wait_for(sub { IO::Select->new(@gets)->can_read(1) >= 60 - 20 }),
+	'queue - the others are refused at once');
+$t->write_file('gate', '');
+
 my %codes;
 $codes{code($_)}++ for Test::Nginx::Memcache::read_all(@gets);
 is(join(' ', sort keys %codes), '200 503', 'queue - some are refused');
