@@ -48,9 +48,15 @@ for_nginx = $(MAKE) --no-print-directory NGINX_SOURCE_DIR=$(1) NGINX_BUILD_DIR=$
 
 NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
+ASAN_DIR     := target/nginx/$(NEW_VERSION)-asan
+
+# The target's name makes cargo leave build scripts as they are. Rust's sanitizers are of its unstable part.
+ASAN_TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+ASAN_RUST   := RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$(ASAN_TARGET) RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
+               CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim mutants fuzz test test-all prove check run bench valgrind clean
+.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim mutants fuzz test test-all prove check run bench valgrind asan clean
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
@@ -70,7 +76,7 @@ build: nginx-headers ## build the modules into target/modules/
 	cargo build --release $(addprefix -p ,$(PACKAGES))
 	@mkdir -p $(MODULES_DIR)
 	@# Installed, not copied over: a running nginx keeps the old file that it has mapped.
-	@cd $(CARGO_TARGET_DIR)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+	@cd $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
 	@ls -l $(MODULES_DIR)/*.so
 
 examples: ## build the programs of engine/examples/, which tell what server has a key
@@ -114,7 +120,7 @@ test-all: test ## the same, then t/ again with the newest nginx, built from sour
 prove: build examples ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
-	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/debug/examples \
+	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \
 	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
 
 check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies
@@ -141,6 +147,15 @@ valgrind: deps ## run t/ with nginx under valgrind
 	@bash build/nginx-src.sh $(NEW_CRATE) $(VALGRIND_DIR) "-O1 -g -DNGX_DEBUG_PALLOC=1"
 	@bash build/valgrind.sh $(abspath $(VALGRIND_DIR)/objs/nginx) \
 	$(call for_nginx,$(VALGRIND_DIR)) TEST_NGINX_BINARY=$(CURDIR)/build/valgrind-nginx.sh prove
+
+# nginx and siblings in C get the runtime of gcc; what is in Rust finds it in the process.
+asan: deps ## run t/ with nginx, modules and siblings built with AddressSanitizer; T=t/ops.t, LEAKS=0
+	@bash build/deps.sh $(NEW_DEPS) libasan8
+	@ASAN_OPTIONS=detect_leaks=0 bash build/nginx-src.sh $(NEW_CRATE) $(ASAN_DIR) \
+	"-O1 -g -fno-omit-frame-pointer -fsanitize=address -DNGX_DEBUG_PALLOC=1" "-fsanitize=address"
+	@$(ASAN_RUST) bash build/asan.sh $(MAKE) --no-print-directory prove \
+	NGINX_SOURCE_DIR=$(ASAN_DIR) NGINX_BUILD_DIR=$(ASAN_DIR)/objs CARGO_TARGET_DIR=target/cargo-asan \
+	MODULES_DIR=target/modules-asan TEST_NGINX_BINARY=$(abspath $(ASAN_DIR)/objs/nginx)
 
 clean: ## remove everything that was built
 	rm -rf target

@@ -1,12 +1,13 @@
 #!/bin/bash
-# nginx-src.sh CRATE_VERSION DIR [C compiler options]: builds nginx into DIR/objs from the source that crates.io's
-# crate "nginx-src" carries. Done once: a DIR that is complete is left alone.
+# nginx-src.sh CRATE_VERSION DIR [C compiler options [linker options]]: builds nginx into DIR/objs from the source that
+# crates.io's crate "nginx-src" carries. Done once: a DIR that is complete is left alone.
 
 set -euo pipefail
 
 crate_version=$1
 dir=$(realpath -m "$2")
 cc_opt=${3:--O2 -g}
+ld_opt=${4:-}
 
 [[ -e $dir/.complete ]] && exit 0
 
@@ -37,7 +38,7 @@ echo "nginx-src: building nginx $(sed -n 's/^#define NGINX_VERSION *"\(.*\)"/\1/
 cd "$dir"
 {
     bash ./auto/configure --prefix="$dir/prefix" --builddir="$dir/objs" --with-cc-opt="$cc_opt" \
-        --with-compat --with-threads --with-debug --with-http_ssl_module --with-http_v2_module \
+        --with-ld-opt="$ld_opt" --with-compat --with-threads --with-debug --with-http_ssl_module --with-http_v2_module \
         --with-http_realip_module --with-http_auth_request_module --with-http_stub_status_module &&
         env -u MAKEFLAGS make -j "$(nproc)"
 } >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }

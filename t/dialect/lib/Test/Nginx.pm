@@ -77,12 +77,15 @@ sub DESTROY {
 
 sub final_checks {
 	my ($self) = @_;
-	my @lines = split /\n/, $self->read_log();
+	my $log = $self->read_log();
+	my @lines = split /\n/, $log;
+	my ($report) = $log =~ /^(\S*ERROR: \w+Sanitizer.*?^SUMMARY: [^\n]*)/ms;
 
 	Test::More::is(join("\n", grep { /\[alert\]/ } @lines), '',
 		'no alerts');
 	Test::More::is(join("\n", grep { /Sanitizer/ } @lines), '',
-		'no sanitizer errors');
+		'no sanitizer errors')
+		or Test::More::diag($report // 'no report');
 }
 
 sub read_log {

@@ -77,7 +77,7 @@ sub compile_sibling {
 	my @headers = map { "$source/src/$_" } qw! core event event/modules
 		event/quic os/unix http http/modules http/v2 !;
 	my @command = ('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared !,
-		"-I$FindBin::Bin/../include", (map { ('-isystem', $_) } $objs,
+		split(' ', $ENV{TEST_NGINX_SIBLING_CFLAGS} // ''), "-I$FindBin::Bin/../include", (map { ('-isystem', $_) } $objs,
 		@headers), '-o', $t->testdir() . "/$name.so",
 		"$FindBin::Bin/siblings/$name.c");
 
@@ -104,6 +104,7 @@ sub check_config {
 	unlink "$dir/nginx.pid";
 
 	log_in($said);
+	die "nginx -t: $said" if $said =~ /Sanitizer/;
 	return $said;
 }
 
