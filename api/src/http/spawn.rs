@@ -1,8 +1,10 @@
 //! Async blocks as handlers.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ngx::core::Status;
 use ngx::ffi::{
@@ -59,13 +61,8 @@ where
         }
     }
 
-    let handling = Box::pin(async move {
-        let output = future.await;
-        // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
-        output.respond(unsafe { Request::from_ngx_http_request(r) })
-    });
     // SAFETY: there is a reference to the request.
-    match unsafe { Task::new(r, place, handling, resume) } {
+    match unsafe { Task::new(r, place, Handling { request: r, future }, resume) } {
         // SAFETY: as above.
         Some(task) => unsafe { start(&task, r) },
         None => HTTPStatus::INTERNAL_SERVER_ERROR.into(),
@@ -108,7 +105,7 @@ where
     }
 
     let r = pointer(request);
-    let handling = Box::pin(async move {
+    let handling = async move {
         // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
         let body = match unsafe { Body::of_request(r, limit) } {
             Ok(body) => body,
@@ -117,7 +114,7 @@ where
         let output = handler(&body).await;
         // SAFETY: as above.
         output.respond(unsafe { Request::from_ngx_http_request(r) })
-    });
+    };
     // SAFETY: there is a reference to the request.
     let Some(task) = (unsafe { Task::new(r, Place::Content, handling, resume) }) else {
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
@@ -131,6 +128,29 @@ where
         return Status(status);
     }
     Status::NGX_DONE
+}
+
+/// A block, and what is done with its request then. Not an async block of its own, which would have room for the block
+/// twice.
+struct Handling<F> {
+    request: *mut ngx_http_request_t,
+    future: F,
+}
+
+impl<F> Future for Handling<F>
+where
+    F: Future,
+    F::Output: Respond,
+{
+    type Output = Status;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Status> {
+        let r = self.request;
+        // SAFETY: the future is pinned as long as this is: it is not moved here, and nobody else can reach it.
+        let future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
+        // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
+        future.poll(cx).map(|output| output.respond(unsafe { Request::from_ngx_http_request(r) }))
+    }
 }
 
 /// Polls a task for the first time, in its handler: what the handler is to return.

@@ -2,24 +2,24 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, ThreadId};
 
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_http_cleanup_add, ngx_http_request_t, ngx_int_t,
-    ngx_post_event, ngx_posted_events,
+    ngx_post_event, ngx_posted_events, pthread_self, pthread_t,
 };
 use ngx::http::{HTTPStatus, Request};
 
 use super::log;
 use super::panic::caught;
 
-/// A future that belongs to a request, and is dropped when the request ends.
+/// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
+/// request.
 ///
 /// It is shared by a cleanup record of the main request and by its wakers. A waker may outlive the request and be
 /// cloned, used and dropped on any thread; everything else happens on the worker's event loop. Woken on another
@@ -27,21 +27,35 @@ use super::panic::caught;
 ///
 /// Invariant: `event` is in nginx's queue of posted events only while `request` is set, and so while the record of the
 /// request keeps the task alive.
-pub(super) struct Task {
+pub(super) struct Task<F: ?Sized = dyn Future<Output = Status>> {
     /// The thread of the event loop.
-    owner: ThreadId,
+    owner: pthread_t,
     /// NULL when the request has ended, or the task has nothing more to do with it.
     request: Cell<*mut ngx_http_request_t>,
     place: Place,
-    /// None while it is polled, and when it is over.
-    future: Cell<Option<Handling>>,
+    stage: Cell<Stage>,
     /// What a phase handler is to return when the phases are run again.
     result: Cell<Option<Status>>,
     event: UnsafeCell<ngx_event_t>,
+    /// In here, so that a request costs one allocation. Invariant: it is there unless the stage is `Over`.
+    future: UnsafeCell<ManuallyDrop<F>>,
 }
 
-/// An async block that ends by doing something with its request.
-pub(super) type Handling = Pin<Box<dyn Future<Output = Status>>>;
+/// What the cleanup record has, and the event's data point to.
+struct Record {
+    task: Arc<Task>,
+    waker: Waker,
+}
+
+/// What becomes of a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    /// It is being polled, and nobody else touches it.
+    Polled,
+    /// It was dropped.
+    Over,
+}
 
 /// Where in the processing of the request the handler was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +67,10 @@ pub(super) enum Place {
 }
 
 // SAFETY: other threads reach a task through its wakers alone. They read `owner`, which never changes, and may drop the
-// last reference; the future is gone by then, because a request holds its task until it has dropped the future.
-unsafe impl Send for Task {}
+// last reference, which does not drop the future: that is the event loop's to do, when the request ends.
+unsafe impl<F: ?Sized> Send for Task<F> {}
 // SAFETY: as above.
-unsafe impl Sync for Task {}
+unsafe impl<F: ?Sized> Sync for Task<F> {}
 
 impl Task {
     /// A task of this request, which nobody has polled yet. `None`: no memory.
@@ -69,31 +83,34 @@ impl Task {
     pub(super) unsafe fn new(
         request: *mut ngx_http_request_t,
         place: Place,
-        future: Handling,
+        future: impl Future<Output = Status> + 'static,
         resume: unsafe extern "C" fn(*mut ngx_event_t),
     ) -> Option<Arc<Self>> {
         // SAFETY: the request is alive, says the caller; nginx puts the record at its main request.
-        let record = unsafe { ngx_http_cleanup_add(request, 0).as_mut()? };
+        let cleanup = unsafe { ngx_http_cleanup_add(request, mem::size_of::<Record>()).as_mut()? };
+        let record = cleanup.data.cast::<Record>();
 
         // SAFETY: an event of zeros is what nginx's own modules start with.
         let mut event: ngx_event_t = unsafe { mem::zeroed() };
         event.handler = Some(resume);
+        event.data = record.cast();
         // SAFETY: nginx sets ngx_cycle before it handles a request.
         event.log = unsafe { (*ngx_cycle).log };
 
         let task = Arc::new(Task {
-            owner: thread::current().id(),
+            owner: this_thread(),
             request: Cell::new(request),
             place,
-            future: Cell::new(Some(future)),
+            stage: Cell::new(Stage::Waiting),
             result: Cell::new(None),
             event: UnsafeCell::new(event),
+            future: UnsafeCell::new(ManuallyDrop::new(future)),
         });
-        // SAFETY: nobody else knows of the task yet.
-        unsafe { (*task.event.get()).data = Arc::as_ptr(&task).cast_mut().cast() };
-
-        record.data = Arc::into_raw(task.clone()).cast_mut().cast();
-        record.handler = Some(request_ends);
+        let waker = Waker::from(task.clone());
+        const { assert!(mem::align_of::<Record>() <= ngx::ffi::NGX_ALIGNMENT) };
+        // SAFETY: nginx has made room for a record, aligned as all that comes from its pools.
+        unsafe { record.write(Record { task: task.clone(), waker }) };
+        cleanup.handler = Some(request_ends);
         Some(task)
     }
 
@@ -103,12 +120,8 @@ impl Task {
     ///
     /// `event` is the event of a task, and nginx is calling its handler.
     pub(super) unsafe fn of_event(event: *const ngx_event_t) -> Arc<Self> {
-        // SAFETY: new() put it there; the event runs, so the request has not ended and holds the task.
-        unsafe {
-            let task = (*event).data.cast::<Task>().cast_const();
-            Arc::increment_strong_count(task);
-            Arc::from_raw(task)
-        }
+        // SAFETY: new() put it there; the event runs, so the request has not ended and has its record.
+        unsafe { (*(*event).data.cast::<Record>()).task.clone() }
     }
 
     /// The task of this request that was made at `place`, and not forgotten since.
@@ -118,23 +131,18 @@ impl Task {
     /// `request` is alive.
     pub(super) unsafe fn find(request: *mut ngx_http_request_t, place: Place) -> Option<Arc<Self>> {
         // SAFETY: the request, and with it the main one, is alive, says the caller.
-        let mut record = unsafe { (*(*request).main).cleanup };
+        let mut cleanup = unsafe { (*(*request).main).cleanup };
 
         // SAFETY: the records of a living request are good.
-        while let Some(this) = unsafe { record.as_ref() } {
+        while let Some(this) = unsafe { cleanup.as_ref() } {
             if this.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, request_ends as RequestEnds)) {
-                let task = this.data.cast::<Task>().cast_const();
-                // SAFETY: new() put it there, and the record holds a reference.
-                let found = unsafe { &*task };
-                if found.request.get() == request && found.place == place {
-                    // SAFETY: as above.
-                    unsafe {
-                        Arc::increment_strong_count(task);
-                        return Some(Arc::from_raw(task));
-                    }
+                // SAFETY: new() put it there.
+                let task = unsafe { &(*this.data.cast::<Record>()).task };
+                if task.request.get() == request && task.place == place {
+                    return Some(task.clone());
                 }
             }
-            record = this.next;
+            cleanup = this.next;
         }
         None
     }
@@ -159,23 +167,35 @@ impl Task {
                 ngx_delete_posted_event(event);
             }
         }
-        discard(self.future.take());
+        if self.stage.get() == Stage::Waiting {
+            self.discard();
+        }
     }
 
     /// Polls the future: what it ended with, if it did. A panic ends it with 500.
     pub(super) fn run(self: &Arc<Self>) -> Option<Status> {
-        let mut future = self.future.take()?;
-        let waker = Waker::from(self.clone());
-        let mut context = Context::from_waker(&waker);
-        let polled = caught(|| future.as_mut().poll(&mut context));
-
-        // The request may have ended meanwhile, in the future's hands.
-        let request = self.request();
-        if let (Ok(Poll::Pending), Some(_)) = (&polled, request) {
-            self.future.set(Some(future));
+        let request = self.request()?;
+        if self.stage.replace(Stage::Polled) != Stage::Waiting {
+            // It is over, or in the middle of being polled, which goes on.
             return None;
         }
-        discard(Some(future));
+        // A copy that is not counted, as the request may end, and its record go, while this is used.
+        // SAFETY: the task has a request, and so a record, which new() wrote; the caller holds what the waker points to.
+        let waker =
+            ManuallyDrop::new(unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) });
+        let mut context = Context::from_waker(&waker);
+        // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it. It stays
+        // in the task, which does not move, until it is dropped there.
+        let future: Pin<&mut dyn Future<Output = Status>> = unsafe { Pin::new_unchecked(&mut **self.future.get()) };
+        let polled = caught(|| future.poll(&mut context));
+
+        // The request may have ended meanwhile, in the future's hands.
+        let request = self.request().map(|_| request);
+        if let (Ok(Poll::Pending), Some(_)) = (&polled, request) {
+            self.stage.set(Stage::Waiting);
+            return None;
+        }
+        self.discard();
 
         match polled {
             Ok(Poll::Ready(status)) => request.map(|_| status),
@@ -188,6 +208,13 @@ impl Task {
         }
     }
 
+    /// Drops the future; what it panics with on that occasion is lost, but does not reach nginx.
+    fn discard(&self) {
+        self.stage.set(Stage::Over);
+        // SAFETY: the future was there, as the callers know, and from now on is not: this happens once.
+        let _ = caught(|| unsafe { ManuallyDrop::drop(&mut *self.future.get()) });
+    }
+
     /// What is kept for the next call of the phase handler; taken out.
     pub(super) fn take_result(&self) -> Option<Status> {
         self.result.take()
@@ -198,30 +225,30 @@ impl Task {
     }
 }
 
-impl Wake for Task {
+impl<F: 'static> Wake for Task<F> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     /// The task will be polled in this turn of the event loop, but never inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
-        if thread::current().id() == self.owner && !self.request.get().is_null() {
+        if this_thread() == self.owner && !self.request.get().is_null() {
             // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
             unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
         }
     }
 }
 
+fn this_thread() -> pthread_t {
+    // SAFETY: always succeeds, and has no preconditions.
+    unsafe { pthread_self() }
+}
+
 type RequestEnds = unsafe extern "C" fn(*mut std::ffi::c_void);
 
 /// The cleanup of the main request: runs once, when it is terminated or freed.
 unsafe extern "C" fn request_ends(data: *mut std::ffi::c_void) {
-    // SAFETY: the reference that new() put into the record.
-    let task = unsafe { Arc::from_raw(data.cast::<Task>().cast_const()) };
-    task.forget_request();
-}
-
-/// Drops a future; what it panics with on that occasion is lost, but does not reach nginx.
-fn discard(future: Option<Handling>) {
-    let _ = caught(|| drop(future));
+    // SAFETY: new() put the record there, and nobody uses it afterwards.
+    let record = unsafe { data.cast::<Record>().read() };
+    record.task.forget_request();
 }
