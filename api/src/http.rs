@@ -22,6 +22,7 @@
 
 mod body;
 pub mod directive;
+mod headers;
 mod log;
 mod panic;
 mod respond;

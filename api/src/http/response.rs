@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::c_void;
+use std::fmt::Display;
 use std::mem;
 use std::ptr;
 
@@ -14,6 +15,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
+use super::headers::Headers;
 use crate::Item;
 
 /// A response: status, headers and a body, which is sent without being copied.
@@ -24,7 +26,7 @@ use crate::Item;
 /// use ngx_memcache::Item;
 ///
 /// fn page(item: Item) -> Response {
-///     Response::ok().header("X-Flags", item.flags().to_string()).body(item)
+///     Response::ok().header("X-Flags", item.flags()).body(item)
 /// }
 ///
 /// fn not_like_that() -> Response {
@@ -36,7 +38,7 @@ use crate::Item;
 pub struct Response {
     status: HTTPStatus,
     content_type: Option<Cow<'static, str>>,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
+    headers: Headers,
     content: Content,
 }
 
@@ -59,8 +61,9 @@ impl Response {
     /// A response without a body.
     ///
     /// With a status of 300 or more and without a body it is nginx that makes the page, and `error_page` applies.
+    #[inline]
     pub fn new(status: HTTPStatus) -> Self {
-        Response { status, content_type: None, headers: Vec::new(), content: Content::Empty }
+        Response { status, content_type: None, headers: Headers::default(), content: Content::Empty }
     }
 
     /// 200.
@@ -71,10 +74,9 @@ impl Response {
     /// Adds a header. Control characters are left out of its value.
     ///
     /// An `ETag` also answers conditional requests.
-    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        let value = value.into();
-        let value = if value.contains(is_control) { value.replace(is_control, "").into() } else { value };
-        self.headers.push((name, value));
+    #[inline]
+    pub fn header(mut self, name: &'static str, value: impl Display) -> Self {
+        self.headers.add(name, value);
         self
     }
 
@@ -85,6 +87,7 @@ impl Response {
     }
 
     /// The body.
+    #[inline]
     pub fn body(mut self, content: impl Into<Content>) -> Self {
         self.content = content.into();
         self
@@ -103,7 +106,7 @@ impl Response {
     ///
     /// `r` is alive.
     unsafe fn write(self, r: &mut ngx_http_request_t) -> Result<Status, Status> {
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter() {
             // SAFETY: guaranteed by the caller, here and below.
             unsafe { push_header(r, name, value)? };
         }
@@ -284,7 +287,7 @@ unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: Option<&str
 /// # Safety
 ///
 /// `r` is alive.
-unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &str) -> Result<(), Status> {
+unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: guaranteed by the caller. nginx does not clear what it gives us; zeros are good in all of its versions.
     unsafe {
         let header = ngx_list_push(&mut r.headers_out.headers).cast::<ngx_table_elt_t>();
@@ -294,7 +297,7 @@ unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &st
         header.write_bytes(0, 1);
         // Filters look at the hash first: while it is 0, the header does not exist.
         (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-        (*header).value = copy(r.pool, value.as_bytes())?;
+        (*header).value = copy(r.pool, value)?;
         (*header).hash = 1;
         if name.eq_ignore_ascii_case("ETag") {
             r.headers_out.etag = header;
@@ -316,10 +319,6 @@ unsafe fn copy(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Status>
         data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         Ok(ngx_str_t { len: bytes.len(), data })
     }
-}
-
-fn is_control(c: char) -> bool {
-    c.is_ascii_control() && c != '\t'
 }
 
 fn ok(status: ngx::ffi::ngx_int_t) -> Result<(), Status> {

@@ -108,8 +108,8 @@ fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
 fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
     Response::ok()
-        .header("X-Memcache-Flags", item.flags().to_string())
-        .header("ETag", format!("\"{}\"", item.cas()))
+        .header("X-Memcache-Flags", item.flags())
+        .header("ETag", format_args!("\"{}\"", item.cas()))
         .body(item)
 }
 
@@ -128,7 +128,7 @@ fn lease(lease: Lease) -> Response {
         (Some(item), _) => item_or_404(Some(item)),
         // With a body of its own: nginx takes the ETag away from the pages that it makes.
         (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND)
-            .header("ETag", format!("\"{cas}\""))
+            .header("ETag", format_args!("\"{cas}\""))
             .content_type("text/plain")
             .body("yours to make\n"),
         (None, None) => Response::new(HTTPStatus::NOT_FOUND),
@@ -160,8 +160,8 @@ fn page(items: Vec<Option<Item>>) -> Response {
     let asked = items.len();
     let found: Vec<Item> = items.into_iter().flatten().collect();
     Response::ok()
-        .header("X-Memcache-Hits", found.len().to_string())
-        .header("X-Memcache-Misses", asked.saturating_sub(found.len()).to_string())
+        .header("X-Memcache-Hits", found.len())
+        .header("X-Memcache-Misses", asked.saturating_sub(found.len()))
         .body(found)
 }
 
