@@ -68,7 +68,7 @@ macro_rules! content_handler {
                 p::ngx_command_t {
                     name: p::ngx::ngx_string!($directive),
                     type_: (p::NGX_HTTP_LOC_CONF | p::NGX_CONF_FLAG) as p::ngx_uint_t,
-                    set: Some(set),
+                    set: Some(ngx_memcache_set),
                     conf: p::NGX_HTTP_LOC_CONF_OFFSET,
                     offset: 0,
                     post: ::core::ptr::null_mut(),
@@ -76,16 +76,17 @@ macro_rules! content_handler {
                 p::ngx_command_t::empty(),
             ];
 
-            unsafe extern "C" fn set(
+            // Names that no handler of a sibling's has, which would be taken for these.
+            unsafe extern "C" fn ngx_memcache_set(
                 cf: *mut p::ngx_conf_t,
                 command: *mut p::ngx_command_t,
                 location: *mut ::core::ffi::c_void,
             ) -> *mut ::core::ffi::c_char {
                 // SAFETY: nginx calls this for a directive of COMMANDS, with a location of CONTEXT.
-                unsafe { $crate::http::directive::set(cf, command, location, Some(handle)) }
+                unsafe { $crate::http::directive::set(cf, command, location, Some(ngx_memcache_handle)) }
             }
 
-            unsafe extern "C" fn handle(request: *mut p::ngx_http_request_t) -> p::ngx_int_t {
+            unsafe extern "C" fn ngx_memcache_handle(request: *mut p::ngx_http_request_t) -> p::ngx_int_t {
                 // SAFETY: nginx calls a content handler with a living request.
                 unsafe { $crate::http::directive::handle(request, $handler) }
             }
