@@ -113,6 +113,9 @@ unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_me
     }));
 }
 
+/// The handler of calls that nobody waits for.
+pub(crate) unsafe extern "C" fn ignored(_data: *mut c_void, _result: *const sys::ngx_http_memcache_result_t) {}
+
 fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply, Error> {
     if result.status == sys::NGX_HTTP_MEMCACHE_TOO_LARGE {
         return Err(Error::ItemTooLarge);

@@ -6,9 +6,10 @@ use std::time::Duration;
 use ngx::http::Request;
 
 use crate::call;
+use crate::fetch::{self, Fetched, Freshness};
 use crate::find;
 use crate::multi::GetMulti;
-use crate::operation::{kind, Operation};
+use crate::operation::{self, kind, Operation};
 use crate::server::Servers;
 use crate::sys;
 use crate::table::{Handle, Table};
@@ -193,6 +194,47 @@ impl Client {
         }
     }
 
+    /// Reads an item, or makes it if it is missing: one of all who ask does so, in all workers and on all machines. The
+    /// others wait for it, or use the old one meanwhile.
+    ///
+    /// `compute` is called by that one alone. It is a part of this future: it goes on only while this is polled. What it
+    /// returns is stored with [`Freshness`]'s ttl, and given to everybody. Who waits in the same worker has it in the
+    /// turn of the event loop in which it is stored; in other workers it is looked for every 25 to 400 milliseconds.
+    ///
+    /// - **`compute` fails**, panics, or this future is dropped before it is done (the request ended): the next one is
+    ///   told to make the item, at once. The error is this caller's; one who was to
+    ///   [refresh](Freshness::refresh_ahead) an item that is still good has that item instead.
+    /// - **memcached does not answer** within `memcache_timeout`, is down, or has too much to do: `compute` is called for
+    ///   this caller alone, and nothing is stored. With [`fail_when_down`](Freshness::fail_when_down) this fails.
+    /// - **The one whose turn it is takes too long**, or its process was killed: after
+    ///   [`compute_within`](Freshness::compute_within) others are told to make the item.
+    /// - **Somebody [invalidates](Client::invalidate) the item**: one makes it, all others have the old one, which is
+    ///   [`Source::Stale`](crate::Source::Stale). Whoever cannot use that deletes items instead.
+    /// - **Somebody stores, deletes or invalidates it while it is made**: what they did stays; this caller has its own.
+    ///
+    /// The error type of `compute` is any that can be made from an [`Error`].
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error, Fetched, Freshness};
+    /// # async fn render(id: u64) -> Result<String, Error> { Ok(String::new()) }
+    /// async fn page(mc: Client, id: u64) -> Result<Fetched, Error> {
+    ///     mc.fetch(format!("page:{id}"), Freshness::secs(60).refresh_ahead(10), || render(id)).await
+    /// }
+    /// ```
+    pub async fn fetch<'v, K, V, E>(
+        &self,
+        key: K,
+        freshness: Freshness,
+        compute: impl AsyncFnOnce() -> Result<V, E>,
+    ) -> Result<Fetched, E>
+    where
+        K: AsRef<[u8]>,
+        V: IntoValue<'v>,
+        E: From<Error>,
+    {
+        fetch::fetch(*self, key.as_ref(), freshness, compute).await
+    }
+
     /// Marks an item as stale: `false` if there is none. [`lease`](Client::lease) still finds the old value, and
     /// appoints one of its callers to make the item anew; for everybody else, the item is missing.
     ///
@@ -229,6 +271,15 @@ impl Client {
     pub fn max_value(&self) -> usize {
         // SAFETY: whoever holds a client is in a request, whose configuration is in use.
         unsafe { self.table.max_value(self.handle) }
+    }
+
+    /// Submits an operation whose answer nobody waits for. It outlives the caller and its request; if it cannot be
+    /// submitted, there is nobody to tell.
+    pub(crate) fn submit_and_forget(&self, key: &[u8], op: &mut sys::ngx_http_memcache_op_t) {
+        op.key = operation::borrowed(key);
+        op.handler = Some(call::ignored);
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use. The handler needs no data.
+        let _ = unsafe { self.table.submit(self.handle, op) };
     }
 
     pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {

@@ -5,6 +5,7 @@ use std::fmt;
 use memcache::exp::Decode;
 
 use crate::table::Value;
+use crate::value;
 use crate::Error;
 
 /// An item that was read: its value, the flags that were stored with it, and its version.
@@ -41,7 +42,7 @@ impl Item {
     ///
     /// Fails with [`Error::Decode`] if the value is something else.
     pub fn decode<T: Decode>(&self) -> Result<T, Error> {
-        T::decode(self.value().to_vec(), self.flags).map_err(|error| Error::Decode(error.to_string()))
+        value::decode(self.value(), self.flags)
     }
 }
 

@@ -203,6 +203,6 @@ fn one_version(version: u64) -> u64 {
 }
 
 /// The bytes as nginx's string; nothing writes to it.
-fn borrowed(bytes: &[u8]) -> ngx_str_t {
+pub(crate) fn borrowed(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }

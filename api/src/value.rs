@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memcache::exp::Encode;
+use memcache::exp::{Decode, Encode};
 
 use crate::Error;
 
@@ -28,6 +28,11 @@ impl<'v, T: Encode> IntoValue<'v> for T {
         let encoded = self.encode().map_err(|error| Error::Encode(error.to_string()))?;
         Ok((Cow::Owned(encoded.bytes), encoded.flags))
     }
+}
+
+/// A value that was read, as a type of Rust.
+pub(crate) fn decode<T: Decode>(bytes: &[u8], flags: u32) -> Result<T, Error> {
+    T::decode(bytes.to_vec(), flags).map_err(|error| Error::Decode(error.to_string()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use nginx_sys::{ngx_str_t, ngx_uint_t};
 use super::*;
 use crate::{Cas, Client, Item, Seconds};
 
+mod fetch;
 mod leases;
 
 thread_local! {
@@ -182,7 +183,7 @@ fn answer_with(index: usize, fill: impl FnOnce(&mut sys::ngx_http_memcache_resul
     unsafe { seen.handler.unwrap()(seen.data, &result) };
 }
 
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

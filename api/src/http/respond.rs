@@ -4,7 +4,7 @@ use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 
 use super::{log, Response};
-use crate::{Error, Item};
+use crate::{Error, Fetched, Item};
 
 /// What a handler evaluates to.
 ///
@@ -12,7 +12,7 @@ use crate::{Error, Item};
 /// |---|---|
 /// | [`Response`] | it is sent |
 /// | [`HTTPStatus`] | from 300 on: refused with it (`error_page` applies); below: an empty response |
-/// | [`Item`] | its value is sent |
+/// | [`Item`], [`Fetched`] | its value is sent |
 /// | `Option` | `None`: 404 |
 /// | [`Error`] | one line in the error log, and the status that [`Error::http_status`] says |
 /// | `Result` | whichever it is |
@@ -41,6 +41,12 @@ impl Respond for Response {
 }
 
 impl Respond for Item {
+    fn respond(self, request: &mut Request) -> Status {
+        Response::ok().body(self).respond(request)
+    }
+}
+
+impl Respond for Fetched {
     fn respond(self, request: &mut Request) -> Status {
         Response::ok().body(self).respond(request)
     }

@@ -1,0 +1,258 @@
+//! Items that one of all who want them makes.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use memcache::exp::Decode;
+
+use crate::call;
+use crate::sys;
+use crate::value::{self, IntoValue};
+use crate::{Cas, Client, Error, Fault, Item, Lease, Raw, Ttl, Won};
+
+/// How fresh an item that is [fetched](Client::fetch) has to be, and who makes it anew when.
+///
+/// ```no_run
+/// use ngx_memcache::{Freshness, Seconds};
+///
+/// // Lives for a minute; is made anew when somebody asks for it in its last ten seconds.
+/// let page = Freshness::secs(60).refresh_ahead(10);
+/// // Making it may take as long as a minute.
+/// let report = Freshness::secs(3600).compute_within(60.secs());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Freshness {
+    ttl: Ttl,
+    ahead: u32,
+    within: Duration,
+    fail_when_down: bool,
+}
+
+/// What a computation may take if nothing else is said.
+const WITHIN: Duration = Duration::from_secs(10);
+
+impl Freshness {
+    /// The item lives so long from when it was made.
+    pub fn new(ttl: impl Into<Ttl>) -> Self {
+        Freshness { ttl: ttl.into(), ahead: 0, within: WITHIN, fail_when_down: false }
+    }
+
+    /// The same in seconds; 0 is one second.
+    pub fn secs(ttl: u32) -> Self {
+        Self::new(Duration::from_secs(ttl.into()))
+    }
+
+    /// One of those who ask in the last so many seconds of the item's life (at most 30 days) makes it anew, while the
+    /// others go on with what there is. Without this, all wait for it when it has expired.
+    ///
+    /// Values of at least one byte only: an empty one is taken for missing while it is made anew.
+    pub fn refresh_ahead(mut self, secs: u32) -> Self {
+        self.ahead = secs.min(call::MAX_RELATIVE);
+        self
+    }
+
+    /// How long making the item may take: 10 seconds without this; whole seconds, rounded up, at least one and at most
+    /// 30 days. So long the others wait for it, and so long nobody else is told to make it if the process that does is
+    /// killed. (One that fails, panics or is dropped lets the next one have it at once.)
+    pub fn compute_within(mut self, time: Duration) -> Self {
+        self.within = time.clamp(Duration::from_secs(1), Duration::from_secs(call::MAX_RELATIVE.into()));
+        self
+    }
+
+    /// Fails when memcached does not answer, instead of making the item for this caller alone. For items that cost
+    /// more than what all callers together can afford.
+    pub fn fail_when_down(mut self) -> Self {
+        self.fail_when_down = true;
+        self
+    }
+}
+
+/// An item that was [fetched](Client::fetch): from memcached, or made just now.
+pub struct Fetched {
+    held: Held,
+    source: Source,
+}
+
+enum Held {
+    Item(Item),
+    Made { bytes: Vec<u8>, flags: u32 },
+}
+
+/// Where an item comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// From memcached.
+    Cache,
+    /// From memcached, where it was [marked as stale](Client::invalidate): somebody else makes it anew.
+    Stale,
+    /// It was made, and stored for the others.
+    Made,
+    /// It was made, and not stored: memcached did not answer, or refused it, somebody else stored or deleted the item
+    /// meanwhile, or the one whose turn it was took too long.
+    MadeAlone,
+}
+
+impl Fetched {
+    /// The value, as it is stored.
+    pub fn value(&self) -> &[u8] {
+        match &self.held {
+            Held::Item(item) => item.value(),
+            Held::Made { bytes, .. } => bytes,
+        }
+    }
+
+    /// What is stored with the value.
+    pub fn flags(&self) -> u32 {
+        match &self.held {
+            Held::Item(item) => item.flags(),
+            Held::Made { flags, .. } => *flags,
+        }
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The value as a type of Rust, as [`Item::decode`].
+    pub fn decode<T: Decode>(&self) -> Result<T, Error> {
+        value::decode(self.value(), self.flags())
+    }
+
+    fn item(item: Item, source: Source) -> Self {
+        Fetched { held: Held::Item(item), source }
+    }
+
+    fn made(bytes: Vec<u8>, flags: u32, source: Source) -> Self {
+        Fetched { held: Held::Made { bytes, flags }, source }
+    }
+}
+
+impl AsRef<[u8]> for Fetched {
+    fn as_ref(&self) -> &[u8] {
+        self.value()
+    }
+}
+
+/// The body is not copied.
+impl From<Fetched> for crate::http::Content {
+    fn from(fetched: Fetched) -> Self {
+        match fetched.held {
+            Held::Item(item) => item.into(),
+            Held::Made { bytes, .. } => bytes.into(),
+        }
+    }
+}
+
+/// Shows how much it is, not what: values may be secrets.
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("bytes", &self.value().len())
+            .field("flags", &self.flags())
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+pub(crate) async fn fetch<'v, V: IntoValue<'v>, E: From<Error>>(
+    client: Client,
+    key: &[u8],
+    freshness: Freshness,
+    compute: impl AsyncFnOnce() -> Result<V, E>,
+) -> Result<Fetched, E> {
+    match lease(client, key, freshness).await {
+        Ok(Lease::Hit(item)) => Ok(Fetched::item(item, Source::Cache)),
+        Ok(Lease::Lost { old: Some(item) }) => Ok(Fetched::item(item, Source::Stale)),
+        Ok(Lease::Won(won)) => Holder::new(client, key, won).make(freshness, compute).await,
+        Err(error) if freshness.fail_when_down || error.fault() == Fault::Caller => Err(error.into()),
+        Ok(Lease::Lost { old: None }) | Err(_) => {
+            let (bytes, flags) = compute().await?.into_value()?;
+            Ok(Fetched::made(bytes.into_owned(), flags, Source::MadeAlone))
+        }
+    }
+}
+
+/// The first answer has to be there within `memcache_timeout`, as always. Only who is told to wait waits for longer.
+async fn lease(client: Client, key: &[u8], freshness: Freshness) -> Result<Lease, Error> {
+    let start = Instant::now();
+    let lease = || client.lease(key, freshness.within).recache(Duration::from_secs(freshness.ahead.into())).wait();
+
+    let answer = lease().await?;
+    if let Lease::Lost { old: None } = answer {
+        let left = freshness.within.saturating_sub(start.elapsed());
+        if !left.is_zero() {
+            return lease().timeout(left).await;
+        }
+    }
+    Ok(answer)
+}
+
+/// Somebody who was told to make the item. Hands the lease back when it is dropped, unless that was done.
+struct Holder<'k> {
+    client: Client,
+    key: &'k [u8],
+    won: Won,
+    stored: bool,
+}
+
+impl<'k> Holder<'k> {
+    fn new(client: Client, key: &'k [u8], won: Won) -> Self {
+        Holder { client, key, won, stored: false }
+    }
+
+    async fn make<'v, V: IntoValue<'v>, E: From<Error>>(
+        mut self,
+        freshness: Freshness,
+        compute: impl AsyncFnOnce() -> Result<V, E>,
+    ) -> Result<Fetched, E> {
+        let (bytes, flags) = match compute().await {
+            Ok(value) => value.into_value()?,
+            Err(error) => return self.fall_back(error),
+        };
+        let store = self.client.set(self.key, Raw(&bytes)).flags(flags).ttl(freshness.ttl).cas(self.won.cas);
+        let source = match store.await {
+            Ok(outcome) => {
+                // Whatever the outcome was, nobody waits for this lease any more.
+                self.stored = true;
+                if outcome == Cas::Applied {
+                    Source::Made
+                } else {
+                    Source::MadeAlone
+                }
+            }
+            Err(_) => Source::MadeAlone,
+        };
+        Ok(Fetched::made(bytes.into_owned(), flags, source))
+    }
+
+    /// It could not be made. An item that is not stale is good until it expires.
+    fn fall_back<E>(mut self, error: E) -> Result<Fetched, E> {
+        match self.won.old.take_if(|_| !self.won.stale) {
+            Some(item) => {
+                self.stored = true;
+                Ok(Fetched::item(item, Source::Cache))
+            }
+            None => Err(error),
+        }
+    }
+}
+
+impl Drop for Holder<'_> {
+    fn drop(&mut self) {
+        if self.stored {
+            return;
+        }
+        let number = match (self.won.stale, &self.won.old) {
+            (true, _) => sys::NGX_HTTP_MEMCACHE_INVALIDATE,
+            (false, None) => sys::NGX_HTTP_MEMCACHE_DELETE,
+            // It ends with the item.
+            (false, Some(_)) => return,
+        };
+        let mut op = call::operation(number);
+        op.cas = self.won.cas;
+        self.client.submit_and_forget(self.key, &mut op);
+    }
+}
