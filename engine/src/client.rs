@@ -4,36 +4,40 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slotmap::{Key as _, KeyData, SlotMap};
+use slotmap::{Key as _, KeyData, SecondaryMap, SlotMap};
 
-use crate::config::{Config, Failover, ServerConfig, MAX_TIMEOUT};
+use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Phase, Stray};
 use crate::error::Error;
 use crate::health::Health;
-use crate::key::Key;
 use crate::reply::{Answer, Lease, Outcome};
-use crate::request::{Request, ServerVerb, Verb};
-use crate::route::Router;
-use crate::stats::{bump, Stats};
+use crate::request::Verb;
+use crate::stats::Stats;
 use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 
+mod batch;
 mod event;
 mod link;
 mod outcome;
 mod pool;
 mod share;
 mod state;
+mod submit;
+mod subset;
 #[cfg(test)]
 mod tests;
 mod timeout;
 mod wait;
 
+use batch::Batch;
 pub use event::{Cause, Event, Loss, Output};
 pub use state::ServerView;
 pub(crate) use state::Work;
-use state::{Call, Place, Server, Timer};
+use state::{Call, Owner, Place, Server, Timer};
+use subset::Route;
+pub use subset::{Subset, SubsetError, MAX_SUBSETS};
 use wait::Waiting;
 
 /// A server: its place in [`Config::servers`].
@@ -88,7 +92,7 @@ pub struct Completion<T> {
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
 ///
 /// **Inputs** tell the client what happened and what time it is: [`submit`](Client::submit),
-/// [`submit_to`](Client::submit_to), [`cancel`](Client::cancel), [`connected`](Client::connected),
+/// [`submit_to`](Client::submit_to), [`submit_many`](Client::submit_many), [`cancel`](Client::cancel), [`connected`](Client::connected),
 /// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
 /// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back, none blocks, each may come at any
 /// time and in any order; an id that is not valid any more is ignored.
@@ -105,8 +109,11 @@ pub struct Completion<T> {
 #[derive(Debug)]
 pub struct Client<T> {
     config: Config,
-    router: Router,
+    /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
+    routes: Vec<Route>,
     calls: SlotMap<CallId, Call<T>>,
+    /// Operations that consist of others.
+    batches: SecondaryMap<CallId, Batch>,
     connections: SlotMap<ConnId, Connection>,
     servers: Vec<Server>,
     timers: Timers<Timer>,
@@ -116,7 +123,7 @@ pub struct Client<T> {
     /// The get under way that others of its key share the exchange of.
     leaders: HashMap<Vec<u8>, CallId>,
     /// Lease gets that wait for somebody to make the item.
-    waiting: HashMap<Vec<u8>, Waiting>,
+    waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
     draining: bool,
     /// Memory of keys and read buffers that is used again.
@@ -145,8 +152,9 @@ impl<T> Client<T> {
             stats: Stats::default(),
         };
         let mut client = Client {
-            router: Router::new(&config),
+            routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
+            batches: SecondaryMap::new(),
             connections: SlotMap::with_key(),
             servers: config.servers.iter().map(server).collect(),
             timers: Timers::new(),
@@ -167,129 +175,14 @@ impl<T> Client<T> {
         client
     }
 
-    /// Accepts an operation, which will be completed or cancelled, or says why not, at once.
-    pub fn submit(&mut self, request: Request<'_>, context: T, now: Instant) -> Result<CallId, Rejected<T>> {
-        let Request { key, verb, timeout } = request;
-        let spare = self.spare_keys.pop().unwrap_or_default();
-        let key = match Key::new(&self.config.prefix, key, spare) {
-            Ok(key) => key,
-            Err(error) => return Err(Rejected { error: error.into(), context }),
-        };
-        let home = self.router.route(key.raw());
-        let server = self.stand_in(home, &key).unwrap_or(home);
-        if server != home {
-            if let Some(home) = self.servers.get_mut(home) {
-                bump(&mut home.stats.failed_over);
-            }
-        }
-        self.accept(server, Work::Keyed(key, verb), timeout, context, now)
-    }
-
-    /// The server that has this key, whether or not it is up.
-    pub fn server_of(&self, key: &[u8]) -> Result<ServerId, Error> {
-        let key = Key::new(&self.config.prefix, key, Vec::new())?;
-        Ok(self.router.route(key.raw()))
-    }
-
-    /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
-    pub fn submit_to(
-        &mut self,
-        server: ServerId,
-        verb: ServerVerb,
-        timeout: Option<Duration>,
-        context: T,
-        now: Instant,
-    ) -> Result<CallId, Rejected<T>> {
-        self.accept(server, Work::Server(verb), timeout, context, now)
-    }
-
-    fn accept(
-        &mut self,
-        id: ServerId,
-        work: Work,
-        timeout: Option<Duration>,
-        context: T,
-        now: Instant,
-    ) -> Result<CallId, Rejected<T>> {
-        let leader = self.leader_of(&work);
-        let size = work.value_len();
-        let limit = self.config.max_value;
-        let target = self.pick(id);
-        let Some(server) = self.servers.get_mut(id) else {
-            return Err(Rejected { error: Error::NoSuchServer, context });
-        };
-        let live = server.is_live();
-        let limits = &mut server.stats.limits;
-        let error = if size > limit {
-            Some(Error::TooLarge { size, limit })
-        } else if !live {
-            Some(Error::ServerDown)
-        } else if leader.is_none() && target.is_none() && server.queued >= self.config.queue {
-            bump(&mut limits.queue);
-            Some(Error::Busy)
-        } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
-            bump(&mut limits.backlog);
-            Some(Error::Busy)
-        } else {
-            None
-        };
-        if let Some(error) = error {
-            server.stats.failed_with(&error);
-            return Err(Rejected { error, context });
-        }
-        let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
-        if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
-            bump(&mut server.stats.limits.pipeline);
-        }
-        server.stats.accepted(&work);
-        server.backlog = server.backlog.saturating_add(size);
-        let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
-        let call = self.enter(Some(context), work, id, timeout, now);
-        match leader {
-            Some(leader) => self.follow(call, leader),
-            None => {
-                self.mark(call);
-                self.place(call, id, target);
-                self.grow(id, now);
-            }
-        }
-        Ok(call)
-    }
-
-    /// The server that stands in for this one, if it is down and the configuration wants that.
-    fn stand_in(&self, home: ServerId, key: &Key) -> Option<ServerId> {
-        let live = |id: ServerId| self.servers.get(id).is_some_and(Server::is_live);
-        if self.config.failover == Failover::Off || live(home) {
-            return None;
-        }
-        self.router.stand_in(key.raw(), live)
-    }
-
-    fn enter(&mut self, context: Option<T>, work: Work, server: ServerId, timeout: Duration, now: Instant) -> CallId {
-        let deadline = now.after(timeout);
-        let call = Call {
-            context,
-            backlog: work.value_len(),
-            work: Some(work),
-            server,
-            place: Place::Queued,
-            timeout,
-            deadline,
-            retried: false,
-            followers: Vec::new(),
-        };
-        let call = self.calls.insert(call);
-        self.timers.insert(deadline, Timer::Call(call));
-        call
-    }
-
     /// Gives a lease back that came to somebody who does not make the item, so that another caller gets it.
     fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
         let Stray { key, cas, vacant } = stray;
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.pick(id) {
-            let call = self.enter(None, Work::Keyed(key, verb), id, self.config.timeout, now);
+            let work = Work::Keyed(key, verb);
+            let call = self.enter(Owner::Nobody, work, Subset::ALL, id, self.config.timeout, now);
             self.place(call, id, Some(target));
         }
     }
@@ -305,6 +198,13 @@ impl<T> Client<T> {
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
     /// handed out. The server may carry it out all the same.
     pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
+        // What nobody was told the id of is nobody's to cancel.
+        let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
+        self.withdraw_parts(id, now);
+        self.withdraw(id, now)
+    }
+
+    fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
         let mut call = self.calls.remove(id)?;
         match call.place {
             Place::Done => {
@@ -312,10 +212,10 @@ impl<T> Client<T> {
                     self.hand_back(call.server, stray, now);
                 }
             }
-            _ => self.unqueue(id, call.work.as_ref(), now),
+            _ => self.unqueue(id, call.subset, call.work.as_ref(), now),
         }
         let followers = std::mem::take(&mut call.followers);
-        if followers.is_empty() || !self.hand_over(id, call.place, followers, now) {
+        if followers.is_empty() || !self.hand_over(id, call.server, call.place, followers, now) {
             let overdue = call.deadline.after(call.timeout);
             self.leave(call.server, call.place, call.backlog, overdue, now);
             if let Some(work) = &call.work {
@@ -326,14 +226,14 @@ impl<T> Client<T> {
             server.stats.cancelled();
         }
         self.recycle(call.work);
-        call.context
+        call.owner.into_caller()
     }
 
     /// The next operation that ended.
     pub fn poll_completion(&mut self) -> Option<Completion<T>> {
         loop {
             let (id, answer) = self.completions.pop_front()?;
-            if let Some(context) = self.calls.remove(id).and_then(|call| call.context) {
+            if let Some(context) = self.calls.remove(id).and_then(|call| call.owner.into_caller()) {
                 return Some(Completion { call: id, context, answer });
             }
         }
@@ -415,7 +315,11 @@ impl<T> Client<T> {
     fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
-        let own = call.context.is_none();
+        let part = match call.owner {
+            Owner::Batch(whole, index) => Some((whole, index)),
+            _ => None,
+        };
+        let own = matches!(call.owner, Owner::Nobody);
         let (work, followers) = (call.work.take(), std::mem::take(&mut call.followers));
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
@@ -431,17 +335,20 @@ impl<T> Client<T> {
                 self.finish(follower, answer.clone(), now);
             }
         }
-        if own {
-            self.calls.remove(id);
-        } else {
-            self.completions.push_back((id, answer));
+        match part {
+            Some((whole, index)) => {
+                self.calls.remove(id);
+                self.gather(whole, index, answer);
+            }
+            None if own => drop(self.calls.remove(id)),
+            None => self.completions.push_back((id, answer)),
         }
     }
 
     /// What else follows from the answer to an operation.
     fn after(&mut self, id: CallId, work: Work, answer: &Answer, now: Instant) {
         match (&work, answer) {
-            (Work::Keyed(key, Verb::Store { .. }), Ok(Outcome::Done)) => self.stored(key.raw(), now),
+            (Work::Keyed(key, Verb::Store { .. }), Ok(Outcome::Done)) => self.stored(id, key.raw(), now),
             // The key of a lease is needed as long as that may have to be handed back.
             (_, Ok(Outcome::Lease(Lease::Won { .. }))) => {
                 if let Some(call) = self.calls.get_mut(id) {
@@ -455,9 +362,9 @@ impl<T> Client<T> {
     }
 
     /// An operation that gives up does not wait for an item any more.
-    fn unqueue(&mut self, id: CallId, work: Option<&Work>, now: Instant) {
+    fn unqueue(&mut self, id: CallId, subset: Subset, work: Option<&Work>, now: Instant) {
         if let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = work {
-            self.stop_waiting(id, key.raw(), now);
+            self.stop_waiting(id, &(subset, key.raw().to_vec()), now);
         }
     }
 

@@ -48,6 +48,7 @@ mod timers;
 mod wire;
 
 pub use client::{CallId, Cause, Client, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerView};
+pub use client::{Subset, SubsetError, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use error::Error;
 pub use health::State;

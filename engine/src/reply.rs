@@ -26,6 +26,8 @@ pub enum Outcome {
     Lease(Lease),
     /// What is known of an item.
     Metadata(Metadata),
+    /// What became of each key of a batch, in their order.
+    Many(Vec<Answer>),
     /// The text of a `version`; the lines of `stats`, each `name value` and a line feed.
     Text(Bytes),
 }

@@ -9,7 +9,7 @@ mod tests;
 
 use memcache::exp::{Rendezvous, Router as _};
 
-use crate::config::{Config, Hash};
+use crate::config::{Hash, ServerConfig};
 use continuum::Continuum;
 
 /// How the keys are spread over a list of servers, made once from the configuration.
@@ -26,9 +26,8 @@ pub(crate) enum Router {
 }
 
 impl Router {
-    pub fn new(config: &Config) -> Self {
-        let servers = &config.servers;
-        match config.hash {
+    pub fn new(hash: Hash, servers: &[ServerConfig]) -> Self {
+        match hash {
             Hash::Modulo => {
                 let bounds = servers.iter().scan(0u32, |sum, server| {
                     *sum = sum.saturating_add(server.weight);

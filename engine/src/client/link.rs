@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::outcome::{self, End};
-use super::{Call, CallId, Cause, Client, ConnId, Event, Loss, Output, Place, ServerId, Work};
+use super::{Call, CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
 use crate::health::{Policy, State};
 use crate::stats::bump;
@@ -336,7 +336,10 @@ impl<T> Client<T> {
     fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
         let call = self.calls.get(id)?;
         let (home, writes) = (call.server, call.is_write());
-        let target = call.key().and_then(|key| self.stand_in(home, key)).unwrap_or(home);
+        // What hands a lease back has to be said to the server that gave it.
+        let may_move = !matches!(call.owner, Owner::Nobody);
+        let key = call.key().filter(|_| may_move);
+        let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
         let live = self.servers.get(target).is_some_and(|server| {
             // What moves to another server has to find room there.
             server.is_live() && (target == home || server.queued < self.config.queue)

@@ -1,19 +1,19 @@
 //! Gets that share one exchange (`memcache_coalesce`).
 //!
 //! The first of several equal gets leads: it alone is sent. The others follow, each with its own deadline, and end with
-//! the same answer. Where the leader is cancelled or late, the next one takes its place, and the exchange goes on.
+//! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it. Where the leader is cancelled or late, the next one takes its place, and the exchange goes on.
 
-use super::{CallId, Client, Place, Work};
+use super::{CallId, Client, Place, ServerId, Work};
 use crate::request::Verb;
 use crate::stats::bump;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// The get that is under way and that this operation can share the exchange of.
-    pub(super) fn leader_of(&self, work: &Work) -> Option<CallId> {
+    /// The get that is under way and that this operation on the server can share the exchange of.
+    pub(super) fn leader_of(&self, server: ServerId, work: &Work) -> Option<CallId> {
         let Work::Keyed(key, Verb::Get { touch: None }) = work else { return None };
         let leader = *self.leaders.get(key.raw())?;
-        let call = self.calls.get(leader).filter(|call| call.place != Place::Done)?;
+        let call = self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == server)?;
         (call.followers.len() < self.config.queue).then_some(leader)
     }
 
@@ -57,8 +57,15 @@ impl<T> Client<T> {
         }
     }
 
-    /// A leader gives up: the first of those that follow takes its place. True if there is one.
-    pub(super) fn hand_over(&mut self, id: CallId, place: Place, followers: Vec<CallId>, now: Instant) -> bool {
+    /// A leader on this server gives up: the first of those that follow takes its place. True if there is one.
+    pub(super) fn hand_over(
+        &mut self,
+        id: CallId,
+        server: ServerId,
+        place: Place,
+        followers: Vec<CallId>,
+        now: Instant,
+    ) -> bool {
         let follows = |heir: &CallId| self.calls.get(*heir).is_some_and(|call| call.place == Place::Following(id));
         let mut heirs = followers.into_iter().filter(follows).collect::<Vec<_>>().into_iter();
         let Some(heir) = heirs.next() else { return false };
@@ -71,7 +78,8 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(heir) else { return false };
         call.followers = rest;
         call.place = place;
-        let server = call.server;
+        // The leader may have moved since it was followed.
+        call.server = server;
         if let Some(leader) = call.key().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
         {
             *leader = heir;

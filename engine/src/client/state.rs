@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{CallId, ConnId, ServerId};
+use super::{CallId, ConnId, ServerId, Subset};
 use crate::config::ServerConfig;
 use crate::health::{Health, State};
 use crate::key::Key;
@@ -23,6 +23,8 @@ pub(super) enum Place {
     Following(CallId),
     /// For the item that somebody else makes.
     Waiting,
+    /// For the answers of the operations that it consists of.
+    Gathering,
     /// In the list of completions.
     Done,
 }
@@ -63,12 +65,33 @@ impl Work {
     }
 }
 
+/// Whom an operation completes for.
+#[derive(Debug)]
+pub(super) enum Owner<T> {
+    /// Whoever submitted it.
+    Caller(T),
+    /// The operation that it is a part of, with this place among the answers.
+    Batch(CallId, usize),
+    /// Nobody: it is the client's own.
+    Nobody,
+}
+
+impl<T> Owner<T> {
+    pub fn into_caller(self) -> Option<T> {
+        match self {
+            Owner::Caller(context) => Some(context),
+            Owner::Batch(..) | Owner::Nobody => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Call<T> {
-    /// `None`: an operation of the client's own, which completes for nobody.
-    pub context: Option<T>,
+    pub owner: Owner<T>,
     /// `None` once it has ended.
     pub work: Option<Work>,
+    /// The servers that it may go to, and the one that it goes to.
+    pub subset: Subset,
     pub server: ServerId,
     pub place: Place,
     pub timeout: Duration,
@@ -82,6 +105,22 @@ pub(super) struct Call<T> {
 }
 
 impl<T> Call<T> {
+    /// One that consists of others: it is on no server, and has no time but theirs.
+    pub fn gathering(context: T, subset: Subset, now: Instant) -> Self {
+        Call {
+            owner: Owner::Caller(context),
+            work: None,
+            subset,
+            server: ServerId::MAX,
+            place: Place::Gathering,
+            timeout: Duration::ZERO,
+            deadline: now,
+            retried: false,
+            followers: Vec::new(),
+            backlog: 0,
+        }
+    }
+
     pub fn key(&self) -> Option<&Key> {
         self.work.as_ref()?.key()
     }

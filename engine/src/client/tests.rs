@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::config::ServerParams;
+use crate::config::{ServerParams, MAX_TIMEOUT};
 use crate::health::State;
 use crate::reply::{Item, Metadata, Outcome};
-use crate::request::{StoreMode, Ttl};
+use crate::request::{Request, ServerVerb, StoreMode, Ttl};
 
+mod batches;
 mod deadlines;
 mod exchanges;
 mod failover;
@@ -20,6 +21,7 @@ mod leases;
 mod losses;
 mod pools;
 mod share;
+mod subsets;
 mod wait;
 
 /// A client whose driver is the test.

@@ -74,7 +74,7 @@ impl<T> Client<T> {
             self.complete(id, Ok(Outcome::Lease(Lease::Lost { old: None })), now);
             return None;
         }
-        let handed_over = !followers.is_empty() && self.hand_over(id, place, followers, now);
+        let handed_over = !followers.is_empty() && self.hand_over(id, server, place, followers, now);
         let sent = if handed_over {
             matches!(place, Place::Sent(..))
         } else {

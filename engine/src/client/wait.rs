@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{CallId, Client, Place, Timer, Work};
+use super::{CallId, Client, Place, Subset, Timer, Work};
 use crate::error::Error;
 use crate::reply::{Answer, Lease, Outcome};
 use crate::request::Verb;
@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// So often at most.
 const MAX_DOUBLINGS: u32 = 4;
 
-/// Lease gets that wait for one key.
+/// Lease gets that wait for one key of a subset.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// The first one asks.
@@ -32,10 +32,10 @@ impl<T> Client<T> {
     pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> bool {
         let Some(call) = self.calls.get(id) else { return false };
         let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = &call.work else { return false };
-        let key = key.raw().to_vec();
+        let key = (call.subset, key.raw().to_vec());
         match answer {
-            // An operation of our own waits for nothing, and one whose time is over has to make it itself.
-            Ok(Outcome::Lease(Lease::Lost { old: None })) if call.context.is_some() && call.deadline > now => {
+            // One whose time is over has to make it itself.
+            Ok(Outcome::Lease(Lease::Lost { old: None })) if call.deadline > now => {
                 self.enqueue(id, key, now);
                 true
             }
@@ -50,7 +50,7 @@ impl<T> Client<T> {
         }
     }
 
-    fn enqueue(&mut self, id: CallId, key: Vec<u8>, now: Instant) {
+    fn enqueue(&mut self, id: CallId, key: (Subset, Vec<u8>), now: Instant) {
         let waiting = self.waiting.entry(key).or_default();
         if !waiting.calls.contains(&id) {
             waiting.calls.push_back(id);
@@ -68,7 +68,7 @@ impl<T> Client<T> {
     }
 
     /// Everybody who waits for the key gets what one of them got.
-    fn serve(&mut self, key: &[u8], id: CallId, answer: &Answer, now: Instant) {
+    fn serve(&mut self, key: &(Subset, Vec<u8>), id: CallId, answer: &Answer, now: Instant) {
         let Some(waiting) = self.waiting.remove(key) else { return };
         for other in waiting.calls.into_iter().filter(|&other| other != id) {
             if self.calls.get(other).is_some_and(|call| call.place == Place::Waiting) {
@@ -78,7 +78,7 @@ impl<T> Client<T> {
     }
 
     /// One who waited does not any more: the next one asks.
-    pub(super) fn stop_waiting(&mut self, id: CallId, key: &[u8], now: Instant) {
+    pub(super) fn stop_waiting(&mut self, id: CallId, key: &(Subset, Vec<u8>), now: Instant) {
         let Some(waiting) = self.waiting.get_mut(key) else { return };
         let asked = waiting.calls.front() == Some(&id);
         waiting.calls.retain(|&other| other != id);
@@ -95,10 +95,10 @@ impl<T> Client<T> {
     /// Asks again for one that waits.
     pub(super) fn ask(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get(id).filter(|call| call.place == Place::Waiting) else { return };
-        let Some(key) = call.key() else { return };
-        let home = self.router.route(key.raw());
-        let server = self.stand_in(home, key).unwrap_or(home);
-        if let Some(waiting) = self.waiting.get_mut(key.raw()) {
+        let (subset, Some(key)) = (call.subset, call.key()) else { return };
+        let Some(home) = self.home(subset, key) else { return };
+        let server = self.stand_in(subset, home, key).unwrap_or(home);
+        if let Some(waiting) = self.waiting.get_mut(&(subset, key.raw().to_vec())) {
             waiting.asked = waiting.asked.saturating_add(1);
         }
         if !self.servers.get(server).is_some_and(super::Server::is_live) {
@@ -113,12 +113,13 @@ impl<T> Client<T> {
         self.grow(server, now);
     }
 
-    /// The key was stored by this client: those who wait for it need not wait longer.
-    pub(super) fn stored(&mut self, key: &[u8], now: Instant) {
+    /// The key was stored by this operation: those who wait for it need not wait longer.
+    pub(super) fn stored(&mut self, id: CallId, key: &[u8], now: Instant) {
         if self.waiting.is_empty() {
             return;
         }
-        if let Some(&first) = self.waiting.get(key).and_then(|waiting| waiting.calls.front()) {
+        let Some(subset) = self.calls.get(id).map(|call| call.subset) else { return };
+        if let Some(&first) = self.waiting.get(&(subset, key.to_vec())).and_then(|waiting| waiting.calls.front()) {
             self.ask(first, now);
         }
     }

@@ -14,9 +14,7 @@ fn router(hash: Hash, servers: &[(&str, u32)]) -> Router {
         pool,
         weight,
     };
-    let mut config = Config::new(servers.iter().map(server).collect());
-    config.hash = hash;
-    Router::new(&config)
+    Router::new(hash, &servers.iter().map(server).collect::<Vec<_>>())
 }
 
 fn servers(router: &Router) -> Vec<usize> {

@@ -174,3 +174,25 @@ fn gets_that_are_cancelled_leave_nothing() {
     }
     assert!(w.client.leaders.is_empty());
 }
+
+/// Where the leader was moved to another server, those that follow go with it.
+#[test]
+fn the_heir_of_a_leader_that_moved_is_where_that_was() {
+    let mut config = config(&[&["max=1"], &["max=1"]]);
+    (config.coalesce, config.failover) = (true, crate::config::Failover::Next);
+    let mut w = world(config);
+    let leader = w.get("foo", 1);
+    w.get("foo", 2);
+    let last = w.get("foo", 3);
+    assert_eq!(w.opened[0].1, 1);
+    w.lose(0, Loss::Refused);
+    assert_eq!((w.opened[1].1, w.view_of(0).queued), (0, 1));
+    w.cancel(leader);
+    assert_eq!((w.view_of(0).queued, w.view_of(1).queued), (1, 0));
+    let heir = w.client.calls.keys().find(|&call| call != last).unwrap();
+    assert_eq!(w.client.calls[heir].server, 0);
+    w.accept(1);
+    let out = w.written(1);
+    w.reply(1, &format!("EN O{}\r\n", tokens(&out)[0]));
+    assert_eq!(w.done(), [(3, Ok(Outcome::Miss)), (2, Ok(Outcome::Miss))]);
+}

@@ -1,0 +1,162 @@
+//! How an operation is accepted.
+
+use std::time::Duration;
+
+use super::{Call, CallId, Client, ConnId, Owner, Place, Rejected, ServerId, Subset, Timer, Work};
+use crate::config::MAX_TIMEOUT;
+use crate::error::Error;
+use crate::key::Key;
+use crate::request::{Request, ServerVerb};
+use crate::stats::bump;
+use crate::time::Instant;
+
+/// Where an operation that was admitted has room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// In the exchange of this get.
+    leader: Option<CallId>,
+    /// On this connection; if neither, in the queue.
+    target: Option<ConnId>,
+}
+
+impl<T> Client<T> {
+    /// Accepts an operation, which will be completed or cancelled, or says why not, at once.
+    pub fn submit(&mut self, request: Request<'_>, context: T, now: Instant) -> Result<CallId, Rejected<T>> {
+        self.submit_within(Subset::ALL, request, context, now)
+    }
+
+    /// The same where only a subset's servers may have the key.
+    pub fn submit_within(
+        &mut self,
+        subset: Subset,
+        request: Request<'_>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        let Request { key, verb, timeout } = request;
+        let spare = self.spare_keys.pop().unwrap_or_default();
+        let key = match Key::new(&self.config.prefix, key, spare) {
+            Ok(key) => key,
+            Err(error) => return Err(Rejected { error: error.into(), context }),
+        };
+        let server = self.choose(subset, &key);
+        let work = Work::Keyed(key, verb);
+        match self.admit(server, &work) {
+            Ok(room) => Ok(self.begin(Owner::Caller(context), work, subset, server, room, timeout, now)),
+            Err(error) => Err(Rejected { error, context }),
+        }
+    }
+
+    /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
+    pub fn submit_to(
+        &mut self,
+        server: ServerId,
+        verb: ServerVerb,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        let work = Work::Server(verb);
+        match self.admit(server, &work) {
+            Ok(room) => Ok(self.begin(Owner::Caller(context), work, Subset::ALL, server, room, timeout, now)),
+            Err(error) => Err(Rejected { error, context }),
+        }
+    }
+
+    /// The server that an operation goes to.
+    pub(super) fn choose(&mut self, subset: Subset, key: &Key) -> ServerId {
+        let Some(home) = self.home(subset, key) else { return ServerId::MAX };
+        let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else { return home };
+        if let Some(home) = self.servers.get_mut(home) {
+            bump(&mut home.stats.failed_over);
+        }
+        server
+    }
+
+    /// Whether there is room for an operation, and where.
+    pub(super) fn admit(&mut self, id: ServerId, work: &Work) -> Result<Room, Error> {
+        let leader = self.leader_of(id, work);
+        let size = work.value_len();
+        let limit = self.config.max_value;
+        let target = self.pick(id);
+        let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
+        let live = server.is_live();
+        let limits = &mut server.stats.limits;
+        let error = if size > limit {
+            Some(Error::TooLarge { size, limit })
+        } else if !live {
+            Some(Error::ServerDown)
+        } else if leader.is_none() && target.is_none() && server.queued >= self.config.queue {
+            bump(&mut limits.queue);
+            Some(Error::Busy)
+        } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
+            bump(&mut limits.backlog);
+            Some(Error::Busy)
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            server.stats.failed_with(&error);
+            return Err(error);
+        }
+        let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
+        if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
+            bump(&mut server.stats.limits.pipeline);
+        }
+        server.stats.accepted(work);
+        server.backlog = server.backlog.saturating_add(size);
+        Ok(Room { leader, target })
+    }
+
+    /// Begins an operation that was admitted.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn begin(
+        &mut self,
+        owner: Owner<T>,
+        work: Work,
+        subset: Subset,
+        server: ServerId,
+        room: Room,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> CallId {
+        let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
+        let call = self.enter(owner, work, subset, server, timeout, now);
+        match room.leader {
+            Some(leader) => self.follow(call, leader),
+            None => {
+                self.mark(call);
+                self.place(call, server, room.target);
+                self.grow(server, now);
+            }
+        }
+        call
+    }
+
+    pub(super) fn enter(
+        &mut self,
+        owner: Owner<T>,
+        work: Work,
+        subset: Subset,
+        server: ServerId,
+        timeout: Duration,
+        now: Instant,
+    ) -> CallId {
+        let deadline = now.after(timeout);
+        let call = Call {
+            owner,
+            backlog: work.value_len(),
+            work: Some(work),
+            subset,
+            server,
+            place: Place::Queued,
+            timeout,
+            deadline,
+            retried: false,
+            followers: Vec::new(),
+        };
+        let call = self.calls.insert(call);
+        self.timers.insert(deadline, Timer::Call(call));
+        call
+    }
+}
