@@ -1,0 +1,314 @@
+//! Everything that is shown, as plain data. Its fields, with these names, are the JSON: see [`json`](crate::json).
+//!
+//! Moments are milliseconds since the Unix epoch, durations microseconds, sizes bytes.
+
+use serde::{Serialize, Serializer};
+
+/// The version of the schema. It grows when a field changes its meaning or goes; new fields may come without that.
+pub const SCHEMA: u32 = 1;
+
+/// A moment: milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// Numbers with names, in the order in which they are shown.
+pub type Named<T> = Vec<(&'static str, T)>;
+
+/// All clients of nginx's workers, or of one worker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`]
+    pub schema: u32,
+    /// Of the module.
+    pub version: &'static str,
+    /// Of the interface for siblings: `major.minor`.
+    pub abi: String,
+    /// The version of nginx.
+    pub nginx: String,
+    /// When the snapshot was made.
+    pub now: Millis,
+    /// Whether the numbers are those of all workers.
+    pub scope: Scope,
+    /// The worker that answers.
+    pub pid: i32,
+    /// How often nginx has read its configuration since it was started, up to this worker's.
+    pub generation: u64,
+    /// The workers that the numbers are of, the one that answers included.
+    pub workers: Vec<Worker>,
+    /// In the order of the configuration.
+    pub clients: Vec<Client>,
+    /// Where a key goes to, if that was asked for: one for each client.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+}
+
+/// Whose numbers these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Those of the worker that answers: there is no `memcache_zone`.
+    Worker,
+    /// Those of all workers, also of earlier ones.
+    Zone,
+}
+
+/// A worker process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Worker {
+    /// Its process.
+    pub pid: i32,
+    /// As [`Snapshot::generation`].
+    pub generation: u64,
+    /// Its slot in the zone, or its number among the workers.
+    pub slot: usize,
+}
+
+/// A list of servers with its settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Client {
+    /// Names of the `server` blocks that use it; only the first ones, if there are many.
+    pub used_by: Vec<String>,
+    /// `memcache_hash`
+    pub hash: &'static str,
+    /// `memcache_failover`
+    pub failover: &'static str,
+    /// `memcache_timeout`
+    pub timeout_ms: u64,
+    /// `memcache_connect_timeout`
+    pub connect_timeout_ms: u64,
+    /// `memcache_max_fails`
+    pub max_fails: u32,
+    /// `memcache_retry`
+    pub retry_ms: u64,
+    /// `memcache_pipeline`
+    pub pipeline: usize,
+    /// `memcache_queue`
+    pub queue: usize,
+    /// `memcache_max_value`
+    pub max_value: usize,
+    /// `memcache_coalesce`
+    pub coalesce: bool,
+    /// Operations that were submitted and have not ended.
+    pub pending: u64,
+    /// Turns of the event loop in which there was more to do than one turn may do.
+    pub turns_cut: u64,
+    /// In the order of the configuration.
+    pub servers: Vec<Server>,
+}
+
+/// A server of a client.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Server {
+    /// The address as configured, with its port.
+    pub address: String,
+    /// What is thought of it; with a zone, by all workers.
+    pub state: State,
+    /// When that state was entered.
+    pub since: Millis,
+    /// Its share of the keys.
+    pub weight: u32,
+    /// As configured, for each worker.
+    pub pool: Pool,
+    /// What there is now, and what there was so far.
+    pub connections: Connections,
+    /// Replies that are awaited.
+    pub pending: u64,
+    /// Operations that wait for a connection.
+    pub queued: u64,
+    /// Operations that were accepted, by kind.
+    #[serde(serialize_with = "object")]
+    pub operations: Named<u64>,
+    /// Gets that found an item.
+    pub hits: u64,
+    /// Gets that found none.
+    pub misses: u64,
+    /// Operations that failed, by class.
+    #[serde(serialize_with = "object")]
+    pub errors: Named<u64>,
+    /// How often a limit was hit.
+    #[serde(serialize_with = "object")]
+    pub limits: Named<u64>,
+    /// Gets that shared the exchange of another one.
+    pub coalesced: u64,
+    /// Operations that were sent again.
+    pub retried: u64,
+    /// Operations that went to another server, as this one was down.
+    pub failed_over: u64,
+    /// To and from the server.
+    pub bytes: Bytes,
+    /// From submit to completion, of all operations.
+    pub latency: Latency,
+    /// The same by kind of operation; kinds may be grouped.
+    #[serde(serialize_with = "object")]
+    pub latency_by_kind: Named<Latency>,
+    /// From submit until the operation is given to a connection.
+    pub queue_time: Latency,
+    /// The last error there was.
+    pub last_error: Option<LastError>,
+    /// The last minutes, the oldest first.
+    pub history: Vec<Sample>,
+    /// What each worker has; empty without a zone.
+    pub workers: Vec<ServerInWorker>,
+}
+
+/// What is thought of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Operations are sent to it.
+    Live,
+    /// Operations fail at once; it is probed.
+    Down,
+    /// Taken out of use.
+    Disabled,
+}
+
+/// The numbers of a pool, for each worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// Connections that are kept open.
+    pub min: u32,
+    /// Connections that may idle for longer than `ttl`.
+    pub smax: u32,
+    /// Connections at most.
+    pub max: u32,
+    /// Seconds; 0: never.
+    pub ttl: u32,
+}
+
+/// Connections to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// Ready for operations.
+    pub open: u64,
+    /// Not ready yet.
+    pub connecting: u64,
+    /// Of those open: without a pending reply.
+    pub idle: u64,
+    /// Of those open: with one.
+    pub busy: u64,
+    /// So far: became ready.
+    pub opened: u64,
+    /// So far: never became ready.
+    pub failed: u64,
+    /// So far: ended abnormally.
+    pub lost: u64,
+}
+
+/// Traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// From the server.
+    pub read: u64,
+    /// To the server.
+    pub written: u64,
+}
+
+/// How long something took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// All of them together.
+    pub sum_us: u64,
+    /// Half took no longer.
+    pub p50_us: u64,
+    /// Nine of ten took no longer.
+    pub p90_us: u64,
+    /// 99 of 100 took no longer.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
+    /// How many there were in each bucket that is not empty, in ascending order.
+    pub buckets: Vec<Bucket>,
+}
+
+/// A range of durations: above the one of the bucket before it, up to `le_us`. In JSON it is `[le_us, count]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The longest duration in it.
+    pub le_us: u64,
+    /// How many were in it: not in those before it.
+    pub count: u64,
+}
+
+/// The last error of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// One of few words, such as `timeout` or `refused`.
+    pub class: &'static str,
+    /// What was wrong, in a few words; nothing that a server has sent.
+    pub text: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// What happened in a few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// When these seconds began.
+    pub at: Millis,
+    /// How long they were; shorter than the others if they are not over.
+    pub millis: u64,
+    /// Operations that ended.
+    pub operations: u64,
+    /// Gets that found an item.
+    pub hits: u64,
+    /// Gets that found none.
+    pub misses: u64,
+    /// Operations that failed.
+    pub errors: u64,
+    /// Half of the operations took no longer; 0 if there was none.
+    pub p50_us: u64,
+    /// 99 of 100 took no longer.
+    pub p99_us: u64,
+}
+
+/// A server as one worker sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerInWorker {
+    /// [`Worker::slot`]
+    pub slot: usize,
+    /// What this worker thinks of it.
+    pub state: State,
+    /// Connections that are ready.
+    pub open: u64,
+    /// Of those: with a pending reply.
+    pub busy: u64,
+    /// Replies that are awaited.
+    pub pending: u64,
+    /// Operations that wait for a connection.
+    pub queued: u64,
+    /// Operations that were accepted.
+    pub operations: u64,
+    /// Operations that failed.
+    pub errors: u64,
+}
+
+/// Where a key goes to, and why. The key itself is not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// The client: its place in [`Snapshot::clients`].
+    pub client: usize,
+    /// Why it goes nowhere: the key cannot be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The hash of the key with its prefix; `None` if there is no single one.
+    pub hash: Option<u32>,
+    /// What of the hash decides: a share of the weights, or a point on the ring.
+    pub point: Option<u32>,
+    /// The servers that would be asked, the key's own first; places in [`Client::servers`]. Only the first ones, if
+    /// there are many.
+    pub candidates: Vec<usize>,
+    /// The server that is asked now; `None`: none is, operations fail at once.
+    pub server: Option<usize>,
+}
+
+fn object<T: Serialize, S: Serializer>(named: &Named<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(named.iter().map(|(name, value)| (*name, value)))
+}
+
+impl Serialize for Bucket {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.le_us, self.count).serialize(serializer)
+    }
+}
