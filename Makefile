@@ -56,7 +56,8 @@ ASAN_RUST   := RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$(ASAN_TARGET) RUSTFLAGS="-Z
                CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 .DEFAULT_GOAL := help
-.PHONY: help deps nginx-headers build examples ring bench-engine instructions unit sim mutants fuzz test test-all prove check run bench valgrind asan clean
+# Whatever has a description below makes no file of its name.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
