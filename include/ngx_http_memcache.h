@@ -48,9 +48,10 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
-#define NGX_HTTP_MEMCACHE_ABI_MINOR    1
+#define NGX_HTTP_MEMCACHE_ABI_MINOR    2
 
 /* "ngxmemc1", read as a little-endian number: marks the extended module context */
 #define NGX_HTTP_MEMCACHE_MAGIC        0x31636d656d78676eULL
@@ -90,6 +91,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_INVALID         36  /* an argument is NULL, out of range, or of an unknown kind */
 #define NGX_HTTP_MEMCACHE_NO_MEMORY       37
 #define NGX_HTTP_MEMCACHE_INTERNAL        38  /* a defect of the module: please report it */
+#define NGX_HTTP_MEMCACHE_TOO_MANY        39  /* since 1.2: more than MAX_KEYS keys, or MAX_SUBSETS subsets */
 
 /* answers of ngx_http_memcache_api() */
 #define NGX_HTTP_MEMCACHE_NOT_LOADED      48  /* there is no ngx_http_memcache_module in this nginx */
@@ -224,6 +226,36 @@ typedef struct {
 } ngx_http_memcache_op_t;
 
 
+/* since 1.2 */
+
+/* The most keys of one submit_many(). */
+#define NGX_HTTP_MEMCACHE_MAX_KEYS     1024
+
+/* The most subsets of one client, in a worker. */
+#define NGX_HTTP_MEMCACHE_MAX_SUBSETS  32
+
+/*
+ * The answers of submit_many(): one for each key, in the order of the keys. They are valid while the handler runs; each
+ * of them may be retained.
+ */
+typedef void (*ngx_http_memcache_many_handler_pt)(void *data, const ngx_http_memcache_result_t *const *results,
+    ngx_uint_t n);
+
+
+/* Gets of many keys. Set all of it to zero, then "size" and what is needed. */
+typedef struct {
+    size_t                              size;     /* sizeof(ngx_http_memcache_many_t) */
+    uint32_t                            op;       /* NGX_HTTP_MEMCACHE_GET or NGX_HTTP_MEMCACHE_GAT */
+    uint32_t                            ttl;      /* gat: seconds from now; 0: never expires */
+    const ngx_str_t                    *keys;     /* copied */
+    ngx_uint_t                          nkeys;    /* 1 .. NGX_HTTP_MEMCACHE_MAX_KEYS */
+    ngx_msec_t                          timeout;  /* of each of them; 0: "memcache_timeout" */
+    ngx_http_memcache_many_handler_pt   handler;
+    void                               *data;     /* passed to the handler */
+    ngx_http_request_t                 *request;  /* if set: the call is cancelled when the main request ends */
+} ngx_http_memcache_many_t;
+
+
 /* A value that outlives the handler. Do not copy the structure; release it exactly once. */
 typedef struct {
     ngx_str_t   bytes;
@@ -286,6 +318,41 @@ typedef struct {
      */
     ngx_http_memcache_status_t (*set_enabled)(ngx_http_memcache_client_t *client, ngx_uint_t index,
         ngx_uint_t enabled);
+
+    /* since 1.2 */
+
+    /*
+     * The client of a block of the configuration, for what belongs to no request: a timer, or init_process, ours or
+     * the sibling's first. Keep cf->ctx of a directive's handler, or of postconfiguration, in the sibling's own
+     * configuration, and ask with it in a worker. The context of a location is that of its server block; that of the
+     * http block gives what a server block has that says nothing of its own, and if no server block has that, a client
+     * of its own from the first time that it is asked for. NOT_CONFIGURED: no "memcache_server" applies there, or it is
+     * the context of an upstream block. STALE: it is of another cycle.
+     */
+    ngx_http_memcache_status_t (*client_of_conf)(ngx_http_conf_ctx_t *ctx, ngx_http_memcache_client_t **client);
+
+    /*
+     * A client with some of the client's servers, given by their indexes. It routes keys as a client does that is
+     * configured with just these, in the order of the configuration, whatever the order of the indexes: the same
+     * servers are always the same subset, and all servers are the client itself. It shares connections, health,
+     * settings, and statistics with the client, all functions take it, and it counts servers from 0. It lives as long
+     * as the client; there is nothing to release. INVALID: no index, one twice, or one that there is not. TOO_MANY:
+     * there are MAX_SUBSETS already.
+     */
+    ngx_http_memcache_status_t (*subset)(ngx_http_memcache_client_t *client, const ngx_uint_t *servers, ngx_uint_t n,
+        ngx_http_memcache_client_t **subset);
+
+    /*
+     * Accepts gets of many keys as one call, and sets *call, or says why not. They are asked for at the same time on
+     * all servers; the handler runs once, when the last one has ended. What fails for one key (INVALID_KEY, BUSY,
+     * SERVER_DOWN, TIMEOUT, ...) is its result, and does not concern the others.
+     */
+    ngx_http_memcache_status_t (*submit_many)(ngx_http_memcache_client_t *client, const ngx_http_memcache_many_t *many,
+        ngx_http_memcache_call_t *call);
+
+    /* The index of the server that has a key, whether or not it is up. */
+    ngx_http_memcache_status_t (*server_of_key)(ngx_http_memcache_client_t *client, const ngx_str_t *key,
+        ngx_uint_t *index);
 } ngx_http_memcache_api_t;
 
 

@@ -13,15 +13,15 @@ mod sized;
 
 use core::ffi::c_void;
 use core::mem::{self, MaybeUninit};
-use core::ptr;
+use core::{ptr, slice};
 
 use bytes::Bytes;
-use memcache_engine::{CallId, State};
-use nginx_sys::{ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
+use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
+use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 pub use self::callback::Callback;
-use self::callback::{delivered, Unbound};
-use self::operation::Operation;
+use self::callback::{delivered, Handler, Unbound};
+use self::operation::{Many, Operation};
 use self::outcome::status_of;
 use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
@@ -32,6 +32,8 @@ use crate::{ctx_index, worker};
 
 type Status = ngx_http_memcache_status_t;
 type ClientPtr = *mut ngx_http_memcache_client_t;
+
+const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_SUBSETS as usize == MAX_SUBSETS);
 
 /// The table.
 pub static API: ngx_http_memcache_api_t = ngx_http_memcache_api_t {
@@ -45,6 +47,10 @@ pub static API: ngx_http_memcache_api_t = ngx_http_memcache_api_t {
     server: Some(server),
     max_value: Some(max_value),
     set_enabled: Some(set_enabled),
+    client_of_conf: Some(client_of_conf),
+    subset: Some(subset),
+    submit_many: Some(submit_many),
+    server_of_key: Some(server_of_key),
 };
 
 unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut ClientPtr) -> Status {
@@ -62,8 +68,52 @@ unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut 
         let conf = unsafe { (*request.srv_conf.add(ctx_index())).cast::<ServerConf>().as_ref() };
         let cluster = conf.and_then(|conf| conf.cluster).ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
         // SAFETY: the cluster lives as long as the configuration, of which the request holds a part.
-        unsafe { cluster.as_ref() }.driver().map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
-        *client = cluster.as_ptr().cast();
+        *client = start(unsafe { cluster.as_ref() })?;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn client_of_conf(ctx: *mut ngx_http_conf_ctx_t, client: *mut ClientPtr) -> Status {
+    answer(|| {
+        // SAFETY: the caller passes a place for a pointer, or NULL.
+        let client = unsafe { checked_mut(client) }?;
+        *client = ptr::null_mut();
+        let clusters = check_caller()?;
+        // SAFETY: the caller passes the context of a block, or NULL; it has ours as it has every HTTP module's.
+        let conf = unsafe { ServerConf::of_context(checked(ctx)?) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        // SAFETY: as above, it is there as long as the context.
+        let cluster = unsafe { conf.as_ref() }.cluster.ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+        if !clusters.contains(cluster) {
+            return Err(NGX_HTTP_MEMCACHE_STALE);
+        }
+        // SAFETY: it is one of this worker's.
+        *client = start(unsafe { cluster.as_ref() })?;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn subset(
+    client: ClientPtr,
+    servers: *const ngx_uint_t,
+    n: ngx_uint_t,
+    subset: *mut ClientPtr,
+) -> Status {
+    answer(|| {
+        // SAFETY: the caller passes a place for a pointer, or NULL.
+        let place = unsafe { checked_mut(subset) }?;
+        *place = ptr::null_mut();
+        let target = find(client)?;
+        if servers.is_null() || !servers.is_aligned() || n > target.servers() {
+            return Err(NGX_HTTP_MEMCACHE_INVALID);
+        }
+        // SAFETY: the caller passes as many numbers as it says, which are no more than there are servers.
+        let servers = unsafe { slice::from_raw_parts(servers, n) };
+        let subset = target.driver.subset(target.subset, servers).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?;
+        let subset = subset.map_err(|error| match error {
+            SubsetError::Servers => NGX_HTTP_MEMCACHE_INVALID,
+            SubsetError::TooMany => NGX_HTTP_MEMCACHE_TOO_MANY,
+        })?;
+        *place = handle(target.cluster, subset)?;
         Ok(())
     })
 }
@@ -74,47 +124,85 @@ unsafe extern "C" fn submit(
     call: *mut ngx_http_memcache_call_t,
 ) -> Status {
     answer(|| {
-        let (cluster, driver) = find(client)?;
+        let target = find(client)?;
         // SAFETY: the caller passes an operation of the size that it says, or NULL.
         let op = &unsafe { sized::read(op) }?;
         let handler = op.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
-        if !call.is_null() && !call.is_aligned() {
-            return Err(NGX_HTTP_MEMCACHE_INVALID);
-        }
         // SAFETY: the caller's strings are what they say.
-        let operation = unsafe { operation::read(op, cluster.config.max_value) }?;
-
-        let mut callback = Callback::new(handler, op.data);
-        if !op.request.is_null() {
-            // SAFETY: the caller passes a request.
-            unsafe { callback.bind(op.request, driver) }.map_err(|unbound| match unbound {
-                Unbound::NotARequest => NGX_HTTP_MEMCACHE_INVALID,
-                Unbound::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
-            })?;
+        let operation = unsafe { operation::read(op, target.cluster.config.max_value) }?;
+        let callback = Callback::new(Handler::One(handler), op.data);
+        // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
+        unsafe {
+            accept(target.driver, callback, op.request, call, |callback| match operation {
+                Operation::Keyed(request) => target.driver.submit(target.subset, request, callback),
+                Operation::OnServer { server, verb, timeout } => {
+                    let server = target.server(server).unwrap_or(ServerId::MAX);
+                    target.driver.submit_to(server, verb, timeout, callback)
+                }
+            })
         }
-        let note = callback.note();
-        let id = match operation {
-            Operation::Keyed(request) => driver.submit(request, callback),
-            Operation::OnServer { server, verb, timeout } => driver.submit_to(server, verb, timeout, callback),
-        };
-        let id = id.map_err(|refused| match refused {
-            Refused::Client(error) => status_of(&error),
-            Refused::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
-        })?;
-        note(id);
-        if !call.is_null() {
-            // SAFETY: the caller passes a place for the number; its alignment was checked.
-            unsafe { call.write(id.to_u64()) };
-        }
-        Ok(())
     })
 }
 
-unsafe extern "C" fn cancel(client: ClientPtr, call: ngx_http_memcache_call_t) -> Status {
+unsafe extern "C" fn submit_many(
+    client: ClientPtr,
+    many: *const ngx_http_memcache_many_t,
+    call: *mut ngx_http_memcache_call_t,
+) -> Status {
     answer(|| {
-        let (_, driver) = find(client)?;
-        driver.cancel(CallId::from_u64(call)).map(drop).ok_or(NGX_HTTP_MEMCACHE_STALE)
+        let target = find(client)?;
+        // SAFETY: the caller passes a structure of the size that it says, or NULL.
+        let many = &unsafe { sized::read(many) }?;
+        let handler = many.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        // SAFETY: the caller's list and its strings are what they say.
+        let gets = unsafe { Many::read(many) }?;
+        let callback = Callback::new(Handler::Many(handler), many.data);
+        // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
+        unsafe {
+            accept(target.driver, callback, many.request, call, |callback| {
+                target.driver.submit_many(target.subset, gets.keys(), gets.touch, gets.timeout, callback)
+            })
+        }
     })
+}
+
+/// Binds a callback to its request, submits with it, and says which call it is.
+///
+/// # Safety
+///
+/// `request` and `call` are NULL, or point to a request and to a place for a number.
+unsafe fn accept(
+    driver: &Driver,
+    mut callback: Callback,
+    request: *mut ngx_http_request_t,
+    call: *mut ngx_http_memcache_call_t,
+    submit: impl FnOnce(Callback) -> Result<CallId, Refused>,
+) -> Result<(), Status> {
+    if !call.is_aligned() {
+        return Err(NGX_HTTP_MEMCACHE_INVALID);
+    }
+    if !request.is_null() {
+        // SAFETY: by the contract.
+        unsafe { callback.bind(request, driver) }.map_err(|unbound| match unbound {
+            Unbound::NotARequest => NGX_HTTP_MEMCACHE_INVALID,
+            Unbound::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
+        })?;
+    }
+    let note = callback.note();
+    let id = submit(callback).map_err(|refused| match refused {
+        Refused::Client(error) => status_of(&error),
+        Refused::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
+    })?;
+    note(id);
+    if !call.is_null() {
+        // SAFETY: by the contract; its alignment was checked.
+        unsafe { call.write(id.to_u64()) };
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn cancel(client: ClientPtr, call: ngx_http_memcache_call_t) -> Status {
+    answer(|| find(client)?.driver.cancel(CallId::from_u64(call)).map(drop).ok_or(NGX_HTTP_MEMCACHE_STALE))
 }
 
 unsafe extern "C" fn retain(
@@ -146,18 +234,21 @@ unsafe extern "C" fn release(value: *mut ngx_http_memcache_value_t) {
 }
 
 unsafe extern "C" fn servers(client: ClientPtr) -> ngx_uint_t {
-    guard(0, || find(client).map_or(0, |(cluster, _)| cluster.config.servers.len()))
+    guard(0, || find(client).map_or(0, |target| target.servers()))
 }
 
 unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut ngx_http_memcache_server_t) -> Status {
     answer(|| {
-        let (cluster, driver) = find(client)?;
+        let target = find(client)?;
         // SAFETY: the caller passes a place for a server of the size that it says, or NULL.
         let size = unsafe { sized::check(server) }?;
-        let name = &cluster.config.servers.get(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?.name;
-        let now = driver
+        let id = target.server(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        // That of the configuration stays where it is.
+        let name = &target.cluster.config.servers.get(id).ok_or(NGX_HTTP_MEMCACHE_INVALID)?.name;
+        let now = target
+            .driver
             .view(|client| {
-                let view = client.server(index)?;
+                let view = client.server(id)?;
                 let pool = view.config.pool;
                 Some(ngx_http_memcache_server_t {
                     size,
@@ -187,17 +278,33 @@ unsafe extern "C" fn server(client: ClientPtr, index: ngx_uint_t, server: *mut n
 }
 
 unsafe extern "C" fn max_value(client: ClientPtr) -> usize {
-    guard(0, || find(client).map_or(0, |(cluster, _)| cluster.config.max_value))
+    guard(0, || find(client).map_or(0, |target| target.cluster.config.max_value))
 }
 
 unsafe extern "C" fn set_enabled(client: ClientPtr, index: ngx_uint_t, enabled: ngx_uint_t) -> Status {
     answer(|| {
-        let (_, driver) = find(client)?;
-        match driver.set_enabled(index, enabled != 0) {
+        let target = find(client)?;
+        let id = target.server(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        match target.driver.set_enabled(id, enabled != 0) {
             Some(true) => Ok(()),
             Some(false) => Err(NGX_HTTP_MEMCACHE_INVALID),
             None => Err(NGX_HTTP_MEMCACHE_INTERNAL),
         }
+    })
+}
+
+unsafe extern "C" fn server_of_key(client: ClientPtr, key: *const ngx_str_t, index: *mut ngx_uint_t) -> Status {
+    answer(|| {
+        // SAFETY: the caller passes a place for a number and a string, or NULL; the string is what it says.
+        let (index, key) = unsafe { (checked_mut(index)?, operation::key(checked(key)?)?) };
+        let target = find(client)?;
+        let found = target.driver.view(|client| {
+            let id = client.server_within(target.subset, key)?;
+            Ok(client.servers_of(target.subset).iter().position(|&server| server == id))
+        });
+        let found = found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?.map_err(|error: Error| status_of(&error))?;
+        *index = found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?;
+        Ok(())
     })
 }
 
@@ -218,14 +325,48 @@ fn check_caller<'a>() -> Result<&'a Clusters, Status> {
     }
 }
 
-/// The cluster behind a handle, if it is one of this worker's: the pointer is not followed before that is known.
-fn find<'a>(client: ClientPtr) -> Result<(&'a Cluster, &'a Driver), Status> {
+/// What a handle stands for.
+struct Target<'a> {
+    cluster: &'a Cluster,
+    driver: &'a Driver,
+    subset: Subset,
+}
+
+impl Target<'_> {
+    /// How many servers it has.
+    fn servers(&self) -> usize {
+        self.driver.view(|client| client.servers_of(self.subset).len()).unwrap_or(0)
+    }
+
+    /// The one with this number.
+    fn server(&self, index: usize) -> Option<ServerId> {
+        self.driver.view(|client| client.servers_of(self.subset).get(index).copied()).flatten()
+    }
+}
+
+/// What is behind a handle, if it is one of this worker's: it is looked up, and not followed.
+fn find<'a>(client: ClientPtr) -> Result<Target<'a>, Status> {
     let clusters = check_caller()?;
     if client.is_null() {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }
-    let cluster = clusters.find(client.cast()).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
-    Ok((cluster, cluster.running().ok_or(NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?))
+    let (cluster, subset) = clusters.find(client.cast()).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
+    let driver = cluster.running().ok_or(NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
+    let target = Target { cluster, driver, subset };
+    if subset != Subset::ALL && target.servers() == 0 {
+        return Err(NGX_HTTP_MEMCACHE_STALE);
+    }
+    Ok(target)
+}
+
+/// The handle of a cluster's client, which begins to work if it has not.
+fn start(cluster: &Cluster) -> Result<ClientPtr, Status> {
+    cluster.driver().map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
+    handle(cluster, Subset::ALL)
+}
+
+fn handle(cluster: &Cluster, subset: Subset) -> Result<ClientPtr, Status> {
+    Ok(cluster.handle(subset).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?.cast_mut().cast())
 }
 
 /// # Safety

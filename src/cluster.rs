@@ -2,9 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use core::ptr::{addr_of, NonNull};
+use core::ffi::c_void;
+use core::ptr::{self, addr_of, NonNull};
 
-use memcache_engine::Config;
+use memcache_engine::{Config, Subset, MAX_SUBSETS};
 use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
 use once_cell::unsync::OnceCell;
 
@@ -19,6 +20,10 @@ pub struct Cluster {
     pub config: Config,
     /// The socket addresses of each server, in the same order.
     pub addresses: Vec<Addresses>,
+    /// No server block uses it: there is a client only if a sibling asks for it.
+    pub on_demand: bool,
+    /// Siblings know the client by the address of the first one, and its subsets by those of the others.
+    handles: [u8; 1 + MAX_SUBSETS],
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Driver>,
 }
@@ -37,6 +42,17 @@ impl Cluster {
         // From now on it stays where it is: a cluster does not move in its pool.
         driver.start();
         Ok(driver)
+    }
+
+    /// What siblings know a subset of the servers by. Nothing is there: the address is looked up, and not followed.
+    pub fn handle(&self, subset: Subset) -> Option<*const c_void> {
+        self.handles.get(subset.index()).map(|handle| ptr::from_ref(handle).cast())
+    }
+
+    /// The subset that siblings know by this address, if it is one of this client's.
+    fn subset_of(&self, handle: *const c_void) -> Option<Subset> {
+        let index = handle.addr().checked_sub(self.handles.as_ptr().addr())?;
+        (index < self.handles.len()).then(|| Subset::from_index(index))
     }
 
     /// The client of this worker, if there is one.
@@ -94,9 +110,14 @@ impl Clusters {
         self.list.iter().map(|cluster| unsafe { cluster.as_ref() })
     }
 
-    /// The cluster at this address, if it is one of these: the pointer is compared, not followed.
-    pub fn find(&self, ptr: *const Cluster) -> Option<&Cluster> {
-        self.iter().find(|cluster| core::ptr::eq(*cluster, ptr))
+    /// What siblings know by this address, if it is a client of these or a subset of one. The address may be anything.
+    pub fn find(&self, handle: *const c_void) -> Option<(&Cluster, Subset)> {
+        self.iter().find_map(|cluster| Some((cluster, cluster.subset_of(handle)?)))
+    }
+
+    /// Whether this is one of these; it may be one of another configuration.
+    pub fn contains(&self, cluster: NonNull<Cluster>) -> bool {
+        self.list.contains(&cluster)
     }
 
     /// The cluster with this configuration, a new one if there is none yet. `None`: no memory.
@@ -108,21 +129,26 @@ impl Clusters {
         &mut self,
         config: Config,
         addresses: Vec<Addresses>,
+        on_demand: bool,
         pool: *mut ngx_pool_t,
     ) -> Option<NonNull<Cluster>> {
         if let Some(cluster) = self.iter().find(|cluster| cluster.config == config) {
             return Some(cluster.into());
         }
-        let cluster = Cluster { config, addresses, driver: OnceCell::new() };
+        let cluster = Cluster { config, addresses, on_demand, handles: [0; 1 + MAX_SUBSETS], driver: OnceCell::new() };
         // SAFETY: the pool is there, and what a cluster's `Drop` uses, nginx's events, outlives every pool.
         let cluster = unsafe { pool::place(pool, cluster) }?;
         self.list.push(cluster);
         Some(cluster)
     }
 
-    /// How many connections the pools of a worker may come to.
+    /// How many connections the pools of a worker may come to, without those of clients that nobody may ask for.
     pub fn connections(&self) -> usize {
         let max = |server: &memcache_engine::ServerConfig| server.pool.max() as usize;
-        self.iter().flat_map(|cluster| &cluster.config.servers).map(max).fold(0, usize::saturating_add)
+        self.iter()
+            .filter(|cluster| !cluster.on_demand)
+            .flat_map(|cluster| &cluster.config.servers)
+            .map(max)
+            .fold(0, usize::saturating_add)
     }
 }

@@ -12,9 +12,9 @@ use core::ptr::{null_mut, NonNull};
 use bytes::Bytes;
 use memcache_engine::{Failover, Hash};
 use nginx_sys::{
-    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS,
-    NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
-    NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
+    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE,
+    NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
+    NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
 };
 
 use self::directive::{conf_error, Directive, Refusal, CONF_OK};
@@ -22,7 +22,7 @@ use self::settings::Settings;
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
-use crate::{pool, status};
+use crate::{ctx_index, pool, status};
 
 pub use self::directive::Place;
 pub use self::settings::Addresses;
@@ -44,6 +44,21 @@ pub struct ServerConf {
     settings: Settings,
     /// The cluster that the block uses, known when it has inherited; none without a `memcache_server`.
     pub cluster: Option<NonNull<Cluster>>,
+}
+
+impl ServerConf {
+    /// The module's part of a context.
+    ///
+    /// # Safety
+    ///
+    /// The context is that of the http block, or of a block in it.
+    pub unsafe fn of_context(ctx: &ngx_http_conf_ctx_t) -> Option<NonNull<ServerConf>> {
+        if ctx.srv_conf.is_null() {
+            return None;
+        }
+        // SAFETY: by the contract, there is one configuration for each module, and ours was made by `create_srv_conf`.
+        NonNull::new(unsafe { (*ctx.srv_conf.add(ctx_index())).cast() })
+    }
 }
 
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
@@ -241,7 +256,7 @@ pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void,
         // SAFETY: the main configuration is there while the blocks are merged.
         let Some(clusters) = (unsafe { Clusters::of_conf(cf) }) else { return conf_error() };
         // SAFETY: the pool is that of the configuration, which the clusters belong to.
-        inner.cluster = unsafe { clusters.share(config, addresses, (*cf).pool) };
+        inner.cluster = unsafe { clusters.share(config, addresses, false, (*cf).pool) };
         match inner.cluster {
             Some(_) => CONF_OK,
             None => conf_error(),
@@ -261,9 +276,32 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
                 log.emerg(format_args!("no \"memcache_server\" is defined for \"memcache_status\" in {place}"));
                 NGX_ERROR as ngx_int_t
             }
-            _ => NGX_OK as ngx_int_t,
+            _ => {
+                // SAFETY: as above.
+                unsafe { set_outer_cluster(cf, clusters) };
+                NGX_OK as ngx_int_t
+            }
         }
     })
+}
+
+/// The cluster of the http block itself, for siblings that belong to no server block: what a server block has that says
+/// nothing of its own. Settings that contradict each other are no error here, where each server block may correct them.
+///
+/// # Safety
+///
+/// `cf` is what nginx passes to `postconfiguration`, and `clusters` the main configuration in it.
+unsafe fn set_outer_cluster(cf: *mut ngx_conf_t, clusters: &mut Clusters) {
+    // SAFETY: by the contract, the context is that of the http block, whose `ServerConf` was made by `create_srv_conf`;
+    // nothing else refers to it now.
+    let conf = unsafe { (*cf).ctx.cast::<ngx_http_conf_ctx_t>().as_ref().and_then(|ctx| ServerConf::of_context(ctx)) };
+    let Some(mut conf) = conf else { return };
+    // SAFETY: as above.
+    let conf = unsafe { conf.as_mut() };
+    if let Ok(Some((config, addresses))) = conf.settings.config() {
+        // SAFETY: the pool is that of the configuration, which the clusters belong to.
+        conf.cluster = unsafe { clusters.share(config, addresses, true, (*cf).pool) };
+    }
 }
 
 /// Runs when the whole file was read, also under `nginx -t`: only here is `worker_connections` known, whatever the

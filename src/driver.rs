@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb,
+    CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb, Subset,
+    SubsetError, Ttl,
 };
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
 
@@ -143,8 +144,8 @@ impl Driver {
     /* what the function table calls */
 
     /// Accepts an operation. Its handler runs later, or never if this fails.
-    pub fn submit(&self, request: Request<'_>, callback: Callback) -> Result<CallId, Refused> {
-        self.accept(|client, now| client.submit(request, callback, now))
+    pub fn submit(&self, subset: Subset, request: Request<'_>, callback: Callback) -> Result<CallId, Refused> {
+        self.accept(|client, now| client.submit_within(subset, request, callback, now))
     }
 
     /// The same for an operation on one server.
@@ -156,6 +157,23 @@ impl Driver {
         callback: Callback,
     ) -> Result<CallId, Refused> {
         self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now))
+    }
+
+    /// The same for gets of many keys, which are one operation.
+    pub fn submit_many<'a>(
+        &self,
+        subset: Subset,
+        keys: impl Iterator<Item = &'a [u8]>,
+        touch: Option<Ttl>,
+        timeout: Option<Duration>,
+        callback: Callback,
+    ) -> Result<CallId, Refused> {
+        self.accept(|client, now| Ok(client.submit_many(subset, keys, touch, timeout, callback, now)))
+    }
+
+    /// A subset of the client's servers. `None`: not now.
+    pub fn subset(&self, of: Subset, servers: &[usize]) -> Option<Result<Subset, SubsetError>> {
+        self.with(|client| client.subset(of, servers))
     }
 
     fn accept(

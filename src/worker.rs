@@ -29,7 +29,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         }
         // SAFETY: nginx passes the worker's cycle, which lives as long as the worker.
         let Some(clusters) = (unsafe { Clusters::of_cycle(cycle) }) else { return };
-        for cluster in clusters.iter() {
+        for cluster in clusters.iter().filter(|cluster| !cluster.on_demand) {
             if cluster.driver().is_err() {
                 // SAFETY: as above.
                 if let Some(log) = unsafe { Log::new((*cycle).log) } {

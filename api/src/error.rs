@@ -119,9 +119,9 @@ pub enum Error {
 }
 
 /// The version of the interface that this crate was built for.
-pub(crate) const REQUIRED: &str = "1.1";
+pub(crate) const REQUIRED: &str = "1.2";
 
-const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 1);
+const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 2);
 
 /// Who can do something about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId};
-use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, NGX_HTTP_MODULE};
+use memcache_engine::{Answer, CallId, Outcome};
+use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 use super::outcome;
 use crate::boundary::guard;
@@ -19,7 +19,14 @@ use crate::sys::*;
 /// How many cleanup records of a request are looked at for one that is free again.
 const LOOK_FOR_SPARE: usize = 16;
 
-type Handler = unsafe extern "C" fn(*mut c_void, *const ngx_http_memcache_result_t);
+/// What a sibling gave to be called.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// With the answer of an operation.
+    One(unsafe extern "C" fn(*mut c_void, *const ngx_http_memcache_result_t)),
+    /// With those of a batch.
+    Many(unsafe extern "C" fn(*mut c_void, *const *const ngx_http_memcache_result_t, ngx_uint_t)),
+}
 
 /// What the engine keeps with an operation. Dropping it forgets the handler.
 pub struct Callback {
@@ -36,10 +43,11 @@ struct Link {
     call: Cell<u64>,
 }
 
-/// The answer that is being delivered: the only one that `retain` takes.
+/// The answers that are being delivered: the only ones that `retain` takes.
 struct Delivery {
-    result: ngx_http_memcache_result_t,
-    value: Bytes,
+    results: *const [ngx_http_memcache_result_t],
+    /// The bytes that the results point to; they stay where they are when their handles move.
+    values: *const [Bytes],
 }
 
 /// Not of a cycle: it is set only while a handler runs.
@@ -96,16 +104,37 @@ impl Callback {
         // The request need not clean up any more.
         drop(self);
 
-        // The bytes stay where they are when their handle moves.
-        let (result, value) = outcome::result_of(answer);
-        let mut delivery = Delivery { result, value };
-        let result: *const ngx_http_memcache_result_t = &delivery.result;
-        let outer = DELIVERY.swap(&raw mut delivery, Ordering::Relaxed);
-        // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the call if
-        // they had gone: its request's end did so.
-        unsafe { handler(data, result) };
-        DELIVERY.store(outer, Ordering::Relaxed);
+        match (handler, answer) {
+            (Handler::One(handler), answer) => {
+                let (result, value) = outcome::result_of(answer);
+                // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the
+                // call if they had gone: its request's end did so.
+                deliver(&[result], &[value], |results| unsafe { handler(data, results.as_ptr()) });
+            }
+            (Handler::Many(handler), answer) => {
+                let answers = match answer {
+                    Ok(Outcome::Many(answers)) => answers,
+                    other => vec![other],
+                };
+                let (results, values): (Vec<_>, Vec<_>) = answers.into_iter().map(outcome::result_of).unzip();
+                let list: Vec<*const ngx_http_memcache_result_t> = results.iter().map(ptr::from_ref).collect();
+                // SAFETY: as above.
+                deliver(&results, &values, |_| unsafe { handler(data, list.as_ptr(), list.len()) });
+            }
+        }
     }
+}
+
+/// Calls a handler, which may retain these results' values.
+fn deliver(
+    results: &[ngx_http_memcache_result_t],
+    values: &[Bytes],
+    handler: impl FnOnce(&[ngx_http_memcache_result_t]),
+) {
+    let mut delivery = Delivery { results, values };
+    let outer = DELIVERY.swap(&raw mut delivery, Ordering::Relaxed);
+    handler(results);
+    DELIVERY.store(outer, Ordering::Relaxed);
 }
 
 impl Drop for Callback {
@@ -177,9 +206,15 @@ unsafe extern "C" fn on_request_end(data: *mut c_void) {
     });
 }
 
-/// The value of the answer that is being delivered; `None` for any other.
+/// The value of a result that is being delivered; `None` for any other.
 pub fn delivered(result: *const ngx_http_memcache_result_t) -> Option<Bytes> {
-    // SAFETY: it is set only while `run` waits for the handler that calls this, on the same thread: callers check.
-    let delivery = unsafe { DELIVERY.load(Ordering::Relaxed).as_ref() }?;
-    ptr::eq(&delivery.result, result).then(|| memcache_engine::keep(&delivery.value))
+    // SAFETY: it is set only while `deliver` waits for the handler that calls this, on the same thread: callers check.
+    let (results, values) = unsafe {
+        let delivery = DELIVERY.load(Ordering::Relaxed).as_ref()?;
+        (&*delivery.results, &*delivery.values)
+    };
+    let offset = result.addr().checked_sub(results.as_ptr().addr())?;
+    let index = offset.checked_div(size_of::<ngx_http_memcache_result_t>())?;
+    results.get(index).filter(|found| ptr::eq(*found, result))?;
+    values.get(index).map(memcache_engine::keep)
 }

@@ -43,11 +43,8 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
         return Ok(Operation::OnServer { server: op.server, verb, timeout });
     }
 
-    if op.key.len > MAX_KEY {
-        return Err(NGX_HTTP_MEMCACHE_INVALID_KEY);
-    }
     // SAFETY: by the contract.
-    let key = unsafe { bytes_of(&op.key) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+    let key = unsafe { key(&op.key) }?;
     let ttl = || Ttl::secs(op.ttl, unix_now());
     let store = |mode, flags, ttl| -> Result<Verb, Status> {
         // SAFETY: by the contract.
@@ -76,6 +73,66 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
         _ => return Err(NGX_HTTP_MEMCACHE_INVALID),
     };
     Ok(Operation::Keyed(Request { key, verb, timeout }))
+}
+
+/// A sibling's gets of many keys, checked.
+pub struct Many<'a> {
+    keys: &'a [ngx_str_t],
+    /// The new expiry, if any.
+    pub touch: Option<Ttl>,
+    /// The deadline, if it is not the configured one.
+    pub timeout: Option<Duration>,
+}
+
+impl<'a> Many<'a> {
+    /// Checks what is the same for all keys. A key that is no key is not the others' fault.
+    ///
+    /// # Safety
+    ///
+    /// The list of keys is as long as `many` says, and each points to as many bytes as it says.
+    pub unsafe fn read(many: &'a ngx_http_memcache_many_t) -> Result<Many<'a>, Status> {
+        let touch = match many.op {
+            NGX_HTTP_MEMCACHE_GET => None,
+            NGX_HTTP_MEMCACHE_GAT => Some(Ttl::secs(many.ttl, unix_now())),
+            _ => return Err(NGX_HTTP_MEMCACHE_INVALID),
+        };
+        if many.nkeys > NGX_HTTP_MEMCACHE_MAX_KEYS as usize {
+            return Err(NGX_HTTP_MEMCACHE_TOO_MANY);
+        }
+        if many.nkeys == 0 || many.keys.is_null() || !many.keys.is_aligned() {
+            return Err(NGX_HTTP_MEMCACHE_INVALID);
+        }
+        // SAFETY: by the contract; the length was bounded just now.
+        let keys = unsafe { slice::from_raw_parts(many.keys, many.nkeys) };
+        if keys.iter().any(|key| key.len > 0 && key.data.is_null()) {
+            return Err(NGX_HTTP_MEMCACHE_INVALID);
+        }
+        let timeout = (many.timeout != 0).then(|| Duration::from_millis(many.timeout as u64));
+        Ok(Many { keys, touch, timeout })
+    }
+
+    /// The keys. One that is too long stays too long, but nobody has to believe how long it is.
+    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
+        const TOO_LONG: &[u8] = &[0; MAX_KEY + 1];
+        self.keys.iter().map(|key| match key.len {
+            // SAFETY: by the contract of `read`, which has found that none is NULL.
+            ..=MAX_KEY => unsafe { bytes_of(key) }.unwrap_or_default(),
+            _ => TOO_LONG,
+        })
+    }
+}
+
+/// A key's bytes; whether they can be sent as a key is for the engine to say.
+///
+/// # Safety
+///
+/// The string points to as many bytes as it says, for as long as it is borrowed.
+pub unsafe fn key(text: &ngx_str_t) -> Result<&[u8], Status> {
+    if text.len > MAX_KEY {
+        return Err(NGX_HTTP_MEMCACHE_INVALID_KEY);
+    }
+    // SAFETY: by the contract.
+    unsafe { bytes_of(text) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)
 }
 
 /// What is asked of a server itself; `None`: it is an operation on a key.

@@ -53,6 +53,8 @@ fn fill(result: &mut Result, outcome: Outcome) -> Bytes {
         Outcome::Item(item) => return fill_item(result, Some(item)),
         Outcome::Lease(lease) => return fill_lease(result, lease),
         Outcome::Metadata(metadata) => fill_metadata(result, metadata),
+        // Those of a batch come one by one.
+        Outcome::Many(_) => result.status = NGX_HTTP_MEMCACHE_INTERNAL,
     }
     Bytes::new()
 }

@@ -16,18 +16,23 @@ use crate::sys::*;
 ///
 /// A `usize` comes first, and all zeros are a value of the type.
 pub unsafe trait Grows {
-    /// The size in ABI 1.0: nobody has a smaller one.
-    const SIZE_1_0: usize;
+    /// The size in the version that had it first: nobody has a smaller one.
+    const LEAST: usize;
 }
 
 // SAFETY: numbers, pointers that may be NULL, and a function that may be; `size` comes first.
 unsafe impl Grows for ngx_http_memcache_op_t {
-    const SIZE_1_0: usize = offset_of!(Self, recache);
+    const LEAST: usize = offset_of!(Self, recache);
+}
+
+// SAFETY: numbers, pointers that may be NULL, and a function that may be; `size` comes first.
+unsafe impl Grows for ngx_http_memcache_many_t {
+    const LEAST: usize = size_of::<Self>();
 }
 
 // SAFETY: numbers and a string; `size` comes first.
 unsafe impl Grows for ngx_http_memcache_server_t {
-    const SIZE_1_0: usize = size_of::<Self>();
+    const LEAST: usize = size_of::<Self>();
 }
 
 // What compiled siblings say. It is all in words and numbers of 32 and 64 bits, and differs only with the word.
@@ -35,8 +40,10 @@ unsafe impl Grows for ngx_http_memcache_server_t {
 const _: () = {
     assert!(offset_of!(ngx_http_memcache_op_t, size) == 0);
     assert!(offset_of!(ngx_http_memcache_server_t, size) == 0);
-    assert!(ngx_http_memcache_op_t::SIZE_1_0 == 120);
-    assert!(ngx_http_memcache_server_t::SIZE_1_0 == 64);
+    assert!(offset_of!(ngx_http_memcache_many_t, size) == 0);
+    assert!(ngx_http_memcache_op_t::LEAST == 120);
+    assert!(ngx_http_memcache_server_t::LEAST == 64);
+    assert!(ngx_http_memcache_many_t::LEAST == 64);
     assert!(offset_of!(ngx_http_memcache_result_t, lease) == 56);
 };
 
@@ -51,7 +58,7 @@ pub unsafe fn check<T: Grows>(theirs: *const T) -> Result<usize, Status> {
     }
     // SAFETY: by the contract, and that of the trait.
     let size = unsafe { theirs.cast::<usize>().read() };
-    if size < T::SIZE_1_0 {
+    if size < T::LEAST {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }
     Ok(size)

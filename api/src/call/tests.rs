@@ -137,6 +137,10 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     server: Some(server),
     max_value: None,
     set_enabled: None,
+    client_of_conf: None,
+    subset: None,
+    submit_many: None,
+    server_of_key: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.

@@ -36,12 +36,16 @@ fn fields_stay_where_they_are() {
     layout!(ngx_http_memcache_server_t {
         size 64: size 0 address 8 state 24 weight 28 min 32 smax 36 max 40 ttl 44 open 48 idle 52 pending 56 queued 60;
     });
+    layout!(ngx_http_memcache_many_t {
+        size 64: size 0 op 8 ttl 12 keys 16 nkeys 24 timeout 32 handler 40 data 48 request 56;
+    });
     layout!(ngx_http_memcache_value_t {
         size 48: bytes 0 owner 16;
     });
     layout!(ngx_http_memcache_api_t {
         size 72: size 0 client_of_request 8 submit 16 cancel 24 retain 32 release 40 servers 48 server 56 max_value 64;
         size 80: set_enabled 72;
+        size 112: client_of_conf 80 subset 88 submit_many 96 server_of_key 104;
     });
     layout!(ngx_http_memcache_module_ctx_t {
         size 88: http 0 magic 64 major 72 minor 76 api 80;
@@ -50,7 +54,7 @@ fn fields_stay_where_they_are() {
 
 #[test]
 fn numbers_stay_what_they_are() {
-    assert_eq!((NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR), (1, 1));
+    assert_eq!((NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR), (1, 2));
     assert_eq!(NGX_HTTP_MEMCACHE_MAGIC.to_le_bytes(), *b"ngxmemc1");
     assert_eq!(NGX_HTTP_MEMCACHE_MODULE_NAME, b"ngx_http_memcache_module\0");
 
@@ -78,6 +82,7 @@ fn numbers_stay_what_they_are() {
     assert_eq!(NGX_HTTP_MEMCACHE_INVALID, 36);
     assert_eq!(NGX_HTTP_MEMCACHE_NO_MEMORY, 37);
     assert_eq!(NGX_HTTP_MEMCACHE_INTERNAL, 38);
+    assert_eq!(NGX_HTTP_MEMCACHE_TOO_MANY, 39);
     assert_eq!(NGX_HTTP_MEMCACHE_NOT_LOADED, 48);
     assert_eq!(NGX_HTTP_MEMCACHE_TOO_OLD, 49);
     assert_eq!(NGX_HTTP_MEMCACHE_TOO_NEW, 50);
@@ -108,6 +113,8 @@ fn numbers_stay_what_they_are() {
     assert_eq!(NGX_HTTP_MEMCACHE_LEASE_WON, 1);
     assert_eq!(NGX_HTTP_MEMCACHE_LEASE_LOST, 2);
     assert_eq!(NGX_HTTP_MEMCACHE_NEVER, u32::MAX);
+    assert_eq!(NGX_HTTP_MEMCACHE_MAX_KEYS, 1024);
+    assert_eq!(NGX_HTTP_MEMCACHE_MAX_SUBSETS, 32);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_LIVE, 0);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_DOWN, 1);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_DISABLED, 2);
