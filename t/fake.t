@@ -126,12 +126,6 @@ http {
 
 EOF
 
-use constant {
-	CLOSE => Test::Memcached::Fake::CLOSE,
-	RESET => Test::Memcached::Fake::RESET,
-	FINISH => Test::Memcached::Fake::FINISH,
-};
-
 # what a get of "KIND" or "KIND:ANYTHING" is answered with
 my %kind = (
 	garbage => sub { "garbage\r\n" },

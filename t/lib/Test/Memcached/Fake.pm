@@ -13,7 +13,7 @@ package Test::Memcached::Fake;
 #
 #	'text'	send it, in one piece
 #	\0.2	wait so many seconds, without holding up other connections
-#	'close'	'reset' 'finish'	(as CLOSE, RESET, FINISH below)
+#	CLOSE, RESET, FINISH, DEAF, HEAR	(see below)
 #
 # A request has: verb, key (as on the wire), flags (a list), value, line, and
 # n (counted from 1 on its connection), connection (counted from 1), and
@@ -24,21 +24,31 @@ package Test::Memcached::Fake;
 use warnings;
 use strict;
 
+use Errno qw/ EAGAIN /;
+use Exporter qw/ import /;
 use IO::Select;
 use IO::Socket::INET;
-use Socket qw/ SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY SHUT_WR /;
+use Socket qw/ SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP
+	TCP_NODELAY SHUT_WR /;
 use Time::HiRes qw/ time /;
 
 use constant {
 	CLOSE	=> \'close',	# closes the connection
 	RESET	=> \'reset',	# closes it with a RST
 	FINISH	=> \'finish',	# sends a FIN, and goes on reading
+	DEAF	=> \'deaf',	# reads nothing any more
+	HEAR	=> \'hear',	# reads again
 };
+
+our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR pieces /;
 
 # Forks the server.  Options:
 #
 #	greeting	what to do when a connection was accepted
 #	raw		called with the bytes as they come, instead of the script
+#	header		called for a store when its line has come; if it says
+#			what to do, the script is not called when the value has
+#	buffer		bytes that a connection holds in each direction
 sub start {
 	my ($class, $t, $port, $script, %options) = @_;
 
@@ -46,7 +56,10 @@ sub start {
 		LocalAddr => "127.0.0.1:$port", Listen => 64, Reuse => 1)
 		or die "Can't listen on port $port: $!\n";
 
-	my $self = bless { listen => $listen, script => $script,
+	setsockopt($listen, SOL_SOCKET, $_, $options{buffer})
+		for $options{buffer} ? (SO_RCVBUF, SO_SNDBUF) : ();
+
+	my $self = bless { listen => $listen, script => $script, port => $port,
 		store => {}, cas => 0, accepted => 0,
 		connections => {}, %options }, $class;
 
@@ -56,6 +69,40 @@ sub start {
 
 	return $self;
 }
+
+# What a fake on this port has seen: connections accepted, how many of them are
+# open, and requests.
+sub stats {
+	my ($self) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}")
+		or die "Can't connect to port $self->{port}: $!\n";
+	my %stats;
+
+	$s->print("stats\r\n");
+	while (defined(my $line = $s->getline())) {
+		last if $line =~ /^END/;
+		$stats{$1} = $2 if $line =~ /^STAT (\w+) (\d+)/;
+	}
+
+	return \%stats;
+}
+
+# Text in pieces that end at these places, with a pause behind each, so that
+# they arrive as they were sent.
+sub pieces {
+	my ($text, @ends) = @_;
+	my ($from, @pieces) = (0);
+
+	for my $end (grep { $_ < length $text } @ends) {
+		push @pieces, substr($text, $from, $end - $from), \0.002
+			if $end > $from;
+		$from = $end;
+	}
+
+	return (@pieces, substr $text, $from);
+}
+
+###############################################################################
 
 sub serve {
 	my ($self) = @_;
@@ -70,15 +117,27 @@ sub serve {
 
 		$pause = 0 if defined $pause && $pause < 0;
 
-		my $readable = IO::Select->new($self->{listen},
-			map { $_->{socket} } grep { !$_->{eof} } @all);
+		# like memcached, it reads nothing while an answer waits
+		my ($readable, $writable) = IO::Select::select(
+			IO::Select->new($self->{listen}, map { $_->{socket} }
+				grep { !$_->{eof} && !$_->{deaf}
+				&& !$_->{full} } @all),
+			IO::Select->new(map { $_->{socket} }
+				grep { $_->{full} } @all), undef, $pause);
 
-		for my $s ($readable->can_read($pause)) {
+		for my $s (@{$readable // []}) {
 			if ($s == $self->{listen}) {
 				$self->accept();
 			} elsif (my $c = $self->{connections}{$s}) {
 				$self->receive($c);
 			}
+		}
+
+		for my $c (map { $self->{connections}{$_} // () }
+			@{$writable // []})
+		{
+			$c->{full} = 0;
+			$self->act($c);
 		}
 
 		$self->act($_) for grep { defined $_->{until}
@@ -91,6 +150,7 @@ sub accept {
 	my $s = $self->{listen}->accept() or return;
 
 	setsockopt($s, IPPROTO_TCP, TCP_NODELAY, 1);
+	$s->blocking(0);
 
 	my $c = $self->{connections}{$s} = { socket => $s, in => '',
 		todo => [], n => 0, number => ++$self->{accepted},
@@ -102,8 +162,11 @@ sub accept {
 
 sub receive {
 	my ($self, $c) = @_;
+	my $n = $c->{socket}->sysread($c->{in}, 65536, length $c->{in});
 
-	if (!$c->{socket}->sysread($c->{in}, 65536, length $c->{in})) {
+	return if !defined $n && $! == EAGAIN;
+
+	if (!$n) {
 		$c->{eof} = 1;
 		return @{$c->{todo}} ? () : $self->drop($c);
 	}
@@ -115,7 +178,11 @@ sub receive {
 	}
 
 	while (my $request = $self->next_request($c)) {
-		$self->enqueue($c, $self->{script}->($request));
+		my $answered = $request->{verb} eq 'ms' && delete $c->{answered};
+
+		$self->{requests}++ if $request->{verb} ne 'stats';
+		$self->enqueue($c, $self->{script}->($request))
+			if !$answered;
 	}
 }
 
@@ -132,23 +199,42 @@ sub next_request {
 
 	if ($verb eq 'ms') {
 		my $length = shift @words;
+
+		$self->header($c, bless { %request, flags => [@words] },
+			'Test::Memcached::Fake::Request');
 		return if length $c->{in} < $end + $length + 2;
 		$request{value} = substr $c->{in}, $end, $length;
 		$end += $length + 2;
 	}
 
 	substr($c->{in}, 0, $end) = '';
+	$c->{asked} = 0;
 
 	return bless { %request, flags => \@words, n => ++$c->{n} },
 		'Test::Memcached::Fake::Request';
+}
+
+# Asks once per store what to do before its value has come.
+sub header {
+	my ($self, $c, $request) = @_;
+
+	return if !$self->{header} || $c->{asked}++;
+
+	my @todo = $self->{header}->($request) or return;
+
+	$c->{answered} = 1;
+	$self->enqueue($c, @todo);
 }
 
 ###############################################################################
 
 sub enqueue {
 	my ($self, $c, @todo) = @_;
+
+	return if $c->{gone};
+
 	push @{$c->{todo}}, @todo;
-	$self->act($c) unless defined $c->{until};
+	$self->act($c) unless defined $c->{until} || $c->{full};
 }
 
 sub act {
@@ -158,7 +244,7 @@ sub act {
 
 	while (defined(my $todo = shift @{$c->{todo}})) {
 		if (!ref $todo) {
-			$c->{socket}->syswrite($todo);
+			return if !$self->write($c, $todo);
 
 		} elsif ($todo == CLOSE) {
 			return $self->drop($c);
@@ -171,6 +257,9 @@ sub act {
 		} elsif ($todo == FINISH) {
 			shutdown $c->{socket}, SHUT_WR;
 
+		} elsif ($todo == DEAF || $todo == HEAR) {
+			$c->{deaf} = $todo == DEAF;
+
 		} else {
 			$c->{until} = time() + $$todo;
 			return;
@@ -180,10 +269,28 @@ sub act {
 	$self->drop($c) if $c->{eof};
 }
 
+# What does not fit waits until there is room, and all behind it with it.
+sub write {
+	my ($self, $c, $text) = @_;
+	my $n = $c->{socket}->syswrite($text);
+
+	if (!defined $n && $! != EAGAIN) {
+		$self->drop($c);
+		return 0;
+	}
+
+	return 1 if ($n // 0) == length $text;
+
+	unshift @{$c->{todo}}, substr $text, $n // 0;
+	$c->{full} = 1;
+	return 0;
+}
+
 sub drop {
 	my ($self, $c) = @_;
 	delete $self->{connections}{$c->{socket}};
 	close $c->{socket};
+	$c->{gone} = 1;
 }
 
 ###############################################################################
@@ -198,6 +305,7 @@ sub answer {
 
 	return "MN\r\n" if $verb eq 'mn';
 	return "VERSION 1.6.18\r\n" if $verb eq 'version';
+	return $self->stats() if $verb eq 'stats';
 	return $self->miss($verb eq 'mg' ? 'EN' : 'NF')
 		if !$item && $verb =~ /^m[gad]$/;
 
@@ -222,6 +330,16 @@ sub answer {
 	}
 
 	return "ERROR\r\n";
+}
+
+# Of all connections but the one that asks.
+sub stats {
+	my ($self) = @_;
+	my $fake = $self->{fake};
+
+	return sprintf "STAT accepted %d\r\nSTAT open %d\r\n"
+		. "STAT requests %d\r\nEND\r\n", --$fake->{accepted},
+		keys(%{$fake->{connections}}) - 1, $fake->{requests} // 0;
 }
 
 # A reply that starts so, with the flags that the request asked for.
