@@ -1,0 +1,500 @@
+/*
+ * A sibling that uses clients of the configuration, subsets, and gets of many keys, for t/clients.t and t/many.t.
+ *
+ * "clients_conf label" keeps the context of its block under that label. When the process starts, the label is stored as
+ * the value of the key "init" through the client of each block: before the module starts, if the sibling is loaded
+ * first.
+ *
+ *     do=conf         the client of the block called "label"
+ *     do=subset       the number of servers of a subset, and what they are
+ *     do=all          makes "n" subsets of one server each
+ *     do=where        which server has "key"
+ *     do=store        stores "value" under "key"
+ *     do=many         gets the keys from "keys", which are divided by commas; "op", "ttl", "timeout"
+ *     do=numbered     gets "n" keys, "key0" and so on
+ *     do=cancel       the same as many, and cancels it
+ *
+ * All of them do so with the client of the request, or of the block called "label", and if there is "servers", with
+ * the subset of it that has these, divided by commas.
+ */
+
+#include "sibling.h"
+
+
+#define MAX_BLOCKS  8
+
+typedef struct {
+    ngx_uint_t            n;
+    ngx_str_t             labels[MAX_BLOCKS];
+    ngx_http_conf_ctx_t  *ctx[MAX_BLOCKS];
+    uint32_t              status[MAX_BLOCKS];   /* of the store when the process started */
+} clients_main_conf_t;
+
+
+static void *clients_create_main_conf(ngx_conf_t *cf);
+static char *clients_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t clients_init_module(ngx_cycle_t *cycle);
+static ngx_int_t clients_init_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  clients_commands[] = {
+
+    { ngx_string("clients"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS, sibling_directive, 0, 0, NULL },
+
+    { ngx_string("clients_conf"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
+      clients_conf, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    ngx_null_command
+};
+
+static ngx_http_module_t  clients_ctx = { NULL, NULL, clients_create_main_conf, NULL, NULL, NULL, NULL, NULL };
+
+SIBLING_WITH(clients, clients_commands, &clients_ctx, clients_init_module, clients_init_process, NULL);
+
+
+static void *
+clients_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(clients_main_conf_t));
+}
+
+
+static char *
+clients_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t            *value = cf->args->elts;
+    clients_main_conf_t  *cmcf = conf;
+
+    (void) cmd;
+
+    if (cmcf->n == MAX_BLOCKS) {
+        return "is too often there";
+    }
+
+    cmcf->labels[cmcf->n] = value[1];
+    cmcf->ctx[cmcf->n++] = cf->ctx;
+
+    return NGX_CONF_OK;
+}
+
+
+/* Not in a worker: there is no client for any block, whatever the order. */
+static ngx_int_t
+clients_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                       i;
+    clients_main_conf_t             *cmcf;
+    ngx_http_memcache_client_t      *client;
+    const ngx_http_memcache_api_t   *mc;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_clients_module);
+
+    if (ngx_http_memcache_api(cycle, &mc) != NGX_HTTP_MEMCACHE_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; cmcf != NULL && i < cmcf->n; i++) {
+        client = (ngx_http_memcache_client_t *) cmcf;
+
+        if (mc->client_of_conf(cmcf->ctx[i], &client) != NGX_HTTP_MEMCACHE_NOT_AVAILABLE || client != NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "a client in the master");
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+stored(void *data, const ngx_http_memcache_result_t *result)
+{
+    *(uint32_t *) data = result->status;
+}
+
+
+static ngx_int_t
+clients_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                       i;
+    clients_main_conf_t             *cmcf;
+    ngx_http_memcache_op_t           op;
+    ngx_http_memcache_client_t      *client;
+    const ngx_http_memcache_api_t   *mc;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_clients_module);
+    (void) ngx_http_memcache_api(cycle, &mc);
+
+    for (i = 0; cmcf != NULL && i < cmcf->n; i++) {
+        ngx_memzero(&op, sizeof(op));
+        op.size = sizeof(op);
+        op.op = NGX_HTTP_MEMCACHE_SET;
+        ngx_str_set(&op.key, "init");
+        op.value = cmcf->labels[i];
+        op.handler = stored;
+        op.data = &cmcf->status[i];
+
+        cmcf->status[i] = mc->client_of_conf(cmcf->ctx[i], &client);
+
+        if (cmcf->status[i] == NGX_HTTP_MEMCACHE_OK) {
+            cmcf->status[i] = 1000 + mc->submit(client, &op, NULL);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* What is divided by commas; at most n of them. */
+static ngx_uint_t
+list(ngx_str_t *text, ngx_str_t *items, ngx_uint_t n)
+{
+    u_char      *p, *last, *comma;
+    ngx_uint_t   i;
+
+    p = text->data;
+    last = p + text->len;
+
+    for (i = 0; i < n; i++) {
+        comma = ngx_strlchr(p, last, ',');
+        items[i].data = p;
+        items[i].len = (comma ? comma : last) - p;
+
+        if (comma == NULL) {
+            return i + 1;
+        }
+
+        p = comma + 1;
+    }
+
+    return n;
+}
+
+
+/* Says the status of what did not work. */
+static ngx_int_t
+choose(sibling_t *s, ngx_http_memcache_client_t **client)
+{
+    ngx_str_t                    text, items[64];
+    ngx_uint_t                   i, n, servers[64];
+    clients_main_conf_t         *cmcf;
+    ngx_http_memcache_status_t   status;
+
+    cmcf = ngx_http_get_module_main_conf(s->request, ngx_http_clients_module);
+    *client = s->client;
+
+    if (sibling_text(s->request, "label", &text) == NGX_OK) {
+
+        for (i = 0; i < cmcf->n; i++) {
+            if (cmcf->labels[i].len == text.len && ngx_strncmp(cmcf->labels[i].data, text.data, text.len) == 0) {
+                break;
+            }
+        }
+
+        if (i == cmcf->n) {
+            return NGX_ERROR;
+        }
+
+        status = s->mc->client_of_conf(cmcf->ctx[i], client);
+
+        if (status != NGX_HTTP_MEMCACHE_OK) {
+            sibling_say(s, "refused=%uD start=%uD", status, cmcf->status[i]);
+            return NGX_ERROR;
+        }
+
+        sibling_say(s, "start=%uD same=%ui ", cmcf->status[i], (ngx_uint_t) (*client == s->client));
+    }
+
+    if (sibling_text(s->request, "servers", &text) == NGX_OK) {
+        n = list(&text, items, 64);
+
+        for (i = 0; i < n; i++) {
+            servers[i] = ngx_atoi(items[i].data, items[i].len);
+        }
+
+        status = s->mc->subset(*client, servers, text.len ? n : 0, client);
+
+        if (status != NGX_HTTP_MEMCACHE_OK) {
+            sibling_say(s, "refused=%uD null=%ui", status, (ngx_uint_t) (*client == NULL));
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+do_conf(sibling_t *s)
+{
+    ngx_http_memcache_client_t  *client;
+
+    if (choose(s, &client) == NGX_OK) {
+        sibling_say(s, "servers=%ui", s->mc->servers(client));
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+do_subset(sibling_t *s)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_memcache_client_t  *client, *again;
+    ngx_http_memcache_server_t   server;
+
+    if (choose(s, &client) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    n = s->mc->servers(client);
+    sibling_say(s, "servers=%ui same=%ui list=", n, (ngx_uint_t) (client == s->client));
+
+    for (i = 0; i < n; i++) {
+        server.size = sizeof(server);
+
+        if (s->mc->server(client, i, &server) == NGX_HTTP_MEMCACHE_OK) {
+            sibling_say(s, "%V=%uD,", &server.address, server.weight);
+        }
+    }
+
+    server.size = sizeof(server);
+    sibling_say(s, " behind=%uD", s->mc->server(client, n, &server));
+
+    /* a subset of a subset: its last server */
+    i = n - 1;
+    sibling_say(s, " last=%uD", s->mc->subset(client, &i, 1, &again));
+
+    server.size = sizeof(server);
+    if (s->mc->server(again, 0, &server) == NGX_HTTP_MEMCACHE_OK) {
+        sibling_say(s, " address=%V max=%uz", &server.address, s->mc->max_value(again));
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+do_all(sibling_t *s)
+{
+    ngx_uint_t                   i, n, made;
+    ngx_http_memcache_client_t  *client;
+    ngx_http_memcache_status_t   status;
+
+    n = sibling_number(s->request, "n", 0);
+    made = 0;
+    status = NGX_HTTP_MEMCACHE_OK;
+
+    for (i = 0; i < n && status == NGX_HTTP_MEMCACHE_OK; i++) {
+        status = s->mc->subset(s->client, &i, 1, &client);
+        made += (status == NGX_HTTP_MEMCACHE_OK);
+    }
+
+    sibling_say(s, "made=%ui status=%uD", made, status);
+
+    /* those that there are may be asked for as often as one likes */
+    i = 0;
+    sibling_say(s, " first=%uD", s->mc->subset(s->client, &i, 1, &client));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+do_where(sibling_t *s)
+{
+    ngx_str_t                    key;
+    ngx_uint_t                   index;
+    ngx_http_memcache_client_t  *client;
+    ngx_http_memcache_status_t   status;
+
+    if (choose(s, &client) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    (void) sibling_text(s->request, "key", &key);
+    index = 4711;
+    status = s->mc->server_of_key(client, &key, &index);
+    sibling_say(s, "status=%uD index=%ui", status, index);
+
+    return NGX_OK;
+}
+
+
+static void
+one_stored(void *data, const ngx_http_memcache_result_t *result)
+{
+    sibling_t  *s = data;
+
+    sibling_say(s, "status=%uD", result->status);
+    sibling_finish(s);
+}
+
+
+static ngx_int_t
+do_store(sibling_t *s)
+{
+    ngx_http_memcache_op_t       op;
+    ngx_http_memcache_client_t  *client;
+    ngx_http_memcache_status_t   status;
+
+    if (choose(s, &client) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&op, sizeof(op));
+    op.size = sizeof(op);
+    op.op = NGX_HTTP_MEMCACHE_SET;
+    (void) sibling_text(s->request, "key", &op.key);
+    (void) sibling_text(s->request, "value", &op.value);
+    op.handler = one_stored;
+    op.data = s;
+    op.request = s->request;
+
+    status = s->mc->submit(client, &op, NULL);
+
+    if (status != NGX_HTTP_MEMCACHE_OK) {
+        sibling_say(s, "refused=%uD", status);
+        return NGX_OK;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* Says each result, and retains the values to see that they stay when the handler has returned. */
+static void
+answered(void *data, const ngx_http_memcache_result_t *const *results, ngx_uint_t n)
+{
+    size_t                       same;
+    sibling_t                   *s = data;
+    ngx_uint_t                   i, hits;
+    ngx_http_memcache_value_t    value;
+    ngx_http_memcache_result_t   copy;
+
+    s->runs++;
+    hits = 0;
+    same = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (n <= 16) {
+            sibling_say(s, "%uD:%V:%uD,", results[i]->status, &results[i]->value, results[i]->flags);
+        }
+
+        hits += (results[i]->status == NGX_HTTP_MEMCACHE_OK);
+
+        if (results[i]->size == sizeof(ngx_http_memcache_result_t)
+            && s->mc->retain(results[i], &value) == NGX_HTTP_MEMCACHE_OK)
+        {
+            same += (value.bytes.len == results[i]->value.len
+                     && ngx_memcmp(value.bytes.data, results[i]->value.data, value.bytes.len) == 0);
+            s->mc->release(&value);
+        }
+    }
+
+    copy = *results[0];
+    sibling_say(s, " n=%ui hits=%ui retained=%uz copy=%uD runs=%ui", n, hits, same, s->mc->retain(&copy, &value),
+                s->runs);
+    sibling_finish(s);
+}
+
+
+static ngx_int_t
+get_many(sibling_t *s, ngx_str_t *keys, ngx_uint_t n, ngx_uint_t cancel)
+{
+    ngx_http_memcache_many_t     many;
+    ngx_http_memcache_call_t     call;
+    ngx_http_memcache_client_t  *client;
+    ngx_http_memcache_status_t   status;
+
+    if (choose(s, &client) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&many, sizeof(many));
+    many.size = sizeof(many);
+    many.op = sibling_number(s->request, "op", NGX_HTTP_MEMCACHE_GET);
+    many.ttl = sibling_number(s->request, "ttl", 0);
+    many.keys = keys;
+    many.nkeys = n;
+    many.timeout = sibling_number(s->request, "timeout", 0);
+    many.handler = answered;
+    many.data = s;
+    many.request = s->request;
+
+    status = s->mc->submit_many(client, &many, &call);
+
+    if (s->runs != 0) {
+        sibling_say(s, "the handler ran inside of submit_many()");
+        return NGX_OK;
+    }
+
+    if (status != NGX_HTTP_MEMCACHE_OK) {
+        sibling_say(s, "refused=%uD", status);
+        return NGX_OK;
+    }
+
+    if (cancel) {
+        status = s->mc->cancel(client, call);
+        sibling_say(s, "cancelled=%uD again=%uD", status, s->mc->cancel(client, call));
+        return NGX_OK;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+do_many(sibling_t *s)
+{
+    ngx_str_t   text, keys[64];
+
+    (void) sibling_text(s->request, "keys", &text);
+
+    return get_many(s, keys, list(&text, keys, 64), 0);
+}
+
+
+static ngx_int_t
+do_cancel(sibling_t *s)
+{
+    ngx_str_t   text, keys[64];
+
+    (void) sibling_text(s->request, "keys", &text);
+
+    return get_many(s, keys, list(&text, keys, 64), 1);
+}
+
+
+static ngx_int_t
+do_numbered(sibling_t *s)
+{
+    ngx_str_t   *keys;
+    ngx_uint_t   i, n;
+
+    n = sibling_number(s->request, "n", 0);
+    keys = ngx_palloc(s->request->pool, (n + 1) * sizeof(ngx_str_t));
+
+    for (i = 0; keys != NULL && i < n; i++) {
+        keys[i].data = ngx_pnalloc(s->request->pool, 16);
+        keys[i].len = ngx_sprintf(keys[i].data, "key%ui", i) - keys[i].data;
+    }
+
+    return get_many(s, keys, n, 0);
+}
+
+
+static sibling_action_t  sibling_actions[] = {
+    { "conf", do_conf },
+    { "subset", do_subset },
+    { "all", do_all },
+    { "where", do_where },
+    { "store", do_store },
+    { "many", do_many },
+    { "cancel", do_cancel },
+    { "numbered", do_numbered },
+    { NULL, NULL }
+};
