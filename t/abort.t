@@ -84,7 +84,7 @@ for my $how ('closed', 'reset') {
 	my @more = map { kv_get($_, start => 1) } @keys[20 .. 39];
 
 	ok(wait_for(sub { waiting() >= 40 + 60 + 20 + 20 + 60 }),
-		"$how - all in flight");
+		"F43 $how - all in flight");
 
 	for my $s (@leave) {
 		setsockopt($s, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0)
@@ -92,17 +92,17 @@ for my $how ('closed', 'reset') {
 		close $s;
 	}
 
-	ok(wait_for(sub { cancelled($how) }), "$how - cancelled");
+	ok(wait_for(sub { cancelled($how) }), "F43 $how - cancelled");
 
 	$m->resume();
 
 	is_deeply([map { content($_) }
 		Test::Nginx::Memcache::read_all(@stay, @more)],
 		[map { "200 $value{$_}" } @keys[0 .. 39]],
-		"$how - the others are answered");
+		"F43 $how - the others are answered");
 	is_deeply([map { content($_) } http_many(map { ['GET', $_] } @keys)],
-		[map { "200 $value{$_}" } @keys], "$how - afterwards");
-	is(waiting(), 0, "$how - nothing is left");
+		[map { "200 $value{$_}" } @keys], "F43 $how - afterwards");
+	is(waiting(), 0, "F43 $how - nothing is left");
 }
 
 is($m->connections(), 1, 'connections');
@@ -111,7 +111,7 @@ is($m->connections(), 1, 'connections');
 
 close http("PUT /kv/x HTTP/1.0\x0d\x0aContent-Length: 100\x0d\x0a\x0d\x0aabc",
 	start => 1);
-is(code(kv_get('x')), 404, 'half a body');
+is(code(kv_get('x')), 404, 'F43 half a body');
 
 ###############################################################################
 

@@ -84,7 +84,7 @@ $t->run();
 pass('start with a server down');
 
 my $r = kv_get('cow');
-is(code($r), 503, 'get');
+is(code($r), 503, 'F1 get');
 is(code(kv_put('cow', 'moo')), 503, 'set');
 is(code(kv_delete('cow')), 503, 'delete');
 is(code(kv_post('cow', 'incr=1')), 503, 'incr');
@@ -102,7 +102,7 @@ like(messages($t), qr/while connecting to memcache server "$address"/,
 my $m = Test::Memcached->start($t, port(8081));
 
 ok(wait_for(sub { server_status(port(8081))->{state} eq 'live' }),
-	'live again');
+	'F42 live again without a request');
 is(code(kv_put('cow', 'moo')), 204, 'set after it came up');
 is(content(kv_get('cow')), '200 moo', 'get after it came up');
 
@@ -112,7 +112,7 @@ $m->pause();
 my $s = kv_get('cow', start => 1);
 ok(wait_for(sub { server_status(port(8081))->{pending} }), 'get on the way');
 $m->kill_it();
-like(code(Test::Nginx::http_end($s)), qr/^50[23]$/, 'get when it dies');
+like(code(Test::Nginx::http_end($s)), qr/^50[23]$/, 'F1 get when it dies');
 
 ok(wait_for(sub { server_status(port(8081))->{state} eq 'down' }),
 	'down again');
@@ -121,14 +121,14 @@ is(code(kv_get('cow')), 503, 'get when it is down');
 my $again = Test::Memcached->start($t, port(8081));
 
 ok(wait_for(sub { server_status(port(8081))->{state} eq 'live' }),
-	'live once more');
+	'F42 live once more');
 is(code(kv_get('cow')), 404, 'get from the new one');
 
 # one of two: the other's keys stay, and stay where they are
 
 is(code(kv_put('cow', 'moo', PeerAddr => $two)), 204, 'one of two - set');
-is(code(kv_put('foo', 'x', PeerAddr => $two)), 503, 'one of two - down');
-is(content(kv_get('cow', PeerAddr => $two)), '200 moo', 'one of two - get');
+is(code(kv_put('foo', 'x', PeerAddr => $two)), 503, 'F41 one of two - down');
+is(content(kv_get('cow', PeerAddr => $two)), '200 moo', 'F41 one of two - get');
 is(code(kv_get('foo', PeerAddr => $two)), 503, 'one of two - still down');
 is($up->get('foo'), undef, 'one of two - no failover');
 

@@ -89,7 +89,7 @@ is(content(kv_get('key1')), '200 ' . 'key1.' x 20, 'before');
 for my $round (1 .. 4) {
 	$m->pause();
 	is_deeply([map { code($_) } http_many(map { ['GET', $_] } @keys)],
-		[(504) x @keys], "round $round - timed out");
+		[(504) x @keys], "F6 round $round - timed out");
 	$m->resume();
 
 	# the late answers are nobody's
@@ -98,13 +98,13 @@ for my $round (1 .. 4) {
 		$reply = content(kv_get('key7'));
 		return $reply =~ /^200/;
 	});
-	is($reply, '200 ' . 'key7.' x 20, "round $round - answers again");
+	is($reply, '200 ' . 'key7.' x 20, "F23 round $round - answers again");
 	is_deeply([map { content($_) } http_many(map { ['GET', $_] } @keys)],
 		[map { "200 " . "$_." x 20 } @keys],
-		"round $round - all right");
+		"F23 round $round - all right");
 }
 
-is(server_status(port(8081))->{state}, 'live', 'not down by timeouts');
+is(server_status(port(8081))->{state}, 'live', 'F6 not down by timeouts');
 is(server_status(port(8081))->{pending}, 0, 'nothing pending');
 
 # many timeouts in a row mean that the server is down

@@ -84,7 +84,7 @@ is(scalar(grep { kill 0, $_ } @old), 1, 'the old worker waits');
 
 $m->resume();
 is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
-	[map { "200 <$_>" } @keys], 'reload - answered');
+	[map { "200 <$_>" } @keys], 'F45 reload - answered');
 ok(wait_for(sub { !kill 0, $old[0] }), 'the old worker is gone');
 is(content(kv_get('key1')), '200 <key1>', 'the new worker answers');
 
@@ -105,7 +105,7 @@ for (1 .. $reloads) {
 		http_many(map { ['GET', $_] } @keys);
 }
 
-is_deeply(\@wrong, [], 'reloads - all answered');
+is_deeply(\@wrong, [], 'F45 reloads - all answered');
 is(scalar worker_pids($t), 1, 'reloads - old workers gone');
 ok(wait_for(sub { $m->open_connections() <= 2 }), 'reloads - old connections closed');
 
@@ -126,9 +126,9 @@ ok(wait_for(sub { $m->open_connections() == 0 }), 'another list - old connection
 @before = worker_pids($t);
 $t->write_file_expand('nginx.conf', $conf =~ s/min=1/min=x/r)->reload();
 ok(wait_for(sub { messages($t) =~ /\[emerg\] .*parameter "min=x"/ }),
-	'bad configuration');
-is_deeply([worker_pids($t)], \@before, 'bad configuration - same worker');
-is(content(kv_get('key1')), '200 other', 'bad configuration - get');
+	'F46 bad configuration');
+is_deeply([worker_pids($t)], \@before, 'F46 bad configuration - same worker');
+is(content(kv_get('key1')), '200 other', 'F46 bad configuration - get');
 
 # a graceful exit with operations in flight
 
@@ -154,12 +154,12 @@ $t->run_daemon(sub {
 $t->stop();
 
 is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
-	[map { "200 [$_]" } @keys], 'exit - answered');
-is_deeply([worker_pids($t)], [], 'exit - no worker is left');
+	[map { "200 [$_]" } @keys], 'F47 exit - answered');
+is_deeply([worker_pids($t)], [], 'F47 exit - no worker is left');
 unlike(messages($t), qr/exited on signal|exited with code [^0]/,
 	'exits without a fault');
 unlike(messages($t), qr/open socket|aborting/,
-	'exits with all closed');
+	'F47 exits with all closed');
 
 ###############################################################################
 
