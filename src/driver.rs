@@ -41,6 +41,9 @@ const CALLS_PER_TURN: usize = 1024;
 /// something to write, and an address that fails the next one to try.
 const ROUNDS_PER_TURN: usize = 16;
 
+/// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
+const HELD_UP: Duration = Duration::from_millis(50);
+
 /// How long nothing is said about a server's connections after a line about one.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,8 @@ pub struct Driver {
     timer: events::Event,
     /// When the timer fires.
     armed: Cell<Instant>,
+    /// The timer fired too late, and was set once more.
+    late: Cell<bool>,
     /// The origin of the client's time.
     origin: std::time::Instant,
     state: Cell<State>,
@@ -113,6 +118,7 @@ impl Driver {
             turn: events::Event::new(),
             timer: events::Event::new(),
             armed: Cell::default(),
+            late: Cell::default(),
             origin: std::time::Instant::now(),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
@@ -239,6 +245,13 @@ impl Driver {
     /// The timer.
     fn on_timer(&self) {
         let now = self.now();
+        let late = now.since(self.armed.get()) >= HELD_UP && !self.late.get();
+        self.late.set(late);
+        if late {
+            // Replies may have come meanwhile that nginx has not seen: a signal, such as the one that lets a stopped
+            // process go on, sends it from waiting for events straight to its timers.
+            return self.set_timer(now, now);
+        }
         self.with(|client| client.timeout(now));
         self.turn.post();
     }
@@ -336,6 +349,10 @@ impl Driver {
         if self.timer.has_timer() && self.armed.get() <= at {
             return;
         }
+        self.set_timer(at, now);
+    }
+
+    fn set_timer(&self, at: Instant, now: Instant) {
         let millis = at.since(now).as_micros().div_ceil(1000).max(1);
         self.timer.set_timer(ngx_msec_t::try_from(millis).unwrap_or(ngx_msec_t::MAX / 2));
         self.armed.set(at);

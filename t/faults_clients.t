@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Tests for memcache module: clients of nginx that go away over HTTP/2 and with
-# subrequests, and servers that hold others up.
+# subrequests, servers that hold others up, a worker that is held up itself.
 # Names that begin with an F and a number are rows of the fault matrix.
 
 ###############################################################################
@@ -29,7 +29,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http http_v2 ssi auth_request mirror/)
-	->has_daemon('memcached')->plan(39);
+	->has_daemon('memcached')->plan(41);
 
 $t->write_file_expand('nginx.conf', faults_conf({ http => <<'EOF' },
     memcache_timeout 60s;
@@ -67,7 +67,7 @@ $t->write_file($_, $_) for qw/ auth mirror /;
 my $m = Test::Memcached->start($t, port(8081));
 my @three = map { Test::Memcached->start($t, port($_)) } 8002 .. 8004;
 
-# ends connections that "reset" comes on
+# answers "late" after half a second, and ends connections that "reset" comes on
 my $fake = Test::Memcached::Fake->start($t, port(8006), sub {
 	my ($request) = @_;
 	my ($verb, $key) = @$request{qw/ verb key /};
@@ -183,6 +183,18 @@ is(waiting(port(8003)), scalar @stuck, 'F41 it still hangs');
 $three[1]->resume();
 is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@wait)],
 	[map { '200 ' . value($_, 1) } @stuck], 'F41 it answers');
+
+# the worker is stopped for longer than the deadline: the reply is there
+
+my @late = map { "late:$_" } 1 .. 5;
+kv_put($_, value($_, 1), at(8005)) for @late;
+my @open = map { kv_get($_, at(8005), start => 1) } @late;
+ok(wait_for(sub { waiting(port(8006)) == @late }), 'F58 in flight');
+kill 'STOP', $worker;
+sleep 4;
+kill 'CONT', $worker;
+is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+	[map { '200 ' . value($_, 1) } @late], 'F58 read before timing out');
 
 ###############################################################################
 
