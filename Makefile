@@ -24,7 +24,7 @@ PACKAGES := ngx-http-memcache ngx-http-memcache-kv
 
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
-RUN_DEPS   := nginx memcached curl perl
+RUN_DEPS   := nginx memcached curl perl iproute2
 # The clients that t/peers*.t compare with.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev

@@ -15,19 +15,20 @@ use MIME::Base64 qw/ encode_base64 /;
 use constant START_TIME => 5;
 
 # Starts memcached on 127.0.0.1:PORT, [::1]:PORT (address => '::1') or a unix
-# socket (socket => PATH); options are those of its command line.
+# socket (socket => PATH), with a command in front of it (under => [COMMAND]);
+# options are those of its command line.
 sub start {
 	my ($class, $t, $port, @options) = @_;
 	my %where = (address => '127.0.0.1');
 
-	while (@options && $options[0] =~ /^(?:address|socket)$/) {
+	while (@options && $options[0] =~ /^(?:address|socket|under)$/) {
 		my ($name, $value) = splice @options, 0, 2;
 		$where{$name} = $value;
 	}
 
 	my $self = bless { %where, port => $port, starter => $$, sent => 0 }, $class;
 
-	$t->run_daemon('memcached', $where{socket}
+	$t->run_daemon(@{$where{under} // []}, 'memcached', $where{socket}
 		? ('-s', $where{socket}, '-a', '0777')
 		: ('-l', $where{address}, '-p', $port, '-U', '0'),
 		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
