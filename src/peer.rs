@@ -335,6 +335,8 @@ impl Drop for Peer {
 fn refused_or_failed(error: io::Error) -> Loss {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Loss::Refused,
+        // All local ports are taken.
+        io::ErrorKind::AddrNotAvailable => Loss::NoResources,
         _ => Loss::Connect,
     }
 }

@@ -47,7 +47,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(37);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(40);
 
 my $peer = peer($t);
 my @routes = qw/ unreachable prohibit blackhole /;
@@ -80,11 +80,12 @@ EOF
 	8002 => 'memcache_server 127.0.0.1:8003;',
 	8004 => 'memcache_server 10.9.0.2:%%PORT_8081%% max=1;
 		memcache_timeout 500ms;',
+	8005 => 'memcache_server 10.9.0.4:%%PORT_8081%%;',
 	map { (8010 + $_ => "memcache_server 10.9.1.$_:11211; memcache_retry 1h;") }
 		0 .. $#routes));
 
 my $m = Test::Memcached->start($t, port(8081), address => '10.9.0.2',
-	under => [qw/ nsenter -n -t /, $peer], '-l', '10.9.0.3');
+	under => [qw/ nsenter -n -t /, $peer], '-l', '10.9.0.3', '-l', '10.9.0.4');
 my $full = Test::Memcached->start($t, port(8003), '-b', 4);
 
 $t->run();
@@ -184,7 +185,17 @@ $m->resume();
 is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
 	[('200 ' . value('a', 1)) x 40], 'F54 no more ports - all answered');
 
+# not even one
+my @taken = map { IO::Socket::INET->new(PeerAddr => '10.9.0.4:' . port(8081)) }
+	1 .. 2;
+$mark = log_mark($t);
+$s = kv_get('a', at(8005), start => 1);
+ok(wait_for(sub { log_lines($t, $mark, qr/99: Cannot assign requested/) > 3 }),
+	'F54 not one port');
+is(server_status('10.9.0.4:')->{state}, 'live', 'F54 not the server\'s fault');
 ports('32768 60999');
+is(content(Test::Nginx::http_end($s)), '200 ' . value('a', 1),
+	'F54 not one port - answered when there is one');
 is(content(kv_get('a')), '200 ' . value('a', 1), 'F54 next');
 
 ###############################################################################
@@ -205,7 +216,7 @@ sub peer {
 	run("ip link set far netns $pid");
 	run('ip addr add 10.9.0.1/24 dev near');
 	run('ip link set near up');
-	run("nsenter -n -t $pid ip addr add 10.9.0.$_/24 dev far") for 2, 3;
+	run("nsenter -n -t $pid ip addr add 10.9.0.$_/24 dev far") for 2 .. 4;
 	run("nsenter -n -t $pid ip link set far up");
 
 	return $pid;
