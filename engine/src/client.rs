@@ -92,8 +92,8 @@ pub struct Completion<T> {
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
 ///
 /// **Inputs** tell the client what happened and what time it is: [`submit`](Client::submit),
-/// [`submit_to`](Client::submit_to), [`submit_many`](Client::submit_many), [`cancel`](Client::cancel), [`connected`](Client::connected),
-/// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
+/// [`submit_to`](Client::submit_to), [`submit_many`](Client::submit_many), [`cancel`](Client::cancel),
+/// [`connected`](Client::connected), [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
 /// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back, none blocks, each may come at any
 /// time and in any order; an id that is not valid any more is ignored.
 ///

@@ -1,7 +1,8 @@
 //! Gets that share one exchange (`memcache_coalesce`).
 //!
 //! The first of several equal gets leads: it alone is sent. The others follow, each with its own deadline, and end with
-//! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it. Where the leader is cancelled or late, the next one takes its place, and the exchange goes on.
+//! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it. Where the leader is
+//! cancelled or late, the next one takes its place, and the exchange goes on.
 
 use super::{CallId, Client, Place, ServerId, Work};
 use crate::request::Verb;
