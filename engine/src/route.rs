@@ -47,6 +47,8 @@ impl Router {
     /// The index of the key's server.
     pub fn route(&self, key: &[u8]) -> usize {
         match self {
+            // Most have one server, and need no hash to find it.
+            Router::Modulo(bounds) if bounds.len() == 1 => 0,
             Router::Modulo(bounds) => {
                 let total = bounds.last().copied().unwrap_or(1);
                 let point = modulo_hash(key).checked_rem(total).unwrap_or(0);

@@ -35,6 +35,13 @@ impl<T> Client<T> {
         server.health.state() == State::Live && server.connections.len() < max as usize
     }
 
+    /// Whether the connection has room for more after what it just got. It was the least loaded one, so that no other
+    /// connection is needed.
+    pub(super) fn has_room(&self, target: Option<ConnId>) -> bool {
+        let connection = target.and_then(|conn| self.connections.get(conn));
+        connection.is_some_and(|c| !c.is_bulky() && c.load() < self.config.pipeline)
+    }
+
     /// Puts an operation on the connection, or in the queue.
     pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) {
         let Some(call) = self.calls.get_mut(id) else { return };

@@ -127,7 +127,9 @@ impl<T> Client<T> {
             None => {
                 self.mark(call);
                 self.place(call, server, room.target);
-                self.grow(server, now);
+                if !self.has_room(room.target) {
+                    self.grow(server, now);
+                }
             }
         }
         call

@@ -129,25 +129,31 @@ impl<'a> Head<'a> {
         let mut head = Head { code, ..Head::default() };
         let mut words = Words(text);
         if code == Code::Value {
-            let size = words.next().ok_or(Malformed::Syntax)?;
-            head.size = usize::try_from(number(size).ok_or(Malformed::Syntax)?).map_err(|_| Malformed::Syntax)?;
+            head.size = usize::try_from(words.number()?).map_err(|_| Malformed::Syntax)?;
         }
-        for word in words {
-            match word.split_first() {
-                Some((b'O', token)) => head.token = Some(number(token).ok_or(Malformed::Syntax)?),
-                Some((b'k', key)) => head.key = Some(key),
-                Some((b'c', cas)) => head.cas = number(cas).ok_or(Malformed::Syntax)?,
-                Some((b'f', flags)) => head.flags = number32(flags)?,
-                Some((b's', size)) if code != Code::Value => head.size = number32(size)? as usize,
-                Some((b't', b"-1")) => head.ttl = None,
-                Some((b't', ttl)) => head.ttl = Some(number32(ttl)?),
-                Some((b'l', idle)) => head.idle = number32(idle)?,
-                Some((b'h', fetched)) => head.fetched = fetched == b"1",
-                Some((b'W', b"")) => head.won = true,
-                Some((b'Z', b"")) => head.leased = true,
-                Some((b'X', b"")) => head.stale = true,
-                Some((b'b', b"")) => head.binary = true,
-                _ => {}
+        while let Some(flag) = words.flag() {
+            match flag {
+                b'O' => head.token = Some(words.number()?),
+                b'k' => head.key = Some(words.word()),
+                b'c' => head.cas = words.number()?,
+                b'f' => head.flags = words.number32()?,
+                b's' if code != Code::Value => head.size = words.number32()? as usize,
+                b't' if words.0.starts_with(b"-") => match words.word() {
+                    b"-1" => head.ttl = None,
+                    _ => return Err(Malformed::Syntax),
+                },
+                b't' => head.ttl = Some(words.number32()?),
+                b'l' => head.idle = words.number32()?,
+                b'h' => head.fetched = words.word() == b"1",
+                b'W' => head.won |= words.word().is_empty(),
+                b'Z' => head.leased |= words.word().is_empty(),
+                b'X' => head.stale |= words.word().is_empty(),
+                b'b' => head.binary |= words.word().is_empty(),
+                // Between two spaces is nothing.
+                b' ' => {}
+                _ => {
+                    words.word();
+                }
             }
         }
         if head.size > MAX_ITEM {
@@ -157,38 +163,58 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What is between single spaces.
+/// What is between single spaces. Each byte is looked at once: these lines are most of what is read.
 struct Words<'a>(&'a [u8]);
 
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a [u8];
+impl<'a> Words<'a> {
+    /// The first byte of the next word; a space, if that has none.
+    fn flag(&mut self) -> Option<u8> {
+        let (&flag, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(flag)
+    }
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
-            return None;
-        }
+    /// The word, or the rest of it, without the space behind it.
+    fn word(&mut self) -> &'a [u8] {
         // Words are short: to look for their ends with more than this costs more than it saves.
         let end = self.0.iter().position(|&b| b == b' ').unwrap_or(self.0.len());
-        let (word, rest) = self.0.split_at_checked(end)?;
+        let (word, rest) = self.0.split_at_checked(end).unwrap_or_default();
         self.0 = rest.get(1..).unwrap_or_default();
-        Some(word)
+        word
     }
-}
 
-/// The same for 32 bits.
-fn number32(digits: &[u8]) -> Result<u32, Malformed> {
-    number(digits).and_then(|n| u32::try_from(n).ok()).ok_or(Malformed::Syntax)
+    /// The same, which has to be a number.
+    fn number(&mut self) -> Result<u64, Malformed> {
+        let (n, rest) = leading_number(self.0).ok_or(Malformed::Syntax)?;
+        self.0 = match rest.split_first() {
+            None => rest,
+            Some((b' ', rest)) => rest,
+            Some(_) => return Err(Malformed::Syntax),
+        };
+        Ok(n)
+    }
+
+    /// The same for 32 bits.
+    fn number32(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.number()?).map_err(|_| Malformed::Syntax)
+    }
 }
 
 /// Decimal digits that fit 64 bits, and nothing else.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
+    leading_number(digits).and_then(|(n, rest)| rest.is_empty().then_some(n))
+}
+
+/// The decimal digits at the front, of which there is at least one and as many as fit 64 bits, and what is behind them.
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9).map(u64::from);
+    let (&first, mut rest) = text.split_first()?;
+    let mut n = digit(first)?;
+    while let Some((next, behind)) = rest.split_first().and_then(|(&b, behind)| Some((digit(b)?, behind))) {
+        n = n.checked_mul(10)?.checked_add(next)?;
+        rest = behind;
     }
-    digits.iter().try_fold(0u64, |n, b| {
-        let digit = b.checked_sub(b'0').filter(|&d| d <= 9)?;
-        n.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    Some((n, rest))
 }
 
 /// What is being read.

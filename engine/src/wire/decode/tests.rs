@@ -287,3 +287,51 @@ proptest! {
         prop_assert_eq!(whole, decode_pieces([a, b].into_iter(), LIMIT));
     }
 }
+
+/// The same, word by word and without any haste.
+fn head_of_words(code: Code, text: &[u8]) -> Result<Head<'_>, Malformed> {
+    let number = |digits: &[u8]| -> Result<u64, Malformed> {
+        let text = std::str::from_utf8(digits).map_err(|_| Malformed::Syntax)?;
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|_| digits).ok_or(Malformed::Syntax)
+    };
+    let number32 = |digits| number(digits).and_then(|n| u32::try_from(n).map_err(|_| Malformed::Syntax));
+    let mut head = Head { code, ..Head::default() };
+    let mut words = text.split(|&b| b == b' ');
+    if code == Code::Value {
+        head.size = usize::try_from(number(words.next().unwrap())?).unwrap();
+    }
+    for word in words {
+        match word.split_first() {
+            Some((b'O', token)) => head.token = Some(number(token)?),
+            Some((b'k', key)) => head.key = Some(key),
+            Some((b'c', cas)) => head.cas = number(cas)?,
+            Some((b'f', flags)) => head.flags = number32(flags)?,
+            Some((b's', size)) if code != Code::Value => head.size = number32(size)? as usize,
+            Some((b't', b"-1")) => head.ttl = None,
+            Some((b't', ttl)) => head.ttl = Some(number32(ttl)?),
+            Some((b'l', idle)) => head.idle = number32(idle)?,
+            Some((b'h', fetched)) => head.fetched = fetched == b"1",
+            Some((b'W', b"")) => head.won = true,
+            Some((b'Z', b"")) => head.leased = true,
+            Some((b'X', b"")) => head.stale = true,
+            Some((b'b', b"")) => head.binary = true,
+            _ => {}
+        }
+    }
+    (head.size <= MAX_ITEM).then_some(head).ok_or(Malformed::Syntax)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn heads_say_what_their_words_say(
+        value in any::<bool>(),
+        words in proptest::collection::vec("[OkcfstlhWZXbq]?(-1|-|x|[0-9]{0,3}|[0-9]{9,11}|[0-9]{18,21})", 0..6),
+    ) {
+        let code = if value { Code::Value } else { Code::Done };
+        let text = words.join(" ");
+        prop_assert_eq!(Head::parse(code, text.as_bytes()), head_of_words(code, text.as_bytes()), "{}", text);
+    }
+}
