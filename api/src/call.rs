@@ -13,13 +13,15 @@ use crate::sys;
 use crate::table::{Handle, Table, Value};
 use crate::Error;
 
-/// A call: not submitted, in flight, answered, or over.
+/// A call: not submitted, in flight, or over.
 ///
 /// The module is given the address of this value, so that a call costs no allocation here. It must not move while it
 /// is in flight, which [`Pin`] ensures, and it is cancelled when it is dropped, after which the module does not use
 /// the address again.
 pub(crate) struct Call {
     state: Cell<State>,
+    /// The answer, from when it comes until it is fetched.
+    answer: Cell<Option<Result<Reply, Error>>>,
     table: Table,
     client: Handle,
     _pinned: PhantomPinned,
@@ -27,8 +29,11 @@ pub(crate) struct Call {
 
 enum State {
     New,
-    InFlight { call: u64, waker: Waker },
-    Answered(Result<Reply, Error>),
+    InFlight {
+        call: u64,
+        waker: Waker,
+    },
+    /// Also before the answer is fetched.
     Over,
 }
 
@@ -50,7 +55,7 @@ pub(crate) struct Reply {
 
 impl Call {
     pub(crate) fn new(table: Table, client: Handle) -> Self {
-        Call { state: Cell::new(State::New), table, client, _pinned: PhantomPinned }
+        Call { state: Cell::new(State::New), answer: Cell::new(None), table, client, _pinned: PhantomPinned }
     }
 
     /// Submits what `operation` says when it is polled first, and is ready when the module has answered.
@@ -72,8 +77,7 @@ impl Call {
                 waker.clone_from(cx.waker());
                 this.state.set(State::InFlight { call, waker });
             }
-            State::Answered(answer) => return Poll::Ready(answer),
-            State::Over => {}
+            State::Over => return this.answer.take().map_or(Poll::Pending, Poll::Ready),
         }
         Poll::Pending
     }
@@ -103,11 +107,9 @@ unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_me
         // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
         let this = unsafe { &*data.cast_const().cast::<Call>() };
         // SAFETY: the module's result is good while its handler runs.
-        let answer = reply(this.table, unsafe { &*result });
-
-        let before = this.state.replace(State::Answered(answer));
+        this.answer.set(Some(reply(this.table, unsafe { &*result })));
         // The waker comes last: it may drop the call.
-        if let State::InFlight { waker, .. } = before {
+        if let State::InFlight { waker, .. } = this.state.replace(State::Over) {
             waker.wake();
         }
     }));

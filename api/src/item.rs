@@ -10,8 +10,8 @@ use crate::Error;
 
 /// An item that was read: its value, the flags that were stored with it, and its version.
 ///
-/// The value is not copied: it is a part of the buffer that the module received it in, which stays until the item is
-/// dropped. (Small values are copied once by the module, so that they do not keep a large buffer.)
+/// A large value is not copied: it is a part of the buffer that the module received it in, which stays until the item
+/// is dropped. (Small values are copied once, so that they do not keep a large buffer; the smallest into the item itself.)
 pub struct Item {
     value: Value,
     flags: u32,

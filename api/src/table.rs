@@ -57,13 +57,15 @@ impl Table {
 
     /// Takes the value of a result along.
     pub(crate) fn retain(self, result: &sys::ngx_http_memcache_result_t) -> Result<Value, Error> {
-        let mut value = Value::empty(self);
-        if result.value.len > 0 {
-            let function = self.0.retain.ok_or(MISSING)?;
-            // SAFETY: results exist only in the handler that the module gave them to.
-            ok(unsafe { function(result, &mut value.raw) })?;
+        if let Some(small) = Value::small(result.value.as_bytes()) {
+            return Ok(small);
         }
-        Ok(value)
+        let function = self.0.retain.ok_or(MISSING)?;
+        let bytes = ngx_str_t { len: 0, data: ptr::null_mut() };
+        let mut raw = sys::ngx_http_memcache_value_t { bytes, owner: [ptr::null_mut(); 4] };
+        // SAFETY: results exist only in the handler that the module gave them to.
+        ok(unsafe { function(result, &mut raw) })?;
+        Ok(Value::Retained(Retained { table: self, raw }))
     }
 
     /// # Safety
@@ -104,28 +106,42 @@ impl Table {
     }
 }
 
-/// Bytes of the module that outlive the handler which received them.
-pub(crate) struct Value {
+/// Bytes that outlive the handler which received them.
+pub(crate) enum Value {
+    /// So many of these. Most values are sessions, flags and counters, which need no memory of their own.
+    Small(u8, [u8; Value::SMALL]),
+    Retained(Retained),
+}
+
+/// Bytes of the module.
+pub(crate) struct Retained {
     table: Table,
     raw: sys::ngx_http_memcache_value_t,
 }
 
 impl Value {
-    fn empty(table: Table) -> Self {
-        let bytes = ngx_str_t { len: 0, data: ptr::null_mut() };
-        Value { table, raw: sys::ngx_http_memcache_value_t { bytes, owner: [ptr::null_mut(); 4] } }
+    /// Values up to this many bytes are kept in place.
+    pub(crate) const SMALL: usize = 118;
+
+    fn small(bytes: &[u8]) -> Option<Self> {
+        let mut place = [0; Value::SMALL];
+        place.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Value::Small(u8::try_from(bytes.len()).ok()?, place))
     }
 
-    /// The bytes; they stay where they are when the value moves.
+    /// The bytes. They stay where they are as long as the value does.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.raw.bytes.as_bytes()
+        match self {
+            Value::Small(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Value::Retained(retained) => retained.raw.bytes.as_bytes(),
+        }
     }
 }
 
-impl Drop for Value {
+impl Drop for Retained {
     fn drop(&mut self) {
         if let Some(function) = self.table.0.release {
-            // SAFETY: the value is empty, or was retained and is released here, once.
+            // SAFETY: the value was retained, and is released here, once.
             unsafe { function(&mut self.raw) };
         }
     }

@@ -220,14 +220,17 @@ fn a_call_is_submitted_when_it_is_polled_first() {
 
 #[test]
 fn an_item_keeps_its_value_until_it_is_dropped() {
-    let item = finish(client().get("cow"), OK, b"moo").unwrap().unwrap();
-    assert_eq!((item.value(), item.flags(), item.cas()), (&b"moo"[..], 7, 17));
-    assert_eq!(item.decode::<String>().unwrap(), "moo");
-    assert!(item.decode::<u64>().is_err());
-    assert_eq!(values(), 1);
-    drop(item);
-    assert_eq!(values(), 0);
-    assert_eq!(cancelled(), []);
+    let large = [b'L'; Value::SMALL + 1];
+    for (value, retained) in [(&b"moo"[..], 0), (&large[1..], 0), (&large[..], 1)] {
+        let item = finish(client().get("cow"), OK, value).unwrap().unwrap();
+        assert_eq!((item.value(), item.flags(), item.cas()), (value, 7, 17));
+        assert_eq!(item.decode::<String>().unwrap().as_bytes(), value);
+        assert!(item.decode::<u64>().is_err());
+        assert_eq!(values(), retained);
+        drop(item);
+        assert_eq!(values(), 0);
+        assert_eq!(cancelled(), []);
+    }
 }
 
 #[test]
@@ -236,7 +239,7 @@ fn an_answer_that_nobody_fetches_is_released() {
     {
         let mut get = pin!(mc.get("cow"));
         assert!(poll(get.as_mut()).is_pending());
-        answer(0, OK, b"moo");
+        answer(0, OK, &[b'L'; Value::SMALL + 1]);
         assert_eq!(values(), 1);
     }
     assert_eq!((values(), cancelled()), (0, vec![]));
