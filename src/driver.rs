@@ -16,7 +16,6 @@ mod sockets;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use memcache_engine::{
     SubsetError, Ttl,
 };
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
+use slotmap::SecondaryMap;
 
 use crate::abi::Callback;
 use crate::boundary::guard;
@@ -61,7 +61,7 @@ pub struct Driver {
     /// What nginx's debug log takes for a connection with its socket when it prints one of our events.
     ident: [usize; 4],
     client: RefCell<Client<Callback>>,
-    peers: RefCell<HashMap<ConnId, Rc<Peer>>>,
+    peers: RefCell<SecondaryMap<ConnId, Rc<Peer>>>,
     servers: Vec<Server>,
     /// The worker's log.
     log: *mut ngx_log_t,
@@ -73,6 +73,8 @@ pub struct Driver {
     late: Cell<bool>,
     /// The origin of the client's time.
     origin: std::time::Instant,
+    /// When the clock was read last.
+    clock: Cell<Instant>,
     state: Cell<State>,
     /// Turns in which there was more to do than one turn may do.
     cut: Cell<u64>,
@@ -120,6 +122,7 @@ impl Driver {
             armed: Cell::default(),
             late: Cell::default(),
             origin: std::time::Instant::now(),
+            clock: Cell::default(),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
         })
@@ -387,8 +390,13 @@ impl Driver {
         self.client.try_borrow_mut().ok().map(|mut client| step(&mut client))
     }
 
+    /// The time of this turn: the clock is not read again while the posted event is due.
     fn now(&self) -> Instant {
-        Instant::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+        if !self.turn.is_posted() {
+            let now = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.clock.set(Instant::from_micros(now));
+        }
+        self.clock.get()
     }
 }
 

@@ -54,6 +54,12 @@ impl Event {
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
+    /// Whether the handler is going to be called, other than by the timer.
+    pub fn is_posted(&self) -> bool {
+        // SAFETY: see `start`.
+        unsafe { (*self.0.get()).posted() != 0 }
+    }
+
     /// Has the handler called after `delay` milliseconds, instead of when it was to be called before.
     pub fn set_timer(&self, delay: ngx_msec_t) {
         // nginx ignores a change by less than 300 ms, so a timer that moves is deleted first.

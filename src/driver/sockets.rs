@@ -3,12 +3,12 @@
 #![allow(unsafe_code)]
 
 use core::ptr::NonNull;
-use std::collections::HashMap;
 use std::io::IoSlice;
 use std::rc::Rc;
 
 use bytes::BufMut;
 use memcache_engine::{ConnId, Instant, Loss, ServerId};
+use slotmap::SecondaryMap;
 
 use super::{Driver, State};
 use crate::peer::{Connect, Io, Peer, SLICES};
@@ -158,16 +158,16 @@ impl Driver {
         self.with(|client| client.closed(conn, loss, now));
     }
 
-    pub(super) fn with_peers<R>(&self, step: impl FnOnce(&mut HashMap<ConnId, Rc<Peer>>) -> R) -> Option<R> {
+    pub(super) fn with_peers<R>(&self, step: impl FnOnce(&mut SecondaryMap<ConnId, Rc<Peer>>) -> R) -> Option<R> {
         self.peers.try_borrow_mut().ok().map(|mut peers| step(&mut peers))
     }
 
     pub(super) fn peer(&self, conn: ConnId) -> Option<Rc<Peer>> {
-        self.peers.try_borrow().ok()?.get(&conn).cloned()
+        self.peers.try_borrow().ok()?.get(conn).cloned()
     }
 
     /// The peer, so that its socket is closed when nothing is borrowed.
     pub(super) fn take_peer(&self, conn: ConnId) -> Option<Rc<Peer>> {
-        self.with_peers(|peers| peers.remove(&conn)).flatten()
+        self.with_peers(|peers| peers.remove(conn)).flatten()
     }
 }
