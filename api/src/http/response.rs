@@ -220,6 +220,12 @@ impl From<String> for Content {
     }
 }
 
+impl From<&'static [u8]> for Content {
+    fn from(bytes: &'static [u8]) -> Self {
+        Content::Bytes(Bytes::from_static(bytes))
+    }
+}
+
 impl From<&'static str> for Content {
     fn from(text: &'static str) -> Self {
         Content::Bytes(Bytes::from_static(text.as_bytes()))

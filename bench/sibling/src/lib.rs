@@ -1,0 +1,85 @@
+//! What the benchmark asks of the memcache module: a handler of a few lines for each kind of work.
+//!
+//! ```nginx
+//! location /bench/ {
+//!     memcache_bench on;
+//! }
+//! ```
+//!
+//! Behind the location's name come the work and a key: `/bench/get/item`.
+
+use ngx::core::Status;
+use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
+use ngx_memcache::http::{self, Body, Respond, Response};
+use ngx_memcache::{Client, Error, Raw};
+
+ngx_memcache::content_handler! {
+    module: ngx_http_memcache_bench_module,
+    directive: "memcache_bench",
+    handler: handle,
+}
+
+/// Parts of a page that is assembled from parts.
+const PARTS: usize = 10;
+
+/// What `const` answers: as many bytes as the small value.
+static CONSTANT: [u8; 100] = [b'v'; 100];
+
+fn handle(request: &mut Request) -> Status {
+    let Some((work, key)) = work(request) else { return HTTPStatus::NOT_FOUND.into() };
+    let mc = match Client::from_request(request) {
+        Ok(mc) => mc,
+        Err(error) => return error.respond(request),
+    };
+    match work {
+        // The same handler without memcached: the floor.
+        b"const" => {
+            let _key = key.to_vec();
+            http::spawn(request, async { Response::ok().body(&CONSTANT[..]) })
+        }
+        b"get" => {
+            let key = key.to_vec();
+            http::spawn(request, async move { mc.get(key).await })
+        }
+        b"set" => {
+            let key = key.to_vec();
+            http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
+                mc.set(key, Raw(body.bytes())).await?;
+                Ok::<_, Error>(HTTPStatus::NO_CONTENT)
+            })
+        }
+        b"multi" => {
+            let keys: Vec<_> = (0..PARTS).map(|part| numbered(key, part)).collect();
+            http::spawn(request, async move {
+                let items = mc.get_multi(keys).await.into_iter().flat_map(Result::transpose);
+                Ok::<_, Error>(Response::ok().body(items.collect::<Result<Vec<_>, _>>()?))
+            })
+        }
+        b"ten" => {
+            let key = key.to_vec();
+            http::spawn(request, async move {
+                let mut items = Vec::with_capacity(PARTS);
+                for part in 0..PARTS {
+                    items.extend(mc.get(numbered(&key, part)).await?);
+                }
+                Ok::<_, Error>(Response::ok().body(items))
+            })
+        }
+        _ => HTTPStatus::NOT_FOUND.into(),
+    }
+}
+
+/// The work and the key of a request: what is behind the location's name.
+fn work(request: &Request) -> Option<(&[u8], &[u8])> {
+    let location = NgxHttpCoreModule::location_conf(request)?.name.as_bytes();
+    let path = request.as_ref().uri.as_bytes().strip_prefix(location)?;
+    let slash = path.iter().position(|&byte| byte == b'/')?;
+    let (work, key) = path.split_at_checked(slash)?;
+    Some((work, key.get(1..)?))
+}
+
+fn numbered(key: &[u8], number: usize) -> Vec<u8> {
+    let mut key = key.to_vec();
+    key.extend_from_slice(number.to_string().as_bytes());
+    key
+}
