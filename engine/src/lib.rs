@@ -55,6 +55,7 @@ pub use health::State;
 pub use key::{Key, KeyError, MAX_KEY};
 pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome};
 pub use request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
+pub use route::Explanation;
 pub use stats::Stats;
 pub use time::Instant;
 pub use wire::decode::MAX_LINE;
@@ -74,3 +75,6 @@ pub const CONNECT_BURST: u32 = 16;
 
 /// Bytes that the lines of a server's statistics may have.
 pub const MAX_STATS: usize = 64 * 1024;
+
+/// Servers that [`Client::explain`] names for a key.
+pub const MAX_CANDIDATES: usize = 8;

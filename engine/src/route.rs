@@ -25,6 +25,17 @@ pub(crate) enum Router {
     Rendezvous(Vec<String>),
 }
 
+/// Why a key goes where it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The key's hash: 15 bits for `modulo`, 32 for a ring; `rendezvous` has one for each server instead.
+    pub hash: Option<u32>,
+    /// What of it decides: for `modulo` the rest of a division by the sum of the weights, for a ring the next point.
+    pub point: Option<u32>,
+    /// The key's server, and those that would stand in for it, in this order.
+    pub candidates: Vec<usize>,
+}
+
 impl Router {
     pub fn new(hash: Hash, servers: &[ServerConfig]) -> Self {
         match hash {
@@ -58,6 +69,33 @@ impl Router {
             Router::Ketama(continuum) => continuum.find(continuum::ketama_hash(key)),
             Router::Rendezvous(names) => Rendezvous::new().route(key, names),
         }
+    }
+
+    /// Why the key goes where it goes, with the first `most` servers in the order in which they are asked.
+    pub fn explain(&self, key: &[u8], most: usize) -> Explanation {
+        let (hash, point) = match self {
+            Router::Modulo(bounds) => {
+                let hash = modulo_hash(key);
+                (Some(hash), bounds.last().and_then(|&total| hash.checked_rem(total)))
+            }
+            Router::Consistent(continuum) => {
+                let hash = crc32fast::hash(key);
+                (Some(hash), continuum.point(hash))
+            }
+            Router::Ketama(continuum) => {
+                let hash = continuum::ketama_hash(key);
+                (Some(hash), continuum.point(hash))
+            }
+            Router::Rendezvous(_) => (None, None),
+        };
+        let mut candidates = Vec::new();
+        while candidates.len() < most {
+            match self.stand_in(key, |server| !candidates.contains(&server)) {
+                Some(server) => candidates.push(server),
+                None => break,
+            }
+        }
+        Explanation { hash, point, candidates }
     }
 
     /// The server that stands in for the key's own: the next one that is `live`, `None` if none is.

@@ -8,8 +8,8 @@ use thiserror::Error as ThisError;
 use super::{Client, Server, ServerId};
 use crate::config::{Config, Failover};
 use crate::error::Error;
-use crate::key::Key;
-use crate::route::Router;
+use crate::key::{Key, KeyError};
+use crate::route::{Explanation, Router};
 
 /// The most subsets of one client; each takes the memory of its routing, up to what that of the client takes.
 pub const MAX_SUBSETS: usize = 32;
@@ -112,6 +112,17 @@ impl<T> Client<T> {
     pub fn server_within(&self, subset: Subset, key: &[u8]) -> Result<ServerId, Error> {
         let key = Key::new(&self.config.prefix, key, Vec::new())?;
         self.home(subset, &key).ok_or(Error::NoSuchServer)
+    }
+
+    /// Why this key goes where it goes, with up to [`MAX_CANDIDATES`](crate::MAX_CANDIDATES) servers, and the one that
+    /// is asked now; `None` if operations on it fail at once.
+    pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
+        let key = Key::new(&self.config.prefix, key, Vec::new())?;
+        let explanation = self.routes.first().map(|all| all.router.explain(key.raw(), crate::MAX_CANDIDATES));
+        let home = self.home(Subset::ALL, &key);
+        let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));
+        let asked = server.filter(|&id| self.servers.get(id).is_some_and(Server::is_live));
+        Ok((explanation.unwrap_or_default(), asked))
     }
 
     pub(super) fn home(&self, subset: Subset, key: &Key) -> Option<ServerId> {

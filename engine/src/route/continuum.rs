@@ -63,6 +63,12 @@ impl Continuum {
         self.servers.get(at).or_else(|| self.servers.first()).copied().unwrap_or_default().into()
     }
 
+    /// The first point at `hash` or behind it, or the first of all.
+    pub fn point(&self, hash: u32) -> Option<u32> {
+        let at = self.points.partition_point(|&point| point < hash);
+        self.points.get(at).or_else(|| self.points.first()).copied()
+    }
+
     /// The server of the first point at `hash` or behind it, all the way round, that is `live`.
     pub fn find_live(&self, hash: u32, live: impl Fn(usize) -> bool) -> Option<usize> {
         let at = self.points.partition_point(|&point| point < hash);

@@ -191,3 +191,36 @@ fn the_one_that_stands_in() {
         assert_eq!(all.stand_in(b"k", |_| false), None, "{hash:?}");
     }
 }
+
+#[test]
+fn an_explanation_is_the_way_that_keys_go() {
+    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+        let router = router(hash, &[("a:1", 1), ("b:1", 1), ("c:1", 1), ("d:1", 1)]);
+        for key in KEYS.iter().map(|key| key.as_bytes()) {
+            let candidates = router.explain(key, 8).candidates;
+            for (asked, &server) in candidates.iter().enumerate() {
+                let is_left = |server| !candidates[..asked].contains(&server);
+                assert_eq!(router.stand_in(key, is_left), Some(server), "{hash:?} {key:?}");
+            }
+            assert_eq!(candidates.first(), Some(&router.route(key)));
+            assert_eq!(candidates.len(), 4, "each once");
+            assert_eq!(router.explain(key, 2).candidates, candidates[..2]);
+        }
+    }
+}
+
+#[test]
+fn an_explanation_has_the_numbers() {
+    let servers = [("a:1", 1), ("b:1", 2)];
+    let of = |hash| router(hash, &servers).explain(b"foo", 1);
+    assert_eq!(of(Hash::Modulo), Explanation { hash: Some(3187), point: Some(1), candidates: vec![1] });
+    let ring = of(Hash::Consistent);
+    assert_eq!(ring.hash, Some(crc32fast::hash(b"foo")));
+    assert!(ring.point >= ring.hash, "the next point, for this hash: {ring:?}");
+    let ring = of(Hash::Ketama);
+    assert_eq!(ring.hash, Some(continuum::ketama_hash(b"foo")));
+    assert!(ring.point >= ring.hash, "{ring:?}");
+    let servers = [("a:1", 1)];
+    let one = router(Hash::Rendezvous, &servers).explain(b"foo", 8);
+    assert_eq!(one, Explanation { hash: None, point: None, candidates: vec![0] });
+}

@@ -168,3 +168,18 @@ fn a_server_can_be_taken_out_of_use() {
         assert!(!w.client.set_enabled(3, true, w.now), "no such server");
     }
 }
+
+/// What is explained is what happens.
+#[test]
+fn an_explanation_tells_the_server_that_is_asked() {
+    for failover in [Failover::Off, Failover::Next] {
+        let mut w = three(failover);
+        let asked = |w: &World| w.client.explain(b"foo").map(|(explanation, server)| (explanation.candidates, server));
+        assert_eq!(asked(&w), Ok((vec![1, 2, 0], Some(1))));
+        w.get("foo", 1);
+        w.lose(0, Loss::Refused);
+        let instead = (failover == Failover::Next).then_some(2);
+        assert_eq!(asked(&w), Ok((vec![1, 2, 0], instead)), "{failover:?}");
+        assert!(w.client.explain(b"").is_err());
+    }
+}
