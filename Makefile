@@ -27,6 +27,8 @@ BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURC
 RUN_DEPS   := nginx memcached curl perl iproute2
 # The clients that t/peers*.t compare with.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
+# promtool, for what Prometheus reads.
+METRICS_DEPS := prometheus
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
 
 # ---
@@ -93,8 +95,8 @@ instructions: ## instructions per get in the engine and where they are, by callg
 	@bash build/deps.sh valgrind
 	@bash build/instructions.sh $(or $(VALUE),100)
 
-unit: ## test the engine alone: needs no nginx and no memcached
-	cargo test -p memcache-engine
+unit: ## test the engine and the status alone: needs no nginx and no memcached
+	cargo test -p memcache-engine -p memcache-status
 	cargo test --manifest-path fuzz/Cargo.toml --no-default-features
 
 sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n replays one
@@ -109,7 +111,7 @@ fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies
 	@bash build/fuzz.sh $(or $(SECONDS),60) $(or $(filter-out t/%,$(T)),replies operations)
 
 test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t for one file of t/
-	cargo test --workspace --exclude memcache-engine
+	cargo test --workspace --exclude memcache-engine --exclude memcache-status
 	@bash api/tests/readme.sh
 	@$(MAKE) --no-print-directory prove
 
@@ -119,7 +121,7 @@ test-all: test ## the same, then t/ again with the newest nginx, built from sour
 	@$(call for_nginx,$(NEW_DIR)) TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) prove
 
 prove: build examples ## build, and run t/ alone
-	@bash build/deps.sh $(PEER_DEPS)
+	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
 	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \
 	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
@@ -130,7 +132,7 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p ngx-memcache
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache
 	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "check: cargo-deny is not installed, so nobody looked at licenses and advisories"; fi

@@ -60,7 +60,7 @@ http {
         location /kv/ { memcache_kv on; }
         location /pass/ { set \$memcached_key item; memcached_pass mc; }
         location /floor/ { return 200 "$(head -c "$VALUE" /dev/zero | tr '\0' v)"; }
-        location /status { memcache_status; }
+        location /status { memcache_status json; }
     }
 }
 EOF

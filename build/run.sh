@@ -30,7 +30,7 @@ main() {
         exit 0
     fi
 
-    printf '\nStore:         %s/kv/KEY\nStatus:        %s/status\nConfiguration: %s\nError log:     %s\n' \
+    printf '\nStore:         %s/kv/KEY\nStatus page:   %s/status\nConfiguration: %s\nError log:     %s\n' \
         "$url" "$url" "$dir/nginx.conf" "$dir/error.log"
     printf 'memcached:     127.0.0.1:%s\nnginx and memcached run until you press Ctrl-C.\n' "$memcached_port"
     wait -n "${pids[@]}" || true
@@ -90,7 +90,7 @@ use_the_store() {
 
 show_the_status() {
     title "The status of the worker's client"
-    try 200 '*"state":"live"*' "$url/status"
+    try 200 '*"state":"live"*' "$url/status?format=json"
 }
 
 # try STATUS BODY CURL-ARGUMENT...: prints the command and its answer, and compares: BODY is a pattern.

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use core::cell::RefCell;
 use core::ffi::c_void;
 use core::ptr::{self, addr_of, NonNull};
 
@@ -24,11 +25,24 @@ pub struct Cluster {
     pub on_demand: bool,
     /// Siblings know the client by the address of the first one, and its subsets by those of the others.
     handles: [u8; 1 + MAX_SUBSETS],
+    /// Names of the `server` blocks that use it, [`MAX_USERS`] at most.
+    pub used_by: RefCell<Vec<Vec<u8>>>,
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Driver>,
 }
 
+/// How many names of `server` blocks are kept to show them.
+const MAX_USERS: usize = 8;
+
 impl Cluster {
+    /// Notes that the block with this `server_name` uses it.
+    pub fn used_by(&self, server: &[u8]) {
+        let mut names = self.used_by.borrow_mut();
+        if names.len() < MAX_USERS && !server.is_empty() && !names.iter().any(|name| name == server) {
+            names.push(server.to_vec());
+        }
+    }
+
     /// The client of this worker. It is made when it is first asked for, so that it does not matter which module's
     /// `init_process` runs first.
     pub fn driver(&self) -> Result<&Driver, NotAvailable> {
@@ -135,7 +149,14 @@ impl Clusters {
         if let Some(cluster) = self.iter().find(|cluster| cluster.config == config) {
             return Some(cluster.into());
         }
-        let cluster = Cluster { config, addresses, on_demand, handles: [0; 1 + MAX_SUBSETS], driver: OnceCell::new() };
+        let cluster = Cluster {
+            config,
+            addresses,
+            on_demand,
+            handles: [0; 1 + MAX_SUBSETS],
+            used_by: RefCell::default(),
+            driver: OnceCell::new(),
+        };
         // SAFETY: the pool is there, and what a cluster's `Drop` uses, nginx's events, outlives every pool.
         let cluster = unsafe { pool::place(pool, cluster) }?;
         self.list.push(cluster);

@@ -7,14 +7,15 @@ mod server;
 mod settings;
 
 use core::ffi::{c_char, c_void};
-use core::ptr::{null_mut, NonNull};
+use core::ptr::{addr_of, null_mut, NonNull};
 
 use bytes::Bytes;
 use memcache_engine::{Failover, Hash};
+use memcache_status::Format;
 use nginx_sys::{
-    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE,
-    NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
-    NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
+    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
+    ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF,
+    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
 };
 
 use self::directive::{conf_error, Directive, Refusal, CONF_OK};
@@ -22,7 +23,7 @@ use self::settings::Settings;
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
-use crate::{ctx_index, pool, status};
+use crate::{ctx_index, pool, status, worker};
 
 pub use self::directive::Place;
 pub use self::settings::Addresses;
@@ -59,6 +60,13 @@ impl ServerConf {
         // SAFETY: by the contract, there is one configuration for each module, and ours was made by `create_srv_conf`.
         NonNull::new(unsafe { (*ctx.srv_conf.add(ctx_index())).cast() })
     }
+}
+
+/// The module's configuration of a location.
+#[derive(Default)]
+pub struct LocationConf {
+    /// What the status is shown as; `None` without a `memcache_status`.
+    pub status: Option<Format>,
 }
 
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
@@ -187,17 +195,22 @@ fn invalid_word(line: &Directive<'_>) -> Refusal {
     Refusal::Text(format!("invalid value \"{}\"", line.arg().escape_ascii()))
 }
 
-unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
+unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
     guard(conf_error(), || {
         // SAFETY: nginx calls the handler of a directive, so `cf` is there until it returns.
         let line = unsafe { Directive::new(cf) };
-        if line.args().first().is_some_and(|format| format.as_bytes() != b"json") {
-            return line.refuse(invalid_word(&line));
-        }
-        // SAFETY: as above; the location that is being read is the current one.
-        if !unsafe { status::install(cf) } {
+        let format = match line.args() {
+            [] => Some(Format::default()),
+            _ => Format::parse(line.arg()),
+        };
+        let Some(format) = format else { return line.refuse(invalid_word(&line)) };
+        // SAFETY: `conf` is what `create_loc_conf` made; nothing else refers to it while a line is read.
+        let Some(conf) = (unsafe { conf.cast::<LocationConf>().as_mut() }) else { return conf_error() };
+        if conf.status.replace(format).is_some() {
             return line.refuse(Refusal::DUPLICATE);
         }
+        // SAFETY: as above; the location that is being read is the current one.
+        unsafe { status::install(cf) };
         // SAFETY: nginx makes the main configuration before it reads the http block.
         if let Some(clusters) = unsafe { Clusters::of_conf(cf) } {
             clusters.status.get_or_insert_with(|| line.place());
@@ -228,12 +241,32 @@ pub unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     guard(null_mut(), || unsafe { create::<ServerConf>(cf) })
 }
 
+/// Makes the empty configuration of a location.
+pub unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx passes a configuration with its pool.
+    guard(null_mut(), || unsafe { create::<LocationConf>(cf) })
+}
+
 /// # Safety
 ///
 /// `cf` has its pool, which lives as long as the configuration and drops the value.
 unsafe fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: by the contract.
     unsafe { pool::place((*cf).pool, T::default()) }.map_or(null_mut(), |place| place.as_ptr().cast())
+}
+
+/// An `if` in a location has the handler of the location, and so needs its format.
+pub unsafe extern "C" fn merge_loc_conf(_: *mut ngx_conf_t, outer: *mut c_void, inner: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: both were made by `create_loc_conf`, are different, and live as long as the configuration.
+        let (Some(outer), Some(inner)) =
+            (unsafe { (outer.cast::<LocationConf>().as_ref(), inner.cast::<LocationConf>().as_mut()) })
+        else {
+            return conf_error();
+        };
+        inner.status = inner.status.or(outer.status);
+        CONF_OK
+    })
 }
 
 /// Completes the settings of a server block and finds its cluster.
@@ -257,11 +290,26 @@ pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void,
         let Some(clusters) = (unsafe { Clusters::of_conf(cf) }) else { return conf_error() };
         // SAFETY: the pool is that of the configuration, which the clusters belong to.
         inner.cluster = unsafe { clusters.share(config, addresses, false, (*cf).pool) };
-        match inner.cluster {
-            Some(_) => CONF_OK,
-            None => conf_error(),
-        }
+        let Some(cluster) = inner.cluster else { return conf_error() };
+        // SAFETY: it lives as long as the configuration; the context is that of the server block.
+        unsafe { cluster.as_ref().used_by(server_name(cf)) };
+        CONF_OK
     })
+}
+
+/// The first `server_name` of a block.
+///
+/// # Safety
+///
+/// nginx is merging the block, and has read it.
+unsafe fn server_name<'a>(cf: *mut ngx_conf_t) -> &'a [u8] {
+    // SAFETY: by the contract, the context has the configuration of nginx's core for the block, which comes first.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let index = addr_of!(ngx_http_core_module.ctx_index).read();
+        let core = (*(*ctx).srv_conf.add(index)).cast::<ngx_http_core_srv_conf_t>();
+        core.as_ref().map_or(&[], |core| core.server_name.as_bytes())
+    }
 }
 
 /// Checks what can only be checked when all server blocks are known.
@@ -315,6 +363,7 @@ pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let (clusters, log, limit) =
             unsafe { (Clusters::of_cycle(cycle), Log::new((*cycle).log), (*cycle).connection_n) };
         let (Some(clusters), Some(log)) = (clusters, log) else { return NGX_OK as ngx_int_t };
+        worker::count_generation();
         let need = clusters.connections();
         let text = format!("memcache pools need {need} connections, worker_connections is {limit}");
         if need > 0 && need >= limit {

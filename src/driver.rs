@@ -18,7 +18,7 @@ use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use memcache_engine::{
@@ -71,8 +71,9 @@ pub struct Driver {
     armed: Cell<Instant>,
     /// The timer fired too late, and was set once more.
     late: Cell<bool>,
-    /// The origin of the client's time.
+    /// The origin of the client's time, and what time that was.
     origin: std::time::Instant,
+    began: SystemTime,
     /// When the clock was read last.
     clock: Cell<Instant>,
     state: Cell<State>,
@@ -123,6 +124,7 @@ impl Driver {
             late: Cell::default(),
             origin: std::time::Instant::now(),
             clock: Cell::default(),
+            began: SystemTime::now(),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
         })
@@ -304,6 +306,11 @@ impl Driver {
     /// In how many turns there was more to do than one turn may do.
     pub fn turns_cut(&self) -> u64 {
         self.cut.get()
+    }
+
+    /// What time it was at the origin of the client's time.
+    pub fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// One write for each connection that has something new.

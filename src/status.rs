@@ -1,39 +1,72 @@
-//! `memcache_status`: what the clients of this worker are doing, as JSON.
+//! `memcache_status`: what the clients are doing, as a page, as JSON, or as metrics.
 //!
-//! It opens no connection, changes nothing, and shows nothing of the request, no key and no value.
+//! It opens no connection, changes nothing, and shows nothing of the request, no key and no value. Everything about the
+//! formats is in the crate `memcache-status`.
 
 #![allow(unsafe_code)]
 
-mod json;
+mod collect;
 
 use core::ptr::{addr_of, addr_of_mut, null_mut};
+use core::slice;
 
+use memcache_status::snapshot::Worker;
+use memcache_status::{html, json, prometheus, Format, Query, UnknownFormat};
 use nginx_sys::{
-    ngx_chain_t, ngx_conf_t, ngx_create_temp_buf, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
     ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header, ngx_int_t,
-    ngx_list_push, ngx_pid, ngx_str_t, ngx_table_elt_t, NGX_ERROR, NGX_HTTP_GET, NGX_HTTP_HEAD,
-    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_OK, NGX_OK,
+    ngx_list_push, ngx_pcalloc, ngx_pid, ngx_str_t, ngx_table_elt_t, ngx_worker, NGX_ERROR, NGX_HTTP_GET,
+    NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_NOT_FOUND, NGX_HTTP_OK, NGX_OK,
 };
 
 use crate::boundary::guard;
-use crate::worker;
+use crate::conf::LocationConf;
+use crate::{ctx_index, pool, worker};
 
 const INTERNAL_SERVER_ERROR: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
 
-/// Makes this the handler of the location that is being read. `false`: it is already.
+/// For what is no document: if it is taken for one, it may do nothing.
+const PLAIN_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// What is sent.
+struct Reply {
+    status: u32,
+    content_type: &'static str,
+    policy: &'static str,
+    body: String,
+}
+
+impl Reply {
+    fn new(query: &Query, worker: Worker) -> Option<Reply> {
+        let snapshot = collect::snapshot(worker::clusters().ok()?, worker, query.key.as_deref());
+        let (content_type, policy, body) = match query.format {
+            Format::Html => ("text/html; charset=utf-8", html::policy(), html::render(&snapshot)),
+            Format::Json => ("application/json", PLAIN_POLICY, json::render(&snapshot)),
+            Format::Prometheus => {
+                ("text/plain; version=0.0.4; charset=utf-8", PLAIN_POLICY, prometheus::render(&snapshot))
+            }
+        };
+        Some(Reply { status: NGX_HTTP_OK, content_type, policy, body })
+    }
+
+    fn not_found() -> Reply {
+        let body = UnknownFormat::TEXT.into();
+        Reply { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain", policy: PLAIN_POLICY, body }
+    }
+}
+
+/// Makes this the handler of the location that is being read.
 ///
 /// # Safety
 ///
 /// `cf` is what nginx passes to the handler of a directive in a location.
-pub unsafe fn install(cf: *mut ngx_conf_t) -> bool {
+pub unsafe fn install(cf: *mut ngx_conf_t) {
     // SAFETY: in a location, the context is that of the location, with a configuration of nginx's core for it.
     unsafe {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let index = addr_of!(ngx_http_core_module.ctx_index).read();
         let core = (*(*ctx).loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>();
-        let is_ours = (*core).handler.is_some_and(|handler| handler as usize == handle as *const () as usize);
         (*core).handler = Some(handle);
-        !is_ours
     }
 }
 
@@ -48,7 +81,7 @@ unsafe extern "C" fn handle(r: *mut ngx_http_request_t) -> ngx_int_t {
 ///
 /// The request is there.
 unsafe fn respond(r: *mut ngx_http_request_t) -> Option<ngx_int_t> {
-    // SAFETY: by the contract, here and below: a request has its headers, its pool and its main request.
+    // SAFETY: by the contract: a request has its headers, its pool and its main request.
     unsafe {
         if (*r).method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize == 0 {
             add_header(r, "Allow", "GET, HEAD")?;
@@ -59,32 +92,78 @@ unsafe fn respond(r: *mut ngx_http_request_t) -> Option<ngx_int_t> {
             return Some(rc);
         }
     }
-
-    let text = match worker::clusters() {
-        // SAFETY: nginx sets it when the process starts.
-        Ok(clusters) => json::page(clusters.iter(), unsafe { addr_of!(ngx_pid).read() }),
-        Err(_) => return None,
+    // SAFETY: as above; nginx sets both numbers when the process starts.
+    let (query, pid, slot) = unsafe { (query(r)?, addr_of!(ngx_pid).read(), addr_of!(ngx_worker).read()) };
+    let reply = match query {
+        Ok(query) => Reply::new(&query, Worker { pid, generation: worker::generation(), slot })?,
+        Err(UnknownFormat) => Reply::not_found(),
     };
+    // SAFETY: by the contract, and nothing was sent yet.
+    unsafe { send(r, reply) }
+}
 
-    // SAFETY: as above.
+/// What is asked for: by arguments, by what of the path is behind the location's name, or by the location itself.
+///
+/// # Safety
+///
+/// The request is there.
+unsafe fn query(r: *const ngx_http_request_t) -> Option<Result<Query, UnknownFormat>> {
+    // SAFETY: by the contract; a request has the configurations of the location that it is in.
+    let (conf, core, uri, args) = unsafe {
+        let conf = (*(*r).loc_conf.add(ctx_index())).cast::<LocationConf>().as_ref()?;
+        let index = addr_of!(ngx_http_core_module.ctx_index).read();
+        let core = (*(*r).loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>().as_ref()?;
+        (conf, core, bytes(&(*r).uri), bytes(&(*r).args))
+    };
+    // The name of a location that is found by a pattern, or has none in the path, is no part of the path.
+    // SAFETY: the name lives in the configuration, which outlives the request.
+    let suffix = uri.strip_prefix(unsafe { bytes(&core.name) }).unwrap_or_default();
+    Some(Query::parse(conf.status.unwrap_or_default(), suffix, args))
+}
+
+/// # Safety
+///
+/// The string is there for as long as the result is used.
+unsafe fn bytes<'a>(text: &ngx_str_t) -> &'a [u8] {
+    if text.data.is_null() {
+        return &[];
+    }
+    // SAFETY: by the contract; a string of nginx has `len` bytes.
+    unsafe { slice::from_raw_parts(text.data, text.len) }
+}
+
+/// # Safety
+///
+/// The request is there, and nothing was sent yet.
+unsafe fn send(r: *mut ngx_http_request_t, reply: Reply) -> Option<ngx_int_t> {
+    // SAFETY: by the contract, here and below. What is sent lives as long as the request's pool, and so as long as it
+    // is being sent.
     unsafe {
-        let content_type = literal("application/json");
-        (*r).headers_out.status = NGX_HTTP_OK as usize;
-        (*r).headers_out.content_length_n = text.len().try_into().ok()?;
+        let body = pool::place((*r).pool, reply.body)?.as_ref().as_bytes();
+        let content_type = literal(reply.content_type);
+        (*r).headers_out.status = reply.status as usize;
+        (*r).headers_out.content_length_n = body.len().try_into().ok()?;
         (*r).headers_out.content_type = content_type;
-        (*r).headers_out.content_type_len = content_type.len;
+        // The type without its parameters, by which filters choose; as it is shorter, nginx adds no charset.
+        (*r).headers_out.content_type_len = reply.content_type.find(';').unwrap_or(content_type.len);
         (*r).headers_out.content_type_lowcase = null_mut();
+        // There is no time of a last change that a condition could be about.
+        (*r).set_disable_not_modified(1);
         add_header(r, "Cache-Control", "no-store")?;
         add_header(r, "X-Content-Type-Options", "nosniff")?;
+        add_header(r, "Content-Security-Policy", reply.policy)?;
 
         let rc = ngx_http_send_header(r);
         if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
             return Some(rc);
         }
 
-        let buffer = ngx_create_temp_buf((*r).pool, text.len()).as_mut()?;
-        buffer.last.copy_from_nonoverlapping(text.as_ptr(), text.len());
-        buffer.last = buffer.last.add(text.len());
+        let buffer = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>().as_mut()?;
+        buffer.start = body.as_ptr().cast_mut();
+        buffer.pos = buffer.start;
+        buffer.last = buffer.start.add(body.len());
+        buffer.end = buffer.last;
+        buffer.set_memory(1);
         buffer.set_last_buf((r == (*r).main).into());
         buffer.set_last_in_chain(1);
         let mut out = ngx_chain_t { buf: buffer, next: null_mut() };

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use core::ptr::addr_of;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use nginx_sys::{
     ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_process, ngx_uint_t, pthread_self, NGX_OK, NGX_PROCESS_SINGLE,
@@ -20,6 +20,19 @@ pub struct NotAvailable;
 
 /// The thread that this process' event loop runs on; 0 until the first use. Not of a cycle, so it may be a static.
 static EVENT_LOOP: AtomicUsize = AtomicUsize::new(0);
+
+/// How many configurations this nginx has read. The master counts, and workers are copies of it.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Counts a configuration that was read.
+pub fn count_generation() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Which configuration, of those that this nginx has read, is this worker's.
+pub fn generation() -> u64 {
+    GENERATION.load(Ordering::Relaxed)
+}
 
 /// Opens the clients' first connections. A memcached that is down does not keep a worker from starting.
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for memcache module: the diagnostic location.  Names that begin with
-# a D and a number are rules for such an endpoint.
+# Tests for memcache module: the diagnostic location, what it says and what
+# it does not do.  Names that begin with a D and a number are rules for such
+# an endpoint; status_formats.t has those about its formats.
 
 ###############################################################################
 
@@ -22,10 +23,10 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http ssi/)->has_daemon('memcached')
-	->plan(56);
+my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)
+	->has_daemon('memcached')->plan(72);
 
-my $conf = conf(<<'EOF');
+$t->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
 
@@ -57,10 +58,18 @@ http {
 
         location /status {
             memcache_status;
+
+            if ($arg_inner) {
+                add_header X-Inner yes;
+            }
         }
 
         location /json {
             memcache_status json;
+
+            if ($arg_inner) {
+                add_header X-Inner yes;
+            }
         }
 
         location /ssi.html {
@@ -70,11 +79,13 @@ http {
 
     server {
         listen       127.0.0.1:8083;
-        server_name  localhost;
+        server_name  down.example.com;
 
-        memcache_server 'unix:%%TESTDIR%%/a"b<i>&\\';
-        memcache_server 'unix:%%TESTDIR%%/<valid>';
-        memcache_server 'unix:%%TESTDIR%%/<invalid>';
+        memcache_server 127.0.0.1:8082 weight=3;
+
+        location /kv/ {
+            memcache_kv on;
+        }
 
         location /status {
             memcache_status;
@@ -84,11 +95,8 @@ http {
 
 EOF
 
-$conf =~ s/<valid>/k\xc3\xbc/;
-$conf =~ s/<invalid>/\xff\xfe/;
-
-$t->write_file_expand('nginx.conf', $conf);
-$t->write_file('ssi.html', '<<!--#include virtual="/status" -->>');
+$t->write_file('ssi.html', '<<!--#include virtual="/json" -->>'
+	. '<!--#include virtual="/status" -->>');
 
 my $m = Test::Memcached->start($t, port(8081));
 
@@ -99,30 +107,34 @@ $t->run();
 ok(wait_for(sub { server_status(port(8081))->{connections}{open} == 1 }),
 	'min is opened');
 
-my $r = http_get('/status');
-my $page = status();
+my $r = http_get('/json');
+my $page = status('/json');
 
 is(code($r), 200, 'status');
 is(header($r, 'Content-Type'), 'application/json', 'type');
 is(header($r, 'Content-Length'), length http_content($r), 'length');
-is(header($r, 'Cache-Control'), 'no-store', 'D5 not stored');
-is(header($r, 'X-Content-Type-Options'), 'nosniff', 'D5 not sniffed');
-is_deeply(status('/json'), $page, 'json by name');
 
+is($page->{schema}, 1, 'version of the schema');
 like($page->{version}, qr/^\d+\.\d+\.\d+$/, 'version');
 like($page->{abi}, qr/^1\.\d+$/, 'ABI');
 like($page->{nginx}, qr/^1\.\d+\.\d+$/, 'version of nginx');
+cmp_ok(abs($page->{now} / 1000 - time()), '<', 60, 'time');
 is($page->{scope}, 'worker', 'D9 scope');
 is($page->{pid}, (worker_pids($t))[0], 'D9 worker');
+is_deeply($page->{workers},
+	[{ pid => $page->{pid}, generation => 1, slot => 0 }], 'D9 workers');
 
 my ($client) = grep { $_->{timeout_ms} == 20000 } @{$page->{clients}};
 is_deeply([@$client{qw/ hash timeout_ms connect_timeout_ms pipeline queue
 	max_value pending /}],
 	['modulo', 20000, 10000, 64, 32, 10240, 0], 'client');
+is_deeply([map { $_->{used_by} } @{$page->{clients}}],
+	[['localhost'], ['down.example.com']], 'servers that use it');
 
 my ($one, $two) = @{$client->{servers}};
 is($one->{address}, '127.0.0.1:' . port(8081), 'server - address');
 is($one->{state}, 'live', 'server - state');
+cmp_ok(abs($one->{since} / 1000 - time()), '<', 600, 'server - since');
 is($one->{weight}, 7, 'server - weight');
 is_deeply($one->{pool}, { min => 1, smax => 3, max => 5, ttl => 60 },
 	'server - pool');
@@ -155,12 +167,23 @@ cmp_ok($after->{bytes}{written}, '>', $before->{bytes}{written},
 	'bytes written');
 is_deeply([grep { $_ } values %{$after->{errors}}], [], 'no errors');
 
+# the page says it in words
+
+like(http_content(http_get('/status')),
+	qr/1 of 3 servers answer; nothing was sent to the other 2 so far/,
+	'page - what was not used');
+
 # of a server that is down
 
 is(code(kv_get('bar')), 503, 'get from a server that is down');
 my $down = server_status(port(8082));
 is($down->{state}, 'down', 'down');
 cmp_ok($down->{connections}{failed}, '>=', 1, 'down - failed connects');
+
+$r = http_content(http_get('/status'));
+my $address = '127.0.0.1:' . port(8082);
+like($r, qr/\Q$address\E is down since \d\d:\d\d:\d\d UTC/, 'page - down');
+like($r, qr/<tr [^>]*class="bad">/, 'page - its row');
 
 # methods
 
@@ -171,52 +194,84 @@ for my $method (qw/ POST PUT DELETE OPTIONS PATCH /) {
 		"D1 $method");
 }
 
-$r = http_head('/status');
-is(content($r), '200 ', 'D1 head');
-is(header($r, 'Content-Type'), 'application/json', 'D1 head - type');
-cmp_ok(header($r, 'Content-Length'), '>', 500, 'D1 head - length');
+is(code(http("TRACE /status HTTP/1.0\x0d\x0aHost: localhost\x0d\x0a\x0d\x0a")),
+	405, 'D1 TRACE');
+
+for my $format (qw/ html json prometheus /) {
+	my $get = http_get("/status?format=$format");
+	my $head = http_head("/status?format=$format");
+	is(content($head), '200 ', "D1 head - $format");
+	is(header($head, 'Content-Type'), header($get, 'Content-Type'),
+		"D1 head - type of $format");
+	cmp_ok(header($head, 'Content-Length'), '>', 500,
+		"D1 head - length of $format");
+}
 
 $r = http("GET /status HTTP/1.0\x0d\x0aHost: localhost\x0d\x0a"
 	. "Content-Length: 3\x0d\x0a\x0d\x0aabc");
 is(code($r), 200, 'D1 get with a body');
 
-# nothing happens on request, and nothing is reflected
+# nothing happens on request
 
-$r = http_get('/status?cmd=reset&reset=1&key=cow&<script>');
-unlike($r, qr/script|cow/, 'D5 nothing reflected from arguments');
-cmp_ok(server_status(port(8081))->{hits}, '>=', 3, 'D2 no state changed');
-$r = http("GET /status/%22%3E%3Cscript%3E HTTP/1.0\x0d\x0a"
-	. "Host: \"><script>\x0d\x0aUser-Agent: <script>\x0d\x0a\x0d\x0a");
-unlike($r, qr/<script>/, 'D5 nothing reflected');
-is(header(http("GET /status HTTP/1.0\x0d\x0aAccept: text/html\x0d\x0a\x0d\x0a"),
-	'Content-Type'), 'application/json', 'D6 no format by Accept');
+$before = server_status(port(8081));
+http_get("/status?$_") for 'cmd=reset', 'reset=1', 'flush_all=0', 'key=cow';
+http_get("/status/control?cmd=reset");
+is_deeply(server_status(port(8081)), $before, 'D2 no state changed');
 
-unlike(http_content(http_get('/status')), qr/\bcow\b|\bmoo\b|0x[0-9a-f]+/,
-	'D3 no keys, values, addresses of memory');
+# no keys, values, addresses of memory; not even of what was just asked for
 
-# hostile names: valid JSON, and the names as they are
+kv_put('cow', 'moo');
+kv_get('cow');
+for my $format (qw/ html json prometheus /) {
+	unlike(http_content(http_get("/status?format=$format&key=cow")),
+		qr/\bcow\b|\bmoo\b|0x[0-9a-f]{9,}/,
+		"D3 no keys, values, addresses of memory - $format");
+}
 
-$r = http_get('/status', PeerAddr => '127.0.0.1:' . port(8083));
-my $body = http_content($r);
-my @names = map { $_->{address} } map { @{$_->{servers}} }
-	@{JSON::PP->new->utf8->decode($body)->{clients}};
-my $dir = $t->testdir();
+# a location's format holds in an "if" in it
 
-is(scalar(grep { $_ eq qq!unix:$dir/a"b<i>&\\! } @names), 1, 'D4 quotes');
-is(scalar(grep { $_ eq "unix:$dir/k\x{fc}" } @names), 1, 'D4 UTF-8');
-is(scalar(grep { $_ eq "unix:$dir/\x{fffd}\x{fffd}" } @names), 1,
-	'D4 invalid UTF-8');
+is(header(http_get('/json?inner=1'), 'X-Inner') . ' '
+	. header(http_get('/json?inner=1'), 'Content-Type'),
+	'yes application/json', 'if');
+is(header(http_get('/status?inner=1'), 'Content-Type'),
+	'text/html; charset=utf-8', 'if - the default');
 
 # no network: memcached hangs, and the page comes
 
 $m->pause();
 my $s = kv_get('cow', start => 1);
+ok(wait_for(sub { server_status(port(8081))->{pending} == 1 }),
+	'D10 a get is under way');
 is(code(http_get('/status')), 200, 'D10 no network');
 $m->resume();
 Test::Nginx::http_end($s);
 
-# as a subrequest
+# as a subrequest, and when all servers are down
 
-like(http_content(http_get('/ssi.html')), qr/^<\{.*\}\s*>$/s, 'D10 subrequest');
+like(http_content(http_get('/ssi.html')),
+	qr/^<\{.*\}\s*><!DOCTYPE html>.*<\/html>\s*>$/s, 'D10 subrequests');
+
+my %down = (PeerAddr => '127.0.0.1:' . port(8083));
+is(code(kv_get('cow', %down)), 503, 'D10 all servers are down');
+like(http_content(http_get('/status', %down)), qr/2 of 3 servers are down/,
+	'D10 all servers are down - page');
+
+# a worker of the next configuration, and one that shuts down and has a
+# request left to answer
+
+$m->pause();
+$s = kv_get('cow', start => 1);
+ok(wait_for(sub { server_status(port(8081))->{pending} == 1 }),
+	'D9 an old worker is busy');
+my $pid = $page->{pid};
+
+$t->reload();
+
+ok(wait_for(sub {
+	my $other = status();
+	return $other->{pid} != $pid && $other->{generation} == 2;
+}), 'D9 another worker, of another generation');
+$m->resume();
+is(code(Test::Nginx::http_end($s)), 200, 'D9 the old one answers');
 
 ###############################################################################

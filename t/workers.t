@@ -87,7 +87,7 @@ is($m->connections(), 2, 'two connections');
 my %seen;
 wait_for(sub {
 	$seen{$_} = 1 for map { http_content($_) =~ /"pid":(\d+)/ }
-		http_many(("GET /status HTTP/1.0\x0d\x0a\x0d\x0a") x 50);
+		http_many(("GET /status?format=json HTTP/1.0\x0d\x0a\x0d\x0a") x 50);
 	return keys %seen == 2;
 });
 is_deeply([sort { $a <=> $b } keys %seen], \@workers, 'both answer');

@@ -216,10 +216,10 @@ sub read_all {
 
 # Diagnostics.
 
-# The status page, decoded.
+# The status, decoded.
 sub status {
 	my ($uri) = @_;
-	my $reply = http_get($uri // '/status');
+	my $reply = http_get($uri // '/status?format=json');
 	my $body = http_content($reply);
 
 	return eval { JSON::PP->new->utf8->decode($body) }

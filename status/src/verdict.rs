@@ -1,0 +1,254 @@
+//! What is wrong, in words: whether it is memcached, the network or nginx.
+
+use crate::show;
+use crate::snapshot::{Server, Snapshot, State};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing is wrong.
+    Good,
+    /// Something needs a look.
+    Warn,
+    /// Operations fail.
+    Bad,
+}
+
+impl Level {
+    /// The word in class names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Good => "good",
+            Level::Warn => "warn",
+            Level::Bad => "bad",
+        }
+    }
+}
+
+/// What the page says on top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How bad it is.
+    pub level: Level,
+    /// One sentence.
+    pub headline: String,
+    /// What else there is to say; at most [`MAX_LINES`] sentences.
+    pub lines: Vec<String>,
+}
+
+/// How many things are named; the others are counted.
+const MAX_LINES: usize = 6;
+/// What happened within this time is what happens now, in milliseconds.
+const RECENTLY: u64 = 60_000;
+
+/// Looks at all servers.
+pub fn of(snapshot: &Snapshot) -> Verdict {
+    let servers: Vec<&Server> = snapshot.clients.iter().flat_map(|client| &client.servers).collect();
+    let with = |state| servers.iter().copied().filter(move |server| server.state == state);
+    let down: Vec<&Server> = with(State::Down).collect();
+    let disabled: Vec<&Server> = with(State::Disabled).collect();
+    let (tried, untried): (Vec<&Server>, Vec<&Server>) = with(State::Live).partition(|server| is_tried(server));
+
+    let mut lines = Vec::new();
+    match down.as_slice() {
+        [] => {}
+        [one] => lines.extend(blame(one).map(String::from)),
+        many => lines.extend(many.iter().map(|server| is_down(server, snapshot))),
+    }
+    let troubles = tried.iter().filter_map(|server| trouble(server, snapshot));
+    lines.extend(troubles);
+    let level = match (down.is_empty(), lines.is_empty() && disabled.is_empty()) {
+        (false, _) => Level::Bad,
+        (true, false) => Level::Warn,
+        (true, true) => Level::Good,
+    };
+    lines.extend(
+        disabled
+            .iter()
+            .map(|server| format!("{} is out of use since {}.", server.address, time(server.since, snapshot))),
+    );
+
+    let headline = match (down.as_slice(), servers.len()) {
+        ([], _) => all_answer(&tried, &untried, servers.len()),
+        ([one], _) => is_down(one, snapshot),
+        (many, all) if many.len() == all => format!("All {all} servers are down."),
+        (many, all) => format!("{} of {all} servers are down.", many.len()),
+    };
+    bound(&mut lines);
+    Verdict { level, headline, lines }
+}
+
+fn bound(lines: &mut Vec<String>) {
+    let more = lines.len().saturating_sub(MAX_LINES.saturating_sub(1));
+    if more > 1 {
+        lines.truncate(MAX_LINES.saturating_sub(1));
+        lines.push(format!("There are {more} more."));
+    }
+}
+
+/// Whether it is known that it answers; nothing is known of one without a connection so far.
+pub fn is_tried(server: &Server) -> bool {
+    server.connections.opened > 0 || server.connections.failed > 0
+}
+
+fn all_answer(tried: &[&Server], untried: &[&Server], all: usize) -> String {
+    match (tried, untried) {
+        ([], []) => "No server is in use.".into(),
+        ([], [one]) => format!("Nothing was sent to {} so far.", one.address),
+        ([], many) => format!("Nothing was sent to any of {} servers so far.", many.len()),
+        ([one], []) => format!("{} answers.", one.address),
+        (many, []) if many.len() == all => format!("All {all} servers answer."),
+        (many, []) => format!("{} servers answer.", many.len()),
+        (some, others) => {
+            format!("{} of {all} servers answer; nothing was sent to the other {} so far.", some.len(), others.len())
+        }
+    }
+}
+
+fn is_down(server: &Server, snapshot: &Snapshot) -> String {
+    let since = time(server.since, snapshot);
+    match &server.last_error {
+        Some(error) => format!("{} is down since {since}: {}.", server.address, error.text),
+        None => format!("{} is down since {since}.", server.address),
+    }
+}
+
+/// Who is to blame, as far as the last error tells.
+fn blame(server: &Server) -> Option<&'static str> {
+    Some(match server.last_error.as_ref()?.class {
+        "refused" => "Nobody listens there: its host answers, memcached does not run.",
+        "connect" | "connect_timeout" => "Its host cannot be reached: look at the network, a firewall, or the host.",
+        "no_resources" => "nginx has run out of connections: look at worker_connections and worker_rlimit_nofile.",
+        "handshake" => "Something else than memcached answers there, or one that is older than 1.6.",
+        "timeout" | "timeouts" | "overdue" => {
+            "It takes connections and does not answer: memcached hangs or is overloaded."
+        }
+        "eof" | "lost" | "error" => {
+            "Connections break: memcached was stopped or restarted, or something between closes them."
+        }
+        _ => return None,
+    })
+}
+
+/// What is wrong with a server that is live.
+fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
+    let address = &server.address;
+    if server.queued > 0 {
+        let queued = show::count(server.queued);
+        return Some(format!(
+            "{address}: {queued} operations wait, as {} connections are not enough; each worker may have max={}.",
+            server.connections.open, server.pool.max
+        ));
+    }
+    let recent =
+        server.history.iter().filter(|s| s.at.saturating_add(s.millis).saturating_add(RECENTLY) > snapshot.now);
+    let sum = |of: fn(&crate::snapshot::Sample) -> u64| recent.clone().map(of).fold(0, u64::saturating_add);
+    let (failed, all) = (sum(|s| s.errors), sum(|s| s.operations));
+    let last = server.last_error.as_ref()?;
+    if failed > 0 {
+        let (failed, all) = (show::count(failed), show::count(all.max(failed)));
+        return Some(format!(
+            "{address}: {failed} of {all} operations failed in the last minute, the last one: {}.",
+            last.text
+        ));
+    }
+    let is_new = last.at.saturating_add(RECENTLY) > snapshot.now;
+    is_new.then(|| format!("{address}: {} at {}.", last.text, time(last.at, snapshot)))
+}
+
+fn time(at: u64, snapshot: &Snapshot) -> String {
+    format!("{} UTC", show::clock(at, snapshot.now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn three() -> Snapshot {
+        samples::servers(3)
+    }
+
+    fn servers(snapshot: &mut Snapshot) -> &mut Vec<Server> {
+        &mut snapshot.clients[0].servers
+    }
+
+    #[test]
+    fn nothing_is_wrong() {
+        let mut snapshot = three();
+        let good = |headline: &str| Verdict { level: Level::Good, headline: headline.into(), lines: Vec::new() };
+        assert_eq!(of(&snapshot), good("All 3 servers answer."));
+        servers(&mut snapshot).truncate(1);
+        assert_eq!(of(&snapshot), good("10.0.0.1:11211 answers."));
+        servers(&mut snapshot).clear();
+        assert_eq!(of(&snapshot), good("No server is in use."));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_said() {
+        let mut snapshot = three();
+        servers(&mut snapshot)[0].connections = Default::default();
+        let text = "2 of 3 servers answer; nothing was sent to the other 1 so far.";
+        assert_eq!(of(&snapshot).headline, text);
+        servers(&mut snapshot).iter_mut().for_each(|server| server.connections = Default::default());
+        assert_eq!(of(&snapshot).headline, "Nothing was sent to any of 3 servers so far.");
+        servers(&mut snapshot).truncate(1);
+        assert_eq!(of(&snapshot).headline, "Nothing was sent to 10.0.0.1:11211 so far.");
+    }
+
+    #[test]
+    fn down_servers_with_time_and_reason() {
+        let mut snapshot = three();
+        samples::take_down(&mut servers(&mut snapshot)[1], "refused", "connection refused");
+        let verdict = of(&snapshot);
+        assert_eq!(verdict.level, Level::Bad);
+        assert_eq!(verdict.headline, "10.0.0.2:11211 is down since 02:13:05 UTC: connection refused.");
+        assert_eq!(verdict.lines, ["Nobody listens there: its host answers, memcached does not run."]);
+
+        samples::take_down(&mut servers(&mut snapshot)[0], "connect_timeout", "connecting timed out");
+        let verdict = of(&snapshot);
+        assert_eq!(verdict.headline, "2 of 3 servers are down.");
+        assert_eq!(verdict.lines[0], "10.0.0.1:11211 is down since 02:13:05 UTC: connecting timed out.");
+
+        servers(&mut snapshot).truncate(2);
+        assert_eq!(of(&snapshot).headline, "All 2 servers are down.");
+    }
+
+    #[test]
+    fn live_servers_in_trouble() {
+        let mut snapshot = three();
+        samples::slow_down(&mut servers(&mut snapshot)[0]);
+        let verdict = of(&snapshot);
+        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, "All 3 servers answer."));
+        let text = "10.0.0.1:11211: 97 operations wait, as 8 connections are not enough; each worker may have max=8.";
+        assert_eq!(verdict.lines, [text]);
+
+        servers(&mut snapshot)[0].queued = 0;
+        let line = &of(&snapshot).lines[0];
+        assert!(line.contains(" operations failed in the last minute, the last one: timed out."), "{line}");
+
+        servers(&mut snapshot)[0].history.clear();
+        assert_eq!(of(&snapshot).lines, ["10.0.0.1:11211: timed out at 02:17:07 UTC."]);
+
+        snapshot.now += RECENTLY;
+        assert_eq!(of(&snapshot).level, Level::Good, "long ago");
+    }
+
+    #[test]
+    fn out_of_use() {
+        let mut snapshot = three();
+        servers(&mut snapshot)[2].state = State::Disabled;
+        let verdict = of(&snapshot);
+        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, "2 servers answer."));
+        assert_eq!(verdict.lines.len(), 1);
+    }
+
+    #[test]
+    fn what_is_said_is_bounded() {
+        let mut snapshot = samples::servers(50);
+        servers(&mut snapshot).iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
+        let verdict = of(&snapshot);
+        assert_eq!(verdict.lines.len(), MAX_LINES);
+        assert_eq!(verdict.lines[5], "There are 45 more.");
+    }
+}
