@@ -29,6 +29,7 @@ RUN_DEPS   := nginx memcached curl perl iproute2
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
 # promtool, for what Prometheus reads.
 METRICS_DEPS := prometheus
+BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
 
 # ---
@@ -115,7 +116,18 @@ test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t 
 	@bash api/tests/readme.sh
 	@$(MAKE) --no-print-directory prove
 
-test-all: test ## the same, then t/ again with the newest nginx, built from source
+browser: deps build ## test the page of memcache_status in a browser, without a window
+	@bash build/deps.sh $(BROWSER_DEPS)
+	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
+	prove -I $(TEST_LIB) -I $(abspath t/lib) t/browser/*.t
+
+screenshots: ## pictures of that page with made-up numbers, into target/screenshots/
+	@bash build/deps.sh $(BROWSER_DEPS)
+	cargo build -p memcache-status --example page
+	@mkdir -p target/screenshots
+	perl -I $(TEST_LIB) t/browser/screenshots.pl $(CARGO_TARGET_DIR)/debug/examples/page target/screenshots
+
+test-all: test browser ## the same, in a browser too, then t/ again with the newest nginx, built from source
 	@bash build/deps.sh $(NEW_DEPS)
 	@bash build/nginx-src.sh $(NEW_CRATE) $(NEW_DIR)
 	@$(call for_nginx,$(NEW_DIR)) TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) prove
