@@ -199,6 +199,10 @@ impl Row<'_> {
         clock.split(' ').next().unwrap_or_default().into()
     }
 
+    fn is_of_today(&self) -> bool {
+        !show::clock(self.server.since, self.snapshot.now).contains(' ')
+    }
+
     fn since_moment(&self) -> String {
         show::moment(self.server.since)
     }

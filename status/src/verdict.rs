@@ -55,25 +55,24 @@ pub fn of(snapshot: &Snapshot) -> Verdict {
         [one] => lines.extend(blame(one).map(String::from)),
         many => lines.extend(many.iter().map(|server| is_down(server, snapshot))),
     }
-    let troubles = tried.iter().filter_map(|server| trouble(server, snapshot));
-    lines.extend(troubles);
-    let level = match (down.is_empty(), lines.is_empty() && disabled.is_empty()) {
+    let mut troubles: Vec<String> = tried.iter().filter_map(|server| trouble(server, snapshot)).collect();
+    let level = match (down.is_empty(), troubles.is_empty() && disabled.is_empty()) {
         (false, _) => Level::Bad,
         (true, false) => Level::Warn,
         (true, true) => Level::Good,
     };
-    lines.extend(
-        disabled
-            .iter()
-            .map(|server| format!("{} is out of use since {}.", server.address, time(server.since, snapshot))),
-    );
-
     let headline = match (down.as_slice(), servers.len()) {
-        ([], _) => all_answer(&tried, &untried, servers.len()),
+        ([], _) if troubles.len() == 1 => troubles.remove(0),
+        ([], all) if troubles.len() > 1 => format!("{} of {all} servers have trouble.", troubles.len()),
+        ([], all) => all_answer(&tried, &untried, all),
         ([one], _) => is_down(one, snapshot),
         (many, all) if many.len() == all => format!("All {all} servers are down."),
         (many, all) => format!("{} of {all} servers are down.", many.len()),
     };
+    let out_of_use =
+        |server: &&Server| format!("{} is out of use since {}.", server.address, time(server.since, snapshot));
+    lines.extend(troubles);
+    lines.extend(disabled.iter().map(out_of_use));
     bound(&mut lines);
     Verdict { level, headline, lines }
 }
@@ -219,16 +218,21 @@ mod tests {
         let mut snapshot = three();
         samples::slow_down(&mut servers(&mut snapshot)[0]);
         let verdict = of(&snapshot);
-        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, "All 3 servers answer."));
         let text = "10.0.0.1:11211: 97 operations wait, as 8 connections are not enough; each worker may have max=8.";
-        assert_eq!(verdict.lines, [text]);
+        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, text));
+        assert!(verdict.lines.is_empty(), "it is said");
+        samples::slow_down(&mut servers(&mut snapshot)[1]);
+        let verdict = of(&snapshot);
+        assert_eq!(verdict.headline, "2 of 3 servers have trouble.");
+        assert_eq!(verdict.lines[0], text);
+        servers(&mut snapshot).remove(1);
 
         servers(&mut snapshot)[0].queued = 0;
-        let line = &of(&snapshot).lines[0];
+        let line = &of(&snapshot).headline;
         assert!(line.contains(" operations failed in the last minute, the last one: timed out."), "{line}");
 
         servers(&mut snapshot)[0].history.clear();
-        assert_eq!(of(&snapshot).lines, ["10.0.0.1:11211: timed out at 02:17:07 UTC."]);
+        assert_eq!(of(&snapshot).headline, "10.0.0.1:11211: timed out at 02:17:07 UTC.");
 
         snapshot.now += RECENTLY;
         assert_eq!(of(&snapshot).level, Level::Good, "long ago");
