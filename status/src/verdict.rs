@@ -122,9 +122,7 @@ fn blame(server: &Server) -> Option<&'static str> {
         "timeout" | "timeouts" | "overdue" => {
             "It takes connections and does not answer: memcached hangs or is overloaded."
         }
-        "eof" | "lost" | "error" => {
-            "Connections break: memcached was stopped or restarted, or something between closes them."
-        }
+        "closed" | "lost" => "Connections break: memcached was stopped or restarted, or something between closes them.",
         _ => return None,
     })
 }
