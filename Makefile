@@ -81,6 +81,7 @@ build: nginx-headers ## build the modules into target/modules/
 	@mkdir -p $(MODULES_DIR)
 	@# Installed, not copied over: a running nginx keeps the old file that it has mapped.
 	@cd $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+	@bash build/session.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR) $(MODULES_DIR)/ngx_http_memcache_session_module.so
 	@ls -l $(MODULES_DIR)/*.so
 
 examples: ## build the programs of engine/examples/, which tell what server has a key
@@ -131,6 +132,16 @@ test-all: test browser ## the same, in a browser too, then t/ again with the new
 	@bash build/deps.sh $(NEW_DEPS)
 	@bash build/nginx-src.sh $(NEW_CRATE) $(NEW_DIR)
 	@$(call for_nginx,$(NEW_DIR)) TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) prove
+	@$(MAKE) --no-print-directory session-config
+
+session-config: ## build examples/session by its script "config", and test that
+	@bash build/deps.sh $(NEW_DEPS)
+	@bash build/nginx-src.sh $(NEW_CRATE) $(NEW_DIR)
+	@mkdir -p target/session
+	@cp target/modules-$(NEW_VERSION)/*.so target/session
+	@bash build/session-config.sh $(NEW_DIR) target/session/ngx_http_memcache_session_module.so
+	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
+	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
 
 prove: build examples ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)

@@ -17,7 +17,7 @@ use Test::More qw//;
 
 use Test::Nginx qw/ :DEFAULT http_start http_content /;
 
-our @EXPORT = qw/ conf compile_sibling check_config kv_get kv_head kv_put kv_post kv_delete
+our @EXPORT = qw/ conf compile_sibling compile_module check_config kv_get kv_head kv_put kv_post kv_delete
 	kv_request escape code header content http_many status server_status
 	wait_for messages worker_pids http_content /;
 
@@ -44,11 +44,18 @@ sub load_module {
 	return "load_module $file;\n";
 }
 
+sub load_session {
+	return `$Test::Nginx::NGINX -V 2>&1` =~ m!--add-module=\S*/session\b!
+		? '' : load_module('memcache_session');
+}
+
 # Expands, in the text of a configuration,
 #
 #	%%MEMCACHE_GLOBALS%%	loads the module and the kv sibling
 #	%%LOAD_MEMCACHE%%	loads the module
 #	%%LOAD_MEMCACHE_KV%%	loads the sibling
+#	%%LOAD_MEMCACHE_SESSION%%	loads examples/session, or nothing
+#			if nginx was built with it
 #
 # and lets workers of root be root: a test's directory is its owner's alone.
 sub conf {
@@ -59,30 +66,56 @@ sub conf {
 	$text =~ s/%%MEMCACHE_GLOBALS%%/%%LOAD_MEMCACHE%%%%LOAD_MEMCACHE_KV%%/;
 	$text =~ s/%%LOAD_MEMCACHE%%/load_module('memcache')/e;
 	$text =~ s/%%LOAD_MEMCACHE_KV%%/load_module('memcache_kv')/e;
+	$text =~ s/%%LOAD_MEMCACHE_SESSION%%/load_session()/e;
 	$text =~ s/^(?=daemon )/$user/m;
 
 	return $text;
 }
 
-# Compiles siblings/NAME.c to NAME.so in the test's directory, for the nginx
-# that the modules were built for; false if there is nothing to do that with.
+# Compiles siblings/NAME.c, or other sources, to NAME.so in the test's directory,
+# for the nginx that the modules were built for, with the header, or that which
+# the test has in include/; false if there is nothing to do that with.
 sub compile_sibling {
-	my ($t, $name) = @_;
+	my ($t, $name, @sources) = @_;
 	my $source = $ENV{NGINX_SOURCE_DIR} // '/usr/share/nginx/src';
 	my $objs = $ENV{NGINX_BUILD_DIR} // "$FindBin::Bin/../target/nginx/debian";
+
+	@sources = "$FindBin::Bin/siblings/$name.c" unless @sources;
 
 	return if !-e "$source/src/core/nginx.h" || !-e "$objs/ngx_auto_config.h"
 		|| system('gcc --version >/dev/null 2>&1') != 0;
 
 	my @headers = map { "$source/src/$_" } qw! core event event/modules
 		event/quic os/unix http http/modules http/v2 !;
-	my @command = ('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared !,
-		split(' ', $ENV{TEST_NGINX_SIBLING_CFLAGS} // ''), "-I$FindBin::Bin/../include", (map { ('-isystem', $_) } $objs,
-		@headers), '-o', $t->testdir() . "/$name.so",
-		"$FindBin::Bin/siblings/$name.c");
+	my @command = ('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared
+		-Wno-unused-parameter -Wno-type-limits !,
+		split(' ', $ENV{TEST_NGINX_SIBLING_CFLAGS} // ''),
+		'-I' . $t->testdir() . '/include', "-I$FindBin::Bin/../include",
+		(map { ('-isystem', $_) } $objs, @headers),
+		'-o', $t->testdir() . "/$name.so", @sources);
 
-	system(@command) == 0 or die "Can't compile $name.c\n";
+	system(@command) == 0 or die "Can't compile $name\n";
 	return 1;
+}
+
+# The same for a module that leaves the list of modules to nginx's build.
+sub compile_module {
+	my ($t, $name, $source) = @_;
+	my $module = "ngx_http_${name}_module";
+
+	$t->write_file("$name.modules.c", <<"EOF");
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+extern ngx_module_t  $module;
+
+ngx_module_t  *ngx_modules[] = { &$module, NULL };
+char          *ngx_module_names[] = { "$module", NULL };
+char          *ngx_module_order[] = { NULL };
+EOF
+
+	return compile_sibling($t, $name, $source,
+		$t->testdir() . "/$name.modules.c");
 }
 
 # What "nginx -t" says to a configuration.
