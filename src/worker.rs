@@ -18,7 +18,8 @@ use crate::log::Log;
 #[derive(Clone, Copy, Debug)]
 pub struct NotAvailable;
 
-/// The thread that this process' event loop runs on; 0 until the first use. Not of a cycle, so it may be a static.
+/// The thread that this process' event loop runs on; 0 until the first use, and no thread's number in what a worker
+/// forked. Not of a cycle, so it may be a static.
 static EVENT_LOOP: AtomicUsize = AtomicUsize::new(0);
 
 /// How many configurations this nginx has read. The master counts, and workers are copies of it.
@@ -82,9 +83,33 @@ pub fn on_event_loop() -> bool {
     // SAFETY: always succeeds, and has no preconditions.
     let this = unsafe { pthread_self() } as usize;
     match EVENT_LOOP.load(Ordering::Relaxed) {
-        0 => EVENT_LOOP.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed).is_ok(),
+        0 => claim(this),
         event_loop => event_loop == this,
     }
+}
+
+/// This thread is the event loop's from now on. A child that a worker forks has none: it would write to the worker's
+/// sockets.
+fn claim(this: usize) -> bool {
+    if EVENT_LOOP.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return false;
+    }
+    // SAFETY: the function may be called in any child, as it only stores a number, and is never unmapped: the module
+    // is linked with `-z nodelete`. Where there is no memory for it, the child is not told from its worker.
+    unsafe { pthread_atfork(None, None, Some(forget_event_loop)) };
+    true
+}
+
+unsafe extern "C" fn forget_event_loop() {
+    EVENT_LOOP.store(usize::MAX, Ordering::Relaxed);
+}
+
+extern "C" {
+    fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> core::ffi::c_int;
 }
 
 /// The clusters of the worker's configuration.

@@ -280,3 +280,15 @@ fn values_are_slices_of_the_read_buffer_and_large_ones_have_their_own() {
     let conn = w.conn(0);
     assert!(w.client.read_buffer(conn).unwrap().capacity() < 64 * 1024, "the large buffer went with its value");
 }
+
+#[test]
+fn a_number_that_was_never_given_out_is_no_id() {
+    let mut w = one(&["max=1"]);
+    let call = w.get("k", 1);
+    let number = call.to_u64();
+    assert_eq!(CallId::from_u64(number), call);
+    for bit in 0..64 {
+        assert_eq!(w.cancel(CallId::from_u64(number ^ (1 << bit))), None, "bit {bit}");
+    }
+    assert_eq!(w.cancel(call), Some(1));
+}
