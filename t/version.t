@@ -1,0 +1,109 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: siblings that were compiled with the header of
+# another version (A1), and one that finds something else by the module's name.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Memcache;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use constant { OK => '0 there', NOT_LOADED => '48 none', TOO_OLD => '49 none',
+	TOO_NEW => '50 none' };
+
+my $t = Test::Nginx->new()->has(qw/http/);
+
+open my $f, '<', '../include/ngx_http_memcache.h' or die "Can't open: $!";
+my $header = do { local $/; <$f> };
+close $f;
+
+mkdir $t->testdir() . '/include';
+
+plan(skip_all => 'no compiler, or no headers of nginx')
+	unless compile_sibling($t, 'version');
+
+$t->plan(9);
+
+my ($major, $minor) = map { $header =~ /ABI_$_ +(\d+)/ } qw/ MAJOR MINOR /;
+
+###############################################################################
+
+is(found($t, $major, $minor), OK, 'the same');
+is(found($t, $major, $minor - 1), OK, 'an earlier minor');
+is(found($t, $major, 0), OK, 'the first minor');
+is(found($t, $major, $minor + 1), TOO_OLD, 'a later minor');
+is(found($t, $major + 1, 0), TOO_OLD, 'a later major');
+is(found($t, $major - 1, 99), TOO_NEW, 'an earlier major');
+
+# a table that is smaller than it should be, and another module of this name
+
+is(found($t, $major, $minor, '} ngx_http_memcache_api_t;',
+	'void *more[1000]; } ngx_http_memcache_api_t;'), TOO_OLD, 'too small');
+is(found($t, $major, $minor, '0x31636d656d78676eULL', '1ULL'), NOT_LOADED,
+	'no magic');
+is(found($t, $major, $minor, '"ngx_http_memcache_module"',
+	'"ngx_http_charset_filter_module"'), NOT_LOADED,
+	'another module');
+
+###############################################################################
+
+# What a sibling finds whose header says so.
+sub found {
+	my ($t, $major, $minor, $this, $that) = @_;
+	my $text = $header;
+
+	$text =~ s/(ABI_MAJOR +)\d+/$1$major/;
+	$text =~ s/(ABI_MINOR +)\d+/$1$minor/;
+	$text =~ s/\Q$this\E/$that/ if defined $this;
+	$t->write_file('include/ngx_http_memcache.h', $text);
+	compile_sibling($t, 'version');
+
+	$t->write_file_expand('nginx.conf', conf(<<'EOF'));
+
+%%TEST_GLOBALS%%
+
+%%LOAD_MEMCACHE%%
+
+load_module %%TESTDIR%%/version.so;
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location / {
+            version;
+        }
+    }
+}
+
+EOF
+
+	$t->run();
+	my $found = http_content(http_get('/'));
+	$t->stop();
+
+	return $found;
+}
+
+###############################################################################
