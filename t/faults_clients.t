@@ -79,7 +79,7 @@ my $fake = Test::Memcached::Fake->start($t, port(8006), sub {
 
 $t->run();
 
-my ($worker) = worker_pids($t);
+my $worker = first_worker($t);
 
 ###############################################################################
 

@@ -83,7 +83,7 @@ for my $i (0 .. $#services) {
 
 $t->run();
 
-my ($worker) = worker_pids($t);
+my $worker = first_worker($t);
 
 ###############################################################################
 

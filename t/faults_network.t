@@ -90,7 +90,7 @@ my $full = Test::Memcached->start($t, port(8003), '-b', 4);
 
 $t->run();
 
-my ($worker) = worker_pids($t);
+my $worker = first_worker($t);
 
 ###############################################################################
 

@@ -78,7 +78,7 @@ my $m = Test::Memcached->start($t, port(8002), '-I', '4m');
 
 $t->run();
 
-my ($worker) = worker_pids($t);
+my $worker = first_worker($t);
 
 ###############################################################################
 

@@ -73,7 +73,7 @@ my $stingy = Test::Memcached->start($t, port(8009), '-o', 'read_buf_mem_limit=1'
 
 $t->run();
 
-my ($worker) = worker_pids($t);
+my $worker = first_worker($t);
 
 ###############################################################################
 

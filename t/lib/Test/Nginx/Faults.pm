@@ -15,7 +15,7 @@ use Exporter qw/ import /;
 use Test::Nginx qw/ port /;
 use Test::Nginx::Memcache;
 
-our @EXPORT = qw/ faults_conf at get_all value honest unhonest baseline grown log_mark log_lines
+our @EXPORT = qw/ faults_conf at get_all first_worker value honest unhonest baseline grown log_mark log_lines
 	cpu_seconds /;
 
 # Resident memory, in kB, that comes and goes without being a leak.
@@ -90,6 +90,12 @@ sub get_all {
 }
 
 ###############################################################################
+
+# The worker of an nginx that has been started just now.
+sub first_worker {
+	my ($t) = @_;
+	return wait_for(sub { (worker_pids($t))[0] });
+}
 
 # A value that says whose it is, which one, how long, and whether it is whole.
 sub value {
