@@ -37,12 +37,13 @@ EOF
 	8080 => 'memcache_server 127.0.0.1:8081; memcache_max_value 4m;',
 	8001 => 'memcache_server 127.0.0.1:8002 max=1; memcache_max_value 8m;',
 	8003 => 'memcache_server 127.0.0.1:8002 max=1; memcache_timeout 2s;',
-	8004 => 'memcache_server 127.0.0.1:8002 max=1; memcache_timeout 500ms;
+	8004 => 'memcache_server 127.0.0.1:8002 max=1; memcache_timeout 3s;
 		memcache_queue 10; memcache_pipeline 1;',
 	8005 => 'memcache_server 127.0.0.1:8006 max=1; memcache_pipeline 1;',
 	8007 => 'memcache_server 127.0.0.1:8006 min=1 smax=2 max=4 ttl=1s;
 		memcache_pipeline 1;',
-	8008 => 'memcache_server 127.0.0.1:8009 max=1; memcache_pipeline 4096;'));
+	8008 => 'memcache_server 127.0.0.1:8009 max=1; memcache_pipeline 4096;
+		memcache_queue 8192;'));
 
 # what "KIND:ANYTHING" does when the line of a store has come
 my %early = (
@@ -157,7 +158,7 @@ is(grown($before), '', 'F32 not read - baseline');
 
 # so many are under way, so many wait, and the others are told at once
 
-is(code(kv_get('nothing', at(8004))), 404, 'F34 before');
+ok(wait_for(sub { code(kv_get('nothing', at(8004))) eq '404' }), 'F34 before');
 @codes = map { code($_) } get_all(8004, map { "mute:$_" } 1 .. 100);
 is(scalar(grep { $_ == 504 } @codes), 8 + 10, 'F34 full - in time');
 is(scalar(grep { $_ == 503 } @codes), 82, 'F34 full - at once');
