@@ -89,7 +89,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_WRONG_THREAD    34  /* not the worker's event loop thread */
 #define NGX_HTTP_MEMCACHE_STALE           35  /* a handle that is not, or no longer, in use */
 #define NGX_HTTP_MEMCACHE_INVALID         36  /* an argument is NULL, out of range, or of an unknown kind */
-#define NGX_HTTP_MEMCACHE_NO_MEMORY       37
+#define NGX_HTTP_MEMCACHE_NO_MEMORY       37  /* refused, nothing was sent; or the value that was read was dropped */
 #define NGX_HTTP_MEMCACHE_INTERNAL        38  /* a defect of the module: please report it */
 #define NGX_HTTP_MEMCACHE_TOO_MANY        39  /* since 1.2: more than MAX_KEYS keys, or MAX_SUBSETS subsets */
 

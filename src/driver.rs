@@ -32,6 +32,7 @@ use crate::abi::Callback;
 use crate::boundary::guard;
 use crate::conf::Addresses;
 use crate::log::Log;
+use crate::memory;
 use crate::peer::Peer;
 use crate::worker::NotAvailable;
 
@@ -193,6 +194,9 @@ impl Driver {
     ) -> Result<CallId, Refused> {
         if self.state.get() == State::Ended {
             return Err(Refused::Client(Error::Shutdown { maybe_applied: false }));
+        }
+        if memory::is_low() {
+            return Err(Refused::Client(Error::NoMemory));
         }
         let mut client = self.client.try_borrow_mut().map_err(|_| Refused::InUse)?;
         let now = self.now();

@@ -7,6 +7,7 @@
 //! - `worker`: when a worker starts and ends, and who may call.
 //! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets (`peer`).
 //! - `abi`: the function table of `include/ngx_http_memcache.h`.
+//! - `memory`: what is kept back for when the system has no memory.
 //! - `status`: the location that shows what the clients are doing.
 //!
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
@@ -22,6 +23,7 @@ mod cluster;
 mod conf;
 mod driver;
 mod log;
+mod memory;
 mod peer;
 mod pool;
 mod status;

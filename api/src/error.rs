@@ -112,6 +112,10 @@ pub enum Error {
     #[error("{0}")]
     Decode(String),
 
+    /// This process has no memory for the operation, of which nothing was sent, or for the value that was read.
+    #[error("no memory")]
+    NoMemory,
+
     /// The module refused the call, for the reason with this number in the header. A defect of this crate, or a module
     /// that is newer than it.
     #[error("memcache error {0}")]
@@ -150,7 +154,7 @@ impl Error {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
-            Error::Busy => Fault::Load,
+            Error::Busy | Error::NoMemory => Fault::Load,
             Error::NotSent | Error::Unknown { .. } => Fault::Network,
             Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
             Error::Shutdown { .. } => Fault::Exit,
@@ -186,7 +190,7 @@ impl Error {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
-            Error::Encode(_) => 500,
+            Error::Encode(_) | Error::NoMemory => 500,
             Error::Timeout { .. } => 504,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
             Error::NotConfigured | Error::NotAvailable => 503,
@@ -212,6 +216,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_TOO_LARGE => Error::TooLarge,
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
+            sys::NGX_HTTP_MEMCACHE_NO_MEMORY => Error::NoMemory,
             other => Error::Other(other),
         }
     }
@@ -263,6 +268,7 @@ mod tests {
             (Error::NotLoaded, 503),
             (Error::Server([].into()), 502),
             (Error::Protocol { maybe_applied: false }, 502),
+            (Error::from_status(sys::NGX_HTTP_MEMCACHE_NO_MEMORY, false, b""), 500),
             (Error::Other(38), 502),
         ];
         for (error, status) in cases {

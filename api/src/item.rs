@@ -40,7 +40,7 @@ impl Item {
 
     /// The value as a type of Rust: strings, integers, `Vec<u8>`, and what implements [`Decode`].
     ///
-    /// Fails with [`Error::Decode`] if the value is something else.
+    /// Fails with [`Error::Decode`] if the value is something else, and with [`Error::NoMemory`].
     pub fn decode<T: Decode>(&self) -> Result<T, Error> {
         value::decode(self.value(), self.flags)
     }

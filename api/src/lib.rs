@@ -37,6 +37,9 @@
 //! - [`Client`] has the operations. They do nothing before they are awaited, and are cancelled when they are dropped.
 //! - [`http`] turns async blocks into handlers.
 //! - [`Error`] says whose fault it is, whether the server may have done it all the same, and whether to try again.
+//! - [`Reserve`] as the global allocator makes that there is no memory an error, and not the end of the worker: see
+//!   `examples/kv`. Values are handed out without copying, and [`Item::decode`] fails where there is no memory for a copy;
+//!   what your own code makes large it should ask for by `try_reserve`.
 //! - [`sys`] is the C interface.
 //!
 //! Everything here belongs to the event loop of a worker: none of it is `Send`.
@@ -66,6 +69,7 @@ pub use fetch::{Fetched, Freshness, Source};
 pub use item::Item;
 pub use lease::{Lease, Metadata, Won};
 pub use memcache;
+pub use memcache_reserve::Reserve;
 pub use multi::GetMulti;
 pub use operation::Operation;
 pub use server::{Pool, Server, Servers, State};

@@ -32,7 +32,10 @@ impl<'v, T: Encode> IntoValue<'v> for T {
 
 /// A value that was read, as a type of Rust.
 pub(crate) fn decode<T: Decode>(bytes: &[u8], flags: u32) -> Result<T, Error> {
-    T::decode(bytes.to_vec(), flags).map_err(|error| Error::Decode(error.to_string()))
+    let mut value = Vec::new();
+    value.try_reserve_exact(bytes.len()).map_err(|_| Error::NoMemory)?;
+    value.extend_from_slice(bytes);
+    T::decode(value, flags).map_err(|error| Error::Decode(error.to_string()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! its reply has been taken, whoever still waits for it: an operation that times out or is cancelled leaves its place
 //! behind as a placeholder, and the reply that comes late is read and dropped there.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
 use std::time::Duration;
 
@@ -91,6 +91,8 @@ struct Awaited {
     line: Head<'static>,
     /// The value is skipped: it is larger than allowed, or not for this request.
     skipped: bool,
+    /// It is skipped as there is no memory for it.
+    no_memory: bool,
     stray: Option<Stray>,
 }
 
@@ -180,6 +182,11 @@ impl Connection {
     }
 
     // Writing
+
+    /// Makes sure that the next [`push`](Connection::push) needs no more memory.
+    pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
+        self.pending.try_reserve(1)
+    }
 
     /// Puts an operation at the end of the FIFO and returns its number there.
     pub fn push(&mut self, call: CallId, expect: Expect) -> u64 {
@@ -275,6 +282,7 @@ impl Connection {
         let missing = self.decoder.missing(self.input.len());
         let room = self.input.capacity().saturating_sub(self.input.len());
         if missing > room {
+            // A large value has got its memory when its line was read.
             self.input.reserve(missing);
         } else if room < READ_LEAST && missing == 0 {
             self.input.reserve(READ_CHUNK);

@@ -40,6 +40,7 @@ use crate::key::KeyError;
 /// | [`Protocol`](Error::Protocol) | server, or something between | `maybe_applied` | reads: yes |
 /// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
 /// | [`TooLarge`](Error::TooLarge) | caller, or who stored the item | no, but a get-and-touch has touched | no |
+/// | [`NoMemory`](Error::NoMemory) | this process | no, but a get-and-touch may have touched | later |
 /// | [`InvalidKey`](Error::InvalidKey), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
 ///
 /// A miss is not an error but an [`Outcome`](crate::Outcome).
@@ -107,6 +108,11 @@ pub enum Error {
         /// The configured maximum.
         limit: usize,
     },
+
+    /// This process has no memory for the operation, of which nothing was sent, or for the value that was read, which
+    /// was dropped.
+    #[error("no memory")]
+    NoMemory,
 
     /// The client has no server with this number.
     #[error("there is no such server")]

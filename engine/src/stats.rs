@@ -87,6 +87,8 @@ counters! {
         protocol,
         /// [`Error::TooLarge`]
         too_large,
+        /// [`Error::NoMemory`]
+        no_memory,
         /// Cancelled by the caller, with or without an answer on its way.
         cancelled,
     }
@@ -200,6 +202,7 @@ impl Stats {
             Error::Client(_) => &mut errors.client,
             Error::Protocol { .. } => &mut errors.protocol,
             Error::TooLarge { .. } => &mut errors.too_large,
+            Error::NoMemory => &mut errors.no_memory,
             // These end before a server is chosen.
             Error::InvalidKey(_) | Error::NoSuchServer | Error::Shutdown { .. } => return,
         });

@@ -1,7 +1,7 @@
 //! What is due when.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, TryReserveError, VecDeque};
 
 use crate::time::Instant;
 
@@ -24,6 +24,12 @@ pub(crate) struct Timers<K: Ord> {
 impl<K: Ord + Copy> Timers<K> {
     pub fn new() -> Self {
         Timers { ordered: VecDeque::new(), heap: BinaryHeap::new(), swept: 0 }
+    }
+
+    /// Makes sure that the next entry needs no more memory.
+    pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
+        self.ordered.try_reserve(1)?;
+        self.heap.try_reserve(1)
     }
 
     pub fn insert(&mut self, at: Instant, key: K) {

@@ -116,6 +116,7 @@ pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
         Error::InvalidKey(_) => NGX_HTTP_MEMCACHE_INVALID_KEY,
         Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
         Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
+        Error::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
         _ => NGX_HTTP_MEMCACHE_INTERNAL,
     }
 }

@@ -44,7 +44,8 @@ impl Body {
                 return Ok(Body(Bytes::Pooled(buffer.pos, length)));
             }
         }
-        let mut bytes = Vec::with_capacity(length);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| HTTPStatus::INTERNAL_SERVER_ERROR)?;
         for buffer in buffers {
             copy(buffer, &mut bytes)?;
         }

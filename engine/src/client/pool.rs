@@ -1,5 +1,6 @@
 //! Which connection an operation goes to, and how many there are.
 
+use std::collections::TryReserveError;
 use std::time::Duration;
 
 use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
@@ -63,6 +64,28 @@ impl<T> Client<T> {
                 let calls = &self.calls;
                 server.queue.retain(|&id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
             }
+        }
+    }
+
+    /// Makes sure that what grows with the number of operations, which may come to megabytes, has room for one more:
+    /// that there is none is an error then, and not the end of the process.
+    pub(super) fn make_room(
+        &mut self,
+        id: ServerId,
+        leader: Option<CallId>,
+        target: Option<ConnId>,
+    ) -> Result<(), TryReserveError> {
+        self.calls.try_reserve(1)?;
+        self.timers.try_reserve()?;
+        // All operations may complete at once.
+        let most = self.calls.len().saturating_add(1);
+        self.completions.try_reserve(most.saturating_sub(self.completions.len()))?;
+        if let Some(leader) = leader.and_then(|leader| self.calls.get_mut(leader)) {
+            return leader.followers.try_reserve(1);
+        }
+        match target.and_then(|conn| self.connections.get_mut(conn)) {
+            Some(connection) => connection.try_reserve(),
+            None => self.servers.get_mut(id).map_or(Ok(()), |server| server.queue.try_reserve(1)),
         }
     }
 

@@ -79,6 +79,7 @@ impl<T> Client<T> {
         let size = work.value_len();
         let limit = self.config.max_value;
         let target = self.pick(id);
+        let room = self.make_room(id, leader, target);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
         let live = server.is_live();
         let limits = &mut server.stats.limits;
@@ -92,6 +93,8 @@ impl<T> Client<T> {
         } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
             bump(&mut limits.backlog);
             Some(Error::Busy)
+        } else if room.is_err() {
+            Some(Error::NoMemory)
         } else {
             None
         };

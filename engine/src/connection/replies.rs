@@ -1,5 +1,7 @@
 //! From what was received to replies.
 
+use std::collections::TryReserveError;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, Stray};
@@ -40,23 +42,30 @@ impl Connection {
                 }
                 Line::Head(line) => {
                     expect::check(head, &line, &key)?;
-                    let usable = line.size <= max_value;
-                    let stray = Stray::of(head, &line, usable);
-                    if line.code != Code::Value || !head.expect.takes_value() {
+                    let takes_value = line.code == Code::Value && head.expect.takes_value();
+                    // What is stale, or is not there yet, is missing for those who have not asked for a lease.
+                    let wanted = !(head.expect == Expect::Get && (line.stale || line.is_vacant()));
+                    let fits = line.size <= max_value;
+                    let room =
+                        if takes_value && wanted && fits { room_for(line.size, &self.input, used) } else { Ok(None) };
+                    let stray = Stray::of(head, &line, fits && room.is_ok());
+                    if !takes_value {
                         let outcome = head.expect.outcome(&line)?;
                         self.input.advance(used);
                         return Ok(Some(self.answer(Ok(outcome), true, stray)));
                     }
-                    // What is stale, or is not there yet, is missing for those who have not asked for a lease.
-                    let skipped = !usable || (head.expect == Expect::Get && (line.stale || line.is_vacant()));
+                    let skipped = !wanted || !fits || room.is_err();
                     if skipped {
                         self.decoder.skip(line.size);
                     } else {
                         self.decoder.want(line.size);
                     }
                     let line = Head { token: None, key: None, ..line };
-                    self.awaited = Some(Awaited { line, skipped, stray });
-                    self.input.advance(used);
+                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), stray });
+                    match room {
+                        Ok(Some(buffer)) => self.input = buffer,
+                        Ok(None) | Err(_) => self.input.advance(used),
+                    }
                     return self.value_reply(max_value);
                 }
                 Line::Stat(text) if head.expect == Expect::Server(ServerVerb::Stats) => {
@@ -97,10 +106,11 @@ impl Connection {
             // The value keeps its large buffer; the connection goes on with one of the usual size.
             self.input = BytesMut::from(&self.input[..]);
         }
-        let Awaited { line, skipped, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
+        let Awaited { line, skipped, no_memory, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
         let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
         let answer = match self.pending.front().map(|p| p.expect) {
             Some(Expect::Get) if line.stale || line.is_vacant() => Ok(Outcome::Miss),
+            _ if no_memory => Err(Error::NoMemory),
             _ if skipped => Err(Error::TooLarge { size: line.size, limit }),
             Some(Expect::Count) => {
                 Ok(Outcome::Number(decode::number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?))
@@ -116,4 +126,18 @@ impl Connection {
         let call = self.pop().and_then(|p| p.call);
         Reply { call, answer, in_sync, stray }
     }
+}
+
+/// A buffer with room for a large value of `size` bytes and its line end, and with what `input` has of it behind the
+/// `used` bytes of its line. `None`: it has room itself, or will get it, as the value is not large.
+fn room_for(size: usize, input: &BytesMut, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
+    let size = size.saturating_add(2);
+    if size <= READ_CHUNK || size <= input.capacity().saturating_sub(used) {
+        return Ok(None);
+    }
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size)?;
+    buffer.extend_from_slice(input.get(used..).unwrap_or_default());
+    // Neither of the two copies it.
+    Ok(Some(Bytes::from(buffer).into()))
 }

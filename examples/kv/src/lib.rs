@@ -12,6 +12,10 @@
 mod handler;
 mod request;
 
+/// A request that there is no memory for is an error, not the end of the worker.
+#[global_allocator]
+static MEMORY: ngx_memcache::Reserve = ngx_memcache::Reserve::new();
+
 // A test program has no nginx around it, and could not be linked with this.
 #[cfg(not(test))]
 ngx_memcache::content_handler! {
