@@ -4,6 +4,7 @@ import asyncio
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,6 +100,8 @@ class World:
         self.lost_at = self.upheaval_at = -1e9
         self.stopped_workers = set()
         self.dir.chmod(0o755)
+        # Copies: a build that replaces them must not come with a reload.
+        modules = shutil.copytree(modules, self.dir / "modules")
         self.compile_sibling()
         self.memcached = [Memcached(free_port()) for _ in range(SERVERS)]
         self.kv_port, self.shared_port = free_port(), free_port()
