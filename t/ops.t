@@ -22,7 +22,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(86)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(87)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -91,6 +91,7 @@ $r = kv_get('flags');
 is(header($r, 'X-Memcache-Flags'), 4294967295, 'flags - returned');
 like(header($r, 'ETag'), qr/^"\d+"$/, 'cas');
 is(header($r, 'Content-Length'), 1, 'length');
+is(header($r, 'X-Content-Type-Options'), 'nosniff', 'type not guessed');
 is(header(kv_get('cow'), 'X-Memcache-Flags'), 0, 'no flags');
 is(header(kv_get('cow', location => '/html/'), 'Content-Type'), 'text/html',
 	'default type');

@@ -105,12 +105,14 @@ fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
     Response::new(if done { HTTPStatus::NO_CONTENT } else { otherwise })
 }
 
+/// An answer whose body somebody else wrote: a browser must not take it for something else than it is said to be.
+fn foreign() -> Response {
+    Response::ok().header("X-Content-Type-Options", "nosniff")
+}
+
 fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
-    Response::ok()
-        .header("X-Memcache-Flags", item.flags())
-        .header("ETag", format_args!("\"{}\"", item.cas()))
-        .body(item)
+    foreign().header("X-Memcache-Flags", item.flags()).header("ETag", format_args!("\"{}\"", item.cas())).body(item)
 }
 
 /// The item, and who makes it anew. With `won`, the version is there also where the item is not: a `PUT` with it as
@@ -159,7 +161,7 @@ fn about(item: &Metadata) -> String {
 fn page(items: Vec<Option<Item>>) -> Response {
     let asked = items.len();
     let found: Vec<Item> = items.into_iter().flatten().collect();
-    Response::ok()
+    foreign()
         .header("X-Memcache-Hits", found.len())
         .header("X-Memcache-Misses", asked.saturating_sub(found.len()))
         .body(found)
@@ -173,7 +175,7 @@ async fn servers(mc: Client) -> Response {
     }
     // Asking may have opened connections, so the numbers are read afterwards.
     let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
-    Response::ok().content_type("text/plain").body(lines.collect::<String>())
+    foreign().content_type("text/plain").body(lines.collect::<String>())
 }
 
 async fn on_server(server: &Server, action: Action) -> Result<Response, Error> {
