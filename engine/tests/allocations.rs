@@ -33,7 +33,7 @@ fn a_get_allocates_nothing_of_its_own() {
 #[test]
 fn a_large_value_has_a_buffer_of_its_own() {
     let large = per_operation(&hit(102_400));
-    assert!((1.0..3.1).contains(&large), "{large} allocations for a get of 100 KiB");
+    assert!((1.0..4.1).contains(&large), "{large} allocations for a get of 100 KiB");
 }
 
 /// The value is the caller's; its counter is all there is.
