@@ -22,6 +22,9 @@ NEW_CRATE   := 1.28.5
 MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module
 PACKAGES := ngx-http-memcache ngx-http-memcache-kv
 
+BENCH_MODULES  := ngx_http_memcache_bench_module ngx_http_memcache_naive_module
+BENCH_PACKAGES := ngx-http-memcache-bench ngx-http-memcache-naive
+
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
 RUN_DEPS   := nginx memcached curl perl iproute2
@@ -30,6 +33,9 @@ PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
 # promtool, for what Prometheus reads.
 METRICS_DEPS := prometheus
 BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core
+# What the benchmark compares with, and measures by. The tracepoint needs perf; without it there is strace.
+BENCH_DEPS := wrk util-linux valgrind strace linux-perf python3 libnginx-mod-http-memc libnginx-mod-http-lua \
+              lua-nginx-memcached apache2 apache2-dev libaprutil1-dev
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
 
 # ---
@@ -65,7 +71,7 @@ ASAN_RUST   := RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$(ASAN_TARGET) RUSTFLAGS="-Z
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: T, JOBS, NGINX_TESTS, ONCE, NGINX_SOURCE_DIR, NGINX_BUILD_DIR, TEST_NGINX_BINARY, MODULES_DIR"
+	@echo "Variables: T, JOBS, NGINX_TESTS, ONCE, QUICK, ROWS, NGINX_SOURCE_DIR, NGINX_BUILD_DIR, TEST_NGINX_BINARY, MODULES_DIR"
 
 deps: ## install the Debian packages that are missing
 	@bash build/deps.sh $(BUILD_DEPS) $(RUN_DEPS)
@@ -163,9 +169,12 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store; ONCE=1 ends by itself
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash build/run.sh $(if $(ONCE),once)
 
-bench: deps build ## one get per request beside memcached_pass; ROUNDS, DURATION, CONNECTIONS, VALUE
-	@bash build/deps.sh wrk util-linux
-	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash bench/get.sh
+bench: deps build ## every way to memcached side by side, 15 minutes; QUICK=1: 2 minutes; ROWS=, WAYS=, ROUNDS=, DURATION=
+	@bash build/deps.sh $(BENCH_DEPS)
+	cargo build --release $(addprefix -p ,$(BENCH_PACKAGES))
+	@cd $(CARGO_TARGET_DIR)/release && for m in $(BENCH_MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) QUICK=$(QUICK) ROWS=$(ROWS) WAYS=$(WAYS) \
+	ROUNDS=$(ROUNDS) DURATION=$(DURATION) python3 bench/run.py
 
 # Each allocation from a pool is one of its own there, so that valgrind knows its bounds and its end.
 valgrind: deps ## run t/ with nginx under valgrind

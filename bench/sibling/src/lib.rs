@@ -8,10 +8,12 @@
 //!
 //! Behind the location's name come the work and a key: `/bench/get/item`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Client, Error, Raw};
+use ngx_memcache::{Client, Error, Lease, Raw, Seconds};
 
 ngx_memcache::content_handler! {
     module: ngx_http_memcache_bench_module,
@@ -65,9 +67,42 @@ fn handle(request: &mut Request) -> Status {
                 Ok::<_, Error>(Response::ok().body(items))
             })
         }
+        b"fetch" => {
+            let key = key.to_vec();
+            http::spawn(request, fetch(mc, key))
+        }
+        b"computations" => {
+            let count = COMPUTATIONS.load(Ordering::Relaxed).to_string();
+            http::spawn(request, async { Response::ok().body(count) })
+        }
         _ => HTTPStatus::NOT_FOUND.into(),
     }
 }
+
+/// The item, made by one of all who ask for it when it is missing.
+async fn fetch(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
+    let won = match mc.lease(&key, 10.secs()).wait().timeout(10.secs()).await? {
+        Lease::Hit(item) | Lease::Lost { old: Some(item) } => return Ok(Response::ok().body(item)),
+        Lease::Lost { old: None } => return Ok(Response::new(HTTPStatus::SERVICE_UNAVAILABLE)),
+        Lease::Won(won) => won,
+    };
+    let made = compute(mc).await?;
+    mc.set(&key, Raw(&made)).ttl(60.secs()).cas(won.cas).await?;
+    Ok(Response::ok().body(made))
+}
+
+/// Something that takes a hundred exchanges.
+async fn compute(mc: Client) -> Result<Vec<u8>, Error> {
+    COMPUTATIONS.fetch_add(1, Ordering::Relaxed);
+    if let Some(server) = mc.servers().next() {
+        for _ in 0..100 {
+            server.noop().await?;
+        }
+    }
+    Ok(CONSTANT.to_vec())
+}
+
+static COMPUTATIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// The work and the key of a request: what is behind the location's name.
 fn work(request: &Request) -> Option<(&[u8], &[u8])> {

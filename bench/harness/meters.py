@@ -1,0 +1,123 @@
+"""What processes cost: CPU time, memory, connections, system calls, instructions."""
+
+import collections
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from .processes import Failed, folder
+
+
+def cpu(pids):
+    """Seconds on a CPU of all threads, as the scheduler counts them."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def memory(pids):
+    """Resident bytes."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/status") as f:
+            total += int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
+    return total
+
+
+def connections(pids, ports):
+    """Established connections of the processes to these ports."""
+    inodes = set()
+    for pid in pids:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                inodes.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+            except OSError:
+                pass
+    count = 0
+    with open("/proc/net/tcp") as f:
+        for line in list(f)[1:]:
+            fields = line.split()
+            port = int(fields[2].split(":")[1], 16)
+            if port in ports and fields[3] == "01" and f"socket:[{fields[9]}]" in inodes:
+                count += 1
+    return count
+
+
+def can_count_syscalls():
+    try:
+        out = subprocess.run(["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return False
+    return bool(re.search(r"^\d+,", out.stderr, re.M))
+
+
+class Syscalls:
+    """Counts system calls: by a tracepoint of the kernel, which slows nothing down, or by strace, which does."""
+
+    def __init__(self, pids):
+        self.path = os.path.join(folder(), "syscalls")
+        self.perf = can_count_syscalls()
+        if self.perf:
+            command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", self.path,
+                       "-p", ",".join(map(str, pids))]
+        else:
+            command = ["strace", "-c", "-f", "-o", self.path, *[x for pid in pids for x in ("-p", str(pid))]]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+
+    def count(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        with open(self.path) as f:
+            text = f.read()
+        found = re.search(r"^(\d+),", text, re.M) if self.perf else re.search(r"^\S+\s+\S+\s+\S*\s*(\d+)\s.*total$", text, re.M)
+        if not found:
+            raise Failed(f"no count of system calls: {text}")
+        return int(found.group(1))
+
+
+CALLGRIND = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=callgrind.%p"]
+
+
+def has_callgrind():
+    return shutil.which("valgrind") is not None
+
+
+def instructions(server, load):
+    """Instructions of a server that was started under CALLGRIND while `load` runs, by the file that they are in."""
+    pid = server.workers[0]
+    for state in ("on", "off"):
+        done = subprocess.run(["callgrind_control", "-i", state, str(pid)], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"callgrind_control: {done.stdout}{done.stderr}")
+        if state == "on":
+            requests = load()
+    server.stop()
+    return requests, by_object(os.path.join(server.folder, f"callgrind.{pid}"))
+
+
+def by_object(path):
+    """Own cost by object, from callgrind's output."""
+    names, cost = {}, collections.Counter()
+    current, is_call = "?", False
+    with open(path) as f:
+        for line in f:
+            if line.startswith("ob=") or line.startswith("cob="):
+                number, _, name = line.partition("=")[2].strip().partition(" ")
+                if name:
+                    names[number] = os.path.basename(name)
+                if line.startswith("ob="):
+                    current = names.get(number, number)
+            elif line.startswith("calls="):
+                is_call = True
+            elif line[0].isdigit() or line[0] in "+-*":
+                if not is_call:
+                    cost[current] += int(line.split()[1])
+                is_call = False
+    return cost

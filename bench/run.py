@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""The same work on every way to memcached, side by side; see README.md.
+
+Variables: QUICK=1; ROWS and WAYS, names with commas; ROUNDS; DURATION, seconds of each run; OUT, a folder for
+RESULTS.md and results/ instead of bench/.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+
+from harness import measure, memory, meters, plot, report, rows, ways
+from harness.processes import OTHERS_CPU, WORKER_CPU, Failed, end_all
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def main():
+    quick = bool(os.environ.get("QUICK"))
+    wanted = list(filter(None, os.environ.get("ROWS", "").split(",")))
+    only = list(filter(None, os.environ.get("WAYS", "").split(",")))
+    rounds = int(os.environ.get("ROUNDS") or (2 if quick else 3))
+    seconds = int(os.environ.get("DURATION") or (1 if quick else 2))
+    out = os.environ.get("OUT", HERE)
+
+    chosen = [row for row in rows.all_rows() if (row.name in wanted if wanted else
+                                                 not row.extra and (row.quick or not quick))]
+    unknown = set(wanted) - {row.name for row in chosen} - {"syscalls", "instructions", "dead", "cold", "memory"}
+    if unknown:
+        raise Failed(f"no such row: {', '.join(sorted(unknown))}; there are "
+                     f"{', '.join(row.name for row in rows.all_rows())}, syscalls, instructions, dead, cold, memory")
+
+    def wants(name, in_quick=True):
+        return name in wanted if wanted else (in_quick or not quick)
+
+    started = time.time()
+    found = {"rows": {}}
+    for row in chosen:
+        found["rows"][row.name] = measure.run(row, rounds, seconds, only)
+        print("\n" + report.row_table(row, found["rows"][row.name]), flush=True)
+    base = next(row for row in rows.all_rows() if row.name == "get-100-c64")
+    names = [way for way in base.ways if not only or way in only]
+    if wants("syscalls"):
+        found["counter"] = "a tracepoint of the kernel" if meters.can_count_syscalls() else "strace"
+        found["syscalls"] = {way: measure.syscalls(base, way, seconds) for way in names}
+    if wants("instructions", in_quick=False) and meters.has_callgrind():
+        # Apache's threads and the naive way's thread are apart from their event loop: not comparable.
+        found["instructions"] = {way: measure.instructions(base, way, 3) for way in names if way not in ("apache", "naive")}
+    if wants("dead", in_quick=False):
+        found["dead"] = measure.one_dead(seconds, rounds)
+    if wants("cold"):
+        found["cold"] = measure.cold_key()
+    if wants("memory"):
+        found.update(memory.figures())
+
+    head = heading(rounds, seconds, time.time() - started)
+    pictures = os.path.join(out, "results")
+    shutil.rmtree(pictures, ignore_errors=True)
+    os.makedirs(pictures)
+    found["pictures"] = plot.all_of(found, pictures, f"{machine()}; medians, whiskers from least to greatest")
+    with open(os.path.join(out, "RESULTS.md"), "w") as f:
+        f.write(report.whole(chosen, found, head))
+    with open(os.path.join(pictures, "results.json"), "w") as f:
+        json.dump(found, f)
+    print(report.extras(found))
+    print(report.target_table(found))
+    print(f"Written: {os.path.relpath(out)}/RESULTS.md, {os.path.relpath(pictures)}/*.svg; "
+          f"{time.time() - started:.0f} s")
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def heading(rounds, seconds, took):
+    load = os.getloadavg()[0]
+    versions = "\n".join(f"- {version}" for version in ways.versions())
+    return f"""{time.strftime("%Y-%m-%d")}, {machine()}. {rounds} rounds of {seconds} s, in which the ways take turns; \
+{took / 60:.0f} minutes. Load average at the end: {load:.1f}.
+
+Pinned: the web server's one worker to core {WORKER_CPU}; memcached (one thread) and wrk (one thread) to core \
+{OTHERS_CPU}. Medians of the rounds; an interval is the least and the greatest of the ratios round by round.
+
+{versions}
+"""
+
+
+if __name__ == "__main__":
+    def stop(number, _frame):
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Failed as failed:
+        sys.exit(f"bench: {failed}")
+    except subprocess.CalledProcessError as failed:
+        sys.exit(f"bench: {failed}")
+    finally:
+        end_all()
