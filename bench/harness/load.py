@@ -38,9 +38,11 @@ class Wrk:
         if not lines:
             raise Failed(f"wrk: {output}")
         result = json.loads(lines[0][len("RESULT "):])
+        if not result["requests"]:
+            raise Failed("wrk: not one request was answered")
         # Apache closes a few connections when it has no thread to spare; the table says how many.
-        if result["failed"] > result["requests"] / 100 or (result["statuses"] and not statuses) or not result["requests"]:
-            raise Failed(f"wrk: {output}")
+        if result["failed"] > result["requests"] / 100 or (result["statuses"] and not statuses):
+            raise Failed(f"wrk: {output.strip()}")
         result["rate"] = result["requests"] / result["seconds"]
         return result
 

@@ -26,7 +26,12 @@ def run(row, rounds, seconds, only=None, say=print):
             for way in names[turn:] + names[:turn]:
                 if number == 0:
                     load.Wrk(servers[way].url + row.path(way), row.connections, 1, row.script).result(True)
-                results[way].append(_round(row, way, servers[way], memcacheds, seconds))
+                try:
+                    results[way].append(_round(row, way, servers[way], memcacheds, seconds))
+                except Failed as failed:
+                    # Once more, and longer: the machine may have had no time for it.
+                    say(f"  {row.name} {way}: again, {str(failed).splitlines()[-1]}")
+                    results[way].append(_round(row, way, servers[way], memcacheds, 3 * seconds))
                 say(f"  {row.name} {number + 1}/{rounds} {way:7} {results[way][-1]['rate']:9.0f} requests/s")
         return results
     finally:

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Client, Error, Lease, Raw, Seconds};
+use ngx_memcache::{Client, Error, Freshness, Raw};
 
 ngx_memcache::content_handler! {
     module: ngx_http_memcache_bench_module,
@@ -69,7 +69,7 @@ fn handle(request: &mut Request) -> Status {
         }
         b"fetch" => {
             let key = key.to_vec();
-            http::spawn(request, fetch(mc, key))
+            http::spawn(request, async move { mc.fetch(key, Freshness::secs(60), || compute(mc)).await })
         }
         b"computations" => {
             let count = COMPUTATIONS.load(Ordering::Relaxed).to_string();
@@ -77,18 +77,6 @@ fn handle(request: &mut Request) -> Status {
         }
         _ => HTTPStatus::NOT_FOUND.into(),
     }
-}
-
-/// The item, made by one of all who ask for it when it is missing.
-async fn fetch(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
-    let won = match mc.lease(&key, 10.secs()).wait().timeout(10.secs()).await? {
-        Lease::Hit(item) | Lease::Lost { old: Some(item) } => return Ok(Response::ok().body(item)),
-        Lease::Lost { old: None } => return Ok(Response::new(HTTPStatus::SERVICE_UNAVAILABLE)),
-        Lease::Won(won) => won,
-    };
-    let made = compute(mc).await?;
-    mc.set(&key, Raw(&made)).ttl(60.secs()).cas(won.cas).await?;
-    Ok(Response::ok().body(made))
 }
 
 /// Something that takes a hundred exchanges.
