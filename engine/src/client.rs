@@ -124,6 +124,8 @@ pub struct Client<T> {
     completions: VecDeque<(CallId, Answer)>,
     /// The get under way that others of its key share the exchange of.
     leaders: HashMap<Vec<u8>, CallId>,
+    /// Gets that share the exchange of another; some may have given up.
+    followers: HashMap<CallId, Vec<CallId>>,
     /// Lease gets that wait for somebody to make the item.
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
@@ -164,6 +166,7 @@ impl<T> Client<T> {
             dirty: VecDeque::new(),
             completions: VecDeque::new(),
             leaders: HashMap::new(),
+            followers: HashMap::new(),
             waiting: HashMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             draining: false,
@@ -216,10 +219,10 @@ impl<T> Client<T> {
             }
             _ => self.unqueue(id, call.subset, call.work.as_ref(), now),
         }
-        let followers = std::mem::take(&mut call.followers);
+        let followers = self.followers_of(id);
         if followers.is_empty() || !self.hand_over(id, call.server, call.place, followers, now) {
-            let overdue = call.deadline.after(call.timeout);
-            self.leave(call.server, call.place, call.backlog, overdue, now);
+            let overdue = call.deadline.after(call.timeout());
+            self.leave(call.server, call.place, call.take_backlog(), overdue, now);
             if let Some(work) = &call.work {
                 self.unmark(id, work);
             }
@@ -322,9 +325,9 @@ impl<T> Client<T> {
             _ => None,
         };
         let own = matches!(call.owner, Owner::Nobody);
-        let (work, followers) = (call.work.take(), std::mem::take(&mut call.followers));
+        let work = call.work.take();
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
+            server.backlog = server.backlog.saturating_sub(call.take_backlog());
             if !own {
                 server.stats.answered(&answer, work.as_ref().is_some_and(Work::is_get));
             }
@@ -332,7 +335,7 @@ impl<T> Client<T> {
         if let Some(work) = work {
             self.after(id, work, &answer, now);
         }
-        for follower in followers {
+        for follower in self.followers_of(id) {
             if self.calls.get(follower).is_some_and(|call| call.place == Place::Following(id)) {
                 self.finish(follower, answer.clone(), now);
             }

@@ -190,7 +190,7 @@ impl<T> Client<T> {
         connection.wrote(bytes, |call| {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
-                server.backlog = server.backlog.saturating_sub(std::mem::take(&mut call.backlog));
+                server.backlog = server.backlog.saturating_sub(call.take_backlog());
                 if let Some(Work::Keyed(_, verb)) = &mut call.work {
                     verb.release_value();
                 }
@@ -359,7 +359,7 @@ impl<T> Client<T> {
         call.retried = true;
         call.place = Place::Queued;
         call.server = target;
-        let backlog = call.backlog;
+        let backlog = call.backlog as usize;
         if let Some(server) = self.servers.get_mut(home) {
             bump(&mut server.stats.retried);
             if target != home {

@@ -14,17 +14,14 @@ impl<T> Client<T> {
     pub(super) fn leader_of(&self, server: ServerId, work: &Work) -> Option<CallId> {
         let Work::Keyed(key, Verb::Get { touch: None }) = work else { return None };
         let leader = *self.leaders.get(key.raw())?;
-        let call = self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == server)?;
-        (call.followers.len() < self.config.queue).then_some(leader)
+        self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == server)?;
+        let followers = self.followers.get(&leader).map_or(0, Vec::len);
+        (followers < self.config.queue).then_some(leader)
     }
 
     pub(super) fn follow(&mut self, id: CallId, leader: CallId) {
-        let Some(server) = self.calls.get_mut(leader).map(|leader| {
-            leader.followers.push(id);
-            leader.server
-        }) else {
-            return;
-        };
+        let Some(server) = self.calls.get(leader).map(|leader| leader.server) else { return };
+        self.followers.entry(leader).or_default().push(id);
         if let Some(call) = self.calls.get_mut(id) {
             call.place = Place::Following(leader);
         }
@@ -58,6 +55,15 @@ impl<T> Client<T> {
         }
     }
 
+    /// Those that follow a get, which are no longer known to do so.
+    pub(super) fn followers_of(&mut self, leader: CallId) -> Vec<CallId> {
+        // Nearly always there are none at all, and nothing to look for.
+        if self.followers.is_empty() {
+            return Vec::new();
+        }
+        self.followers.remove(&leader).unwrap_or_default()
+    }
+
     /// A leader on this server gives up: the first of those that follow takes its place. True if there is one.
     pub(super) fn hand_over(
         &mut self,
@@ -77,13 +83,15 @@ impl<T> Client<T> {
             }
         }
         let Some(call) = self.calls.get_mut(heir) else { return false };
-        call.followers = rest;
         call.place = place;
         // The leader may have moved since it was followed.
         call.server = server;
         if let Some(leader) = call.key().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
         {
             *leader = heir;
+        }
+        if !rest.is_empty() {
+            self.followers.insert(heir, rest);
         }
         match place {
             Place::Sent(conn, number) => {

@@ -94,14 +94,13 @@ pub(super) struct Call<T> {
     pub subset: Subset,
     pub server: ServerId,
     pub place: Place,
-    pub timeout: Duration,
+    /// When it was submitted.
+    pub since: Instant,
     pub deadline: Instant,
+    /// Bytes of its value that count for the server's backlog; no value is so large that they do not fit.
+    pub backlog: u32,
     /// Whether it was moved to another connection once.
     pub retried: bool,
-    /// Gets that share its exchange; some may have given up.
-    pub followers: Vec<CallId>,
-    /// Bytes of its value that count for the server's backlog.
-    pub backlog: usize,
 }
 
 impl<T> Call<T> {
@@ -113,16 +112,25 @@ impl<T> Call<T> {
             subset,
             server: ServerId::MAX,
             place: Place::Gathering,
-            timeout: Duration::ZERO,
+            since: now,
             deadline: now,
-            retried: false,
-            followers: Vec::new(),
             backlog: 0,
+            retried: false,
         }
     }
 
     pub fn key(&self) -> Option<&Key> {
         self.work.as_ref()?.key()
+    }
+
+    /// How long it was given.
+    pub fn timeout(&self) -> Duration {
+        self.deadline.since(self.since)
+    }
+
+    /// Its bytes do not count for the backlog any more: how many these were.
+    pub fn take_backlog(&mut self) -> usize {
+        std::mem::take(&mut self.backlog) as usize
     }
 
     pub fn is_write(&self) -> bool {

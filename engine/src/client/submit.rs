@@ -150,15 +150,14 @@ impl<T> Client<T> {
         let deadline = now.after(timeout);
         let call = Call {
             owner,
-            backlog: work.value_len(),
+            backlog: u32::try_from(work.value_len()).unwrap_or(u32::MAX),
             work: Some(work),
             subset,
             server,
             place: Place::Queued,
-            timeout,
+            since: now,
             deadline,
             retried: false,
-            followers: Vec::new(),
         };
         let call = self.calls.insert(call);
         self.timers.insert(deadline, Timer::Call(call));

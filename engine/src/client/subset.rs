@@ -16,7 +16,7 @@ pub const MAX_SUBSETS: usize = 32;
 
 /// Some of a client's servers, or all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Subset(usize);
+pub struct Subset(u16);
 
 impl Subset {
     /// All servers.
@@ -24,12 +24,12 @@ impl Subset {
 
     /// 0 is [`ALL`](Subset::ALL), others up to [`MAX_SUBSETS`] follow in the order in which they were asked for.
     pub fn index(self) -> usize {
-        self.0
+        self.0.into()
     }
 
     /// From any number; one that never was a subset has no servers.
     pub fn from_index(index: usize) -> Self {
-        Subset(index)
+        Subset(u16::try_from(index).unwrap_or(u16::MAX))
     }
 }
 
@@ -87,11 +87,11 @@ impl<T> Client<T> {
             return Err(SubsetError::Servers);
         }
         if let Some(known) = self.routes.iter().position(|route| route.servers == *ids) {
-            return Ok(Subset(known));
+            return Ok(Subset::from_index(known));
         }
         // The first one is that of all servers.
-        let subset = Subset(self.routes.len());
-        if subset.0 > MAX_SUBSETS {
+        let subset = Subset::from_index(self.routes.len());
+        if subset.index() > MAX_SUBSETS {
             return Err(SubsetError::TooMany);
         }
         self.routes.push(Route::some(&self.config, std::mem::take(ids)));
@@ -100,7 +100,7 @@ impl<T> Client<T> {
 
     /// The servers of a subset, in the order of the configuration; none if there is no such subset.
     pub fn servers_of(&self, subset: Subset) -> &[ServerId] {
-        self.routes.get(subset.0).map_or(&[], |route| &route.servers)
+        self.routes.get(subset.index()).map_or(&[], |route| &route.servers)
     }
 
     /// The server that has this key, whether or not it is up.
@@ -126,7 +126,7 @@ impl<T> Client<T> {
     }
 
     pub(super) fn home(&self, subset: Subset, key: &Key) -> Option<ServerId> {
-        self.routes.get(subset.0)?.home(key)
+        self.routes.get(subset.index())?.home(key)
     }
 
     /// The server of the subset that stands in for this one, if that is down and the configuration wants it.
@@ -135,6 +135,6 @@ impl<T> Client<T> {
         if self.config.failover == Failover::Off || live(home) {
             return None;
         }
-        self.routes.get(subset.0)?.stand_in(key, live)
+        self.routes.get(subset.index())?.stand_in(key, live)
     }
 }

@@ -67,8 +67,8 @@ impl<T> Client<T> {
     fn expire_call(&mut self, id: super::CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
-        let (overdue, backlog) = (now.after(call.timeout), std::mem::take(&mut call.backlog));
-        let followers = std::mem::take(&mut call.followers);
+        let (overdue, backlog) = (now.after(call.timeout()), call.take_backlog());
+        let followers = self.followers_of(id);
         if place == Place::Waiting {
             // It has waited long enough for somebody else.
             self.complete(id, Ok(Outcome::Lease(Lease::Lost { old: None })), now);

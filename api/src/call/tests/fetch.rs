@@ -31,8 +31,7 @@ fn fetch<'f>(
     (status, lease, stale): (u32, u32, bool),
 ) -> (Pin<Box<dyn Future<Output = Result<Fetched, Error>> + 'f>>, Poll<Result<Fetched, Error>>) {
     let mc = client();
-    let mut future: Pin<Box<dyn Future<Output = _>>> =
-        Box::pin(async move { mc.fetch("k", freshness, compute).await });
+    let mut future: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move { mc.fetch("k", freshness, compute).await });
     assert!(poll(future.as_mut()).is_pending());
     if status > EXISTS {
         answer(0, status, b"");
@@ -74,7 +73,8 @@ fn what_is_there_is_used() {
     assert_eq!((seen(0).op, seen(0).options, seen(0).ttl, seen(0).recache), (LEASE, WAIT, 10, 0));
     assert_eq!(seen(0).timeout, 0);
 
-    let stale = fetch(MINUTE().refresh_ahead(9).compute_within(Duration::from_millis(1500)), nobody, (OK, LOST, true)).1;
+    let stale =
+        fetch(MINUTE().refresh_ahead(9).compute_within(Duration::from_millis(1500)), nobody, (OK, LOST, true)).1;
     assert_eq!(told(stale), Ok((b"moo".to_vec(), Source::Stale)));
     assert_eq!((seen(0).ttl, seen(0).recache), (2, 9));
     assert_eq!(values(), 0);
