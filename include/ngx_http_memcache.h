@@ -5,24 +5,71 @@
  * A sibling module includes this header, links nothing, and finds the module at run time by its name, so the order of
  * "load_module" lines does not matter and a missing module is an answer, not a crash:
  *
- *     const ngx_http_memcache_api_t  *mc;
- *     ngx_http_memcache_client_t     *client;
+ *     if (ngx_http_memcache_api((ngx_cycle_t *) ngx_cycle, &mc) != NGX_HTTP_MEMCACHE_OK
+ *         || mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK)
+ *     {
+ *         return NGX_HTTP_SERVICE_UNAVAILABLE;
+ *     }
  *
- *     if (ngx_http_memcache_api((ngx_cycle_t *) ngx_cycle, &mc) != NGX_HTTP_MEMCACHE_OK) { ... }
- *     if (mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK) { ... }
+ *     ngx_memzero(&op, sizeof(op));
+ *     op.size = sizeof(op);
+ *     op.op = NGX_HTTP_MEMCACHE_GET;
+ *     op.key = r->uri;
+ *     op.handler = got;
+ *     op.data = r;
+ *     op.request = r;
  *
- * The rules, in short:
+ *     if (mc->submit(client, &op, NULL) != NGX_HTTP_MEMCACHE_OK) {
+ *         return NGX_HTTP_SERVICE_UNAVAILABLE;
+ *     }
  *
- *   - Everything happens on the worker's event loop thread. A call from another thread is refused
- *     (NGX_HTTP_MEMCACHE_WRONG_THREAD), as is one outside a worker (NGX_HTTP_MEMCACHE_NOT_AVAILABLE).
+ *     r->main->count++;
+ *     return NGX_DONE;
+ *
+ * README.md has the whole module that this is a part of, and examples/session one to start from. Like nginx's own
+ * headers, this one comes before those of the system.
+ *
+ *
+ * CALLS
+ *
  *   - submit() never blocks and never calls the handler itself, whatever it returns. When it returns
- *     NGX_HTTP_MEMCACHE_OK the handler runs exactly once, later, from an event of the module, unless the call is
- *     cancelled first. When it returns anything else the handler never runs.
+ *     NGX_HTTP_MEMCACHE_OK the handler runs exactly once, later, from an event of the module, at the deadline at the
+ *     latest, unless the call is cancelled first. When it returns anything else the handler never runs.
  *   - Key and value are copied by submit(); the caller's memory is free again when it returns.
- *   - A handler may submit, cancel, and finalize its request.
- *   - The table belongs to the loaded module, a client to the configuration cycle of its worker. Keep neither across a
- *     reload: ask again for each request, which costs a few instructions.
- *   - No handler runs while the worker exits.
+ *   - A handler may submit, cancel, and finalize its request. As it runs from an event, it has to call
+ *     ngx_http_run_posted_requests() after that, with the connection that it has taken from the request before. While it
+ *     runs, the whole worker waits for it.
+ *   - A call whose op->request is set is cancelled when the main request ends, whatever ends it: the handler does not
+ *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
+ *     to live until the handler has run or the call was cancelled.
+ *   - What a cancelled call has sent may still be carried out. Its reply is awaited, and thrown away.
+ *
+ * THREADS AND PROCESSES
+ *
+ *   - Everything happens on the worker's event loop thread. A call from another thread, or from a child that the worker
+ *     has forked, is refused (NGX_HTTP_MEMCACHE_WRONG_THREAD).
+ *   - There are clients in workers, and with "master_process off", from init_process on, whichever module's comes first.
+ *     While the configuration is read, in init_module, in the master, the cache manager and loader, calls are refused
+ *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE).
+ *   - release() alone may be called from any thread.
+ *
+ * LIFETIMES
+ *
+ *   - The table belongs to the module, which stays loaded: look it up once for a configuration or worker.
+ *   - A client, and a subset of one, belong to the configuration of a worker, and live as long as the worker. Asking
+ *     for the client of a request costs a few instructions. Handles are looked up, not followed: one that is none, or
+ *     no longer, is STALE, and does no harm.
+ *   - After a reload, calls of the old worker end there, within their deadlines, and then it exits. When a worker is
+ *     told to stop at once, no handler runs: calls are forgotten. In exit_process, submit() is of no use.
+ *   - A result, and what it points to, is there while the handler runs. retain() takes its value along, until
+ *     release(), which is the only way to free it.
+ *
+ * LIMITS
+ *
+ *   - What waits for a server is bounded ("memcache_queue", 64 MiB of values), as is what is under way on a connection;
+ *     beyond that, submit() says BUSY at once. There is no share of that for each sibling: they are all in one process,
+ *     and trust each other. But what one does to a server does not keep the others from other servers.
+ *   - op->timeout is milliseconds, and a day at most; what is longer is a day.
  *
  * This file is the only source of the interface; the Rust side is generated from it.
  */
@@ -69,7 +116,24 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_NOT_STORED      2   /* add, replace, append, prepend: the condition did not hold */
 #define NGX_HTTP_MEMCACHE_EXISTS          3   /* compare-and-swap: the item was changed by somebody else */
 
-/* errors of an operation; "may have been applied" is said by result->maybe_applied */
+/*
+ * Errors of an operation. When the server may have carried it out all the same, result->maybe_applied is 1. The module
+ * sends again by itself, once, what was not sent, and reads whose connection died; what ends with an error has been
+ * tried, or must not be.
+ *
+ *     error         whose fault               carried out?            again?
+ *     NOT_SENT      the network's             no                      yes
+ *     UNKNOWN       the network's             writes: perhaps         reads; writes that do no harm when done twice
+ *     TIMEOUT       the server's or network's maybe_applied           not at once: it would add to the load
+ *     BUSY          too much to do            no                      later
+ *     SERVER_DOWN   the server's              no                      later: it is probed by timer
+ *     SERVER        the server's              no; a value that is too large for it has deleted the old one
+ *     CLIENT        the caller's: incr of what is no number           no
+ *     PROTOCOL      the server's, or of what is between               reads
+ *     SHUTDOWN      nobody's: the worker exits  maybe_applied         no
+ *     INVALID_KEY   the caller's              no                      no
+ *     TOO_LARGE     the caller's, or of whoever stored the item; a gat has touched it
+ */
 #define NGX_HTTP_MEMCACHE_NOT_SENT        16  /* no byte was sent: safe to retry */
 #define NGX_HTTP_MEMCACHE_UNKNOWN         17  /* sent, but the connection died before the answer */
 #define NGX_HTTP_MEMCACHE_TIMEOUT         18  /* the deadline passed */
@@ -99,7 +163,26 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_TOO_NEW         50  /* the loaded module has another, newer major number */
 
 
-/* Operations. The numbers never change. */
+/*
+ * Operations. The numbers never change. What each of them may answer, besides errors, and what is in the result then:
+ *
+ *     operation          OK                               other results
+ *     GET, GAT           value, flags, cas                MISS
+ *     SET                stored                           with cas: EXISTS (another version), MISS (no item)
+ *     ADD                stored                           NOT_STORED: there is an item
+ *     REPLACE            stored                           NOT_STORED: there is none
+ *     APPEND, PREPEND    stored; flags and expiry stay    NOT_STORED: there is none
+ *     DELETE             deleted                          MISS; with cas: EXISTS
+ *     INCR, DECR         number: the new value            MISS, without INITIAL
+ *     TOUCH              touched                          MISS
+ *     LEASE              see below                        MISS, see below
+ *     INVALIDATE         marked as stale                  MISS; with cas: EXISTS
+ *     INSPECT            cas, flags, stale, length, ttl, idle, fetched, leased        MISS
+ *     VERSION, STATS     value
+ *     NOOP, FLUSH_ALL    done
+ *
+ * A condition or an option that an operation does not have is INVALID; other fields that it does not have are ignored.
+ */
 
 #define NGX_HTTP_MEMCACHE_GET       1   /* key */
 #define NGX_HTTP_MEMCACHE_GAT       2   /* key, ttl: get and touch */
@@ -156,7 +239,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
 
 /*
  * With WAIT, a lease that is LOST with nothing to use is no answer before the call's deadline: the module asks again,
- * at growing intervals, and at once when the item is stored by this worker, until there is an item or the lease is WON.
+ * at growing intervals, and at once when the item is stored through this client (or this subset of it) in this worker,
+ * until there is an item or the lease is WON.
  * At the deadline the answer is MISS with LOST. Choose op->timeout by how long it takes to make the item.
  */
 
