@@ -53,8 +53,9 @@ impl Freshness {
     }
 
     /// How long making the item may take: 10 seconds without this; whole seconds, rounded up, at least one and at most
-    /// 30 days. So long the others wait for it, and so long nobody else is told to make it if the process that does is
-    /// killed. (One that fails, panics or is dropped lets the next one have it at once.)
+    /// 30 days. So long the others wait for it (or for `memcache_timeout`, if that is longer), and so long nobody else
+    /// is told to make it if the process that does is killed. (One that fails, panics or is dropped lets the next one
+    /// have it at once.)
     pub fn compute_within(mut self, time: Duration) -> Self {
         self.within = time.clamp(Duration::from_secs(1), Duration::from_secs(call::MAX_RELATIVE.into()));
         self

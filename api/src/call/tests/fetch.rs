@@ -24,12 +24,14 @@ fn answer_lease(index: usize, status: u32, lease: u32, stale: bool) {
     });
 }
 
+type Fetching<'f> = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + 'f>>;
+
 /// Fetches, answers the first lease get, and polls again: the result, if there is one already.
 fn fetch<'f>(
     freshness: Freshness,
     compute: impl AsyncFnOnce() -> Result<&'static str, Error> + 'f,
     (status, lease, stale): (u32, u32, bool),
-) -> (Pin<Box<dyn Future<Output = Result<Fetched, Error>> + 'f>>, Poll<Result<Fetched, Error>>) {
+) -> (Fetching<'f>, Poll<Result<Fetched, Error>>) {
     let mc = client();
     let mut future: Pin<Box<dyn Future<Output = _>>> = Box::pin(async move { mc.fetch("k", freshness, compute).await });
     assert!(poll(future.as_mut()).is_pending());
