@@ -6,6 +6,7 @@ use std::time::Duration;
 use ngx::http::Request;
 
 use crate::call;
+use crate::event_loop;
 use crate::fetch::{self, Fetched, Freshness};
 use crate::find;
 use crate::multi::GetMulti;
@@ -50,6 +51,7 @@ impl Client {
         let request: *const _ = request.into();
         // SAFETY: there is a reference to the request; the module only looks at its configuration.
         let handle = unsafe { table.client_of_request(request.cast_mut())? };
+        event_loop::entered();
         Ok(Client { table, handle })
     }
 

@@ -1,7 +1,7 @@
 //! Async blocks as handlers of nginx.
 //!
 //! [`spawn`] turns an async block into a content handler or a phase handler, [`spawn_with_body`] reads the body of the
-//! request first. What the block evaluates to says what is done with the request: see [`Respond`].
+//! request first; [`spawn_detached`] is for work that no request waits for. What the block evaluates to says what is done with the request: see [`Respond`].
 //!
 //! ```no_run
 //! use ngx::core::Status;
@@ -21,6 +21,7 @@
 //! ```
 
 mod body;
+mod detached;
 pub mod directive;
 mod headers;
 mod log;
@@ -29,8 +30,11 @@ mod respond;
 mod response;
 mod spawn;
 mod task;
+mod timer;
 
 pub use body::Body;
+pub use detached::{spawn_detached, MAX_DETACHED};
 pub use respond::Respond;
 pub use response::{Content, Response};
 pub use spawn::{spawn, spawn_with_body};
+pub use timer::{sleep, timeout, Sleep};

@@ -52,6 +52,7 @@ mod call;
 mod cas;
 mod client;
 mod error;
+mod event_loop;
 mod fetch;
 mod find;
 mod item;

@@ -5,10 +5,13 @@ use std::ptr;
 
 use ngx::core::{Status, NGX_CONF_ERROR, NGX_CONF_OK};
 use ngx::ffi::{
-    ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t, ngx_flag_t, ngx_http_handler_pt, ngx_http_request_t, ngx_int_t,
-    ngx_pcalloc, NGX_LOG_EMERG,
+    ngx_array_push, ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t, ngx_flag_t, ngx_http_handler_pt,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_CONTENT_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
+    ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_request_t, ngx_int_t, ngx_pcalloc, NGX_LOG_EMERG,
 };
-use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
+use ngx::http::{HTTPStatus, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule, Request};
 use ngx::ngx_conf_log_error;
 
 use super::log;
@@ -131,6 +134,57 @@ pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error>
     Err(error)
 }
 
+/// A phase of the processing of a request, in the order in which they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// When the header of the request has been read.
+    PostRead,
+    /// Rewriting, before the location is known.
+    ServerRewrite,
+    /// Rewriting, in the location.
+    Rewrite,
+    /// Before access is decided on.
+    Preaccess,
+    /// Whether the client may have it.
+    Access,
+    /// Before the content.
+    Precontent,
+    /// The content, where the location has no content handler.
+    Content,
+    /// When the request is about to be freed: nothing can wait there, see [`spawn_detached`](super::spawn_detached).
+    Log,
+}
+
+/// Adds a handler to a phase of all requests; of several, the one that was added last is called first. It is an
+/// `extern "C"` function that calls [`handle`].
+///
+/// Fails if there is no memory.
+///
+/// # Safety
+///
+/// `cf` is what nginx gave to the caller, in postconfiguration.
+pub unsafe fn add_handler(cf: *mut ngx_conf_t, phase: Phase, handler: ngx_http_handler_pt) -> Result<(), Status> {
+    let index = match phase {
+        Phase::PostRead => ngx_http_phases_NGX_HTTP_POST_READ_PHASE,
+        Phase::ServerRewrite => ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE,
+        Phase::Rewrite => ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
+        Phase::Preaccess => ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+        Phase::Access => ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+        Phase::Precontent => ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+        Phase::Content => ngx_http_phases_NGX_HTTP_CONTENT_PHASE,
+        Phase::Log => ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    };
+    let index = usize::try_from(index).map_err(|_| Status::NGX_ERROR)?;
+    // SAFETY: guaranteed by the caller; nginx's core made the list of each phase before any postconfiguration.
+    unsafe {
+        let core = NgxHttpCoreModule::main_conf_mut(&*cf).ok_or(Status::NGX_ERROR)?;
+        let phase = core.phases.get_mut(index).ok_or(Status::NGX_ERROR)?;
+        let place = ngx_array_push(&mut phase.handlers).cast::<ngx_http_handler_pt>();
+        *place.as_mut().ok_or(Status::NGX_ERROR)? = handler;
+    }
+    Ok(())
+}
+
 /// The configuration of a location: its directive's flag.
 #[doc(hidden)]
 pub unsafe extern "C" fn create_location(cf: *mut ngx_conf_t) -> *mut c_void {
@@ -171,13 +225,12 @@ pub unsafe fn set(
     ptr::null_mut()
 }
 
-/// Calls a content handler. A panic is logged and answered with 500.
+/// Calls a handler. A panic, which must not reach nginx, is logged and answered with 500.
 ///
 /// # Safety
 ///
-/// `request` is alive.
-#[doc(hidden)]
-pub unsafe fn handle(request: *mut ngx_http_request_t, handler: fn(&mut Request) -> Status) -> ngx_int_t {
+/// nginx has called the caller with `request`.
+pub unsafe fn handle(request: *mut ngx_http_request_t, handler: impl FnOnce(&mut Request) -> Status) -> ngx_int_t {
     // SAFETY: guaranteed by the caller, here and below.
     let called = caught(|| handler(unsafe { Request::from_ngx_http_request(request) }));
     let status = called.unwrap_or_else(|panic| {

@@ -29,6 +29,12 @@ pub(super) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
     result.map_err(|_| TEXT.take())
 }
 
+/// Calls a function that should not panic, such as a drop or a wake; what it panics with is lost, but does not reach
+/// nginx.
+pub(super) fn discard(function: impl FnOnce()) {
+    let _ = caught(function);
+}
+
 fn text(info: &PanicHookInfo<'_>) -> String {
     let payload = info.payload();
     let message = payload.downcast_ref::<&str>().copied();

@@ -35,6 +35,10 @@ use super::{log, Body, Respond};
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
 ///
+/// Not for the **log phase**: the request is being freed then, and nothing can wait for it. Where nginx frees a main
+/// request, that is refused with a line in the error log; a subrequest that is logged (`log_subrequest on`) cannot be
+/// told from one that runs. Use [`spawn_detached`](super::spawn_detached) there.
+///
 /// Wakers may be used on any thread, but only wake on the worker's own.
 pub fn spawn<F>(request: &mut Request, future: F) -> Status
 where
@@ -42,6 +46,9 @@ where
     F::Output: Respond,
 {
     let r = pointer(request);
+    if has_ended(request) {
+        return refuse(request);
+    }
     let place = place(request);
 
     if let Place::Phase(_) = place {
@@ -96,6 +103,9 @@ where
     F: AsyncFnOnce(&Body) -> O + 'static,
     O: Respond,
 {
+    if has_ended(request) {
+        return refuse(request);
+    }
     if place(request) != Place::Content {
         log::error(request, "only a content handler can read the body of a request");
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
@@ -284,6 +294,17 @@ unsafe fn watch_client(r: *mut ngx_http_request_t) -> Result<(), Status> {
 unsafe fn finalize(r: *mut ngx_http_request_t, status: Status) {
     // SAFETY: guaranteed by the caller.
     unsafe { ngx_http_finalize_request(r, status.0) };
+}
+
+/// Whether the request is being freed: its phases are over, what was to be cleaned up is, and it is being logged.
+fn has_ended(request: &Request) -> bool {
+    // SAFETY: a request has a main one.
+    unsafe { (*request.as_ref().main).count() == 0 }
+}
+
+fn refuse(request: &Request) -> Status {
+    log::error(request, "a handler of the log phase cannot wait: use spawn_detached");
+    Status::NGX_ERROR
 }
 
 fn place(request: &Request) -> Place {

@@ -17,6 +17,7 @@ use ngx::http::{HTTPStatus, Request};
 
 use super::log;
 use super::panic::caught;
+use crate::event_loop;
 
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
@@ -86,6 +87,7 @@ impl Task {
         future: impl Future<Output = Status> + 'static,
         resume: unsafe extern "C" fn(*mut ngx_event_t),
     ) -> Option<Arc<Self>> {
+        event_loop::entered();
         // SAFETY: the request is alive, says the caller; nginx puts the record at its main request.
         let cleanup = unsafe { ngx_http_cleanup_add(request, mem::size_of::<Record>()).as_mut()? };
         let record = cleanup.data.cast::<Record>();

@@ -1,0 +1,172 @@
+//! Futures that belong to the worker.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, ThreadId};
+
+use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events, NGX_LOG_ERR};
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::panic::{caught, discard};
+use crate::{event_loop, Error};
+
+/// Detached futures that a sibling may have at the same time in a worker; one more is refused with
+/// [`Error::Busy`].
+pub const MAX_DETACHED: usize = 16_384;
+
+/// Runs a future that belongs to no request: for what a request starts and does not wait for, and for handlers of the
+/// **log phase**, where the request is about to be freed.
+///
+/// It is polled at once, and dropped when it has ended. If it panics, that is logged, and it is dropped. A worker that
+/// exits waits for the operations that are under way and for [`sleep`](super::sleep), but for nothing else: what is
+/// still not done then is never polled again, and not dropped either.
+///
+/// The future owns what it uses: take what you need out of the request before. A [`Client`](crate::Client) of the
+/// request can be used: it lasts as long as the worker.
+///
+/// ```no_run
+/// use ngx::core::Status;
+/// use ngx::http::Request;
+/// use ngx_memcache::{http, Client, Error};
+///
+/// /// A handler of the log phase.
+/// fn count(request: &mut Request) -> Status {
+///     let Ok(mc) = Client::from_request(request) else { return Status::NGX_OK };
+///     let key = format!("status:{}", request.as_ref().headers_out.status);
+///     // Under a load that memcached cannot bear, some requests are not counted.
+///     let _ = http::spawn_detached(async move {
+///         let _ = mc.incr(key, 1).initial(1).await;
+///     });
+///     Status::NGX_OK
+/// }
+/// ```
+///
+/// Fails, and drops the future, with [`Error::Busy`] if there are [`MAX_DETACHED`] already, and with
+/// [`Error::NotAvailable`] anywhere but on the event loop of a worker, which is where handlers are called; outside of a
+/// request, [`Client::from_request`](crate::Client::from_request) or the like must have succeeded there before.
+pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), Error> {
+    if !event_loop::is_here() {
+        return Err(Error::NotAvailable);
+    }
+    let task = Detached::new(Box::pin(future))?;
+    task.run();
+    Ok(())
+}
+
+/// A future of the worker. Invariant: `event` is in nginx's queue only while the task is among the `TASKS` of the event
+/// loop's thread, which hold a reference, so that the future is never dropped anywhere else.
+struct Detached {
+    owner: ThreadId,
+    /// Its place among the `TASKS`.
+    place: Cell<usize>,
+    /// None while it is polled, and when it is over.
+    future: Cell<Option<Running>>,
+    over: Cell<bool>,
+    event: UnsafeCell<ngx_event_t>,
+}
+
+type Running = Pin<Box<dyn Future<Output = ()>>>;
+
+// SAFETY: other threads reach a task through its wakers alone. They read `owner`, which never changes, and may drop the
+// last reference; the future is gone by then, by the invariant.
+unsafe impl Send for Detached {}
+// SAFETY: as above.
+unsafe impl Sync for Detached {}
+
+thread_local! {
+    /// The tasks that are not over. Those that a worker has when it exits are not dropped: nginx is gone by then.
+    static TASKS: RefCell<mem::ManuallyDrop<Vec<Arc<Detached>>>> =
+        const { RefCell::new(mem::ManuallyDrop::new(Vec::new())) };
+}
+
+impl Detached {
+    fn new(future: Running) -> Result<Arc<Self>, Error> {
+        TASKS.with_borrow_mut(|tasks| {
+            if tasks.len() >= MAX_DETACHED {
+                return Err(Error::Busy);
+            }
+            // SAFETY: an event of zeros is what nginx's own modules start with.
+            let mut event: ngx_event_t = unsafe { mem::zeroed() };
+            event.handler = Some(resume);
+            // SAFETY: in a worker there is a cycle, as long as the worker.
+            event.log = unsafe { (*ngx_cycle).log };
+
+            let task = Arc::new(Detached {
+                owner: thread::current().id(),
+                place: Cell::new(tasks.len()),
+                future: Cell::new(Some(future)),
+                over: Cell::new(false),
+                event: UnsafeCell::new(event),
+            });
+            // SAFETY: nobody else knows of the task yet.
+            unsafe { (*task.event.get()).data = Arc::as_ptr(&task).cast_mut().cast() };
+            tasks.push(task.clone());
+            Ok(task)
+        })
+    }
+
+    fn run(self: &Arc<Self>) {
+        let Some(mut future) = self.future.take() else { return };
+        let waker = Waker::from(self.clone());
+        let polled = caught(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        match polled {
+            Ok(Poll::Pending) => return self.future.set(Some(future)),
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => {
+                ngx_log_error!(NGX_LOG_ERR, ngx_cycle_log().as_ptr(), "memcache: a detached future {panic}");
+            }
+        }
+        discard(|| drop(future));
+        self.end();
+    }
+
+    /// Leaves the `TASKS`; the last one takes its place.
+    fn end(&self) {
+        self.over.set(true);
+        let event = self.event.get();
+        // SAFETY: the event belongs to this task, and this is the event loop's thread.
+        unsafe {
+            // It was woken by its own last poll.
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
+        TASKS.with_borrow_mut(|tasks| {
+            let place = self.place.get();
+            tasks.swap_remove(place);
+            if let Some(moved) = tasks.get(place) {
+                moved.place.set(place);
+            }
+        });
+    }
+}
+
+impl Wake for Detached {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    /// The task will be polled in this turn of the event loop, but never inside of this call.
+    fn wake_by_ref(self: &Arc<Self>) {
+        if thread::current().id() == self.owner && !self.over.get() {
+            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
+            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+        }
+    }
+}
+
+/// A task was woken.
+unsafe extern "C" fn resume(event: *mut ngx_event_t) {
+    // SAFETY: new() put it there; a task whose event is posted is among the TASKS.
+    let task = unsafe {
+        let task = (*event).data.cast::<Detached>().cast_const();
+        Arc::increment_strong_count(task);
+        Arc::from_raw(task)
+    };
+    task.run();
+}
