@@ -22,6 +22,9 @@ NEW_CRATE   := 1.28.5
 MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module
 PACKAGES := ngx-http-memcache ngx-http-memcache-kv
 
+# Siblings for the tests alone, and for the benchmark.
+TEST_MODULES   := ngx_http_memcache_test_module
+TEST_PACKAGES  := ngx-http-memcache-test
 BENCH_MODULES  := ngx_http_memcache_bench_module ngx_http_memcache_naive_module
 BENCH_PACKAGES := ngx-http-memcache-bench ngx-http-memcache-naive
 
@@ -55,6 +58,10 @@ TEST_LIB := $(if $(NGINX_TESTS),$(abspath $(NGINX_TESTS)/lib),$(abspath t/dialec
 for_nginx = $(MAKE) --no-print-directory NGINX_SOURCE_DIR=$(1) NGINX_BUILD_DIR=$(1)/objs \
             CARGO_TARGET_DIR=target/cargo-$(NEW_VERSION) MODULES_DIR=target/modules-$(NEW_VERSION)
 
+# Installed, not copied over: a running nginx keeps the old file that it has mapped.
+install_modules = @mkdir -p $(MODULES_DIR) && cd $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release && \
+                  for m in $(1); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+
 NEW_DIR      := target/nginx/$(NEW_VERSION)
 VALGRIND_DIR := target/nginx/$(NEW_VERSION)-valgrind
 ASAN_DIR     := target/nginx/$(NEW_VERSION)-asan
@@ -84,11 +91,13 @@ endif
 
 build: nginx-headers ## build the modules into target/modules/
 	cargo build --release $(addprefix -p ,$(PACKAGES))
-	@mkdir -p $(MODULES_DIR)
-	@# Installed, not copied over: a running nginx keeps the old file that it has mapped.
-	@cd $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release && for m in $(MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
+	$(call install_modules,$(MODULES))
 	@bash build/session.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR) $(MODULES_DIR)/ngx_http_memcache_session_module.so
 	@ls -l $(MODULES_DIR)/*.so
+
+siblings: build ## build the modules of t/siblings/, too
+	cargo build --release $(addprefix -p ,$(TEST_PACKAGES))
+	$(call install_modules,$(TEST_MODULES))
 
 examples: ## build the programs of engine/examples/, which tell what server has a key
 	cargo build -p memcache-engine --examples
@@ -149,7 +158,7 @@ session-config: ## build examples/session by its script "config", and test that
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
 	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
 
-prove: build examples ## build, and run t/ alone
+prove: siblings examples ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
 	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \

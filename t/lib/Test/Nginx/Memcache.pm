@@ -54,6 +54,7 @@ sub load_session {
 #	%%MEMCACHE_GLOBALS%%	loads the module and the kv sibling
 #	%%LOAD_MEMCACHE%%	loads the module
 #	%%LOAD_MEMCACHE_KV%%	loads the sibling
+#	%%LOAD_MEMCACHE_TEST%%	loads the one of siblings/rust, and so on
 #	%%LOAD_MEMCACHE_SESSION%%	loads examples/session, or nothing
 #			if nginx was built with it
 #
@@ -65,8 +66,8 @@ sub conf {
 
 	$text =~ s/%%MEMCACHE_GLOBALS%%/%%LOAD_MEMCACHE%%%%LOAD_MEMCACHE_KV%%/;
 	$text =~ s/%%LOAD_MEMCACHE%%/load_module('memcache')/e;
-	$text =~ s/%%LOAD_MEMCACHE_KV%%/load_module('memcache_kv')/e;
 	$text =~ s/%%LOAD_MEMCACHE_SESSION%%/load_session()/e;
+	$text =~ s/%%LOAD_(MEMCACHE_\w+)%%/load_module(lc $1)/ge;
 	$text =~ s/^(?=daemon )/$user/m;
 
 	return $text;

@@ -1,0 +1,98 @@
+//! Content handlers.
+
+use std::future::{poll_fn, Future};
+use std::pin::{pin, Pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ngx::core::Status;
+use ngx::http::{HTTPStatus, Request};
+use ngx_memcache::http::{self, Body, Respond, Response};
+use ngx_memcache::{Client, Error, Item, Raw};
+
+use crate::args::Args;
+use crate::{fetch, misuse};
+
+/// - `get?key=`: the item.
+/// - `set?key=&value=`.
+/// - `overlap?key=&value=`: a get, a set, and another get, each submitted before the one before it was answered. Says
+///   what the gets have found.
+/// - `body?key=`: stores the request's body, and answers with its length.
+/// - `sleep?ms=`.
+/// - `late?ms=&timeout=`: which of the two is over first.
+/// - `detached?key=&ms=`: counts the key later, and answers at once.
+/// - `fetch...`: see [`fetch`].
+/// - all others: see [`misuse`].
+pub fn handle(request: &mut Request, what: &str) -> Status {
+    let args = Args::of(request);
+    let mc = match Client::from_request(request) {
+        Ok(mc) => mc,
+        Err(error) => return error.respond(request),
+    };
+    match what {
+        "get" => http::spawn(request, mc.get(args.key())),
+        "set" => http::spawn(request, async move {
+            mc.set(args.key(), args.text("value").unwrap_or_default()).await?;
+            Ok::<_, Error>(HTTPStatus::NO_CONTENT)
+        }),
+        "body" => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
+            mc.set(args.key(), Raw(body.bytes())).await?;
+            Ok::<_, Error>(Response::ok().body(format!("{} bytes", body.bytes().len())))
+        }),
+        "overlap" => http::spawn(request, overlap(mc, args)),
+        "sleep" => http::spawn(request, async move {
+            http::sleep(Duration::from_millis(args.number("ms").unwrap_or(0))).await;
+            HTTPStatus::NO_CONTENT
+        }),
+        "late" => http::spawn(request, async move {
+            let millis = |name| Duration::from_millis(args.number(name).unwrap_or(0));
+            let done = http::timeout(millis("timeout"), http::sleep(millis("ms"))).await;
+            Response::ok().body(if done.is_some() { "done" } else { "timed out" })
+        }),
+        "detached" => detached(mc, args).respond(request),
+        _ => fetch::handle(request, mc, what).unwrap_or_else(|| misuse::handle(request, mc, what)),
+    }
+}
+
+async fn overlap(mc: Client, args: Args) -> Result<Response, Error> {
+    let key = args.key();
+    let mut before = pin!(mc.get(&key));
+    let mut set = pin!(mc.set(&key, args.text("value").unwrap_or_default()));
+    let mut after = pin!(mc.get(&key));
+    let (mut first, mut stored, mut second) = (None, None, None);
+    poll_fn(|cx| {
+        let ready = poll_once(before.as_mut(), &mut first, cx)
+            & poll_once(set.as_mut(), &mut stored, cx)
+            & poll_once(after.as_mut(), &mut second, cx);
+        if ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    stored.transpose()?;
+    let text = |found: Option<Result<Option<Item>, Error>>| -> Result<String, Error> {
+        let item = found.transpose()?.flatten();
+        item.map_or(Ok("-".into()), |item| item.decode())
+    };
+    Ok(Response::ok().body(format!("{} {}", text(first)?, text(second)?)))
+}
+
+/// Polls what is not ready yet. Says whether it is.
+fn poll_once<F: Future>(future: Pin<&mut F>, output: &mut Option<F::Output>, cx: &mut Context<'_>) -> bool {
+    if output.is_none() {
+        if let Poll::Ready(ready) = future.poll(cx) {
+            *output = Some(ready);
+        }
+    }
+    output.is_some()
+}
+
+fn detached(mc: Client, args: Args) -> Result<HTTPStatus, Error> {
+    http::spawn_detached(async move {
+        http::sleep(Duration::from_millis(args.number("ms").unwrap_or(0))).await;
+        let _ = mc.incr(args.key(), 1).initial(1).await;
+    })?;
+    Ok(HTTPStatus::ACCEPTED)
+}
