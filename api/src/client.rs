@@ -1,8 +1,10 @@
 //! The worker's client.
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::time::Duration;
 
+use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t};
 use ngx::http::Request;
 
 use crate::call;
@@ -11,7 +13,7 @@ use crate::fetch::{self, Fetched, Freshness};
 use crate::find;
 use crate::multi::GetMulti;
 use crate::operation::{self, kind, Operation};
-use crate::server::Servers;
+use crate::server::{Server, Servers};
 use crate::sys;
 use crate::table::{Handle, Table};
 use crate::value::IntoValue;
@@ -51,6 +53,22 @@ impl Client {
         let request: *const _ = request.into();
         // SAFETY: there is a reference to the request; the module only looks at its configuration.
         let handle = unsafe { table.client_of_request(request.cast_mut())? };
+        event_loop::entered();
+        Ok(Client { table, handle })
+    }
+
+    /// The client of a block of the configuration, for what belongs to no request: `init_process`, a timer, another
+    /// thread.
+    ///
+    /// Fails as [`from_request`](Client::from_request) does, and with [`NotConfigured`](Error::NotConfigured) for a
+    /// block of another configuration than the worker's.
+    pub fn from_block(block: Block) -> Result<Self, Error> {
+        let table = find::table()?;
+        // SAFETY: who made the block promised that it is used only while its configuration is there.
+        let handle = unsafe { table.client_of_conf(block.0) }.map_err(|error| match error {
+            Error::Other(sys::NGX_HTTP_MEMCACHE_STALE) => Error::NotConfigured,
+            error => error,
+        })?;
         event_loop::entered();
         Ok(Client { table, handle })
     }
@@ -269,6 +287,39 @@ impl Client {
         Servers::new(*self)
     }
 
+    /// A client of some of the servers: those that `choose` is true for. `ap_memcache_serverhash` of mod_memcache was for
+    /// this.
+    ///
+    /// It routes keys as if it was configured with just these servers, and shares their connections, health, settings
+    /// and statistics with this client. The same servers are always the same subset; a worker has up to 32 different
+    /// ones of each client, for as long as the client is there.
+    ///
+    /// Fails with [`Error::NoServer`] if none was chosen, and with [`Error::TooMany`].
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// let large = mc.subset(|server| server.weight() > 1)?;
+    /// large.set("report", vec![0_u8; 500_000]).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn subset(&self, mut choose: impl FnMut(&Server) -> bool) -> Result<Client, Error> {
+        let chosen: Vec<usize> = self.servers().filter(|server| choose(server)).map(|server| server.index()).collect();
+        if chosen.is_empty() {
+            return Err(Error::NoServer);
+        }
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let handle = unsafe { self.table.subset(self.handle, &chosen)? };
+        Ok(Client { table: self.table, handle })
+    }
+
+    /// The server that has a key, whether or not it is up.
+    pub fn server_of<K: AsRef<[u8]>>(&self, key: K) -> Result<Server, Error> {
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let index = unsafe { self.table.server_of_key(self.handle, key.as_ref())? };
+        Server::new(*self, index).ok_or(Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL))
+    }
+
     /// The largest value, in bytes, that can be stored: `memcache_max_value`.
     pub fn max_value(&self) -> usize {
         // SAFETY: whoever holds a client is in a request, whose configuration is in use.
@@ -295,6 +346,25 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn from_parts(table: Table, handle: Handle) -> Self {
         Client { table, handle }
+    }
+}
+
+/// A block of the configuration, `http` or `server`, whose client [`Client::from_block`] finds. Keep it in the
+/// configuration of your module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block(NonNull<ngx_http_conf_ctx_t>);
+
+impl Block {
+    /// The block that is being read. A location counts as its server block; in postconfiguration this is the `http`
+    /// block. `None`: `cf` is not of a block of HTTP.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is what nginx gave to the caller, a handler of a directive in `http` or in a block of it, or a function of
+    /// the module's `ngx_http_module_t`. The block is not used when its configuration is gone: keep it there.
+    pub unsafe fn of_conf(cf: *const ngx_conf_t) -> Option<Self> {
+        // SAFETY: guaranteed by the caller.
+        NonNull::new(unsafe { (*cf).ctx }.cast()).map(Block)
     }
 }
 

@@ -104,6 +104,14 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
+    /// A subset of the servers that has none.
+    #[error("no server was chosen")]
+    NoServer,
+
+    /// A worker has as many subsets of the client as there may be, `NGX_HTTP_MEMCACHE_MAX_SUBSETS` of the header.
+    #[error("too many subsets of the servers")]
+    TooMany,
+
     /// The value could not be encoded; nothing was sent.
     #[error("{0}")]
     Encode(String),
@@ -152,6 +160,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
+            Error::NoServer | Error::TooMany => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
             Error::Busy | Error::NoMemory => Fault::Load,
@@ -190,7 +199,7 @@ impl Error {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
-            Error::Encode(_) | Error::NoMemory => 500,
+            Error::Encode(_) | Error::NoMemory | Error::NoServer | Error::TooMany => 500,
             Error::Timeout { .. } => 504,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
             Error::NotConfigured | Error::NotAvailable => 503,
@@ -217,6 +226,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
             sys::NGX_HTTP_MEMCACHE_NO_MEMORY => Error::NoMemory,
+            sys::NGX_HTTP_MEMCACHE_TOO_MANY => Error::TooMany,
             other => Error::Other(other),
         }
     }

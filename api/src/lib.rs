@@ -64,7 +64,7 @@ mod ttl;
 mod value;
 
 pub use cas::Cas;
-pub use client::Client;
+pub use client::{Block, Client};
 pub use error::{Error, Fault};
 pub use fetch::{Fetched, Freshness, Source};
 pub use item::Item;

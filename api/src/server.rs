@@ -25,10 +25,7 @@ impl Iterator for Servers {
     type Item = Server;
 
     fn next(&mut self) -> Option<Server> {
-        let (table, handle) = self.client.parts();
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let now = unsafe { table.server(handle, self.next)? };
-        let server = Server { client: self.client, index: self.next, now };
+        let server = Server::new(self.client, self.next)?;
         self.next = self.next.saturating_add(1);
         Some(server)
     }
@@ -87,6 +84,18 @@ pub enum State {
 }
 
 impl Server {
+    /// `None`: there is no such index.
+    pub(crate) fn new(client: Client, index: usize) -> Option<Self> {
+        let (table, handle) = client.parts();
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let now = unsafe { table.server(handle, index)? };
+        Some(Server { client, index, now })
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// The address, always with a port: `127.0.0.1:11211`, `[::1]:11211`, `unix:/path`.
     pub fn address(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.now.address.as_bytes())

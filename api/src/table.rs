@@ -3,8 +3,9 @@
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_http_request_t, ngx_str_t};
+use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t};
 
+use crate::operation::borrowed;
 use crate::sys;
 use crate::Error;
 
@@ -29,6 +30,39 @@ impl Table {
         // SAFETY: the request is alive, says the caller.
         ok(unsafe { function(request, &mut client) })?;
         NonNull::new(client).ok_or(Error::NotAvailable)
+    }
+
+    /// # Safety
+    ///
+    /// `block` is the context of a block of a configuration that is there.
+    pub(crate) unsafe fn client_of_conf(self, block: NonNull<ngx_http_conf_ctx_t>) -> Result<Handle, Error> {
+        let function = self.0.client_of_conf.ok_or(MISSING)?;
+        let mut client = ptr::null_mut();
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { function(block.as_ptr(), &mut client) })?;
+        NonNull::new(client).ok_or(Error::NotAvailable)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn subset(self, client: Handle, servers: &[usize]) -> Result<Handle, Error> {
+        let function = self.0.subset.ok_or(MISSING)?;
+        let mut subset = ptr::null_mut();
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { function(client.as_ptr(), servers.as_ptr(), servers.len(), &mut subset) })?;
+        NonNull::new(subset).ok_or(MISSING)
+    }
+
+    /// # Safety
+    ///
+    /// As of [`cancel`](Table::cancel).
+    pub(crate) unsafe fn server_of_key(self, client: Handle, key: &[u8]) -> Result<usize, Error> {
+        let function = self.0.server_of_key.ok_or(MISSING)?;
+        let mut index = 0;
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { function(client.as_ptr(), &borrowed(key), &mut index) })?;
+        Ok(index)
     }
 
     /// # Safety

@@ -118,12 +118,38 @@ unsafe extern "C" fn server(
     server: *mut sys::ngx_http_memcache_server_t,
 ) -> u32 {
     // SAFETY: the caller passes a good pointer.
-    unsafe { (*server).weight = 1 };
+    unsafe { (*server).weight = 1 + u32::try_from(index).unwrap() };
     if index < 2 {
         OK
     } else {
         sys::NGX_HTTP_MEMCACHE_INVALID
     }
+}
+
+unsafe extern "C" fn subset(
+    _client: *mut sys::ngx_http_memcache_client_t,
+    servers: *const ngx_uint_t,
+    n: ngx_uint_t,
+    subset: *mut *mut sys::ngx_http_memcache_client_t,
+) -> u32 {
+    // SAFETY: the caller passes good pointers.
+    let servers = unsafe { std::slice::from_raw_parts(servers, n) };
+    if servers != [1] {
+        return sys::NGX_HTTP_MEMCACHE_TOO_MANY;
+    }
+    // SAFETY: as above.
+    unsafe { *subset = NonNull::dangling().as_ptr() };
+    OK
+}
+
+unsafe extern "C" fn server_of_key(
+    _client: *mut sys::ngx_http_memcache_client_t,
+    key: *const ngx_str_t,
+    index: *mut ngx_uint_t,
+) -> u32 {
+    // SAFETY: the caller passes good pointers.
+    unsafe { *index = (*key).as_bytes().len() };
+    OK
 }
 
 static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
@@ -138,9 +164,9 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     max_value: None,
     set_enabled: None,
     client_of_conf: None,
-    subset: None,
+    subset: Some(subset),
     submit_many: None,
-    server_of_key: None,
+    server_of_key: Some(server_of_key),
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.
@@ -312,6 +338,20 @@ fn parameters_reach_the_module() {
 fn version_zero_matches_nothing() {
     let _ = finish(client().delete("k").cas(0), EXISTS, b"");
     assert_eq!(seen(0).cas, u64::MAX);
+}
+
+#[test]
+fn subsets() {
+    assert!(client().subset(|server| server.weight() > 1).is_ok());
+    assert_eq!(client().subset(|_| false).unwrap_err(), Error::NoServer);
+    assert_eq!(client().subset(|_| true).unwrap_err(), Error::TooMany);
+}
+
+#[test]
+fn a_key_has_a_server() {
+    assert_eq!(client().server_of("").unwrap().weight(), 1);
+    assert_eq!(client().server_of("k").unwrap().weight(), 2);
+    assert_eq!(client().server_of("no such").unwrap_err(), Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Client, Error, Item, Raw};
+use ngx_memcache::{Client, Error, Item, Raw, Server};
 
 use crate::args::Args;
 use crate::{fetch, misuse};
@@ -18,6 +18,8 @@ use crate::{fetch, misuse};
 /// - `overlap?key=&value=`: a get, a set, and another get, each submitted before the one before it was answered. Says
 ///   what the gets have found.
 /// - `body?key=`: stores the request's body, and answers with its length.
+/// - `subset?key=&value=&weight=`: sets an item on one of the servers with at least that weight, and tells which.
+/// - `disable?key=`, `enable?key=`: takes the key's server out of use, or back.
 /// - `sleep?ms=`.
 /// - `late?ms=&timeout=`: which of the two is over first.
 /// - `detached?key=&ms=`: counts the key later, and answers at once.
@@ -40,6 +42,20 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
             Ok::<_, Error>(Response::ok().body(format!("{} bytes", body.bytes().len())))
         }),
         "overlap" => http::spawn(request, overlap(mc, args)),
+        "subset" => http::spawn(request, async move {
+            let weight = args.number("weight").unwrap_or(0);
+            let mine = mc.subset(|server| u64::from(server.weight()) >= weight)?;
+            let home = mine.server_of(args.key())?;
+            mine.set(args.key(), args.text("value").unwrap_or_default()).await?;
+            let all: Vec<String> = mine.servers().map(|server| server.address().into_owned()).collect();
+            let text = format!("{} of {} {}", home.address(), all.join(" "), home.version().await?);
+            Ok::<_, Error>(Response::ok().body(text))
+        }),
+        "disable" | "enable" => {
+            let switch = |server: Server| if what == "disable" { server.disable() } else { server.enable() };
+            let server = mc.server_of(args.key());
+            server.and_then(switch).map(|()| HTTPStatus::NO_CONTENT).respond(request)
+        }
         "sleep" => http::spawn(request, async move {
             http::sleep(Duration::from_millis(args.number("ms").unwrap_or(0))).await;
             HTTPStatus::NO_CONTENT
