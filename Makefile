@@ -19,8 +19,10 @@ NGINX_TESTS ?=
 NEW_VERSION := 1.28.3
 NEW_CRATE   := 1.28.5
 
-MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module
+MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module ngx_http_memcache_tokio_bridge_module
 PACKAGES := ngx-http-memcache ngx-http-memcache-kv
+# Built apart, so that the others do not get what only these need.
+TOKIO_PACKAGES := ngx-http-memcache-tokio-bridge
 
 # Siblings for the tests alone, and for the benchmark.
 TEST_MODULES   := ngx_http_memcache_test_module
@@ -91,6 +93,7 @@ endif
 
 build: nginx-headers ## build the modules into target/modules/
 	cargo build --release $(addprefix -p ,$(PACKAGES))
+	cargo build --release $(addprefix -p ,$(TOKIO_PACKAGES))
 	$(call install_modules,$(MODULES))
 	@bash build/session.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR) $(MODULES_DIR)/ngx_http_memcache_session_module.so
 	@ls -l $(MODULES_DIR)/*.so

@@ -340,7 +340,7 @@ typedef struct {
 } ngx_http_memcache_many_t;
 
 
-/* A value that outlives the handler. Do not copy the structure; release it exactly once. */
+/* A value that outlives the handler. Do not copy the structure; release it exactly once, on any thread. */
 typedef struct {
     ngx_str_t   bytes;
     void       *owner[4];
@@ -383,7 +383,10 @@ typedef struct {
     /* In a handler: takes the result's value along. Values up to 1 KiB are copied so that they pin no read buffer. */
     ngx_http_memcache_status_t (*retain)(const ngx_http_memcache_result_t *result, ngx_http_memcache_value_t *value);
 
-    /* Gives a value back and empties the structure; an empty one is left alone. */
+    /*
+     * Gives a value back and empties the structure; an empty one is left alone. This alone may be called on any thread:
+     * a value that was retained can be read and released there.
+     */
     void (*release)(ngx_http_memcache_value_t *value);
 
     /* The number of servers of the client. */

@@ -104,6 +104,10 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
+    /// What another thread has had called on the event loop panicked; the error log has the text.
+    #[error("the call panicked")]
+    Panicked,
+
     /// A subset of the servers that has none.
     #[error("no server was chosen")]
     NoServer,
@@ -160,7 +164,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
-            Error::NoServer | Error::TooMany => Fault::Caller,
+            Error::NoServer | Error::TooMany | Error::Panicked => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
             Error::Busy | Error::NoMemory => Fault::Load,
@@ -199,7 +203,7 @@ impl Error {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
-            Error::Encode(_) | Error::NoMemory | Error::NoServer | Error::TooMany => 500,
+            Error::Encode(_) | Error::NoMemory | Error::NoServer | Error::TooMany | Error::Panicked => 500,
             Error::Timeout { .. } => 504,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
             Error::NotConfigured | Error::NotAvailable => 503,

@@ -1,6 +1,9 @@
-//! Whether this is the event loop's thread.
+//! Whether this is the event loop's thread, and how it ends.
 
 use std::cell::Cell;
+use std::ffi::c_void;
+
+use nginx_sys::{ngx_cycle, ngx_pool_cleanup_add};
 
 thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
@@ -14,4 +17,27 @@ pub(crate) fn entered() {
 /// Whether this is the event loop's thread, as far as is known.
 pub(crate) fn is_here() -> bool {
     HERE.get()
+}
+
+/// Whether the worker was told to exit, and only waits for what is under way.
+#[cfg(feature = "tokio")]
+pub(crate) fn is_exiting() -> bool {
+    // SAFETY: a number that nginx writes on this thread.
+    unsafe { nginx_sys::ngx_exiting != 0 }
+}
+
+/// Has a function called when the worker exits, after all modules' `exit_process`: nobody is left then who could wait
+/// for anything. Not if there is no memory.
+///
+/// # Safety
+///
+/// This is the event loop's thread, and `handler` takes `data` at any time.
+pub(crate) unsafe fn at_exit(handler: unsafe extern "C" fn(*mut c_void), data: *mut c_void) {
+    // SAFETY: guaranteed by the caller: in a worker there is a cycle, whose pool it destroys last.
+    unsafe {
+        if let Some(record) = ngx_pool_cleanup_add((*ngx_cycle).pool, 0).as_mut() {
+            record.data = data;
+            record.handler = Some(handler);
+        }
+    }
 }

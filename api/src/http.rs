@@ -32,6 +32,8 @@ mod spawn;
 mod task;
 mod timer;
 
+#[cfg(feature = "tokio")]
+pub(crate) use self::panic::caught;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
 pub use respond::Respond;

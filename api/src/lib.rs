@@ -58,6 +58,8 @@ mod find;
 mod item;
 mod lease;
 mod multi;
+#[cfg(feature = "tokio")]
+mod remote;
 mod server;
 mod table;
 mod ttl;
@@ -73,6 +75,8 @@ pub use memcache;
 pub use memcache_reserve::Reserve;
 pub use multi::GetMulti;
 pub use operation::Operation;
+#[cfg(feature = "tokio")]
+pub use remote::{Remote, REMOTE_QUEUE};
 pub use server::{Pool, Server, Servers, State};
 pub use ttl::{Seconds, Ttl};
 pub use value::{IntoValue, Raw};

@@ -153,6 +153,11 @@ pub(crate) struct Retained {
     raw: sys::ngx_http_memcache_value_t,
 }
 
+// SAFETY: the bytes are read-only and counted without regard to threads, and the header lets release() be called on any.
+unsafe impl Send for Retained {}
+// SAFETY: as above.
+unsafe impl Sync for Retained {}
+
 impl Value {
     /// Values up to this many bytes are kept in place.
     pub(crate) const SMALL: usize = 118;

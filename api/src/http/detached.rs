@@ -1,9 +1,13 @@
 //! Futures that belong to the worker.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_void;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
+use std::ptr;
+#[cfg(feature = "tokio")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
@@ -13,6 +17,8 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use super::panic::{caught, discard};
+#[cfg(feature = "tokio")]
+use crate::remote::notify;
 use crate::{event_loop, Error};
 
 /// Detached futures that a sibling may have at the same time in a worker; one more is refused with
@@ -24,7 +30,7 @@ pub const MAX_DETACHED: usize = 16_384;
 ///
 /// It is polled at once, and dropped when it has ended. If it panics, that is logged, and it is dropped. A worker that
 /// exits waits for the operations that are under way and for [`sleep`](super::sleep), but for nothing else: what is
-/// still not done then is never polled again, and not dropped either.
+/// still not done then is dropped.
 ///
 /// The future owns what it uses: take what you need out of the request before. A [`Client`](crate::Client) of the
 /// request can be used: it lasts as long as the worker.
@@ -67,6 +73,9 @@ struct Detached {
     /// None while it is polled, and when it is over.
     future: Cell<Option<Running>>,
     over: Cell<bool>,
+    /// Another thread has woken it, and the event loop does not know yet.
+    #[cfg(feature = "tokio")]
+    woken: AtomicBool,
     event: UnsafeCell<ngx_event_t>,
 }
 
@@ -79,13 +88,18 @@ unsafe impl Send for Detached {}
 unsafe impl Sync for Detached {}
 
 thread_local! {
-    /// The tasks that are not over. Those that a worker has when it exits are not dropped: nginx is gone by then.
-    static TASKS: RefCell<mem::ManuallyDrop<Vec<Arc<Detached>>>> =
-        const { RefCell::new(mem::ManuallyDrop::new(Vec::new())) };
+    /// The tasks that are not over.
+    static TASKS: RefCell<Vec<Arc<Detached>>> = const { RefCell::new(Vec::new()) };
+    /// They are dropped when the worker exits.
+    static DROPPED_AT_EXIT: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Detached {
     fn new(future: Running) -> Result<Arc<Self>, Error> {
+        if !DROPPED_AT_EXIT.replace(true) {
+            // SAFETY: this is the event loop's thread, as the caller has found out.
+            unsafe { event_loop::at_exit(drop_all, ptr::null_mut()) };
+        }
         TASKS.with_borrow_mut(|tasks| {
             if tasks.len() >= MAX_DETACHED {
                 return Err(Error::Busy);
@@ -101,6 +115,8 @@ impl Detached {
                 place: Cell::new(tasks.len()),
                 future: Cell::new(Some(future)),
                 over: Cell::new(false),
+                #[cfg(feature = "tokio")]
+                woken: AtomicBool::new(false),
                 event: UnsafeCell::new(event),
             });
             // SAFETY: nobody else knows of the task yet.
@@ -123,6 +139,13 @@ impl Detached {
         }
         discard(|| drop(future));
         self.end();
+    }
+
+    fn wake_on_loop(&self) {
+        if !self.over.get() {
+            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
+            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+        }
     }
 
     /// Leaves the `TASKS`; the last one takes its place.
@@ -153,10 +176,29 @@ impl Wake for Detached {
 
     /// The task will be polled in this turn of the event loop, but never inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
-        if thread::current().id() == self.owner && !self.over.get() {
-            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
-            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+        match thread::current().id() == self.owner {
+            true => self.wake_on_loop(),
+            #[cfg(feature = "tokio")]
+            false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),
+            false => {}
         }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl notify::Wakes for Detached {
+    fn wake_here(self: Arc<Self>) {
+        self.woken.swap(false, Ordering::AcqRel);
+        self.wake_on_loop();
+    }
+}
+
+/// The worker exits.
+unsafe extern "C" fn drop_all(_: *mut c_void) {
+    for task in TASKS.take() {
+        task.over.set(true);
+        let future = task.future.take();
+        discard(|| drop(future));
     }
 }
 

@@ -15,7 +15,7 @@ static HOOK: Once = Once::new();
 
 /// Calls a function. If it panics, nothing is printed: the error is what there is to log, one line without control
 /// characters.
-pub(super) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
+pub(crate) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
     HOOK.call_once(|| {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |info| match INSIDE.get() {

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::ptr;
+#[cfg(feature = "tokio")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -18,13 +20,15 @@ use ngx::http::{HTTPStatus, Request};
 use super::log;
 use super::panic::caught;
 use crate::event_loop;
+#[cfg(feature = "tokio")]
+use crate::remote::notify;
 
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
 ///
 /// It is shared by a cleanup record of the main request and by its wakers. A waker may outlive the request and be
 /// cloned, used and dropped on any thread; everything else happens on the worker's event loop. Woken on another
-/// thread, it does nothing.
+/// thread, it does nothing, or, with the feature `tokio`, tells the event loop.
 ///
 /// Invariant: `event` is in nginx's queue of posted events only while `request` is set, and so while the record of the
 /// request keeps the task alive.
@@ -37,6 +41,9 @@ pub(super) struct Task<F: ?Sized = dyn Future<Output = Status>> {
     stage: Cell<Stage>,
     /// What a phase handler is to return when the phases are run again.
     result: Cell<Option<Status>>,
+    /// Another thread has woken it, and the event loop does not know yet.
+    #[cfg(feature = "tokio")]
+    woken: AtomicBool,
     event: UnsafeCell<ngx_event_t>,
     /// In here, so that a request costs one allocation. Invariant: it is there unless the stage is `Over`.
     future: UnsafeCell<ManuallyDrop<F>>,
@@ -88,6 +95,9 @@ impl Task {
         resume: unsafe extern "C" fn(*mut ngx_event_t),
     ) -> Option<Arc<Self>> {
         event_loop::entered();
+        // Without it, a task that another thread wakes is not woken; it is tried again with the next one.
+        #[cfg(feature = "tokio")]
+        let _ = notify::start();
         // SAFETY: the request is alive, says the caller; nginx puts the record at its main request.
         let cleanup = unsafe { ngx_http_cleanup_add(request, mem::size_of::<Record>()).as_mut()? };
         let record = cleanup.data.cast::<Record>();
@@ -105,6 +115,8 @@ impl Task {
             place,
             stage: Cell::new(Stage::Waiting),
             result: Cell::new(None),
+            #[cfg(feature = "tokio")]
+            woken: AtomicBool::new(false),
             event: UnsafeCell::new(event),
             future: UnsafeCell::new(ManuallyDrop::new(future)),
         });
@@ -227,6 +239,15 @@ impl Task {
     }
 }
 
+impl<F: ?Sized> Task<F> {
+    fn wake_on_loop(&self) {
+        if !self.request.get().is_null() {
+            // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
+            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+        }
+    }
+}
+
 impl<F: 'static> Wake for Task<F> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -234,10 +255,20 @@ impl<F: 'static> Wake for Task<F> {
 
     /// The task will be polled in this turn of the event loop, but never inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
-        if this_thread() == self.owner && !self.request.get().is_null() {
-            // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
-            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+        match this_thread() == self.owner {
+            true => self.wake_on_loop(),
+            #[cfg(feature = "tokio")]
+            false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),
+            false => {}
         }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<F: 'static> notify::Wakes for Task<F> {
+    fn wake_here(self: Arc<Self>) {
+        self.woken.swap(false, Ordering::AcqRel);
+        self.wake_on_loop();
     }
 }
 

@@ -11,7 +11,7 @@ use ngx_memcache::http::{self, Body, Respond, Response};
 use ngx_memcache::{Client, Error, Item, Raw, Server};
 
 use crate::args::Args;
-use crate::{fetch, misuse};
+use crate::{fetch, misuse, remote};
 
 /// - `get?key=`: the item.
 /// - `set?key=&value=`.
@@ -24,6 +24,7 @@ use crate::{fetch, misuse};
 /// - `late?ms=&timeout=`: which of the two is over first.
 /// - `detached?key=&ms=`: counts the key later, and answers at once.
 /// - `fetch...`: see [`fetch`].
+/// - `remote...`: see [`remote`].
 /// - all others: see [`misuse`].
 pub fn handle(request: &mut Request, what: &str) -> Status {
     let args = Args::of(request);
@@ -66,7 +67,9 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
             Response::ok().body(if done.is_some() { "done" } else { "timed out" })
         }),
         "detached" => detached(mc, args).respond(request),
-        _ => fetch::handle(request, mc, what).unwrap_or_else(|| misuse::handle(request, mc, what)),
+        _ => fetch::handle(request, mc, what)
+            .or_else(|| remote::handle(request, mc, what))
+            .unwrap_or_else(|| misuse::handle(request, mc, what)),
     }
 }
 

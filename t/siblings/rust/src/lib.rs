@@ -9,3 +9,4 @@ mod fetch;
 mod misuse;
 mod module;
 mod phases;
+mod remote;

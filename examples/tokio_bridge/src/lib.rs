@@ -1,0 +1,20 @@
+//! Work on a tokio runtime in the worker, with the worker's memcached client.
+//!
+//! ```nginx
+//! location /digest/ {
+//!     memcache_digest on;
+//! }
+//! ```
+//!
+//! `GET /digest/TEXT?rounds=N` answers with a digest that takes its time: too much of it for an event loop. It is made on
+//! a thread, which looks it up in memcached before and stores it there afterwards. Besides, every worker has a task that
+//! says in memcached, every second, that the worker is alive.
+//!
+//! - [`module`]: the directive, and where the runtime starts and ends.
+//! - [`runtime`]: the runtime.
+//! - [`work`]: what is done there. No nginx in it.
+
+mod handler;
+mod module;
+mod runtime;
+mod work;
