@@ -173,7 +173,7 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio
 	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "check: cargo-deny is not installed, so nobody looked at licenses and advisories"; fi

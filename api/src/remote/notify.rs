@@ -4,7 +4,11 @@
 //! since the event loop last looked: however many threads have something to say in the meantime, it is one system call
 //! for them, and one for the event loop.
 //!
-//! nginx's own `ngx_notify()` would be the same, but has one place for a handler, which its thread pools write to.
+//! nginx's own `ngx_notify()` is the same, but has one place for a handler, which its thread pools write to: two users
+//! would take each other's wake-ups away. The crate `ngx-tickle` (0.3) costs the same: from a thread to the event loop
+//! and back, 5 µs of CPU time with each, and 5 to 13 µs in all on a busy machine. But its queue has no bound, it does not
+//! end what is queued when the worker exits, it aborts the worker where no descriptor is left, and it clears its flag
+//! with relaxed ordering, so that of a task that is queued at that moment neither side may see what the other did.
 
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
