@@ -19,8 +19,9 @@ NGINX_TESTS ?=
 NEW_VERSION := 1.28.3
 NEW_CRATE   := 1.28.5
 
-MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module ngx_http_memcache_tokio_bridge_module
-PACKAGES := ngx-http-memcache ngx-http-memcache-kv
+MODULES  := ngx_http_memcache_module ngx_http_memcache_kv_module ngx_http_memcache_rate_limit_module \
+            ngx_http_memcache_tokio_bridge_module
+PACKAGES := ngx-http-memcache ngx-http-memcache-kv ngx-http-memcache-rate-limit
 # Built apart, so that the others do not get what only these need.
 TOKIO_PACKAGES := ngx-http-memcache-tokio-bridge
 

@@ -37,6 +37,6 @@ pub(crate) use self::panic::caught;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
 pub use respond::Respond;
-pub use response::{Content, Response};
+pub use response::{add_header, Content, Response};
 pub use spawn::{spawn, spawn_with_body};
 pub use timer::{sleep, timeout, Sleep};

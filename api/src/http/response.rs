@@ -137,6 +137,20 @@ impl Response {
     }
 }
 
+/// Adds a header to the response of a request, for handlers of phases that let it go on: it is sent with whatever others
+/// answer. Control characters are left out of its value.
+///
+/// Fails if there is no memory, with what the handler is to return.
+pub fn add_header(request: &mut Request, name: &'static str, value: impl Display) -> Result<(), Status> {
+    let mut headers = Headers::default();
+    headers.add(name, value);
+    for (name, value) in headers.iter() {
+        // SAFETY: there is a reference to the request.
+        unsafe { push_header(request.as_mut(), name, value)? };
+    }
+    Ok(())
+}
+
 impl Content {
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let (items, bytes): (&[Item], &[u8]) = match self {

@@ -1,0 +1,17 @@
+//! A rate limit that all workers, and all hosts with the same memcached, share: a handler of the access phase.
+//!
+//! ```nginx
+//! location /api/ {
+//!     rate_limit $binary_remote_addr limit=100 window=1m;
+//! }
+//! ```
+//!
+//! - [`window`]: windows of time, keys, and what a count means. No nginx in it.
+//! - `conf`: the directives.
+//! - `handler`: counting, and what is done then.
+
+#[cfg(not(test))]
+mod conf;
+#[cfg(not(test))]
+mod handler;
+mod window;
