@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::marker::PhantomPinned;
 use std::mem;
-use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
+use crate::http;
 use crate::sys;
 use crate::table::{Handle, Table, Value};
 use crate::Error;
@@ -103,7 +103,7 @@ impl Drop for Call {
 /// The handler: keeps the answer, and wakes the task that waits for it. It does not poll anything.
 unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_memcache_result_t) {
     // A panic must not unwind into the module. Only a foreign waker can panic, and then its task is not woken.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+    http::contain("a waker", || {
         // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
         let this = unsafe { &*data.cast_const().cast::<Call>() };
         // SAFETY: the module's result is good while its handler runs.
@@ -112,7 +112,7 @@ unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_me
         if let State::InFlight { waker, .. } = this.state.replace(State::Over) {
             waker.wake();
         }
-    }));
+    });
 }
 
 /// The handler of calls that nobody waits for.

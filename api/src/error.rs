@@ -104,6 +104,11 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
+    /// The call was made on another thread than the event loop's: what is used there is a `Remote`, of the feature
+    /// `tokio`.
+    #[error("not on the event loop's thread")]
+    WrongThread,
+
     /// What another thread has had called on the event loop panicked; the error log has the text.
     #[error("the call panicked")]
     Panicked,
@@ -164,7 +169,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
-            Error::NoServer | Error::TooMany | Error::Panicked => Fault::Caller,
+            Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
             Error::Busy | Error::NoMemory => Fault::Load,
@@ -203,7 +208,8 @@ impl Error {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
-            Error::Encode(_) | Error::NoMemory | Error::NoServer | Error::TooMany | Error::Panicked => 500,
+            Error::Encode(_) | Error::NoMemory => 500,
+            Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => 500,
             Error::Timeout { .. } => 504,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
             Error::NotConfigured | Error::NotAvailable => 503,
@@ -230,6 +236,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
             sys::NGX_HTTP_MEMCACHE_NO_MEMORY => Error::NoMemory,
+            sys::NGX_HTTP_MEMCACHE_WRONG_THREAD => Error::WrongThread,
             sys::NGX_HTTP_MEMCACHE_TOO_MANY => Error::TooMany,
             other => Error::Other(other),
         }

@@ -32,8 +32,7 @@ mod spawn;
 mod task;
 mod timer;
 
-#[cfg(feature = "tokio")]
-pub(crate) use self::panic::caught;
+pub(crate) use self::panic::contain;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
 pub use respond::Respond;

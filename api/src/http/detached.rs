@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
-use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events, NGX_LOG_ERR};
-use ngx::log::ngx_cycle_log;
-use ngx::ngx_log_error;
+use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events};
 
-use super::panic::{caught, discard};
+use super::log;
+use super::panic::{caught, contain};
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
 use crate::{event_loop, Error};
@@ -53,11 +52,11 @@ pub const MAX_DETACHED: usize = 16_384;
 /// ```
 ///
 /// Fails, and drops the future, with [`Error::Busy`] if there are [`MAX_DETACHED`] already, and with
-/// [`Error::NotAvailable`] anywhere but on the event loop of a worker, which is where handlers are called; outside of a
+/// [`Error::WrongThread`] anywhere but on the event loop of a worker, which is where handlers are called; outside of a
 /// request, [`Client::from_request`](crate::Client::from_request) or the like must have succeeded there before.
 pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), Error> {
     if !event_loop::is_here() {
-        return Err(Error::NotAvailable);
+        return Err(Error::WrongThread);
     }
     let task = Detached::new(Box::pin(future))?;
     task.run();
@@ -133,11 +132,9 @@ impl Detached {
         match polled {
             Ok(Poll::Pending) => return self.future.set(Some(future)),
             Ok(Poll::Ready(())) => {}
-            Err(panic) => {
-                ngx_log_error!(NGX_LOG_ERR, ngx_cycle_log().as_ptr(), "memcache: a detached future {panic}");
-            }
+            Err(panic) => log::cycle_error(format_args!("a detached future {panic}")),
         }
-        discard(|| drop(future));
+        contain("a future, dropped,", || drop(future));
         self.end();
     }
 
@@ -198,7 +195,7 @@ unsafe extern "C" fn drop_all(_: *mut c_void) {
     for task in TASKS.take() {
         task.over.set(true);
         let future = task.future.take();
-        discard(|| drop(future));
+        contain("a future, dropped,", || drop(future));
     }
 }
 

@@ -11,6 +11,15 @@ pub(super) fn error(request: &Request, text: impl Display) {
     ngx_log_error!(NGX_LOG_ERR, request.log(), "memcache: {text}");
 }
 
+/// One line at level "error", where there is no request.
+pub(super) fn cycle_error(text: impl Display) {
+    // A test program has no nginx to log with.
+    #[cfg(test)]
+    eprintln!("memcache: {text}");
+    #[cfg(not(test))]
+    ngx_log_error!(NGX_LOG_ERR, ngx::log::ngx_cycle_log().as_ptr(), "memcache: {text}");
+}
+
 /// Lets what is logged on the connection name this request, as nginx's `ngx_http_set_log_request()`.
 ///
 /// # Safety

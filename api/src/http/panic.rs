@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
+use super::log;
+
 thread_local! {
     /// Whether this thread is in `caught()`.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -29,10 +31,11 @@ pub(crate) fn caught<R>(function: impl FnOnce() -> R) -> Result<R, String> {
     result.map_err(|_| TEXT.take())
 }
 
-/// Calls a function that should not panic, such as a drop or a wake; what it panics with is lost, but does not reach
-/// nginx.
-pub(super) fn discard(function: impl FnOnce()) {
-    let _ = caught(function);
+/// Calls a function that should not panic, such as a drop or a wake. If it does, that is logged, and does not reach nginx.
+pub(crate) fn contain(what: &str, function: impl FnOnce()) {
+    if let Err(panic) = caught(function) {
+        log::cycle_error(format_args!("{what} {panic}"));
+    }
 }
 
 fn text(info: &PanicHookInfo<'_>) -> String {

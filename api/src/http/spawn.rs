@@ -30,7 +30,7 @@ use super::{log, Body, Respond};
 /// of `spawn` returns the result (its new block is dropped without being polled): a [`Status`] such as `NGX_OK` or
 /// `NGX_DECLINED` lets the request go on as the phase defines it (a rewrite handler has to say `NGX_DECLINED`), an
 /// HTTP status refuses it. A [`Response`](super::Response) with a body ends the request in any phase. One call of
-/// `spawn` is one handler's: do not call it twice in the same.
+/// `spawn` is one handler's: a second one in the same does nothing.
 ///
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
@@ -39,7 +39,7 @@ use super::{log, Body, Respond};
 /// request, that is refused with a line in the error log; a subrequest that is logged (`log_subrequest on`) cannot be
 /// told from one that runs. Use [`spawn_detached`](super::spawn_detached) there.
 ///
-/// Wakers may be used on any thread, but only wake on the worker's own.
+/// Wakers may be used on any thread, but only wake on the worker's own, unless the feature `tokio` is on.
 pub fn spawn<F>(request: &mut Request, future: F) -> Status
 where
     F: Future + 'static,
@@ -51,21 +51,18 @@ where
     }
     let place = place(request);
 
-    if let Place::Phase(_) = place {
-        // SAFETY: there is a reference to the request.
-        if let Some(task) = unsafe { Task::find(r, place) } {
-            return match task.take_result() {
-                Some(status) => {
-                    task.forget_request();
-                    status
-                }
-                None => {
-                    // SAFETY: as above.
-                    unsafe { wait(r) };
-                    Status::NGX_DONE
-                }
-            };
+    // SAFETY: there is a reference to the request.
+    if let Some(task) = unsafe { Task::find(r, place) } {
+        if let Some(status) = task.take_result() {
+            task.forget_request();
+            return status;
         }
+        match place {
+            Place::Content => log::error(request, TWICE),
+            // SAFETY: as above.
+            Place::Phase(_) => unsafe { wait(r) },
+        }
+        return Status::NGX_DONE;
     }
 
     // SAFETY: there is a reference to the request.
@@ -115,6 +112,11 @@ where
     }
 
     let r = pointer(request);
+    // SAFETY: there is a reference to the request.
+    if unsafe { Task::find(r, Place::Content) }.is_some() {
+        log::error(request, TWICE);
+        return Status::NGX_DONE;
+    }
     let handling = async move {
         // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
         let body = match unsafe { Body::of_request(r, limit) } {
@@ -301,6 +303,8 @@ fn has_ended(request: &Request) -> bool {
     // SAFETY: a request has a main one.
     unsafe { (*request.as_ref().main).count() == 0 }
 }
+
+const TWICE: &str = "spawn was called twice for one request: the first call counts";
 
 fn refuse(request: &Request) -> Status {
     log::error(request, "a handler of the log phase cannot wait: use spawn_detached");

@@ -18,7 +18,7 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, Request};
 
 use super::log;
-use super::panic::caught;
+use super::panic::{caught, contain};
 use crate::event_loop;
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
@@ -222,11 +222,11 @@ impl Task {
         }
     }
 
-    /// Drops the future; what it panics with on that occasion is lost, but does not reach nginx.
+    /// Drops the future; what it panics with on that occasion is logged, and does not reach nginx.
     fn discard(&self) {
         self.stage.set(Stage::Over);
         // SAFETY: the future was there, as the callers know, and from now on is not: this happens once.
-        let _ = caught(|| unsafe { ManuallyDrop::drop(&mut *self.future.get()) });
+        contain("a future, dropped,", || unsafe { ManuallyDrop::drop(&mut *self.future.get()) });
     }
 
     /// What is kept for the next call of the phase handler; taken out.

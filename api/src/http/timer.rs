@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_msec_int_t, ngx_msec_t};
 
-use super::panic::discard;
+use super::panic::contain;
 use crate::event_loop;
 
 /// Waits so long: whole milliseconds, rounded up.
@@ -116,7 +116,7 @@ unsafe extern "C" fn rings(event: *mut ngx_event_t) {
     let this = unsafe { &*(*event).data.cast_const().cast::<Sleep>() };
     // The waker comes last: it may drop the sleep.
     if let State::Running(waker) = this.state.replace(State::Over) {
-        discard(|| waker.wake());
+        contain("a waker", || waker.wake());
     }
 }
 

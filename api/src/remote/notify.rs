@@ -17,14 +17,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
 use ngx::core::Status;
-use ngx::ffi::{ngx_connection_t, ngx_cycle, ngx_event_t, ngx_handle_read_event, NGX_LOG_ALERT};
-use ngx::log::ngx_cycle_log;
-use ngx::ngx_log_error;
+use ngx::ffi::{ngx_connection_t, ngx_cycle, ngx_event_t, ngx_handle_read_event};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io;
 
 use crate::event_loop;
-use crate::http::caught;
+use crate::http::contain;
 use crate::Error;
 
 /// What the event loop does at most before it looks after its connections again.
@@ -177,13 +175,10 @@ fn watch_on(event: *mut ngx_event_t) {
 
 impl Message {
     fn deliver(self) {
-        let delivered = caught(|| match self {
+        contain("a call from another thread", || match self {
             Message::Run(function) => function(),
             Message::Wake(task) => task.wake_here(),
         });
-        if let Err(panic) = delivered {
-            ngx_log_error!(NGX_LOG_ALERT, ngx_cycle_log().as_ptr(), "memcache: a call from another thread {panic}");
-        }
     }
 }
 
@@ -196,7 +191,7 @@ unsafe extern "C" fn close(watched: *mut std::ffi::c_void) {
     // SAFETY: watch() made it, and it is never freed; this is the event loop's thread.
     while let Ok(message) = unsafe { (*watched).queue.try_recv() } {
         // Whoever waits for it hears of that.
-        let _ = caught(|| drop(message));
+        contain("a call from another thread, dropped,", || drop(message));
     }
 }
 

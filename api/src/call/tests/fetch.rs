@@ -1,6 +1,7 @@
 //! Items that one of many makes.
 
 use std::cell::Cell;
+use std::panic;
 use std::time::Duration;
 
 use super::*;
