@@ -80,8 +80,9 @@ impl<T> Client<T> {
         // All operations may complete at once.
         let most = self.calls.len().saturating_add(1);
         self.completions.try_reserve(most.saturating_sub(self.completions.len()))?;
-        if let Some(leader) = leader.and_then(|leader| self.calls.get_mut(leader)) {
-            return leader.followers.try_reserve(1);
+        if let Some(leader) = leader {
+            self.followers.try_reserve(1)?;
+            return self.followers.entry(leader).or_default().try_reserve(1);
         }
         match target.and_then(|conn| self.connections.get_mut(conn)) {
             Some(connection) => connection.try_reserve(),
