@@ -7,12 +7,12 @@ use bytes::BytesMut;
 use slotmap::{Key as _, KeyData, SecondaryMap, SlotMap};
 
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Phase, Stray};
+use crate::connection::{Connection, Stray};
 use crate::error::Error;
 use crate::health::Health;
 use crate::reply::{Answer, Lease, Outcome};
 use crate::request::Verb;
-use crate::stats::Stats;
+use crate::stats::Memory;
 use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -29,15 +29,16 @@ mod subset;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod view;
 mod wait;
 
 use batch::Batch;
 pub use event::{Cause, Event, Loss, Output};
-pub use state::ServerView;
 pub(crate) use state::Work;
 use state::{Call, Owner, Place, Server, Timer};
 use subset::Route;
 pub use subset::{Subset, SubsetError, MAX_SUBSETS};
+pub use view::ServerView;
 use wait::Waiting;
 
 /// A server: its place in [`Config::servers`].
@@ -130,6 +131,8 @@ pub struct Client<T> {
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
     draining: bool,
+    /// When the gauges were published.
+    published: Instant,
     /// Memory of keys and read buffers that is used again.
     spare_keys: Vec<Vec<u8>>,
     spare_buffers: Vec<BytesMut>,
@@ -153,7 +156,8 @@ impl<T> Client<T> {
             address: 0,
             refused: 0,
             due: None,
-            stats: Stats::default(),
+            counters: Memory::default(),
+            touched: true,
         };
         let mut client = Client {
             routes: vec![Route::all(&config)],
@@ -170,6 +174,7 @@ impl<T> Client<T> {
             waiting: HashMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             draining: false,
+            published: now,
             spare_keys: Vec::new(),
             spare_buffers: Vec::new(),
             config,
@@ -228,7 +233,8 @@ impl<T> Client<T> {
             }
         }
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.stats.cancelled();
+            server.counters.stats.errors.cancelled.bump();
+            server.touched = true;
         }
         self.recycle(call.work);
         call.owner.into_caller()
@@ -249,6 +255,7 @@ impl<T> Client<T> {
     pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
         let Some(server) = self.servers.get_mut(id) else { return false };
         if server.health.set_disabled(!enabled, now) {
+            server.touched = true;
             if !enabled {
                 self.give_up_queue(id, now);
                 self.close_idle(id);
@@ -284,29 +291,6 @@ impl<T> Client<T> {
         self.connections.get(conn).is_some_and(Connection::is_idle)
     }
 
-    /// A server as it is now.
-    pub fn server(&self, id: ServerId) -> Option<ServerView<'_>> {
-        let (server, config) = self.servers.get(id).zip(self.config.servers.get(id))?;
-        let ready = || {
-            let connections = server.connections.iter().filter_map(|&conn| self.connections.get(conn));
-            connections.filter(|c| c.phase == Phase::Ready)
-        };
-        let idle = ready().filter(|c| c.load() == 0).count();
-        let open = ready().count();
-        Some(ServerView {
-            config,
-            state: server.health.state(),
-            since: server.health.since(),
-            open,
-            connecting: server.connecting,
-            idle,
-            busy: open.saturating_sub(idle),
-            pending: ready().map(Connection::load).sum(),
-            queued: server.queued,
-            stats: &server.stats,
-        })
-    }
-
     /// An operation has its answer, unless it is one that waits on.
     fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
         // Only what a lease get is told can be a reason to wait on.
@@ -329,7 +313,8 @@ impl<T> Client<T> {
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(call.take_backlog());
             if !own {
-                server.stats.answered(&answer, work.as_ref().is_some_and(Work::is_get));
+                server.touched = true;
+                server.counters.answered(&answer, work.as_ref(), call.since, now);
             }
         }
         if let Some(work) = work {

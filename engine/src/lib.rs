@@ -56,7 +56,7 @@ pub use key::{Key, KeyError, MAX_KEY};
 pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome};
 pub use request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use route::Explanation;
-pub use stats::Stats;
+pub use stats::{Counters, Memory, Stats};
 pub use time::Instant;
 pub use wire::decode::MAX_LINE;
 

@@ -1,22 +1,60 @@
 //! What is counted, per server.
 
+mod counter;
+mod fault;
+mod gauges;
+mod histogram;
+mod history;
+
+pub use counter::{Counter, Memory};
+pub use fault::{Fault, LastFault};
+pub use gauges::Gauges;
+pub use histogram::{Distribution, Histogram, BOUND, BUCKETS, STEPS};
+pub use history::{history, History, Sample, SPAN, SPANS};
+
 use crate::client::Work;
 use crate::error::Error;
 use crate::reply::{Answer, Lease, Outcome};
 use crate::request::{Direction, ServerVerb, StoreMode, Verb};
+use crate::time::Instant;
 
+/// Numbers with names: as they are counted (`C` is [`Counter`]), and as they are read.
 macro_rules! counters {
-    ($(#[$doc:meta])* $name:ident / $list:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $([$(#[$group_doc:meta])* $group:ident: $Group:ident])*
+        $($(#[$field_doc:meta])* $field:ident,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: u64,)*
+        #[repr(C)]
+        pub struct $name<C = u64> {
+            $($(#[$group_doc])* pub $group: $Group<C>,)*
+            $($(#[$field_doc])* pub $field: C,)*
         }
 
         impl $name {
-            /// Every counter with its name.
-            pub fn $list(&self) -> impl Iterator<Item = (&'static str, u64)> {
+            /// Every counter with its name; those of groups are in their own lists.
+            pub fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field)),*].into_iter()
+            }
+
+            /// Adds what was counted there.
+            pub fn add(&mut self, more: &$name<Counter>) {
+                $(self.$group.add(&more.$group);)*
+                $(self.$field = self.$field.wrapping_add(more.$field.get());)*
+            }
+        }
+
+        impl $name<Counter> {
+            /// Every counter with its name; those of groups are in their own lists.
+            pub fn list(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field.get())),*].into_iter()
+            }
+
+            /// Adds what was counted elsewhere, to go on from there.
+            pub fn resume(&self, more: &$name) {
+                $(self.$group.resume(&more.$group);)*
+                $(self.$field.add(more.$field);)*
             }
         }
     };
@@ -24,7 +62,7 @@ macro_rules! counters {
 
 counters! {
     /// Operations that were accepted, by kind.
-    Operations / list {
+    Operations {
         /// get
         get,
         /// get-and-touch
@@ -68,7 +106,7 @@ counters! {
 
 counters! {
     /// Operations that failed, by class; a miss is not a failure.
-    Errors / list {
+    Errors {
         /// [`Error::NotSent`]
         not_sent,
         /// [`Error::Unknown`]
@@ -96,7 +134,7 @@ counters! {
 
 counters! {
     /// How often a limit was hit; values that are too large are among the errors.
-    Limits / list {
+    Limits {
         /// Operations refused, as `memcache_queue` of them waited.
         queue,
         /// Operations refused, as [`MAX_BACKLOG`](crate::MAX_BACKLOG) bytes waited.
@@ -112,123 +150,188 @@ counters! {
     }
 }
 
-/// The counters of a server since the client was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Operations that were accepted, by kind.
-    pub operations: Operations,
-    /// Gets that found an item.
-    pub hits: u64,
-    /// Gets that found none.
-    pub misses: u64,
-    /// Operations that failed, by class.
-    pub errors: Errors,
-    /// How often a limit was hit.
-    pub limits: Limits,
-    /// Gets that shared the exchange of another one.
-    pub coalesced: u64,
-    /// Operations that went to another server, as this one was down.
-    pub failed_over: u64,
-    /// Operations that were sent again, as their first connection ended.
-    pub retried: u64,
-    /// Bytes received.
-    pub bytes_read: u64,
-    /// Bytes sent.
-    pub bytes_written: u64,
-    /// Connections that passed their handshake.
-    pub opened: u64,
-    /// Connections that did not.
-    pub failed: u64,
-    /// Connections that ended abnormally after their handshake.
-    pub lost: u64,
+counters! {
+    /// The counters of a server since the client was made.
+    Stats {
+        [
+            /// Operations that were accepted, by kind.
+            operations: Operations
+        ]
+        [
+            /// Operations that failed, by class.
+            errors: Errors
+        ]
+        [
+            /// How often a limit was hit.
+            limits: Limits
+        ]
+        /// Gets that found an item.
+        hits,
+        /// Gets that found none.
+        misses,
+        /// Gets that shared the exchange of another one.
+        coalesced,
+        /// Operations that went to another server, as this one was down.
+        failed_over,
+        /// Operations that were sent again, as their first connection ended.
+        retried,
+        /// Bytes received.
+        bytes_read,
+        /// Bytes sent.
+        bytes_written,
+        /// Connections that passed their handshake.
+        opened,
+        /// Connections that did not.
+        failed,
+        /// Connections that ended abnormally after their handshake.
+        lost,
+    }
 }
 
-pub(crate) fn bump(counter: &mut u64) {
-    *counter = counter.wrapping_add(1);
+/// Kinds of operations with a histogram of their own: those whose durations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything that reads an item.
+    Get,
+    /// Everything that carries a value.
+    Store,
+    /// incr, decr
+    Count,
+    /// Everything else: delete, invalidate, touch, and operations on a server.
+    Other,
 }
 
-impl Stats {
-    pub(crate) fn accepted(&mut self, work: &Work) {
-        let ops = &mut self.operations;
-        bump(match work {
-            Work::Keyed(_, verb) => match verb {
-                Verb::Get { touch: None } => &mut ops.get,
-                Verb::Get { touch: Some(_) } => &mut ops.get_and_touch,
-                Verb::Lease { .. } => &mut ops.lease,
-                Verb::Inspect => &mut ops.inspect,
-                Verb::Store { mode: StoreMode::Set, cas: 0, .. } => &mut ops.set,
-                Verb::Store { mode: StoreMode::Set, .. } => &mut ops.compare_and_swap,
-                Verb::Store { mode: StoreMode::Add, .. } => &mut ops.add,
-                Verb::Store { mode: StoreMode::Replace, .. } => &mut ops.replace,
-                Verb::Store { mode: StoreMode::Append, .. } => &mut ops.append,
-                Verb::Store { mode: StoreMode::Prepend, .. } => &mut ops.prepend,
-                Verb::Delete { .. } => &mut ops.delete,
-                Verb::Invalidate { .. } => &mut ops.invalidate,
-                Verb::Count { direction: Direction::Incr, .. } => &mut ops.incr,
-                Verb::Count { direction: Direction::Decr, .. } => &mut ops.decr,
-                Verb::Touch { .. } => &mut ops.touch,
-            },
-            Work::Server(verb) => match verb {
-                ServerVerb::Noop => &mut ops.noop,
-                ServerVerb::Version => &mut ops.version,
-                ServerVerb::Stats => &mut ops.stats,
-                ServerVerb::FlushAll { .. } => &mut ops.flush_all,
-            },
-        });
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 4] = [Kind::Get, Kind::Store, Kind::Count, Kind::Other];
+
+    /// The word in diagnostics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Get => "get",
+            Kind::Store => "store",
+            Kind::Count => "count",
+            Kind::Other => "other",
+        }
+    }
+}
+
+/// All that one client counts for one server, in memory that others may read: atomic numbers and nothing else, for which
+/// zeros are the beginning. The clients of several processes may have theirs side by side in shared memory.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Counters {
+    /// Numbers.
+    pub stats: Stats<Counter>,
+    /// What there is now.
+    pub gauges: Gauges,
+    /// The last fault.
+    pub last_fault: LastFault,
+    /// From submit to completion, by [`Kind`]; operations that failed or timed out after they were accepted included.
+    pub latency: [Histogram; 4],
+    /// From submit until the operation was written.
+    pub queue_time: Histogram,
+    /// The last minutes.
+    pub history: History,
+}
+
+impl Counters {
+    /// The numbers as they are now.
+    pub fn read(&self) -> Stats {
+        let mut stats = Stats::default();
+        stats.add(&self.stats);
+        stats
     }
 
-    pub(crate) fn answered(&mut self, answer: &Answer, is_get: bool) {
-        match answer {
-            Ok(Outcome::Item(_) | Outcome::Lease(Lease::Hit(_) | Lease::Won { old: Some(_), .. })) => {
-                bump(&mut self.hits);
-            }
-            Ok(Outcome::Lease(Lease::Lost { old: Some(_) })) => bump(&mut self.hits),
-            Ok(Outcome::Lease(_)) => bump(&mut self.misses),
-            Ok(Outcome::Miss) if is_get => bump(&mut self.misses),
-            Ok(_) => {}
-            Err(error) => self.failed_with(error),
+    /// Goes on from what others have counted.
+    pub fn resume(&self, stats: &Stats, latency: &[Distribution; 4], queue_time: &Distribution) {
+        self.stats.resume(stats);
+        self.latency.iter().zip(latency).for_each(|(histogram, more)| histogram.resume(more));
+        self.queue_time.resume(queue_time);
+    }
+
+    /// Sees to it that what is counted from now on is in the history at its time.
+    #[inline]
+    pub(crate) fn look_at(&self, now: Instant) {
+        if self.history.is_over(now) {
+            self.history.roll(self, now);
         }
     }
 
-    pub(crate) fn failed_with(&mut self, error: &Error) {
-        let errors = &mut self.errors;
-        bump(match error {
-            Error::NotSent => &mut errors.not_sent,
-            Error::Unknown { .. } => &mut errors.unknown,
-            Error::Timeout { .. } => &mut errors.timeout,
-            Error::Busy => &mut errors.busy,
-            Error::ServerDown => &mut errors.server_down,
-            Error::Server(_) => &mut errors.server,
-            Error::Client(_) => &mut errors.client,
-            Error::Protocol { .. } => &mut errors.protocol,
-            Error::TooLarge { .. } => &mut errors.too_large,
-            Error::NoMemory => &mut errors.no_memory,
+    /// An operation was accepted.
+    pub(crate) fn accepted(&self, work: &Work, now: Instant) {
+        self.look_at(now);
+        let ops = &self.stats.operations;
+        let counter = match work {
+            Work::Keyed(_, verb) => match verb {
+                Verb::Get { touch: None } => &ops.get,
+                Verb::Get { touch: Some(_) } => &ops.get_and_touch,
+                Verb::Lease { .. } => &ops.lease,
+                Verb::Inspect => &ops.inspect,
+                Verb::Store { mode: StoreMode::Set, cas: 0, .. } => &ops.set,
+                Verb::Store { mode: StoreMode::Set, .. } => &ops.compare_and_swap,
+                Verb::Store { mode: StoreMode::Add, .. } => &ops.add,
+                Verb::Store { mode: StoreMode::Replace, .. } => &ops.replace,
+                Verb::Store { mode: StoreMode::Append, .. } => &ops.append,
+                Verb::Store { mode: StoreMode::Prepend, .. } => &ops.prepend,
+                Verb::Delete { .. } => &ops.delete,
+                Verb::Invalidate { .. } => &ops.invalidate,
+                Verb::Count { direction: Direction::Incr, .. } => &ops.incr,
+                Verb::Count { direction: Direction::Decr, .. } => &ops.decr,
+                Verb::Touch { .. } => &ops.touch,
+            },
+            Work::Server(verb) => match verb {
+                ServerVerb::Noop => &ops.noop,
+                ServerVerb::Version => &ops.version,
+                ServerVerb::Stats => &ops.stats,
+                ServerVerb::FlushAll { .. } => &ops.flush_all,
+            },
+        };
+        counter.bump();
+    }
+
+    /// An operation that was accepted at `submitted` ended.
+    pub(crate) fn answered(&self, answer: &Answer, work: Option<&Work>, submitted: Instant, now: Instant) {
+        let stats = &self.stats;
+        match answer {
+            Ok(Outcome::Item(_) | Outcome::Lease(Lease::Hit(_) | Lease::Won { old: Some(_), .. })) => stats.hits.bump(),
+            Ok(Outcome::Lease(Lease::Lost { old: Some(_) })) => stats.hits.bump(),
+            Ok(Outcome::Lease(_)) => stats.misses.bump(),
+            Ok(Outcome::Miss) if work.is_some_and(Work::is_get) => stats.misses.bump(),
+            Ok(_) => {}
+            Err(error) => self.failed_with(error, now),
+        }
+        let kind = work.map_or(Kind::Other, Work::kind);
+        if let Some(histogram) = self.latency.get(kind as usize) {
+            histogram.record(submitted, now);
+        }
+    }
+
+    /// An operation ended with an error, or was refused with it.
+    pub(crate) fn failed_with(&self, error: &Error, now: Instant) {
+        let errors = &self.stats.errors;
+        let counter = match error {
+            Error::NotSent => &errors.not_sent,
+            Error::Unknown { .. } => &errors.unknown,
+            Error::Timeout { .. } => &errors.timeout,
+            Error::Busy => &errors.busy,
+            Error::ServerDown => &errors.server_down,
+            Error::Server(_) => &errors.server,
+            Error::Client(_) => &errors.client,
+            Error::Protocol { .. } => &errors.protocol,
+            Error::TooLarge { .. } => &errors.too_large,
+            Error::NoMemory => &errors.no_memory,
             // These end before a server is chosen.
             Error::InvalidKey(_) | Error::NoSuchServer | Error::Shutdown { .. } => return,
-        });
+        };
+        self.look_at(now);
+        counter.bump();
+        self.last_fault.note_error(error, now);
     }
 
-    pub(crate) fn cancelled(&mut self) {
-        bump(&mut self.errors.cancelled);
-    }
-
-    pub(crate) fn opened(&mut self) {
-        bump(&mut self.opened);
-    }
-
-    pub(crate) fn connect_failed(&mut self) {
-        bump(&mut self.failed);
-    }
-
-    pub(crate) fn lost(&mut self) {
-        bump(&mut self.lost);
-    }
-
-    pub(crate) fn read(&mut self, bytes: usize) {
-        self.bytes_read = self.bytes_read.wrapping_add(bytes as u64);
-    }
-
-    pub(crate) fn wrote(&mut self, bytes: usize) {
-        self.bytes_written = self.bytes_written.wrapping_add(bytes as u64);
+    /// Durations of all kinds in powers of two, for the history.
+    fn octaves(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..BUCKETS / STEPS)
+            .map(|octave| self.latency.iter().map(|histogram| histogram.octave(octave)).fold(0, u64::wrapping_add))
     }
 }

@@ -380,7 +380,7 @@ impl World {
             self.tick(at);
         }
         assert_eq!(self.client.pending(), 0, "an operation does not end");
-        let stats = self.client.server(0).expect("a server").stats;
+        let stats = self.client.server(0).expect("a server").stats();
         let more = [("hits", stats.hits), ("misses", stats.misses), ("opened", stats.opened), ("lost", stats.lost)];
         self.trace.counted = stats.errors.list().chain(more).collect();
         self.trace

@@ -63,7 +63,8 @@ fn of_client(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> s
 }
 
 fn of_server(server: &ServerView<'_>, began: SystemTime) -> snapshot::Server {
-    let ServerView { config, state, since, stats, .. } = *server;
+    let ServerView { config, state, since, .. } = *server;
+    let stats = server.stats();
     let pool = config.pool;
     snapshot::Server {
         address: text(&config.name),

@@ -69,7 +69,7 @@ impl<T> Client<T> {
         let key = Key::new(&self.config.prefix, key, spare)?;
         let server = self.choose(subset, &key);
         let work = Work::Keyed(key, verb);
-        let room = self.admit(server, &work)?;
+        let room = self.admit(server, &work, now)?;
         Ok(self.begin(owner, work, subset, server, room, timeout, now))
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{ConnId, ServerId};
+use crate::stats::Fault;
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,20 +135,7 @@ impl Event {
 
 impl Cause {
     fn text(&self) -> &'static str {
-        match self {
-            Cause::Lost(Loss::Refused) => "connection refused",
-            Cause::Lost(Loss::Connect) => "connect failed",
-            Cause::Lost(Loss::NoResources) => "no resources for a connection",
-            Cause::Lost(Loss::Eof) => "closed by the server",
-            Cause::Lost(Loss::Error) => "connection failed",
-            Cause::Lost(Loss::Closing) => "closed here",
-            Cause::ConnectTimeout => "connecting timed out",
-            Cause::Handshake(_) => "not a memcached server",
-            Cause::Protocol => "unexpected reply",
-            Cause::Refused => "the server refused a request",
-            Cause::Overdue => "a reply is overdue",
-            Cause::Timeouts => "operations time out",
-        }
+        Fault::from(self).text()
     }
 }
 

@@ -9,7 +9,7 @@ use super::outcome::{self, End};
 use super::{Call, CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Work};
 use crate::connection::{Orphan, Phase};
 use crate::health::{Policy, State};
-use crate::stats::bump;
+use crate::stats::Fault;
 use crate::time::Instant;
 use crate::wire::decode::Malformed;
 use crate::wire::encode;
@@ -46,7 +46,7 @@ impl<T> Client<T> {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let id = connection.server;
         if let Some(server) = self.servers.get_mut(id) {
-            server.stats.read(bytes);
+            server.counters.stats.bytes_read.add(bytes as u64);
         }
         match connection.phase {
             // Nothing was asked yet.
@@ -71,7 +71,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.connecting = server.connecting.saturating_sub(1);
         server.refused = 0;
-        server.stats.opened();
+        server.counters.stats.opened.bump();
         if server.health.connected(policy, now) {
             self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
@@ -104,7 +104,7 @@ impl<T> Client<T> {
                 }
                 Err(malformed) => {
                     if let Some(server) = self.servers.get_mut(id).filter(|_| malformed == Malformed::TooLong) {
-                        bump(&mut server.stats.limits.reply);
+                        server.counters.stats.limits.reply.bump();
                     }
                     break Some(Cause::Protocol);
                 }
@@ -127,6 +127,7 @@ impl<T> Client<T> {
 
     /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
     pub(super) fn settle(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        self.touch(id);
         if self.servers.get(id).is_some_and(|server| server.queued > 0) {
             self.pump(id, now);
         }
@@ -185,11 +186,14 @@ impl<T> Client<T> {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let id = connection.server;
         let Some(server) = self.servers.get_mut(id) else { return };
-        server.stats.wrote(bytes);
+        server.counters.stats.bytes_written.add(bytes as u64);
         let calls = &mut self.calls;
         connection.wrote(bytes, |call| {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
+                if !call.retried && !matches!(call.owner, Owner::Nobody) {
+                    server.counters.queue_time.record(call.since, now);
+                }
                 server.backlog = server.backlog.saturating_sub(call.take_backlog());
                 if let Some(Work::Keyed(_, verb)) = &mut call.work {
                     verb.release_value();
@@ -240,7 +244,8 @@ impl<T> Client<T> {
         // memcached closes connections that idle for too long, and all of them when it is stopped.
         let quiet = matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0;
         if !quiet {
-            server.stats.lost();
+            server.counters.stats.lost.bump();
+            server.counters.last_fault.note(Fault::from(cause), now);
             let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
             self.outputs.push_back(Output::Event(event));
         }
@@ -255,7 +260,8 @@ impl<T> Client<T> {
     /// A connection ended that had not been ready.
     fn connect_failed(&mut self, id: ServerId, cause: &Cause, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        server.stats.connect_failed();
+        server.counters.stats.failed.bump();
+        server.counters.last_fault.note(Fault::from(cause), now);
         if matches!(cause, Cause::ConnectTimeout | Cause::Handshake(_)) {
             let event = Event::ConnectFailed { server: id, cause: cause.clone() };
             self.outputs.push_back(Output::Event(event));
@@ -296,6 +302,7 @@ impl<T> Client<T> {
         if !server.health.failure(weight, policy, now) {
             return false;
         }
+        server.touched = true;
         let retry_at = server.health.retry_at();
         self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
         self.give_up_queue(id, now);
@@ -361,9 +368,9 @@ impl<T> Client<T> {
         call.server = target;
         let backlog = call.backlog as usize;
         if let Some(server) = self.servers.get_mut(home) {
-            bump(&mut server.stats.retried);
+            server.counters.stats.retried.bump();
             if target != home {
-                bump(&mut server.stats.failed_over);
+                server.counters.stats.failed_over.bump();
                 server.backlog = server.backlog.saturating_sub(backlog);
             }
         }

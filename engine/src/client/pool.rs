@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
 use crate::connection::{Connection, Expect, Phase};
 use crate::health::State;
-use crate::stats::bump;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;
 
@@ -131,7 +130,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return false };
         if let Err(at) = server.connects.take(now) {
             if server.due.is_none_or(|due| at < due) {
-                bump(&mut server.stats.limits.connects);
+                server.counters.stats.limits.connects.bump();
             }
             self.maintain_at(id, at);
             return false;
@@ -139,6 +138,7 @@ impl<T> Client<T> {
         let conn = self.connections.insert(Connection::new(id, token, now));
         server.connections.push(conn);
         server.connecting = server.connecting.saturating_add(1);
+        server.touched = true;
         self.outputs.push_back(Output::Open { conn, server: id, address: server.address });
         self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
         true
@@ -238,6 +238,7 @@ impl<T> Client<T> {
     pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
         let Some(server) = self.servers.get_mut(connection.server) else { return };
         server.connections.retain(|&other| other != conn);
+        server.touched = true;
         if connection.phase != Phase::Ready {
             server.connecting = server.connecting.saturating_sub(1);
         }

@@ -6,7 +6,6 @@
 
 use super::{CallId, Client, Place, ServerId, Work};
 use crate::request::Verb;
-use crate::stats::bump;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -26,7 +25,7 @@ impl<T> Client<T> {
             call.place = Place::Following(leader);
         }
         if let Some(server) = self.servers.get_mut(server) {
-            bump(&mut server.stats.coalesced);
+            server.counters.stats.coalesced.bump();
         }
     }
 

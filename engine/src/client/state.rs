@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{CallId, ConnId, ServerId, Subset};
-use crate::config::ServerConfig;
 use crate::health::{Health, State};
 use crate::key::Key;
 use crate::request::{ServerVerb, Verb};
-use crate::stats::Stats;
+use crate::stats::{Counters, Kind, Memory};
 use crate::throttle::Throttle;
 use crate::time::Instant;
 
@@ -54,6 +53,17 @@ impl Work {
     /// Whether it reads an item, and so hits or misses.
     pub fn is_get(&self) -> bool {
         matches!(self, Work::Keyed(_, Verb::Get { .. } | Verb::Lease { .. }))
+    }
+
+    /// Whose histogram it is counted in.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Work::Keyed(_, Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
+            Work::Keyed(_, Verb::Store { .. }) => Kind::Store,
+            Work::Keyed(_, Verb::Count { .. }) => Kind::Count,
+            Work::Keyed(_, Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
+            Work::Server(_) => Kind::Other,
+        }
     }
 
     /// Bytes of the value that it carries.
@@ -158,7 +168,9 @@ pub(super) struct Server {
     pub refused: usize,
     /// When maintenance is due.
     pub due: Option<Instant>,
-    pub stats: Stats,
+    pub counters: Memory<Counters>,
+    /// Whether its gauges may have changed since they were published.
+    pub touched: bool,
 }
 
 impl Server {
@@ -180,29 +192,4 @@ pub(super) enum Timer {
     Ask(CallId),
     /// The server's pool and health.
     Server(ServerId),
-}
-
-/// A server as configured and as it is now.
-#[derive(Debug)]
-pub struct ServerView<'a> {
-    /// As configured.
-    pub config: &'a ServerConfig,
-    /// Whether operations are sent to it.
-    pub state: State,
-    /// When that state was entered.
-    pub since: Instant,
-    /// Connections that are ready for operations.
-    pub open: usize,
-    /// Connections that connect or wait for the answer to their handshake.
-    pub connecting: usize,
-    /// Of those open: without a pending reply.
-    pub idle: usize,
-    /// Of those open: with one.
-    pub busy: usize,
-    /// Replies that are awaited, those that nobody wants any more included.
-    pub pending: usize,
-    /// Operations that wait for a connection.
-    pub queued: usize,
-    /// What was counted.
-    pub stats: &'a Stats,
 }

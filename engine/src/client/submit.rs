@@ -7,7 +7,6 @@ use crate::config::MAX_TIMEOUT;
 use crate::error::Error;
 use crate::key::Key;
 use crate::request::{Request, ServerVerb};
-use crate::stats::bump;
 use crate::time::Instant;
 
 /// Where an operation that was admitted has room.
@@ -41,7 +40,7 @@ impl<T> Client<T> {
         };
         let server = self.choose(subset, &key);
         let work = Work::Keyed(key, verb);
-        match self.admit(server, &work) {
+        match self.admit(server, &work, now) {
             Ok(room) => Ok(self.begin(Owner::Caller(context), work, subset, server, room, timeout, now)),
             Err(error) => Err(Rejected { error, context }),
         }
@@ -57,7 +56,7 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         let work = Work::Server(verb);
-        match self.admit(server, &work) {
+        match self.admit(server, &work, now) {
             Ok(room) => Ok(self.begin(Owner::Caller(context), work, Subset::ALL, server, room, timeout, now)),
             Err(error) => Err(Rejected { error, context }),
         }
@@ -68,13 +67,13 @@ impl<T> Client<T> {
         let Some(home) = self.home(subset, key) else { return ServerId::MAX };
         let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else { return home };
         if let Some(home) = self.servers.get_mut(home) {
-            bump(&mut home.stats.failed_over);
+            home.counters.stats.failed_over.bump();
         }
         server
     }
 
     /// Whether there is room for an operation, and where.
-    pub(super) fn admit(&mut self, id: ServerId, work: &Work) -> Result<Room, Error> {
+    pub(super) fn admit(&mut self, id: ServerId, work: &Work, now: Instant) -> Result<Room, Error> {
         let leader = self.leader_of(id, work);
         let size = work.value_len();
         let limit = self.config.max_value;
@@ -82,16 +81,16 @@ impl<T> Client<T> {
         let room = self.make_room(id, leader, target);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
         let live = server.is_live();
-        let limits = &mut server.stats.limits;
+        let limits = &server.counters.stats.limits;
         let error = if size > limit {
             Some(Error::TooLarge { size, limit })
         } else if !live {
             Some(Error::ServerDown)
         } else if leader.is_none() && target.is_none() && server.queued >= self.config.queue {
-            bump(&mut limits.queue);
+            limits.queue.bump();
             Some(Error::Busy)
         } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
-            bump(&mut limits.backlog);
+            limits.backlog.bump();
             Some(Error::Busy)
         } else if room.is_err() {
             Some(Error::NoMemory)
@@ -99,14 +98,15 @@ impl<T> Client<T> {
             None
         };
         if let Some(error) = error {
-            server.stats.failed_with(&error);
+            server.counters.failed_with(&error, now);
             return Err(error);
         }
         let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
         if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
-            bump(&mut server.stats.limits.pipeline);
+            server.counters.stats.limits.pipeline.bump();
         }
-        server.stats.accepted(work);
+        server.counters.accepted(work, now);
+        server.touched = true;
         server.backlog = server.backlog.saturating_add(size);
         Ok(Room { leader, target })
     }

@@ -21,6 +21,7 @@ mod leases;
 mod losses;
 mod pools;
 mod share;
+mod stats;
 mod subsets;
 mod wait;
 

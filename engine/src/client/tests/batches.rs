@@ -54,7 +54,7 @@ fn all_servers_at_once_and_the_last_one_completes_it() {
     assert_eq!(w.done(), [(1, many(&answers))]);
     assert_eq!(w.client.pending(), 0);
     assert!(w.client.batches.is_empty());
-    let stats = w.view_of(1).stats;
+    let stats = w.view_of(1).stats();
     assert_eq!((stats.operations.get, stats.hits, stats.misses), (2, 1, 1));
 }
 

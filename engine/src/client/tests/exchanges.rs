@@ -19,8 +19,8 @@ fn requests_of_one_turn_share_one_write_and_one_read() {
     assert_eq!(w.client.pending(), 0);
     let view = w.view();
     assert_eq!((view.open, view.idle, view.pending), (1, 1, 0));
-    assert_eq!((view.stats.hits, view.stats.misses), (1, 1));
-    assert_eq!((view.stats.operations.get, view.stats.operations.set), (2, 1));
+    assert_eq!((view.stats().hits, view.stats().misses), (1, 1));
+    assert_eq!((view.stats().operations.get, view.stats().operations.set), (2, 1));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn statistics_that_do_not_end_are_not_kept() {
     }
     assert_eq!(w.closed.len(), 1);
     assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied: false }))]);
-    assert_eq!(w.view().stats.limits.reply, 1);
+    assert_eq!(w.view().stats().limits.reply, 1);
 }
 
 /// The replies of such operations are right for them alone.

@@ -30,7 +30,7 @@ fn off_nothing_moves() {
     assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
     assert_eq!(w.submit("key1", set("v"), 2), Err(Error::ServerDown));
     assert_eq!(w.opened.len(), 1);
-    assert_eq!(w.client.server(1).unwrap().stats.failed_over, 0);
+    assert_eq!(w.client.server(1).unwrap().stats().failed_over, 0);
 }
 
 /// What waited for the server moves when it goes down, what comes later goes to the next at once, and all of it is back
@@ -53,7 +53,7 @@ fn next_stands_in_while_the_server_is_down() {
     w.get("foo", 3);
     w.get("key0", 4);
     assert_eq!(answer(&mut w, 2), [(3, Ok(Outcome::Miss)), (4, Ok(Outcome::Miss))]);
-    let stats = w.client.server(1).unwrap().stats;
+    let stats = w.client.server(1).unwrap().stats();
     assert_eq!((stats.failed_over, stats.retried), (3, 2));
     assert_eq!(stats.errors.server_down, 0);
 

@@ -63,7 +63,7 @@ fn wins_and_losses_are_types() {
         let (answer, after) = exchange(&mut w, LEASE, reply);
         assert_eq!((answer, after.as_str()), (Ok(Outcome::Lease(expected)), ""), "{reply}");
     }
-    let stats = w.view().stats;
+    let stats = w.view().stats();
     // One of the misses is that of the first get.
     assert_eq!((stats.operations.lease, stats.hits, stats.misses), (10, 7, 1 + 3));
 }

@@ -47,8 +47,8 @@ fn f34_f35_bounded_at_max() {
     }
     assert_eq!((w.view().pending, w.view().queued), (8, 2));
     assert_eq!(w.submit("k", set("v"), 1), Err(Error::Busy));
-    assert_eq!(w.view().stats.errors.busy, 1);
-    assert_eq!((w.view().stats.limits.queue, w.view().stats.limits.pipeline), (1, 2));
+    assert_eq!(w.view().stats().errors.busy, 1);
+    assert_eq!((w.view().stats().limits.queue, w.view().stats().limits.pipeline), (1, 2));
     assert_eq!(answer(&mut w, 0), 8);
     assert_eq!((w.view().pending, w.view().queued), (2, 0), "who waited is next");
     assert_eq!(answer(&mut w, 0), 2);
@@ -64,7 +64,7 @@ fn f32_f34_bytes_that_wait_are_bounded() {
     let store = || Verb::Store { mode: StoreMode::Set, value: value.clone(), flags: 0, ttl: Ttl::NEVER, cas: 0 };
     let calls: Vec<CallId> = (0..4).map(|n| w.submit("k", store(), n).unwrap()).collect();
     assert_eq!(w.submit("k", store(), 9), Err(Error::Busy));
-    assert_eq!(w.view().stats.limits.backlog, 1);
+    assert_eq!(w.view().stats().limits.backlog, 1);
     w.get("k", 5);
     w.cancel(calls[3]);
     w.submit("k", store(), 6).unwrap();
@@ -133,7 +133,7 @@ fn f40_connects_are_limited_in_rate() {
     }
     let most = CONNECT_BURST as usize + 2 * CONNECT_RATE as usize;
     assert!((most - 2..=most).contains(&w.opened.len()), "{} connects", w.opened.len());
-    let delayed = w.view().stats.limits.connects;
+    let delayed = w.view().stats().limits.connects;
     assert!((1..=most as u64).contains(&delayed), "{delayed} were put off");
 }
 

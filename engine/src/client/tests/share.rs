@@ -29,7 +29,7 @@ fn one_exchange_for_all_that_are_under_way() {
     let answers = w.done();
     assert_eq!(answers.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 3, 4, 6, 0]);
     assert!(answers.iter().all(|(_, answer)| *answer == item("moo", 7, 9)));
-    assert_eq!((w.view().stats.coalesced, w.view().stats.operations.get, w.view().stats.hits), (5, 7, 6));
+    assert_eq!((w.view().stats().coalesced, w.view().stats().operations.get, w.view().stats().hits), (5, 7, 6));
     w.get("k", 7);
     assert_eq!(gets(&w.written(0)), 1, "what comes later asks anew");
     assert_eq!(w.client.leaders.len(), 2);
@@ -67,13 +67,13 @@ fn a_get_behind_a_write_asks_anew() {
         let out = w.written(0);
         let plain = out.lines().filter(|line| line.starts_with("mg k v f c k O")).count();
         assert_eq!(plain, 2, "{write:?}: {out}");
-        assert_eq!(w.view().stats.coalesced, 1, "{write:?}: the last one shares that of the one before it");
+        assert_eq!(w.view().stats().coalesced, 1, "{write:?}: the last one shares that of the one before it");
     }
     let mut w = sharing();
     w.get("k", 1);
     w.client.submit_to(0, ServerVerb::FlushAll { delay: 0 }, None, 2, w.now).unwrap();
     w.get("k", 3);
-    assert_eq!(w.view().stats.coalesced, 0);
+    assert_eq!(w.view().stats().coalesced, 0);
 }
 
 /// The leader gives up, in the queue, before it is written, or after; another one has its answer all the same.

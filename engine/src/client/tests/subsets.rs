@@ -110,8 +110,8 @@ fn it_has_no_connections_of_its_own() {
     w.accept(0);
     let out = w.written(0);
     assert!(out.starts_with("mg foo ") && out.contains("\r\nmg key0 "), "{out}");
-    assert_eq!(w.view_of(2).stats.operations.get, 2);
-    assert_eq!(w.view_of(1).stats.operations.get, 0);
+    assert_eq!(w.view_of(2).stats().operations.get, 2);
+    assert_eq!(w.view_of(1).stats().operations.get, 0);
 }
 
 /// Neither what is submitted while a server is down, nor what waits for it then, leaves the subset.
@@ -160,7 +160,7 @@ fn gets_of_different_servers_do_not_share() {
     done.sort_by_key(|(n, _)| *n);
     let from = ["0", "1", "0", "1", "1"];
     assert_eq!(done, (1..).zip(from).map(|(n, value)| (n, item(value, 0, 1))).collect::<Vec<_>>());
-    assert_eq!(w.view_of(2).stats.coalesced, 1, "key0 is on server 2 either way");
+    assert_eq!(w.view_of(2).stats().coalesced, 1, "key0 is on server 2 either way");
 }
 
 /// A write is seen by the gets behind it, whichever subset they come by.

@@ -1,0 +1,44 @@
+//! What there is now.
+
+use super::Counter;
+use crate::client::ServerView;
+use crate::health::State;
+
+/// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Gauges {
+    /// [`State`], as a number.
+    state: Counter,
+    /// [`ServerView::open`]
+    pub open: Counter,
+    /// [`ServerView::connecting`]
+    pub connecting: Counter,
+    /// [`ServerView::busy`]
+    pub busy: Counter,
+    /// [`ServerView::pending`]
+    pub pending: Counter,
+    /// [`ServerView::queued`]
+    pub queued: Counter,
+}
+
+impl Gauges {
+    pub(crate) fn publish(&self, view: &ServerView<'_>) {
+        self.state.set(view.state as u64);
+        let now = [view.open, view.connecting, view.busy, view.pending, view.queued];
+        let gauges = [&self.open, &self.connecting, &self.busy, &self.pending, &self.queued];
+        gauges.into_iter().zip(now).for_each(|(gauge, now)| gauge.set(now as u64));
+    }
+
+    /// There is no client any more.
+    pub fn clear(&self) {
+        let gauges = [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued];
+        gauges.into_iter().for_each(|gauge| gauge.set(0));
+    }
+
+    /// What the client thinks of the server.
+    pub fn state(&self) -> State {
+        let state = self.state.get();
+        [State::Live, State::Down, State::Disabled].into_iter().find(|&s| s as u64 == state).unwrap_or(State::Live)
+    }
+}
