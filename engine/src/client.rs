@@ -9,15 +9,15 @@ use slotmap::{Key as _, KeyData, SecondaryMap, SlotMap};
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Stray};
 use crate::error::Error;
-use crate::health::Health;
+use crate::health::{Health, Verdict};
 use crate::reply::{Answer, Lease, Outcome};
 use crate::request::Verb;
-use crate::stats::Memory;
 use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 
 mod batch;
+mod company;
 mod event;
 mod link;
 mod outcome;
@@ -33,6 +33,7 @@ mod view;
 mod wait;
 
 use batch::Batch;
+pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
 pub(crate) use state::Work;
 use state::{Call, Owner, Place, Server, Timer};
@@ -130,6 +131,8 @@ pub struct Client<T> {
     /// Lease gets that wait for somebody to make the item.
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
+    /// Which of the servers' clients this is.
+    who: u32,
     draining: bool,
     /// When the gauges were published.
     published: Instant,
@@ -142,29 +145,41 @@ impl<T> Client<T> {
     /// A client that opens each server's `min` connections at once. `seed` decides tokens and jitter.
     ///
     /// A timeout below a millisecond, or a pipeline of none, would be of no use and is taken for the least.
-    pub fn new(mut config: Config, seed: u64, now: Instant) -> Self {
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        Client::among(config, seed, Company::default(), now)
+    }
+
+    /// The same for one of several clients of these servers.
+    pub fn among(mut config: Config, seed: u64, company: Company, now: Instant) -> Self {
         config.timeout = config.timeout.max(Duration::from_millis(1));
         config.pipeline = config.pipeline.max(1);
-        let server = |_: &ServerConfig| Server {
-            connections: Vec::new(),
-            connecting: 0,
-            queue: VecDeque::new(),
-            queued: 0,
-            backlog: 0,
-            health: Health::new(now),
-            connects: Throttle::default(),
-            address: 0,
-            refused: 0,
-            due: None,
-            counters: Memory::default(),
-            touched: true,
+        let mut memory = company.servers.into_iter();
+        let mut server = |_: &ServerConfig| {
+            let ServerMemory { counters, board } = memory.next().unwrap_or_default();
+            Server {
+                connections: Vec::new(),
+                connecting: 0,
+                queue: VecDeque::new(),
+                queued: 0,
+                backlog: 0,
+                health: Health::new(now),
+                connects: Throttle::default(),
+                address: 0,
+                refused: 0,
+                due: None,
+                counters,
+                touched: true,
+                board,
+                seen: Verdict::default(),
+                answered_at: Instant::default(),
+            }
         };
         let mut client = Client {
             routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
             batches: SecondaryMap::new(),
             connections: SlotMap::with_key(),
-            servers: config.servers.iter().map(server).collect(),
+            servers: config.servers.iter().map(&mut server).collect(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -173,6 +188,7 @@ impl<T> Client<T> {
             followers: HashMap::new(),
             waiting: HashMap::new(),
             rng: fastrand::Rng::with_seed(seed),
+            who: company.who,
             draining: false,
             published: now,
             spare_keys: Vec::new(),

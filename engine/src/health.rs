@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
+mod board;
+
+pub use board::Board;
+pub(crate) use board::{Finding, Verdict};
+
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -98,6 +103,30 @@ impl Health {
         self.disabled = disabled;
         self.since = now;
         true
+    }
+
+    /// Whether it is down, also if it was taken out of use.
+    pub fn is_down(&self) -> bool {
+        self.state == State::Down
+    }
+
+    /// What others have to know of a server that is down.
+    pub fn finding(&self) -> Finding {
+        Finding { since: self.since, retry_at: self.retry_at, downs: self.downs }
+    }
+
+    /// Others have found the server down.
+    pub fn adopt(&mut self, finding: Finding, now: Instant) {
+        self.state = State::Down;
+        self.since = finding.since.min(now);
+        self.troubled_at = now;
+        self.put_off(finding);
+    }
+
+    /// Others have said when the next probe is due.
+    pub fn put_off(&mut self, finding: Finding) {
+        self.retry_at = finding.retry_at;
+        self.downs = finding.downs;
     }
 
     /// When the state was entered.

@@ -27,7 +27,7 @@
 //! | `wire` | the memcached meta protocol |
 //! | [`config`] | a cluster as configured |
 //! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
-//! | `route`, `health`, `throttle` | which server; whether it is up; how often it may be connected to |
+//! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
 //! | `timers`, [`stats`], [`time`] | what is due; what was counted; time as an argument |
 
 #![forbid(unsafe_code)]
@@ -47,11 +47,14 @@ pub mod time;
 mod timers;
 mod wire;
 
-pub use client::{CallId, Cause, Client, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerView};
+pub use client::{
+    CallId, Cause, Client, Company, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerMemory,
+    ServerView,
+};
 pub use client::{Subset, SubsetError, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use error::Error;
-pub use health::State;
+pub use health::{Board, State};
 pub use key::{Key, KeyError, MAX_KEY};
 pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome};
 pub use request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};

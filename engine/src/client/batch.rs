@@ -67,7 +67,7 @@ impl<T> Client<T> {
     ) -> Result<CallId, crate::Error> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = Key::new(&self.config.prefix, key, spare)?;
-        let server = self.choose(subset, &key);
+        let server = self.choose(subset, &key, now);
         let work = Work::Keyed(key, verb);
         let room = self.admit(server, &work, now)?;
         Ok(self.begin(owner, work, subset, server, room, timeout, now))

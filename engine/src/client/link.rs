@@ -73,7 +73,7 @@ impl<T> Client<T> {
         server.refused = 0;
         server.counters.stats.opened.bump();
         if server.health.connected(policy, now) {
-            self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
+            self.back(id, now);
         }
         self.settle(conn, id, now);
         if !self.draining {
@@ -115,8 +115,12 @@ impl<T> Client<T> {
         // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.
         let policy = Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: 0.0 };
         let server = self.servers.get_mut(id).filter(|_| answered);
-        if server.is_some_and(|server| server.health.success(proven, policy, now)) {
-            self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
+        let was_down = server.is_some_and(|server| {
+            server.answered_at = now;
+            server.health.success(proven, policy, now)
+        });
+        if was_down {
+            self.back(id, now);
         }
         match broken {
             Some(cause) => self.fail(conn, cause, false, now),
@@ -268,7 +272,11 @@ impl<T> Client<T> {
         }
         match cause {
             Cause::Lost(Loss::Closing) => {}
-            Cause::Lost(Loss::NoResources) => self.hold(id, now),
+            Cause::Lost(Loss::NoResources) => {
+                // That is our own trouble: another prober may have more luck.
+                self.hold(id, now);
+                self.give_lease_back(id);
+            }
             _ => {
                 if self.try_next_address(id, now) {
                     return;
@@ -282,6 +290,7 @@ impl<T> Client<T> {
                 };
                 if !self.failure(id, weight, cause, now) {
                     self.hold(id, now);
+                    self.tell_probe_failed(id);
                 }
             }
         }
@@ -303,8 +312,10 @@ impl<T> Client<T> {
             return false;
         }
         server.touched = true;
-        let retry_at = server.health.retry_at();
-        self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
+        if self.tell_down(id, now) {
+            self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
+        }
+        let retry_at = self.servers.get(id).map_or(now, |server| server.health.retry_at());
         self.give_up_queue(id, now);
         // Nobody knows what became of these; the probe is a new one.
         self.close_idle(id);
@@ -312,7 +323,7 @@ impl<T> Client<T> {
         true
     }
 
-    fn policy(&mut self) -> Policy {
+    pub(super) fn policy(&mut self) -> Policy {
         Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: self.rng.f64() }
     }
 

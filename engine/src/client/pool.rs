@@ -24,7 +24,7 @@ impl<T> Client<T> {
     }
 
     /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
-    fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
+    pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
         let connections = server.connections.iter().filter_map(|&conn| Some((conn, self.connections.get(conn)?)));
         let ready = connections.filter(|(_, c)| c.phase == Phase::Ready);
         ready.min_by_key(|(_, c)| (c.is_bulky(), c.load()))
@@ -121,7 +121,11 @@ impl<T> Client<T> {
         if retry_at > now {
             return self.maintain_at(id, retry_at);
         }
-        self.open(id, now);
+        // Others may have found out meanwhile that it is of no use.
+        self.learn(id, now);
+        if self.servers.get(id).is_some_and(Server::is_live) {
+            self.open(id, now);
+        }
     }
 
     /// Opens a connection, unless there were too many connects just now: then later. True if it did.
@@ -164,6 +168,7 @@ impl<T> Client<T> {
     /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and says when to look
     /// again.
     pub(super) fn maintain(&mut self, id: ServerId, now: Instant) {
+        self.learn(id, now);
         let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
         let (min, smax, ttl) = (config.pool.min() as usize, config.pool.smax() as usize, config.pool.ttl());
         if self.draining {
@@ -178,11 +183,9 @@ impl<T> Client<T> {
             State::Live => min.saturating_sub(server.connections.len()),
         };
         if missing > 0 {
-            let retry_at = server.health.retry_at();
-            if retry_at > now {
-                self.maintain_at(id, retry_at);
-            } else {
-                let _ = (0..missing).all(|_| self.open(id, now));
+            match self.may_connect(id, now) {
+                Err(later) => self.maintain_at(id, later),
+                Ok(()) => drop((0..missing).all(|_| self.open(id, now))),
             }
         }
         if ttl > 0 {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{CallId, ConnId, ServerId, Subset};
-use crate::health::{Health, State};
+use crate::health::{Board, Health, State, Verdict};
 use crate::key::Key;
 use crate::request::{ServerVerb, Verb};
 use crate::stats::{Counters, Kind, Memory};
@@ -161,6 +161,12 @@ pub(super) struct Server {
     /// Bytes of values that are not written yet.
     pub backlog: usize,
     pub health: Health,
+    /// What all clients of the server know together.
+    pub board: Memory<Board>,
+    /// Of that, what this client has acted on.
+    pub seen: Verdict,
+    /// When it has answered last.
+    pub answered_at: Instant,
     pub connects: Throttle,
     /// The address that the next connect goes to.
     pub address: usize,

@@ -38,7 +38,7 @@ impl<T> Client<T> {
             Ok(key) => key,
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
-        let server = self.choose(subset, &key);
+        let server = self.choose(subset, &key, now);
         let work = Work::Keyed(key, verb);
         match self.admit(server, &work, now) {
             Ok(room) => Ok(self.begin(Owner::Caller(context), work, subset, server, room, timeout, now)),
@@ -56,6 +56,7 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         let work = Work::Server(verb);
+        self.learn(server, now);
         match self.admit(server, &work, now) {
             Ok(room) => Ok(self.begin(Owner::Caller(context), work, Subset::ALL, server, room, timeout, now)),
             Err(error) => Err(Rejected { error, context }),
@@ -63,12 +64,14 @@ impl<T> Client<T> {
     }
 
     /// The server that an operation goes to.
-    pub(super) fn choose(&mut self, subset: Subset, key: &Key) -> ServerId {
+    pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> ServerId {
         let Some(home) = self.home(subset, key) else { return ServerId::MAX };
+        self.learn(home, now);
         let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else { return home };
         if let Some(home) = self.servers.get_mut(home) {
             home.counters.stats.failed_over.bump();
         }
+        self.learn(server, now);
         server
     }
 

@@ -14,6 +14,7 @@ use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{Request, ServerVerb, StoreMode, Ttl};
 
 mod batches;
+mod company;
 mod deadlines;
 mod exchanges;
 mod failover;

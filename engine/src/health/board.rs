@@ -1,0 +1,233 @@
+//! What the clients of several processes know of a server together.
+//!
+//! A client that finds a server down, or up again, says so on the board, and the others take that over instead of
+//! finding it out each by itself. One of them probes: the one that holds the lease, which expires, so that a prober
+//! that dies is replaced. There is no lock: whoever dies at any point leaves a board that the others go on with.
+//!
+//! All moments on a board are those of one clock. Should one be out of all proportion, it counts as past.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::MAX_PAUSE;
+use crate::stats::Counter;
+use crate::time::Instant;
+
+/// The board of a server, in memory that its clients share. Zeros are a board on which nothing was written: the server is
+/// live.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Board {
+    /// [`Verdict`]
+    verdict: AtomicU64,
+    /// [`Lease`]
+    lease: AtomicU64,
+    /// Of the verdict, written by who passed it. They are not exchanged together with it: to read older ones does no
+    /// more harm than a probe too early.
+    since: Counter,
+    retry_at: Counter,
+    downs: Counter,
+}
+
+/// Whether a server is down, and how often that has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict(u64);
+
+impl Verdict {
+    pub fn is_down(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// The next one, which is the opposite.
+    fn next(self) -> Verdict {
+        Verdict(self.0.wrapping_add(1))
+    }
+}
+
+/// Why a server is down for those who have not found it so themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// When that was found.
+    pub since: Instant,
+    /// When it is to be probed.
+    pub retry_at: Instant,
+    /// How often it has gone down, or a probe failed, since it was stable.
+    pub downs: u32,
+}
+
+/// Who probes, and until when: milliseconds and a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lease(u64);
+
+const HOLDER_BITS: u32 = 24;
+const HOLDER: u64 = (1 << HOLDER_BITS) - 1;
+
+impl Lease {
+    const NONE: Lease = Lease(0);
+
+    fn new(holder: u32, until: Instant) -> Lease {
+        Lease(until.as_micros().div_ceil(1000) << HOLDER_BITS | (u64::from(holder) & HOLDER))
+    }
+
+    fn is_of(self, holder: u32) -> bool {
+        self.0 & HOLDER == u64::from(holder) & HOLDER
+    }
+
+    fn until(self) -> Instant {
+        Instant::from_micros((self.0 >> HOLDER_BITS).saturating_mul(1000))
+    }
+}
+
+impl Board {
+    #[inline]
+    pub(crate) fn verdict(&self) -> Verdict {
+        Verdict(self.verdict.load(Ordering::Acquire))
+    }
+
+    /// Whether the server is down, as far as all know together.
+    pub fn is_down(&self) -> bool {
+        self.verdict().is_down()
+    }
+
+    /// Since when it is so; `None`: nothing was ever found.
+    pub fn since(&self) -> Option<Instant> {
+        (self.verdict() != Verdict::default()).then(|| Instant::from_micros(self.since.get()))
+    }
+
+    /// What is known of a server that is down.
+    pub(crate) fn finding(&self, now: Instant) -> Finding {
+        let retry_at = Instant::from_micros(self.retry_at.get());
+        let latest = now.after(LONGEST_PAUSE);
+        Finding {
+            since: Instant::from_micros(self.since.get()),
+            retry_at: if retry_at > latest { now } else { retry_at },
+            downs: u32::try_from(self.downs.get()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Says that the server is down. True for the first one to say so.
+    pub(crate) fn declare_down(&self, finding: Finding) -> (bool, Verdict) {
+        let declared = self.declare(true);
+        if declared.0 {
+            self.since.set(finding.since.as_micros());
+            self.put_off(finding);
+        }
+        declared
+    }
+
+    /// Says that the server is live. True for the first one to say so.
+    pub(crate) fn declare_live(&self, now: Instant) -> (bool, Verdict) {
+        let declared = self.declare(false);
+        if declared.0 {
+            self.since.set(now.as_micros());
+        }
+        declared
+    }
+
+    fn declare(&self, down: bool) -> (bool, Verdict) {
+        let mut current = self.verdict();
+        loop {
+            if current.is_down() == down {
+                return (false, current);
+            }
+            let next = current.next();
+            match self.verdict.compare_exchange(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return (true, next),
+                Err(other) => current = Verdict(other),
+            }
+        }
+    }
+
+    /// Says when the next probe is due.
+    pub(crate) fn put_off(&self, finding: Finding) {
+        self.retry_at.set(finding.retry_at.as_micros());
+        self.downs.set(finding.downs.into());
+    }
+
+    /// Asks for the right to probe, for so long. `Err`: somebody else has it, until then.
+    pub(crate) fn lease(&self, holder: u32, time: Duration, now: Instant) -> Result<(), Instant> {
+        let current = Lease(self.lease.load(Ordering::Acquire));
+        if let Some(until) = held(current, holder, time, now) {
+            return Err(until);
+        }
+        let mine = Lease::new(holder, now.after(time));
+        match self.lease.compare_exchange(current.0, mine.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(other) => held(Lease(other), holder, time, now).map_or(Ok(()), Err),
+        }
+    }
+
+    /// Gives the right to probe back, if this one has it.
+    pub(crate) fn release(&self, holder: u32) {
+        let current = self.lease.load(Ordering::Acquire);
+        if Lease(current).is_of(holder) {
+            // Nothing is lost where it has been taken over meanwhile.
+            let _ = self.lease.compare_exchange(current, Lease::NONE.0, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+}
+
+/// The longest pause that a configuration and its jitter can lead to.
+const LONGEST_PAUSE: Duration = if MAX_PAUSE.as_secs() > crate::config::MAX_TIMEOUT.as_secs() {
+    Duration::from_secs(MAX_PAUSE.as_secs() * 2)
+} else {
+    Duration::from_secs(crate::config::MAX_TIMEOUT.as_secs() * 2)
+};
+
+/// Until when somebody else holds the lease.
+fn held(lease: Lease, holder: u32, time: Duration, now: Instant) -> Option<Instant> {
+    let until = lease.until();
+    let plausible = until <= now.after(time.saturating_mul(10));
+    (lease != Lease::NONE && !lease.is_of(holder) && until > now && plausible).then_some(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis.saturating_mul(1000))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_first_one_says_it() {
+        let board = Board::default();
+        assert_eq!((board.is_down(), board.since()), (false, None));
+        let finding = Finding { since: at(5), retry_at: at(5_005), downs: 1 };
+        let (first, verdict) = board.declare_down(finding);
+        assert!(first && verdict.is_down());
+        let late = Finding { since: at(6), retry_at: at(9_999), downs: 7 };
+        assert_eq!(board.declare_down(late), (false, verdict));
+        assert_eq!(board.finding(at(7)), finding);
+        assert_eq!(board.since(), Some(at(5)));
+        let (first, up) = board.declare_live(at(8));
+        assert!(first && !up.is_down() && up != Verdict::default());
+        assert_eq!(board.declare_live(at(9)), (false, up));
+        assert_eq!(board.since(), Some(at(8)));
+    }
+
+    #[test]
+    fn one_holds_the_lease_until_it_expires_or_is_given_back() {
+        let board = Board::default();
+        assert_eq!(board.lease(1, SECOND, at(0)), Ok(()));
+        assert_eq!(board.lease(2, SECOND, at(999)), Err(at(1_000)));
+        assert_eq!(board.lease(1, SECOND, at(999)), Ok(()), "it may go on");
+        assert_eq!(board.lease(2, SECOND, at(1_000)), Err(at(1_999)));
+        assert_eq!(board.lease(2, SECOND, at(1_999)), Ok(()), "it has expired");
+        board.release(1);
+        assert_eq!(board.lease(1, SECOND, at(2_000)), Err(at(2_999)), "it was not the holder's to give back");
+        board.release(2);
+        assert_eq!(board.lease(1, SECOND, at(2_001)), Ok(()));
+    }
+
+    #[test]
+    fn moments_out_of_all_proportion_are_past() {
+        let board = Board::default();
+        assert_eq!(board.lease(1, SECOND, at(60_000)), Ok(()), "by a clock that is a minute ahead");
+        assert_eq!(board.lease(2, SECOND, at(0)), Ok(()));
+        board.declare_down(Finding { since: at(0), retry_at: Instant::from_micros(u64::MAX), downs: 1 });
+        assert_eq!(board.finding(at(3)).retry_at, at(3));
+    }
+}
