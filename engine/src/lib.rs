@@ -29,6 +29,7 @@
 //! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
 //! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
 //! | `timers`, [`stats`], [`time`] | what is due; what was counted; time as an argument |
+//! | [`zone`] | memory that the workers of a host share |
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ mod throttle;
 pub mod time;
 mod timers;
 mod wire;
+pub mod zone;
 
 pub use client::{
     CallId, Cause, Client, Company, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerMemory,

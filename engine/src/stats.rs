@@ -217,9 +217,10 @@ impl Kind {
 }
 
 /// All that one client counts for one server, in memory that others may read: atomic numbers and nothing else, for which
-/// zeros are the beginning. The clients of several processes may have theirs side by side in shared memory.
+/// zeros are the beginning. The clients of several processes may have theirs side by side in shared memory: no line of a
+/// processor's cache belongs to two of them.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Counters {
     /// Numbers.
     pub stats: Stats<Counter>,

@@ -16,7 +16,7 @@ use crate::time::Instant;
 /// The board of a server, in memory that its clients share. Zeros are a board on which nothing was written: the server is
 /// live.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Board {
     /// [`Verdict`]
     verdict: AtomicU64,
