@@ -13,6 +13,7 @@ use once_cell::unsync::OnceCell;
 use crate::conf::{Addresses, Place};
 use crate::driver::Driver;
 use crate::worker::{self, NotAvailable};
+use crate::zone::{Record, Zone};
 use crate::{ctx_index, pool};
 
 /// A list of servers with its settings. It lives in the pool of the configuration.
@@ -27,6 +28,8 @@ pub struct Cluster {
     handles: [u8; 1 + MAX_SUBSETS],
     /// Names of the `server` blocks that use it, [`MAX_USERS`] at most.
     pub used_by: RefCell<Vec<Vec<u8>>>,
+    /// The servers' memory in the zone, in the same order; empty without a zone.
+    pub records: RefCell<Vec<Option<Record>>>,
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Driver>,
 }
@@ -51,7 +54,7 @@ impl Cluster {
         }
         let driver = self.driver.get_or_try_init(|| {
             worker::check_process()?;
-            Driver::new(&self.config, &self.addresses)
+            Driver::new(self)
         })?;
         // From now on it stays where it is: a cluster does not move in its pool.
         driver.start();
@@ -82,6 +85,8 @@ pub struct Clusters {
     pub list: Vec<NonNull<Cluster>>,
     /// The first `memcache_status`.
     pub status: Option<Place>,
+    /// `memcache_zone`
+    pub zone: Option<Zone>,
 }
 
 impl Clusters {
@@ -149,18 +154,18 @@ impl Clusters {
         if let Some(cluster) = self.iter().find(|cluster| cluster.config == config) {
             return Some(cluster.into());
         }
-        let cluster = Cluster {
-            config,
-            addresses,
-            on_demand,
-            handles: [0; 1 + MAX_SUBSETS],
-            used_by: RefCell::default(),
-            driver: OnceCell::new(),
-        };
+        let handles = [0; 1 + MAX_SUBSETS];
+        let (used_by, records) = (RefCell::default(), RefCell::default());
+        let cluster = Cluster { config, addresses, on_demand, handles, used_by, records, driver: OnceCell::new() };
         // SAFETY: the pool is there, and what a cluster's `Drop` uses, nginx's events, outlives every pool.
         let cluster = unsafe { pool::place(pool, cluster) }?;
         self.list.push(cluster);
         Some(cluster)
+    }
+
+    /// How many servers there are in all clusters.
+    pub fn servers(&self) -> usize {
+        self.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add)
     }
 
     /// How many connections the pools of a worker may come to, without those of clients that nobody may ask for.

@@ -15,17 +15,18 @@ use memcache_status::Format;
 use nginx_sys::{
     ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
     ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
+    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
+    NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
 };
 
-use self::directive::{conf_error, Directive, Refusal, CONF_OK};
+use self::directive::{conf_error, CONF_OK};
 use self::settings::Settings;
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
-use crate::{ctx_index, pool, status, worker};
+use crate::{ctx_index, pool, status, worker, zone};
 
-pub use self::directive::Place;
+pub use self::directive::{Directive, Place, Refusal};
 pub use self::settings::Addresses;
 
 /// The longest `memcache_prefix`, in bytes: what is left of memcached's 250 has to be enough for keys.
@@ -72,7 +73,7 @@ pub struct LocationConf {
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 14] = [
+pub static mut COMMANDS: [ngx_command_t; 15] = [
     command(c"memcache_server".to_bytes(), NGX_CONF_1MORE, set_server),
     command(c"memcache_hash".to_bytes(), NGX_CONF_TAKE1, set_hash),
     command(c"memcache_failover".to_bytes(), NGX_CONF_TAKE1, set_failover),
@@ -85,6 +86,11 @@ pub static mut COMMANDS: [ngx_command_t; 14] = [
     command(c"memcache_coalesce".to_bytes(), NGX_CONF_TAKE1, set_coalesce),
     command(c"memcache_max_value".to_bytes(), NGX_CONF_TAKE1, set_max_value),
     command(c"memcache_prefix".to_bytes(), NGX_CONF_TAKE1, set_prefix),
+    ngx_command_t {
+        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        ..command(c"memcache_zone".to_bytes(), 0, set_zone)
+    },
     ngx_command_t {
         type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
         conf: NGX_HTTP_LOC_CONF_OFFSET,
@@ -214,6 +220,25 @@ unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf
         // SAFETY: nginx makes the main configuration before it reads the http block.
         if let Some(clusters) = unsafe { Clusters::of_conf(cf) } {
             clusters.status.get_or_insert_with(|| line.place());
+        }
+        CONF_OK
+    })
+}
+
+unsafe extern "C" fn set_zone(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: nginx calls the handler of a directive, so `cf` is there until it returns.
+        let line = unsafe { Directive::new(cf) };
+        // SAFETY: as above, with the main configuration; nothing else refers to it while a line is read.
+        let Some(clusters) = (unsafe { conf.cast::<Clusters>().as_mut() }) else { return conf_error() };
+        if clusters.zone.is_some() {
+            return line.refuse(Refusal::DUPLICATE);
+        }
+        // SAFETY: as above.
+        let zone = line.zone().and_then(|(name, size)| unsafe { zone::add(&line, name, size, conf.cast()) });
+        match zone {
+            Ok(zone) => clusters.zone = Some(zone),
+            Err(refusal) => return line.refuse(refusal),
         }
         CONF_OK
     })

@@ -18,11 +18,11 @@ use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Config, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb, Subset,
+    CallId, Client, Company, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb, Subset,
     SubsetError, Ttl,
 };
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
@@ -30,11 +30,13 @@ use slotmap::SecondaryMap;
 
 use crate::abi::Callback;
 use crate::boundary::guard;
+use crate::clock;
+use crate::cluster::Cluster;
 use crate::conf::Addresses;
 use crate::log::Log;
 use crate::memory;
 use crate::peer::Peer;
-use crate::worker::NotAvailable;
+use crate::worker::{self, NotAvailable};
 
 /// How many handlers of siblings run in one turn of the event loop.
 const CALLS_PER_TURN: usize = 1024;
@@ -72,9 +74,6 @@ pub struct Driver {
     armed: Cell<Instant>,
     /// The timer fired too late, and was set once more.
     late: Cell<bool>,
-    /// The origin of the client's time, and what time that was.
-    origin: std::time::Instant,
-    began: SystemTime,
     /// When the clock was read last.
     clock: Cell<Instant>,
     state: Cell<State>,
@@ -103,9 +102,14 @@ enum State {
 
 impl Driver {
     /// A client that has not begun: it opens connections once it was started.
-    pub fn new(config: &Config, addresses: &[Addresses]) -> Result<Driver, NotAvailable> {
+    pub fn new(cluster: &Cluster) -> Result<Driver, NotAvailable> {
+        let Cluster { config, addresses, .. } = cluster;
         // SAFETY: in a worker, `ngx_cycle` is the cycle that this client belongs to.
         let log = unsafe { addr_of!(ngx_cycle).read().as_ref() }.ok_or(NotAvailable)?.log;
+        // SAFETY: the log of the worker's cycle outlives the call.
+        let zone_log = unsafe { Log::new(log) }.ok_or(NotAvailable)?;
+        let zone = worker::clusters()?.zone.as_ref();
+        let company = zone.map_or_else(Company::default, |zone| zone.company(cluster, zone_log));
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
             addresses: addresses.clone(),
@@ -115,7 +119,7 @@ impl Driver {
         let seed = RandomState::new().hash_one(std::process::id());
         Ok(Driver {
             ident: [0, 0, 0, usize::MAX],
-            client: RefCell::new(Client::new(config.clone(), seed, Instant::default())),
+            client: RefCell::new(Client::among(config.clone(), seed, company, clock::now())),
             peers: RefCell::default(),
             servers: servers.collect(),
             log,
@@ -123,9 +127,7 @@ impl Driver {
             timer: events::Event::new(),
             armed: Cell::default(),
             late: Cell::default(),
-            origin: std::time::Instant::now(),
             clock: Cell::default(),
-            began: SystemTime::now(),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
         })
@@ -312,11 +314,6 @@ impl Driver {
         self.cut.get()
     }
 
-    /// What time it was at the origin of the client's time.
-    pub fn began(&self) -> SystemTime {
-        self.began
-    }
-
     /// One write for each connection that has something new.
     fn flush(&self, now: Instant) -> bool {
         let mut any = false;
@@ -351,6 +348,7 @@ impl Driver {
             // Handlers have had their share of this turn, or connections failed just now: other events come first.
             self.turn.post_next();
         }
+        client.publish(now);
         self.arm(&mut client, now);
     }
 
@@ -404,8 +402,7 @@ impl Driver {
     /// The time of this turn: the clock is not read again while the posted event is due.
     fn now(&self) -> Instant {
         if !self.turn.is_posted() {
-            let now = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.clock.set(Instant::from_micros(now));
+            self.clock.set(clock::now());
         }
         self.clock.get()
     }

@@ -61,6 +61,9 @@ pub unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
         // SAFETY: as in `init_process`.
         let Some(clusters) = (unsafe { Clusters::of_cycle(cycle) }) else { return };
         clusters.iter().filter_map(|cluster| cluster.running()).for_each(|driver| driver.shut_down());
+        if let Some(zone) = &clusters.zone {
+            zone.leave(clusters);
+        }
     });
 }
 

@@ -167,6 +167,22 @@ my @bad = (
 	['C27 status', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_status; memcache_status; } }",
 		'"memcache_status" directive is duplicate'],
+	(map { ["zone $_", "memcache_zone $_;", "invalid zone size \"$_\""] }
+		qw/ memcache memcache: memcache:x memcache:0 memcache:-1
+		memcache:1q memcache:99999999999999999999g /),
+	['zone without a name', 'memcache_zone :1m;',
+		'invalid zone name ":1m"'],
+	['C27 zone', 'memcache_zone a:1m; memcache_zone b:1m;',
+		'"memcache_zone" directive is duplicate'],
+	['zone of another', 'memcache_zone a:1m;
+		proxy_cache_path cache keys_zone=a:1m;',
+		'the shared memory zone "a" is already declared for a '
+		. 'different use'],
+	['zone too small', "memcache_zone a:1k; $server
+		server { listen 127.0.0.1:8080; }",
+		'zone "a" is too small: '],
+	['C1 zone', 'memcache_zone;', 'invalid number of arguments in '
+		. '"memcache_zone" directive'],
 	['C29 kv', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_kv maybe; } }",
 		'invalid value "maybe" in "memcache_kv" directive, '
@@ -186,6 +202,7 @@ my @misplaced = (
 		'memcache_coalesce on', 'memcache_max_value 1k',
 		'memcache_prefix p'),
 	['memcache_status', 'main'], ['memcache_kv on', 'main'],
+	(map { ['memcache_zone a:1m', $_] } qw/ main server location /),
 );
 
 # lines for the http block
@@ -212,6 +229,7 @@ my @good = (
 		memcache_pipeline memcache_queue /), 'memcache_queue 0;',
 	(map { "memcache_max_value $_;" } qw/ 1 100k 2m /),
 	'memcache_prefix "";', 'memcache_prefix site:;',
+	'memcache_zone memcache:1m;', 'memcache_zone memcache:1048576;',
 	"$server server { listen 127.0.0.1:8080; $server }",
 	"$server server { listen 127.0.0.1:8080;
 		location / { memcache_status; } }",

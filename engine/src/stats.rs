@@ -51,10 +51,9 @@ macro_rules! counters {
                 [$((stringify!($field), self.$field.get())),*].into_iter()
             }
 
-            /// Adds what was counted elsewhere, to go on from there.
-            pub fn resume(&self, more: &$name) {
-                $(self.$group.resume(&more.$group);)*
-                $(self.$field.add(more.$field);)*
+            fn resume(&self, before: &Self) {
+                $(self.$group.resume(&before.$group);)*
+                $(self.$field.add(before.$field.get());)*
             }
         }
     };
@@ -244,11 +243,12 @@ impl Counters {
         stats
     }
 
-    /// Goes on from what others have counted.
-    pub fn resume(&self, stats: &Stats, latency: &[Distribution; 4], queue_time: &Distribution) {
-        self.stats.resume(stats);
-        self.latency.iter().zip(latency).for_each(|(histogram, more)| histogram.resume(more));
-        self.queue_time.resume(queue_time);
+    /// Goes on from what another one has counted, its last minutes excepted.
+    pub fn resume(&self, before: &Counters) {
+        self.stats.resume(&before.stats);
+        self.latency.iter().zip(&before.latency).for_each(|(histogram, before)| histogram.resume(before));
+        self.queue_time.resume(&before.queue_time);
+        self.last_fault.resume(&before.last_fault);
     }
 
     /// Sees to it that what is counted from now on is in the history at its time.

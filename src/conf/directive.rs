@@ -8,7 +8,7 @@ use core::ptr::{addr_of_mut, null_mut};
 use core::time::Duration;
 
 use memcache_engine::config::MAX_TIMEOUT;
-use nginx_sys::{ngx_conf_t, ngx_parse_offset, ngx_parse_time, ngx_str_t, NGX_LOG_EMERG};
+use nginx_sys::{ngx_conf_t, ngx_parse_offset, ngx_parse_size, ngx_parse_time, ngx_str_t, NGX_LOG_EMERG};
 
 /// `NGX_CONF_OK`.
 pub const CONF_OK: *mut c_char = null_mut();
@@ -110,6 +110,25 @@ impl<'a> Directive<'a> {
             return Err(Refusal::INVALID_VALUE);
         }
         Ok(size)
+    }
+
+    /// The argument as name and size of shared memory, `name:size`.
+    pub fn zone(&self) -> Result<(ngx_str_t, usize), Refusal> {
+        let text = self.args().first().copied().unwrap_or_default();
+        let bytes = text.as_bytes();
+        let quoted = |what| Refusal::Text(format!("invalid zone {what} \"{}\"", bytes.escape_ascii()));
+        let colon = bytes.iter().position(|&byte| byte == b':').ok_or_else(|| quoted("size"))?;
+        if colon == 0 {
+            return Err(quoted("name"));
+        }
+        let (_, size) = bytes.split_at_checked(colon.saturating_add(1)).ok_or_else(|| quoted("size"))?;
+        let mut size = ngx_str_t { len: size.len(), data: size.as_ptr().cast_mut() };
+        // SAFETY: a part of a string that nginx made; it is only read.
+        let size = unsafe { ngx_parse_size(addr_of_mut!(size)) };
+        match usize::try_from(size) {
+            Ok(size) if size > 0 => Ok((ngx_str_t { len: colon, data: text.data }, size)),
+            _ => Err(quoted("size")),
+        }
     }
 
     /// The argument as a decimal number.

@@ -1,107 +1,218 @@
-//! What there is to show, from the clients of this worker.
+//! What there is to show, from the clients of this worker and from the zone.
 
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use memcache_engine::{Client, Instant, ServerId, ServerView, State};
-use memcache_status::snapshot::{self, Bytes, Connections, Latency, Millis, Pool, Scope, Snapshot, Worker, SCHEMA};
+use memcache_engine::stats::{history, Counters, Distribution, Kind, Stats};
+use memcache_engine::{Client, ServerId, ServerView, State};
+use memcache_status::snapshot::{
+    self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
+    Worker, SCHEMA,
+};
 use nginx_sys::NGINX_VERSION;
 
 use crate::abi::Callback;
+use crate::clock::Calendar;
 use crate::cluster::{Cluster, Clusters};
 use crate::driver::Driver;
 use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
+use crate::zone::Record;
 
-/// Everything about the clients of this worker, and where `key` goes to.
+/// Everything about the clients of this worker, or of all workers, and where `key` goes to.
 pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snapshot {
+    let calendar = Calendar::new();
+    // A worker without a slot does not count with the others, so it speaks for itself.
+    let zone = clusters.zone.as_ref().and_then(|zone| zone.workers());
+    let scope = if zone.is_some() { Scope::Zone } else { Scope::Worker };
+    let (workers, this) = zone.unwrap_or_else(|| (vec![worker.clone()], worker));
+    let view = View { calendar, scope, workers: &workers };
+
     let running = || clusters.iter().filter_map(|cluster| Some((cluster, cluster.running()?)));
-    let clients = running().filter_map(|(cluster, driver)| driver.view(|client| of_client(cluster, client, driver)));
+    let clients = running().filter_map(|(cluster, driver)| driver.view(|client| view.client(cluster, client, driver)));
     let route = |(index, driver): (usize, &Driver)| driver.view(|client| route(index, client, key?)).flatten();
     Snapshot {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
         abi: format!("{NGX_HTTP_MEMCACHE_ABI_MAJOR}.{NGX_HTTP_MEMCACHE_ABI_MINOR}"),
-        nginx: String::from_utf8_lossy(NGINX_VERSION.to_bytes()).into_owned(),
-        now: millis(SystemTime::now()),
-        scope: Scope::Worker,
-        pid: worker.pid,
-        generation: worker.generation,
+        nginx: text(NGINX_VERSION.to_bytes()),
+        now: calendar.millis(calendar.now()),
+        scope,
+        pid: this.pid,
+        generation: this.generation,
         clients: clients.collect(),
         routes: running().map(|(_, driver)| driver).enumerate().filter_map(route).collect(),
-        workers: vec![worker],
+        workers,
     }
 }
 
-fn millis(time: SystemTime) -> Millis {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since_epoch.as_millis()).unwrap_or(Millis::MAX)
+/// Whose numbers are shown, and when.
+struct View<'a> {
+    calendar: Calendar,
+    scope: Scope,
+    workers: &'a [Worker],
 }
 
-fn of_client(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> snapshot::Client {
-    let config = client.config();
-    let setting = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    snapshot::Client {
-        used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
-        hash: config.hash.name(),
-        failover: config.failover.name(),
-        timeout_ms: setting(config.timeout),
-        connect_timeout_ms: setting(config.connect_timeout),
-        max_fails: config.max_fails,
-        retry_ms: setting(config.retry),
-        pipeline: config.pipeline,
-        queue: config.queue,
-        max_value: config.max_value,
-        coalesce: config.coalesce,
-        pending: client.pending() as u64,
-        turns_cut: driver.turns_cut(),
-        servers: (0..config.servers.len())
-            .filter_map(|id| client.server(id))
-            .map(|s| of_server(&s, driver.began()))
-            .collect(),
+impl View<'_> {
+    fn client(&self, cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> snapshot::Client {
+        let config = client.config();
+        let setting = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let records = cluster.records.borrow();
+        let record = |id: ServerId| records.get(id).and_then(Option::as_ref).filter(|_| self.scope == Scope::Zone);
+        let server = |id| client.server(id).map(|server| self.server(&server, record(id)));
+        let servers: Vec<_> = (0..config.servers.len()).filter_map(server).collect();
+        let pending = match self.scope {
+            Scope::Worker => client.pending() as u64,
+            Scope::Zone => servers.iter().map(|server| server.pending.saturating_add(server.queued)).sum(),
+        };
+        snapshot::Client {
+            used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
+            hash: config.hash.name(),
+            failover: config.failover.name(),
+            timeout_ms: setting(config.timeout),
+            connect_timeout_ms: setting(config.connect_timeout),
+            max_fails: config.max_fails,
+            retry_ms: setting(config.retry),
+            pipeline: config.pipeline,
+            queue: config.queue,
+            max_value: config.max_value,
+            coalesce: config.coalesce,
+            pending,
+            turns_cut: driver.turns_cut(),
+            servers,
+        }
+    }
+
+    fn server(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
+        let own = [server.counters];
+        // What was counted here may not have been published yet.
+        server.publish();
+        match record {
+            Some(record) => {
+                let workers =
+                    self.workers.iter().filter_map(|worker| Some((worker.slot, record.counters().get(worker.slot)?)));
+                let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
+                let mut sum = self.sum(server, record.counters().iter());
+                let board = record.board();
+                if server.state != State::Disabled {
+                    sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
+                    sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
+                }
+                snapshot::Server { workers, ..sum }
+            }
+            None => self.sum(server, own.into_iter()),
+        }
+    }
+
+    fn sum<'a>(
+        &self,
+        server: &ServerView<'_>,
+        counters: impl Iterator<Item = &'a Counters> + Clone,
+    ) -> snapshot::Server {
+        let (config, pool) = (server.config, server.config.pool);
+        let mut stats = Stats::default();
+        counters.clone().for_each(|counters| stats.add(&counters.stats));
+        let gauge = |read: fn(&Counters) -> u64| counters.clone().map(read).fold(0, u64::saturating_add);
+        let (open, busy) = (gauge(|c| c.gauges.open.get()), gauge(|c| c.gauges.busy.get()));
+        let latency = |read: &dyn Fn(&'a Counters, &mut Distribution)| {
+            let mut distribution = Distribution::default();
+            counters.clone().for_each(|counters| read(counters, &mut distribution));
+            of_distribution(&distribution)
+        };
+        let kind = |kind: Kind| {
+            let one =
+                latency(&|counters, sum| counters.latency.get(kind as usize).into_iter().for_each(|h| sum.add(h)));
+            (kind.name(), one)
+        };
+        let last = counters.clone().filter_map(|counters| counters.last_fault.get()).max_by_key(|&(_, at)| at);
+        snapshot::Server {
+            address: text(&config.name),
+            state: of_state(server.state),
+            since: self.calendar.millis(server.since),
+            weight: config.weight,
+            pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
+            connections: Connections {
+                open,
+                connecting: gauge(|c| c.gauges.connecting.get()),
+                idle: open.saturating_sub(busy),
+                busy,
+                opened: stats.opened,
+                failed: stats.failed,
+                lost: stats.lost,
+            },
+            pending: gauge(|c| c.gauges.pending.get()),
+            queued: gauge(|c| c.gauges.queued.get()),
+            operations: stats.operations.list().collect(),
+            hits: stats.hits,
+            misses: stats.misses,
+            errors: stats.errors.list().collect(),
+            limits: stats.limits.list().collect(),
+            coalesced: stats.coalesced,
+            retried: stats.retried,
+            failed_over: stats.failed_over,
+            bytes: Bytes { read: stats.bytes_read, written: stats.bytes_written },
+            latency: latency(&|counters, sum| counters.latency.iter().for_each(|histogram| sum.add(histogram))),
+            latency_by_kind: Kind::ALL.into_iter().map(kind).collect(),
+            queue_time: latency(&|counters, sum| sum.add(&counters.queue_time)),
+            last_error: last.map(|(fault, at)| LastError {
+                class: fault.class(),
+                text: fault.text().into(),
+                at: self.calendar.millis(at),
+            }),
+            history: self.history(counters),
+            workers: Vec::new(),
+        }
+    }
+
+    fn history<'a>(&self, counters: impl Iterator<Item = &'a Counters> + Clone) -> Vec<Sample> {
+        let now = self.calendar.now();
+        let sample = |(began, span): (_, memcache_engine::stats::Sample)| Sample {
+            at: self.calendar.millis(began),
+            millis: Millis::try_from(now.since(began).min(memcache_engine::stats::SPAN).as_millis()).unwrap_or(0),
+            operations: span.operations(),
+            hits: span.hits(),
+            misses: span.misses(),
+            errors: span.errors(),
+            p50_us: span.permille(500),
+            p99_us: span.permille(990),
+        };
+        history(counters, now).map(sample).collect()
     }
 }
 
-fn of_server(server: &ServerView<'_>, began: SystemTime) -> snapshot::Server {
-    let ServerView { config, state, since, .. } = *server;
-    let stats = server.stats();
-    let pool = config.pool;
-    snapshot::Server {
-        address: text(&config.name),
-        state: match state {
-            State::Live => snapshot::State::Live,
-            State::Down => snapshot::State::Down,
-            State::Disabled => snapshot::State::Disabled,
-        },
-        since: millis(began.checked_add(since.since(Instant::default())).unwrap_or(began)),
-        weight: config.weight,
-        pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
-        connections: Connections {
-            open: server.open as u64,
-            connecting: server.connecting as u64,
-            idle: server.idle as u64,
-            busy: server.busy as u64,
-            opened: stats.opened,
-            failed: stats.failed,
-            lost: stats.lost,
-        },
-        pending: server.pending as u64,
-        queued: server.queued as u64,
-        operations: stats.operations.list().collect(),
-        hits: stats.hits,
-        misses: stats.misses,
-        errors: stats.errors.list().collect(),
-        limits: stats.limits.list().collect(),
-        coalesced: stats.coalesced,
-        retried: stats.retried,
-        failed_over: stats.failed_over,
-        bytes: Bytes { read: stats.bytes_read, written: stats.bytes_written },
-        latency: Latency::default(),
-        latency_by_kind: Vec::new(),
-        queue_time: Latency::default(),
-        last_error: None,
-        history: Vec::new(),
-        workers: Vec::new(),
+fn in_worker(slot: usize, counters: &Counters) -> ServerInWorker {
+    let stats = counters.read();
+    let sum =
+        |list: &mut dyn Iterator<Item = (&'static str, u64)>| list.map(|(_, count)| count).fold(0, u64::wrapping_add);
+    ServerInWorker {
+        slot,
+        state: of_state(counters.gauges.state()),
+        open: counters.gauges.open.get(),
+        busy: counters.gauges.busy.get(),
+        pending: counters.gauges.pending.get(),
+        queued: counters.gauges.queued.get(),
+        operations: sum(&mut stats.operations.list()),
+        errors: sum(&mut stats.errors.list()),
+    }
+}
+
+fn of_distribution(distribution: &Distribution) -> Latency {
+    Latency {
+        count: distribution.count(),
+        sum_us: distribution.sum(),
+        p50_us: distribution.permille(500),
+        p90_us: distribution.permille(900),
+        p99_us: distribution.permille(990),
+        max_us: distribution.max(),
+        buckets: distribution.buckets().map(|(le_us, count)| Bucket { le_us, count }).collect(),
+    }
+}
+
+fn of_state(state: State) -> snapshot::State {
+    match state {
+        State::Live => snapshot::State::Live,
+        State::Down => snapshot::State::Down,
+        State::Disabled => snapshot::State::Disabled,
     }
 }
 

@@ -39,6 +39,11 @@ impl ServerView<'_> {
     pub fn stats(&self) -> Stats {
         self.counters.read()
     }
+
+    /// Lets others see what there is now.
+    pub fn publish(&self) {
+        self.counters.gauges.publish(self);
+    }
 }
 
 impl<T> Client<T> {
@@ -77,7 +82,7 @@ impl<T> Client<T> {
             let Some(server) = self.servers.get_mut(id) else { return };
             if std::mem::take(&mut server.touched) {
                 if let Some(view) = self.server(id) {
-                    view.counters.gauges.publish(&view);
+                    view.publish();
                 }
             }
         }

@@ -116,6 +116,10 @@ impl LastFault {
         }
     }
 
+    pub(super) fn resume(&self, before: &LastFault) {
+        self.0.raise(before.0.get());
+    }
+
     /// What it was, and when.
     pub fn get(&self) -> Option<(Fault, Instant)> {
         let word = self.0.get();

@@ -68,11 +68,10 @@ impl Histogram {
         buckets.iter().map(Counter::get).fold(0, u64::wrapping_add)
     }
 
-    /// Adds what was counted elsewhere, to go on from there.
-    pub fn resume(&self, more: &Distribution) {
-        self.buckets.iter().zip(&more.buckets).for_each(|(bucket, &more)| bucket.add(more));
-        self.sum.add(more.sum);
-        self.max.raise(more.max);
+    pub(super) fn resume(&self, before: &Histogram) {
+        self.buckets.iter().zip(&before.buckets).for_each(|(bucket, before)| bucket.add(before.get()));
+        self.sum.add(before.sum.get());
+        self.max.raise(before.max.get());
     }
 }
 

@@ -108,6 +108,23 @@ fn the_last_minutes() {
     assert_eq!(last.iter().map(|s| (s.operations(), s.misses())).collect::<Vec<_>>(), [(1, 1); 4]);
 }
 
+#[test]
+fn larger_memory_goes_on_from_smaller() {
+    let mut w = one(&["max=1"]);
+    w.accept_after_get();
+    w.get("cow", 2);
+    w.wait(Config::TIMEOUT);
+    let more = crate::stats::Counters::default();
+    (0..2).for_each(|_| more.resume(w.view().counters));
+    let stats = more.read();
+    assert_eq!((stats.operations.get, stats.misses, stats.errors.timeout, stats.opened), (4, 2, 2, 2));
+    let mut gets = Distribution::default();
+    gets.add(&more.latency[Kind::Get as usize]);
+    assert_eq!((gets.count(), gets.max()), (4, Config::TIMEOUT.as_micros() as u64));
+    assert_eq!(more.last_fault.get(), w.view().counters.last_fault.get());
+    assert_eq!(history([&more].into_iter(), w.now).map(|(_, s)| s.operations()).sum::<u64>(), 0);
+}
+
 impl World {
     /// Opens connection number 0 with a get that misses.
     fn accept_after_get(&mut self) {
