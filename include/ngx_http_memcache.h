@@ -95,7 +95,7 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
- * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS.
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -208,6 +208,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
 /* op->options */
 #define NGX_HTTP_MEMCACHE_INITIAL   0x0001  /* incr, decr: create a missing item with op->initial and op->ttl */
 #define NGX_HTTP_MEMCACHE_WAIT      0x0002  /* lease: wait for the item that somebody else makes; see below */
+#define NGX_HTTP_MEMCACHE_COUNT     0x0004  /* op->request is for its variables ($memcache_ops, ...) alone: the call goes on
+                                               when the request ends */
 
 
 /*
@@ -302,7 +304,8 @@ typedef struct {
     ngx_uint_t                     server;   /* operations on a server: 0 .. servers - 1 */
     ngx_http_memcache_handler_pt   handler;
     void                          *data;     /* passed to the handler */
-    ngx_http_request_t            *request;  /* if set: the call is cancelled when the main request ends */
+    ngx_http_request_t            *request;  /* if set: the call is cancelled when the main request ends,
+                                                unless COUNT is set, and counted in the request's variables */
 
     /* since 1.1 */
     uint32_t                       recache;  /* lease: seconds before its expiry that an item is made anew */

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
 use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
-pub use self::callback::Callback;
-use self::callback::{delivered, Handler, Unbound};
+use self::callback::{delivered, Binding, Handler, Unbound};
+pub use self::callback::{tally_in_cleanups, Callback};
 use self::operation::{Many, Operation};
 use self::outcome::status_of;
 use crate::boundary::guard;
@@ -131,9 +131,11 @@ unsafe extern "C" fn submit(
         // SAFETY: the caller's strings are what they say.
         let operation = unsafe { operation::read(op, target.cluster.config.max_value) }?;
         let callback = Callback::new(Handler::One(handler), op.data);
+        let cancels = op.options & NGX_HTTP_MEMCACHE_COUNT == 0;
+        let binding = Binding { cancels, operations: 1, reads: operation.reads() };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
         unsafe {
-            accept(target.driver, callback, op.request, call, |callback| match operation {
+            accept(target.driver, callback, op.request, binding, call, |callback| match operation {
                 Operation::Keyed(request) => target.driver.submit(target.subset, request, callback),
                 Operation::OnServer { server, verb, timeout } => {
                     let server = target.server(server).unwrap_or(ServerId::MAX);
@@ -157,9 +159,10 @@ unsafe extern "C" fn submit_many(
         // SAFETY: the caller's list and its strings are what they say.
         let gets = unsafe { Many::read(many) }?;
         let callback = Callback::new(Handler::Many(handler), many.data);
+        let binding = Binding { cancels: true, operations: many.nkeys, reads: true };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
         unsafe {
-            accept(target.driver, callback, many.request, call, |callback| {
+            accept(target.driver, callback, many.request, binding, call, |callback| {
                 target.driver.submit_many(target.subset, gets.keys(), gets.touch, gets.timeout, callback)
             })
         }
@@ -175,6 +178,7 @@ unsafe fn accept(
     driver: &Driver,
     mut callback: Callback,
     request: *mut ngx_http_request_t,
+    binding: Binding,
     call: *mut ngx_http_memcache_call_t,
     submit: impl FnOnce(Callback) -> Result<CallId, Refused>,
 ) -> Result<(), Status> {
@@ -183,7 +187,7 @@ unsafe fn accept(
     }
     if !request.is_null() {
         // SAFETY: by the contract.
-        unsafe { callback.bind(request, driver) }.map_err(|unbound| match unbound {
+        unsafe { callback.bind(request, driver, binding) }.map_err(|unbound| match unbound {
             Unbound::NotARequest => NGX_HTTP_MEMCACHE_INVALID,
             Unbound::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
         })?;
@@ -192,8 +196,9 @@ unsafe fn accept(
     let id = submit(callback).map_err(|refused| match refused {
         Refused::Client(error) => status_of(&error),
         Refused::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
-    })?;
-    note(id);
+    });
+    note(&id);
+    let id = id?;
     if !call.is_null() {
         // SAFETY: by the contract; its alignment was checked.
         unsafe { call.write(id.to_u64()) };

@@ -24,7 +24,7 @@ use self::settings::Settings;
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
-use crate::{ctx_index, pool, status, worker, zone};
+use crate::{ctx_index, pool, status, variables, worker, zone};
 
 pub use self::directive::{Directive, Place, Refusal};
 pub use self::settings::Addresses;
@@ -247,10 +247,14 @@ unsafe extern "C" fn set_zone(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: 
 /* configuration of the blocks */
 
 /// Runs before the http block is read.
-pub unsafe extern "C" fn preconfiguration(_: *mut ngx_conf_t) -> ngx_int_t {
+pub unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         log_panics();
-        NGX_OK as ngx_int_t
+        // SAFETY: nginx calls this before it reads the block.
+        match unsafe { variables::add(cf) } {
+            Some(()) => NGX_OK as ngx_int_t,
+            None => NGX_ERROR as ngx_int_t,
+        }
     })
 }
 

@@ -224,6 +224,16 @@ impl Driver {
         Some(callback)
     }
 
+    /// Shows an operation's handler to somebody who changes it, if the operation has not ended.
+    pub fn with_callback(&self, call: CallId, step: impl FnOnce(&mut Callback)) {
+        self.with(|client| client.context_mut(call).map(step));
+    }
+
+    /// When something happened last: an operation was accepted, or its reply has come.
+    pub fn latest(&self) -> Instant {
+        self.clock.get()
+    }
+
     /// Takes a server out of use, or back into it. `Some(false)`: there is no such server; `None`: not now.
     pub fn set_enabled(&self, server: ServerId, enabled: bool) -> Option<bool> {
         let now = self.now();

@@ -8,13 +8,14 @@
 //! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets (`peer`).
 //! - `abi`: the function table of `include/ngx_http_memcache.h`.
 //! - `memory`: what is kept back for when the system has no memory.
+//! - `variables`: what a request has asked of memcached, for the access log.
 //! - `zone`: the memory that all workers share: statistics, and what they know of the servers.
 //! - `status`: the location that shows what the clients are doing.
 //!
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
 //! `abi/operation.rs`, `abi/sized.rs`, `boundary.rs`, `clock.rs`, `cluster.rs`, `conf.rs`, `conf/directive.rs`,
 //! `conf/server.rs`, `driver.rs`, `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`, `pool.rs`, `status.rs`,
-//! `worker.rs`, `zone.rs`, and the generated `sys.rs`. The others forbid it.
+//! `variables.rs`, `worker.rs`, `zone.rs`, and the generated `sys.rs`. The others forbid it.
 
 #![deny(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod peer;
 mod pool;
 mod status;
 mod sys;
+mod variables;
 mod worker;
 mod zone;
 

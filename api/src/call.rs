@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
 
+use nginx_sys::ngx_http_request_t;
+
 use crate::http;
 use crate::sys;
 use crate::table::{Handle, Table, Value};
@@ -83,12 +85,40 @@ impl Call {
     }
 
     fn submit(&self, op: &mut sys::ngx_http_memcache_op_t) -> Result<u64, Error> {
+        let request = REQUEST.get();
+        if !request.is_null() {
+            // The task's end drops the call, if nobody else waits for it. So the request is only counted for.
+            op.request = request.cast();
+            op.options |= sys::NGX_HTTP_MEMCACHE_COUNT;
+        }
         op.handler = Some(answered);
         op.data = ptr::from_ref(self).cast_mut().cast();
         // SAFETY: whoever holds a client is in a request, whose configuration is in use. The call is pinned (this is
         // reached from poll() alone), and stays at this address until it is dropped, which cancels it.
         unsafe { self.table.submit(self.client, op) }
     }
+}
+
+thread_local! {
+    static REQUEST: Cell<*mut ngx_http_request_t> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Runs the code of a request: the calls that are submitted meanwhile are counted for it.
+///
+/// # Safety
+///
+/// The request is alive, also when the code has ended it, until the code returns or submits nothing more.
+pub(crate) unsafe fn counted_for<R>(request: *mut ngx_http_request_t, code: impl FnOnce() -> R) -> R {
+    struct Restore(*mut ngx_http_request_t);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            REQUEST.set(self.0);
+        }
+    }
+
+    let _restore = Restore(REQUEST.replace(request));
+    code()
 }
 
 impl Drop for Call {

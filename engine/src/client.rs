@@ -266,6 +266,14 @@ impl<T> Client<T> {
         }
     }
 
+    /// What was submitted with an operation that has been neither handed out nor cancelled.
+    pub fn context_mut(&mut self, id: CallId) -> Option<&mut T> {
+        match &mut self.calls.get_mut(id)?.owner {
+            Owner::Caller(context) => Some(context),
+            Owner::Batch(..) | Owner::Nobody => None,
+        }
+    }
+
     /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
     /// answered. False: there is no such server.
     pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {

@@ -124,7 +124,7 @@ fn a_value_without_memory_is_skipped_and_the_next_reply_is_right() {
     let done = w.done();
     assert_eq!(done[0], ("large", Err(Error::NoMemory)));
     assert!(matches!(&done[1], ("small", Ok(Outcome::Item(item))) if &item.value[..] == b"xxx"));
-    assert_eq!(w.client.server(0).unwrap().stats.errors.no_memory, 1);
+    assert_eq!(w.client.server(0).unwrap().stats().errors.no_memory, 1);
     assert_eq!(w.client.server(0).unwrap().open, 1);
 
     w.client.submit(get(b"large"), "again", NOW).unwrap();

@@ -8,13 +8,15 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId, Outcome};
+use memcache_engine::{Answer, CallId, Instant, Outcome};
 use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 use super::outcome;
 use crate::boundary::guard;
+use crate::clock;
 use crate::driver::Driver;
 use crate::sys::*;
+use crate::variables::Tally;
 
 /// How many cleanup records of a request are looked at for one that is free again.
 const LOOK_FOR_SPARE: usize = 16;
@@ -41,6 +43,56 @@ struct Link {
     driver: Cell<*const Driver>,
     /// 0: the record is free.
     call: Cell<u64>,
+    /// The request's, in the same pool.
+    tally: NonNull<Tally>,
+    binding: Cell<Binding>,
+}
+
+/// What binds an operation to its request.
+#[derive(Clone, Copy)]
+pub struct Binding {
+    /// Whether it is cancelled when the request ends.
+    pub cancels: bool,
+    /// How many operations it consists of.
+    pub operations: usize,
+    /// Whether they are such as hit or miss.
+    pub reads: bool,
+}
+
+impl Link {
+    fn tally(&self) -> &Tally {
+        // SAFETY: the tally is in the pool that the link is in.
+        unsafe { self.tally.as_ref() }
+    }
+
+    /// The operation has begun.
+    fn begin(&self, call: CallId) {
+        self.call.set(call.to_u64());
+        self.tally().begin(self.binding.get().operations, self.latest());
+    }
+
+    /// It has been answered.
+    fn answered(&self, results: &[ngx_http_memcache_result_t]) {
+        let reads = self.binding.get().reads;
+        results.iter().for_each(|result| self.tally().note(reads, outcome::shown(result.status, reads)));
+        if self.call.replace(0) != 0 {
+            self.tally().end(self.latest());
+        }
+    }
+
+    /// It has been taken back, if it has not ended.
+    fn cancelled(&self) {
+        if self.call.replace(0) != 0 {
+            self.tally().note(false, outcome::CANCELLED);
+            self.tally().end(clock::now());
+        }
+    }
+
+    /// When something happened last to the client: an operation was accepted, or a reply has come.
+    fn latest(&self) -> Instant {
+        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
+        unsafe { self.driver.get().as_ref() }.map_or_else(clock::now, Driver::latest)
+    }
 }
 
 /// The answers that are being delivered: the only ones that `retain` takes.
@@ -59,12 +111,18 @@ impl Callback {
         Callback { handler, data, link: None }
     }
 
-    /// Binds the operation to a request: when the main request ends, the operation is cancelled.
+    /// Binds the operation to a request: it is counted there, and when the main request ends, it is cancelled, or
+    /// forgets the request.
     ///
     /// # Safety
     ///
     /// `request` points to a request or to nothing that looks like one.
-    pub unsafe fn bind(&mut self, request: *mut ngx_http_request_t, driver: &Driver) -> Result<(), Unbound> {
+    pub unsafe fn bind(
+        &mut self,
+        request: *mut ngx_http_request_t,
+        driver: &Driver,
+        binding: Binding,
+    ) -> Result<(), Unbound> {
         // SAFETY: by the contract, and after the check of the signature, requests are there as long as their main one.
         let main = unsafe {
             if (*request).signature != NGX_HTTP_MODULE {
@@ -82,34 +140,42 @@ impl Callback {
         // SAFETY: as above; cleanup records live as long as the main request.
         let link = unsafe { spare_link((*main).cleanup).or_else(|| new_link(main)) }.ok_or(Unbound::NoMemory)?;
         // SAFETY: it lives in the pool of the main request, which is there.
-        unsafe { link.as_ref() }.driver.set(driver);
+        let place = unsafe { link.as_ref() };
+        place.driver.set(driver);
+        place.binding.set(binding);
         self.link = Some(link);
         Ok(())
     }
 
-    /// Where to note the operation's number once it has one.
-    pub fn note(&self) -> impl FnOnce(CallId) {
+    /// Where to note the operation's number, or why it has none.
+    pub fn note(&self) -> impl FnOnce(&Result<CallId, super::Status>) {
         let link = self.link;
         move |call| {
-            if let Some(link) = link {
-                // SAFETY: called by the same call of the function table as `bind`, so the request is still there.
-                unsafe { link.as_ref() }.call.set(call.to_u64());
+            // SAFETY: called by the same call of the function table as `bind`, so the request is still there.
+            let Some(link) = link.as_ref().map(|link| unsafe { link.as_ref() }) else { return };
+            match *call {
+                Ok(call) => link.begin(call),
+                Err(status) => link.tally().refused(link.binding.get().operations, outcome::shown(status, false)),
             }
         }
     }
 
+    /// The request is gone.
+    pub fn unbind(&mut self) {
+        self.link = None;
+    }
+
     /// Delivers the answer. The handler may end the request, so nothing of it is used afterwards.
     pub fn run(self, answer: Answer) {
-        let (handler, data) = (self.handler, self.data);
-        // The request need not clean up any more.
-        drop(self);
-
-        match (handler, answer) {
+        let data = self.data;
+        match (self.handler, answer) {
             (Handler::One(handler), answer) => {
                 let (result, value) = outcome::result_of(answer);
+                let results = [result];
+                self.answered(&results);
                 // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the
                 // call if they had gone: its request's end did so.
-                deliver(&[result], &[value], |results| unsafe { handler(data, results.as_ptr()) });
+                deliver(&results, &[value], |results| unsafe { handler(data, results.as_ptr()) });
             }
             (Handler::Many(handler), answer) => {
                 let answers = match answer {
@@ -117,10 +183,21 @@ impl Callback {
                     other => vec![other],
                 };
                 let (results, values): (Vec<_>, Vec<_>) = answers.into_iter().map(outcome::result_of).unzip();
+                self.answered(&results);
                 let list: Vec<*const ngx_http_memcache_result_t> = results.iter().map(ptr::from_ref).collect();
                 // SAFETY: as above.
                 deliver(&results, &values, |_| unsafe { handler(data, list.as_ptr(), list.len()) });
             }
+        }
+    }
+}
+
+impl Callback {
+    /// The request need not clean up any more.
+    fn answered(mut self, results: &[ngx_http_memcache_result_t]) {
+        if let Some(link) = self.link.take() {
+            // SAFETY: as in `drop`.
+            unsafe { link.as_ref() }.answered(results);
         }
     }
 }
@@ -142,7 +219,7 @@ impl Drop for Callback {
         if let Some(link) = self.link.take() {
             // SAFETY: the request is still there: its end would have taken the callback from the engine, and with it
             // the link, as `on_request_end` does. When a worker exits, requests are never freed before the clients.
-            unsafe { link.as_ref() }.call.set(0);
+            unsafe { link.as_ref() }.cancelled();
         }
     }
 }
@@ -182,11 +259,31 @@ unsafe fn spare_link(mut cleanup: *mut ngx_http_cleanup_t) -> Option<NonNull<Lin
 unsafe fn new_link(main: *mut ngx_http_request_t) -> Option<NonNull<Link>> {
     // SAFETY: by the contract; the record comes with memory of the size asked for, aligned for pointers.
     unsafe {
+        let tally = Tally::of(main)?;
         let cleanup = ngx_http_cleanup_add(main, size_of::<Link>()).as_mut()?;
         let link = NonNull::new(cleanup.data.cast::<Link>())?;
-        link.write(Link { driver: Cell::new(ptr::null()), call: Cell::new(0) });
+        let binding = Cell::new(Binding { cancels: true, operations: 1, reads: false });
+        link.write(Link { driver: Cell::new(ptr::null()), call: Cell::new(0), tally, binding });
         cleanup.handler = Some(on_request_end);
         Some(link)
+    }
+}
+
+/// The tally of a request that has an operation of ours among its cleanup records.
+///
+/// # Safety
+///
+/// The list is that of a request that is there.
+pub unsafe fn tally_in_cleanups(mut cleanup: *mut ngx_http_cleanup_t) -> Option<NonNull<Tally>> {
+    loop {
+        // SAFETY: by the contract; records with our handler are ours.
+        unsafe {
+            let record = cleanup.as_ref()?;
+            if record.handler.is_some_and(|handler| handler as usize == on_request_end as *const () as usize) {
+                return Some(record.data.cast::<Link>().as_ref()?.tally);
+            }
+            cleanup = record.next;
+        }
     }
 }
 
@@ -194,14 +291,22 @@ unsafe extern "C" fn on_request_end(data: *mut c_void) {
     guard((), || {
         // SAFETY: nginx calls this with the data of the record, which `new_link` wrote, before it frees the request.
         let Some(link) = (unsafe { data.cast::<Link>().as_ref() }) else { return };
-        let call = link.call.replace(0);
+        // SAFETY: the request is still there, and is logged after this.
+        unsafe { link.tally().keep_for_log() };
+        let call = link.call.get();
         if call == 0 {
             return;
         }
+        link.cancelled();
         // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
         if let Some(driver) = unsafe { link.driver.get().as_ref() } {
-            // The link is free already, and dropping the callback says so again while it is there.
-            drop(driver.cancel(CallId::from_u64(call)));
+            let call = CallId::from_u64(call);
+            if link.binding.get().cancels {
+                // The link is free already, and dropping the callback says so again while it is there.
+                drop(driver.cancel(call));
+            } else {
+                driver.with_callback(call, Callback::unbind);
+            }
         }
     });
 }

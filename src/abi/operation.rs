@@ -31,6 +31,13 @@ pub enum Operation<'a> {
     },
 }
 
+impl Operation<'_> {
+    /// Whether it is one that hits or misses.
+    pub fn reads(&self) -> bool {
+        matches!(self, Operation::Keyed(Request { verb: Verb::Get { .. } | Verb::Lease { .. }, .. }))
+    }
+}
+
 /// Checks an operation and copies its value.
 ///
 /// # Safety
@@ -167,6 +174,7 @@ fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
         () if leases => NGX_HTTP_MEMCACHE_WAIT,
         () => 0,
     };
+    let options = options | if op.request.is_null() { 0 } else { NGX_HTTP_MEMCACHE_COUNT };
     if op.options & !options != 0 || (op.cas != 0 && !compares) || (op.recache != 0 && !leases) || op.reserved != 0 {
         return Err(NGX_HTTP_MEMCACHE_INVALID);
     }

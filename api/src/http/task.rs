@@ -19,6 +19,7 @@ use ngx::http::{HTTPStatus, Request};
 
 use super::log;
 use super::panic::{caught, contain};
+use crate::call::counted_for;
 use crate::event_loop;
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
@@ -201,7 +202,8 @@ impl Task {
         // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it. It stays
         // in the task, which does not move, until it is dropped there.
         let future: Pin<&mut dyn Future<Output = Status>> = unsafe { Pin::new_unchecked(&mut **self.future.get()) };
-        let polled = caught(|| future.poll(&mut context));
+        // SAFETY: the task has a request. What ends it, its response, is the last thing that the future does.
+        let polled = caught(|| unsafe { counted_for(request, || future.poll(&mut context)) });
 
         // The request may have ended meanwhile, in the future's hands.
         let request = self.request().map(|_| request);
