@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcache_engine::Instant;
@@ -20,18 +21,31 @@ pub fn now() -> Instant {
     Instant::from_micros(micros(time.tv_sec).saturating_mul(1_000_000).saturating_add(micros(time.tv_nsec) / 1000))
 }
 
-/// From moments to milliseconds since the Unix epoch, as the two clocks are now.
+/// From moments to milliseconds since the Unix epoch.
 #[derive(Clone, Copy)]
 pub struct Calendar {
     now: Instant,
-    unix: u64,
+    /// The origin of moments, in microseconds since the epoch.
+    origin: u64,
 }
 
 impl Calendar {
     /// As of now.
     pub fn new() -> Calendar {
+        // The two clocks are not read at once, and one of them is corrected now and then: as long as it is little, a
+        // moment stays where it was.
+        const LITTLE: u64 = 100_000;
+        static ORIGIN: AtomicU64 = AtomicU64::new(0);
+
+        let now = now();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Calendar { now: now(), unix: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+        let origin = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX).saturating_sub(now.as_micros());
+        let before = ORIGIN.load(Ordering::Relaxed);
+        if origin.abs_diff(before) <= LITTLE {
+            return Calendar { now, origin: before };
+        }
+        ORIGIN.store(origin, Ordering::Relaxed);
+        Calendar { now, origin }
     }
 
     /// Now.
@@ -41,8 +55,6 @@ impl Calendar {
 
     /// When that was, or will be.
     pub fn millis(&self, at: Instant) -> u64 {
-        let before = self.now.as_micros().saturating_sub(at.as_micros()) / 1000;
-        let after = at.as_micros().saturating_sub(self.now.as_micros()) / 1000;
-        self.unix.saturating_sub(before).saturating_add(after)
+        self.origin.saturating_add(at.as_micros()) / 1000
     }
 }

@@ -211,12 +211,19 @@ $r = http("GET /status HTTP/1.0\x0d\x0aHost: localhost\x0d\x0a"
 	. "Content-Length: 3\x0d\x0a\x0d\x0aabc");
 is(code($r), 200, 'D1 get with a body');
 
-# nothing happens on request
+# nothing happens on request; but for the time, of which the last minutes are a
+# part
 
-$before = server_status(port(8081));
+my $state = sub {
+	my $server = server_status(port(8081));
+	delete $server->{history};
+	return $server;
+};
+
+$before = $state->();
 http_get("/status?$_") for 'cmd=reset', 'reset=1', 'flush_all=0', 'key=cow';
 http_get("/status/control?cmd=reset");
-is_deeply(server_status(port(8081)), $before, 'D2 no state changed');
+is_deeply($state->(), $before, 'D2 no state changed');
 
 # no keys, values, addresses of memory; not even of what was just asked for
 
