@@ -129,28 +129,27 @@ fn blame(server: &Server) -> Option<&'static str> {
 
 /// What is wrong with a server that is live.
 fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
-    let address = &server.address;
+    let is_recent = |at: u64| at.saturating_add(RECENTLY) > snapshot.now;
+    let name = if is_recent(server.since) {
+        format!("{} is live since {}", server.address, time(server.since, snapshot))
+    } else {
+        server.address.clone()
+    };
     if server.queued > 0 {
         let queued = show::count(server.queued);
         return Some(format!(
-            "{address}: {queued} operations wait, as {} connections are not enough; each worker may have max={}.",
+            "{name}: {queued} operations wait, as {} connections are not enough; each worker may have max={}.",
             server.connections.open, server.pool.max
         ));
     }
-    let recent =
-        server.history.iter().filter(|s| s.at.saturating_add(s.millis).saturating_add(RECENTLY) > snapshot.now);
-    let sum = |of: fn(&crate::snapshot::Sample) -> u64| recent.clone().map(of).fold(0, u64::saturating_add);
-    let (failed, all) = (sum(|s| s.errors), sum(|s| s.operations));
+    let recent = server.history.iter().filter(|sample| is_recent(sample.at.saturating_add(sample.millis)));
+    let failed = recent.map(|sample| sample.errors).fold(0, u64::saturating_add);
     let last = server.last_error.as_ref()?;
     if failed > 0 {
-        let (failed, all) = (show::count(failed), show::count(all.max(failed)));
-        return Some(format!(
-            "{address}: {failed} of {all} operations failed in the last minute, the last one: {}.",
-            last.text
-        ));
+        let failed = show::count(failed);
+        return Some(format!("{name}: {failed} operations failed in the last minute, the last error: {}.", last.text));
     }
-    let is_new = last.at.saturating_add(RECENTLY) > snapshot.now;
-    is_new.then(|| format!("{address}: {} at {}.", last.text, time(last.at, snapshot)))
+    is_recent(last.at).then(|| format!("{name}: {} at {}.", last.text, time(last.at, snapshot)))
 }
 
 fn time(at: u64, snapshot: &Snapshot) -> String {
@@ -227,10 +226,14 @@ mod tests {
 
         servers(&mut snapshot)[0].queued = 0;
         let line = &of(&snapshot).headline;
-        assert!(line.contains(" operations failed in the last minute, the last one: timed out."), "{line}");
+        assert!(line.contains(" operations failed in the last minute, the last error: timed out."), "{line}");
 
         servers(&mut snapshot)[0].history.clear();
         assert_eq!(of(&snapshot).headline, "10.0.0.1:11211: timed out at 02:17:07 UTC.");
+
+        servers(&mut snapshot)[0].since = samples::NOW - 1_000;
+        let text = "10.0.0.1:11211 is live since 02:17:08 UTC: timed out at 02:17:07 UTC.";
+        assert_eq!(of(&snapshot).headline, text);
 
         snapshot.now += RECENTLY;
         assert_eq!(of(&snapshot).level, Level::Good, "long ago");

@@ -111,7 +111,7 @@ kv_put('cow', 'moo');
 kv_get('cow') for 1 .. 24;
 kv_get('foo') for 1 .. 10;
 
-ok(wait_for(sub { $browser->text(column(1, 'Operations')) =~ /\b25$/
+ok(wait_for(sub { $browser->text(column(1, 'Operations')) =~ /\b25 in all\b/
 	&& $browser->text(column(1, 'Hits')) =~ /^100\.0 % 0 missed$/
 	&& $browser->text(column(2, 'Hits')) =~ /^0\.0 % 10 missed$/ }),
 	'live numbers');
@@ -157,7 +157,9 @@ $browser->theme('light');
 $m[0] = Test::Memcached->start($t, port(8081));
 ok(wait_for(sub { $browser->text(row(1) . ' .state') =~ /live$/ }), 'up again');
 is(colour(1), $quiet, 'up again - as before');
-like($browser->text('.headline'), qr/servers answer/, 'up again - in words');
+like($browser->text('.headline'),
+	qr/\Q$address\E is live since [\d:]+ UTC: \d+ operations failed/,
+	'up again - in words');
 
 # nginx reads its configuration again, goes, and returns
 

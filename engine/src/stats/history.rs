@@ -70,7 +70,9 @@ fn start_of(number: u64) -> Instant {
 fn totals(counters: &Counters) -> Numbers {
     let stats = &counters.stats;
     let mut numbers = [0; NUMBERS];
-    let errors = stats.errors.list().map(|(_, count)| count).fold(0, u64::wrapping_add);
+    // What a caller took back is not a failure of the server.
+    let failed = stats.errors.list().filter(|(class, _)| *class != "cancelled");
+    let errors = failed.map(|(_, count)| count).fold(0, u64::wrapping_add);
     let operations = stats.operations.list().map(|(_, count)| count).fold(0, u64::wrapping_add);
     let head = [operations, stats.hits.get(), stats.misses.get(), errors];
     let octaves = counters.octaves();
@@ -243,6 +245,16 @@ mod tests {
         let last = history([&one, &two].into_iter(), at(115)).last().unwrap().1;
         assert_eq!((last.operations(), last.misses(), last.errors()), (1, 0, 0));
         assert!((4_096..=8_192).contains(&last.permille(500)), "{}", last.permille(500));
+    }
+
+    #[test]
+    fn what_was_cancelled_is_no_error() {
+        let counters = Counters::default();
+        hit(&counters, at(5), 100);
+        counters.stats.errors.cancelled.bump();
+        counters.stats.errors.timeout.bump();
+        let errors = |now| history([&counters].into_iter(), now).last().map(|(_, sample)| sample.errors());
+        assert_eq!(errors(at(6)), Some(1));
     }
 
     #[test]
