@@ -51,7 +51,7 @@
  *   - There are clients in workers, and with "master_process off", from init_process on, whichever module's comes first.
  *     While the configuration is read, in init_module, in the master, the cache manager and loader, calls are refused
  *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE).
- *   - release() alone may be called from any thread.
+ *   - release() alone may be called from any thread: a value that was retained may be read and released there.
  *
  * LIFETIMES
  *
@@ -133,6 +133,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     SHUTDOWN      nobody's: the worker exits  maybe_applied         no
  *     INVALID_KEY   the caller's              no                      no
  *     TOO_LARGE     the caller's, or of whoever stored the item; a gat has touched it
+ *     NO_MEMORY     nobody's: a value that was read was dropped; a gat has touched the item
  */
 #define NGX_HTTP_MEMCACHE_NOT_SENT        16  /* no byte was sent: safe to retry */
 #define NGX_HTTP_MEMCACHE_UNKNOWN         17  /* sent, but the connection died before the answer */
