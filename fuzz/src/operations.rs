@@ -6,6 +6,8 @@
 //! | command | what it does |
 //! |---|---|
 //! | `+` letter sort | submits an operation |
+//! | `M` n sort ... | submits gets of so many keys as one operation |
+//! | `S` n | the subset of the servers that those that follow go to |
 //! | `T` n | the timeout of those that follow |
 //! | `-` n | cancels the one that was submitted so long ago, whether or not it has ended |
 //! | `o` conn | it is connected |
@@ -26,8 +28,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use memcache_engine::{
-    Answer, CallId, Client, Completion, Config, ConnId, Error, Failover, Hash, Instant, Loss, Output, ServerConfig,
-    ServerId, ServerParams, State, PIPELINE_BOUND,
+    Answer, CallId, Client, Completion, Config, ConnId, Error, Failover, Hash, Instant, Loss, Outcome, Output,
+    ServerConfig, ServerId, ServerParams, State, Subset, PIPELINE_BOUND,
 };
 
 use crate::driver;
@@ -52,6 +54,7 @@ pub fn run(input: &[u8]) {
         leases: 0,
         draining: false,
         timeout: None,
+        subset: Subset::ALL,
     };
     world.obey();
     while let Some(command) = script.command() {
@@ -101,6 +104,8 @@ struct Call {
     id: CallId,
     /// Empty: it asks the server itself.
     key: Vec<u8>,
+    /// Those of gets of many.
+    parts: Vec<Vec<u8>>,
     deadline: Instant,
     ended: bool,
 }
@@ -122,6 +127,7 @@ struct World {
     leases: usize,
     draining: bool,
     timeout: Option<Duration>,
+    subset: Subset,
 }
 
 const TIMES: [u64; 10] = [0, 1, 1_000, 10_000, 60_000, 200_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000];
@@ -131,6 +137,8 @@ impl World {
     fn step(&mut self, command: u8, script: &mut Script<'_>) {
         match command {
             b'+' => self.submit(script),
+            b'M' => self.submit_many(script),
+            b'S' => self.choose(script.number()),
             b'T' => self.timeout = script.pick(&[None, Some(0), Some(50), Some(5_000)]).map(Duration::from_millis),
             b'-' => {
                 let call = self.calls.len().checked_sub(1 + script.number()).and_then(|n| self.calls[n].as_ref());
@@ -209,12 +217,12 @@ impl World {
         let op = Op::read(script, number, self.timeout);
         let key = op.wire_key(&self.client.config().prefix).unwrap_or_default();
         let deadline = self.now.after(self.timeout.unwrap_or(self.client.config().timeout));
-        let call = match op.submit(&mut self.client, self.now) {
+        let call = match op.submit(&mut self.client, self.subset, self.now) {
             Ok(id) => {
                 let known = self.calls.iter().flatten().any(|call| call.id == id);
                 assert!(!known, "an id that was another's");
                 self.open += 1;
-                Some(Call { id, key, deadline, ended: false })
+                Some(Call { id, key, parts: Vec::new(), deadline, ended: false })
             }
             Err(rejected) => {
                 assert_eq!(rejected.context, number, "the context comes back");
@@ -226,6 +234,31 @@ impl World {
             }
         };
         self.calls.push(call);
+    }
+
+    fn submit_many(&mut self, script: &mut Script<'_>) {
+        let number = self.calls.len() as u64;
+        let ops: Vec<Op> = (0..script.number() % 20).map(|_| Op::get(script, number)).collect();
+        let parts = ops.iter().filter_map(|op| op.wire_key(&self.client.config().prefix)).collect();
+        let keys = ops.iter().map(Op::key);
+        let id = self.client.submit_many(self.subset, keys, None, self.timeout, number, self.now);
+        assert!(!self.calls.iter().flatten().any(|call| call.id == id), "an id that was another's");
+        let deadline = self.now.after(self.timeout.unwrap_or(self.client.config().timeout));
+        self.open += 1;
+        self.calls.push(Some(Call { id, key: Vec::new(), parts, deadline, ended: false }));
+    }
+
+    /// 0: all servers; others: those whose bit is 1.
+    fn choose(&mut self, bits: usize) {
+        let servers = self.client.config().servers.len();
+        let some: Vec<usize> = (0..servers).filter(|n| bits >> n & 1 == 1).collect();
+        self.subset = self.client.subset(Subset::ALL, &some).unwrap_or_default();
+        assert!(self.client.servers_of(self.subset).len() == some.len() || some.is_empty());
+    }
+
+    /// Operations that gets of many consist of.
+    fn parts(&self) -> usize {
+        self.calls.iter().flatten().filter(|call| !call.ended).map(|call| call.parts.len()).sum()
     }
 
     fn cancel(&mut self, id: CallId) {
@@ -316,6 +349,13 @@ impl World {
         self.open -= 1;
         match &answer {
             Err(Error::Timeout { .. }) => assert!(self.now >= call.deadline, "timed out before its deadline"),
+            Ok(Outcome::Many(answers)) => {
+                assert_eq!(answers.len(), call.parts.len(), "an answer for each key");
+                for (answer, key) in answers.iter().zip(&call.parts).filter(|(answer, _)| answer.is_ok()) {
+                    let said = self.said.get(key).is_some_and(|said| said.contains(answer));
+                    assert!(said || self.vague, "a part of {number} was answered {answer:?}");
+                }
+            }
             Ok(_) | Err(Error::Server(_) | Error::Client(_) | Error::TooLarge { .. }) if !self.vague => {
                 let said = self.said.get(&call.key).map(Vec::as_slice).unwrap_or_default();
                 assert!(said.contains(&answer), "operation {number} was answered {said:?}, not {answer:?}");
@@ -363,7 +403,7 @@ impl World {
             assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
         }
         let (pending, open) = (self.client.pending(), self.open);
-        assert!((open..=open + self.leases).contains(&pending), "{pending} are pending, not {open}");
+        assert!((open..=open + self.leases + self.parts()).contains(&pending), "{pending} are pending, not {open}");
         if self.client.completions() == 0 {
             let deadline = self.calls.iter().flatten().filter(|call| !call.ended).map(|call| call.deadline).min();
             let next = self.client.next_timeout();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use bytes::Bytes;
-use memcache_engine::{CallId, Client, Direction, Instant, Rejected, Request, ServerVerb, StoreMode, Ttl, Verb};
+use memcache_engine::{
+    CallId, Client, Direction, Instant, Rejected, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
+};
 
 use crate::script::Script;
 
@@ -43,6 +45,17 @@ impl Op {
         Op { letter, number, key, size, timeout }
     }
 
+    /// A get, of which only the sort of its key is read.
+    pub fn get(script: &mut Script<'_>, number: u64) -> Op {
+        let mut op = Op::read(&mut Script::new(b"g"), number, None);
+        op.key = match script.number() % 4 {
+            0 => b"shared".to_vec(),
+            1 => Vec::new(),
+            n => format!("k{number}.{n}").into_bytes(),
+        };
+        op
+    }
+
     /// Whether it has a reply of its own, and ends with it.
     pub fn is_plain(&self) -> bool {
         self.letter != b'L' && self.key != b"shared"
@@ -68,7 +81,12 @@ impl Op {
         }
     }
 
-    pub fn submit(self, client: &mut Client<u64>, now: Instant) -> Result<CallId, Rejected<u64>> {
+    /// The same key for a get.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub fn submit(self, client: &mut Client<u64>, subset: Subset, now: Instant) -> Result<CallId, Rejected<u64>> {
         if let Some(verb) = self.server_verb() {
             // Also to servers that there are not.
             return client.submit_to(self.size % 3, verb, self.timeout, self.number, now);
@@ -102,6 +120,6 @@ impl Op {
             b'X' => Verb::Invalidate { ttl: None, cas: 7 },
             _ => Verb::Touch { ttl },
         };
-        client.submit(Request { key: &key, verb, timeout }, number, now)
+        client.submit_within(subset, Request { key: &key, verb, timeout }, number, now)
     }
 }

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use memcache_engine::{
     Answer, CallId, Cause, Client, Config, ConnId, Error, Event, Instant, Outcome, Output, ServerConfig, ServerParams,
+    Subset,
 };
 
 use crate::driver;
@@ -165,7 +166,7 @@ impl World {
         let op = Op::read(script, number, self.timeout);
         self.foreseen &= op.is_plain();
         let key = op.wire_key(&self.client.config().prefix);
-        let call = op.submit(&mut self.client, self.now);
+        let call = op.submit(&mut self.client, Subset::ALL, self.now);
         if let (Ok(_), Some(key)) = (&call, key) {
             self.numbers.insert(key, number);
         }
