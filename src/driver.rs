@@ -182,7 +182,7 @@ impl Driver {
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, Refused> {
-        self.accept(|client, now| Ok(client.submit_many(subset, keys, touch, timeout, callback, now)))
+        self.accept(|client, now| client.submit_many(subset, keys, touch, timeout, callback, now))
     }
 
     /// A subset of the client's servers. `None`: not now.

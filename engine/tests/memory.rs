@@ -10,7 +10,8 @@ use std::num::NonZeroU32;
 
 use bytes::BytesMut;
 use memcache_engine::{
-    Answer, Client, Config, ConnId, Error, Instant, Lease, Outcome, Output, Request, ServerConfig, ServerParams, Verb,
+    Answer, Client, Config, ConnId, Error, Instant, Lease, Outcome, Output, Request, ServerConfig, ServerParams,
+    Subset, Verb,
 };
 
 /// The system's allocator, which has no blocks of this thread's limit or more.
@@ -174,5 +175,22 @@ fn what_grows_with_the_number_of_operations_is_refused_without_memory() {
         w.receive(replies.as_bytes());
         answered += w.done().iter().filter(|(_, answer)| *answer == Ok(Outcome::Miss)).count();
     }
+    assert_eq!(w.client.pending(), 0);
+}
+
+/// Also those that consist of others: here of none, so that they wait to be handed out.
+#[test]
+fn gets_of_many_are_refused_without_memory() {
+    let mut w = World::new();
+    let mut accepted = 0;
+    let error = loop {
+        match without(16 * 1024, || w.client.submit_many(Subset::ALL, [], None, None, "many", NOW)) {
+            Ok(_) => accepted += 1,
+            Err(rejected) => break rejected.error,
+        }
+    };
+    assert_eq!(error, Error::NoMemory);
+    assert!((16..1000).contains(&accepted), "{accepted}");
+    assert_eq!(w.done().len(), accepted);
     assert_eq!(w.client.pending(), 0);
 }

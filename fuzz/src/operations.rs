@@ -241,7 +241,7 @@ impl World {
         let ops: Vec<Op> = (0..script.number() % 20).map(|_| Op::get(script, number)).collect();
         let parts = ops.iter().filter_map(|op| op.wire_key(&self.client.config().prefix)).collect();
         let keys = ops.iter().map(Op::key);
-        let id = self.client.submit_many(self.subset, keys, None, self.timeout, number, self.now);
+        let id = self.client.submit_many(self.subset, keys, None, self.timeout, number, self.now).expect("memory");
         assert!(!self.calls.iter().flatten().any(|call| call.id == id), "an id that was another's");
         let deadline = self.now.after(self.timeout.unwrap_or(self.client.config().timeout));
         self.open += 1;

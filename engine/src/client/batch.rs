@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Call, CallId, Client, Owner, Place, Subset, Work};
+use super::{Call, CallId, Client, Owner, Place, Rejected, Subset, Work};
+use crate::error::Error;
 use crate::key::Key;
 use crate::reply::{keep, Answer, Outcome};
 use crate::request::{Ttl, Verb};
@@ -25,7 +26,8 @@ pub(super) struct Batch {
 impl<T> Client<T> {
     /// Reads many items, and sets their expiry if `touch` says so. The answer is [`Outcome::Many`].
     ///
-    /// Keys are asked for in their order, and no more of them than [`submit`](Client::submit) would accept.
+    /// Keys are asked for in their order, and no more of them than [`submit`](Client::submit) would accept. It is refused
+    /// only where there is no memory for the operation itself.
     pub fn submit_many<'a>(
         &mut self,
         subset: Subset,
@@ -34,7 +36,10 @@ impl<T> Client<T> {
         timeout: Option<Duration>,
         context: T,
         now: Instant,
-    ) -> CallId {
+    ) -> Result<CallId, Rejected<T>> {
+        if self.make_room_for_one().is_err() {
+            return Err(Rejected { error: Error::NoMemory, context });
+        }
         let whole = self.calls.insert(Call::gathering(context, subset, now));
         let mut batch = Batch::default();
         for key in keys {
@@ -53,7 +58,7 @@ impl<T> Client<T> {
         if complete {
             self.complete_batch(whole);
         }
-        whole
+        Ok(whole)
     }
 
     fn submit_part(
@@ -64,7 +69,7 @@ impl<T> Client<T> {
         timeout: Option<Duration>,
         owner: Owner<T>,
         now: Instant,
-    ) -> Result<CallId, crate::Error> {
+    ) -> Result<CallId, Error> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = Key::new(&self.config.prefix, key, spare)?;
         let server = self.choose(subset, &key, now);

@@ -74,11 +74,8 @@ impl<T> Client<T> {
         leader: Option<CallId>,
         target: Option<ConnId>,
     ) -> Result<(), TryReserveError> {
-        self.calls.try_reserve(1)?;
+        self.make_room_for_one()?;
         self.timers.try_reserve()?;
-        // All operations may complete at once.
-        let most = self.calls.len().saturating_add(1);
-        self.completions.try_reserve(most.saturating_sub(self.completions.len()))?;
         if let Some(leader) = leader {
             self.followers.try_reserve(1)?;
             return self.followers.entry(leader).or_default().try_reserve(1);
@@ -87,6 +84,14 @@ impl<T> Client<T> {
             Some(connection) => connection.try_reserve(),
             None => self.servers.get_mut(id).map_or(Ok(()), |server| server.queue.try_reserve(1)),
         }
+    }
+
+    /// The same for an operation as such, wherever it goes.
+    pub(super) fn make_room_for_one(&mut self) -> Result<(), TryReserveError> {
+        self.calls.try_reserve(1)?;
+        // All operations may complete at once.
+        let most = self.calls.len().saturating_add(1);
+        self.completions.try_reserve(most.saturating_sub(self.completions.len()))
     }
 
     /// Puts waiting operations on connections that have room.

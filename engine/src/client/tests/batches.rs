@@ -15,7 +15,7 @@ impl World {
 
     fn touch_many(&mut self, keys: &[&str], touch: Option<Ttl>, tag: u32) -> CallId {
         let keys = keys.iter().map(|key| key.as_bytes());
-        let call = self.client.submit_many(Subset::ALL, keys, touch, None, tag, self.now);
+        let call = self.client.submit_many(Subset::ALL, keys, touch, None, tag, self.now).unwrap();
         self.outputs();
         call
     }
