@@ -133,8 +133,9 @@ fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies
 
 test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t for one file of t/
 	cargo test --workspace --exclude memcache-engine --exclude memcache-status
-	@bash api/tests/readme.sh
-	@$(MAKE) --no-print-directory prove
+	@mkdir -p target/readme
+	@bash api/tests/readme.sh target/readme/visits.so
+	@TEST_NGINX_MEMCACHE_README=$(abspath target/readme/visits.so) $(MAKE) --no-print-directory prove
 
 browser: deps build ## test the page of memcache_status in a browser, without a window
 	@bash build/deps.sh $(BROWSER_DEPS)

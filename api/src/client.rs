@@ -21,8 +21,8 @@ use crate::{Error, Ttl, Won};
 
 /// The memcached client of a server block, shared by all modules of the worker.
 ///
-/// It is a pair of pointers, and costs a few instructions to get: ask for it in each request, and do not keep it when
-/// the request is over, because a configuration that is no longer in use takes its clients along.
+/// It is a pair of pointers, and costs a few instructions to get: ask for it in each request, and do not keep it in a
+/// static, because a configuration that is no longer in use takes its clients along.
 ///
 /// Keys are 1 to 250 bytes of any kind, together with `memcache_prefix`; up to 186 if they contain spaces or control
 /// characters. Anything else is refused with [`Error::InvalidKey`] before a byte is sent, as are values larger than

@@ -12,7 +12,7 @@ use crate::{Cas, Client, Error, Fault, Item, Lease, Raw, Ttl, Won};
 
 /// How fresh an item that is [fetched](Client::fetch) has to be, and who makes it anew when.
 ///
-/// ```no_run
+/// ```
 /// use ngx_memcache::{Freshness, Seconds};
 ///
 /// // Lives for a minute; is made anew when somebody asks for it in its last ten seconds.

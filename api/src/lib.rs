@@ -35,14 +35,65 @@
 //! location, a miss, a down server or a full queue need no code: they become 404, 503 and a line in the error log.
 //!
 //! - [`Client`] has the operations. They do nothing before they are awaited, and are cancelled when they are dropped.
-//! - [`http`] turns async blocks into handlers.
+//!   [`Client::fetch`] is the one for items that cost something to make: one of all who want an item makes it.
+//! - [`http`] turns async blocks into handlers of any phase, and runs what no request waits for.
 //! - [`Error`] says whose fault it is, whether the server may have done it all the same, and whether to try again.
 //! - [`Reserve`] as the global allocator makes that there is no memory an error, and not the end of the worker: see
 //!   `examples/kv`. Values are handed out without copying, and [`Item::decode`] fails where there is no memory for a copy;
 //!   what your own code makes large it should ask for by `try_reserve`.
 //! - [`sys`] is the C interface.
 //!
-//! Everything here belongs to the event loop of a worker: none of it is `Send`.
+//! # Lifetimes
+//!
+//! **A request.** [`http::spawn`] keeps the request while its block runs, and drops the block when the request ends,
+//! however it does: the client of nginx goes away, a timeout, an error elsewhere, or the end of the main request if it
+//! is of a subrequest. What it awaits is cancelled then; memcached may have carried it out or not. What has to outlive
+//! the request goes into [`http::spawn_detached`], and so does everything that a handler of the log phase wants.
+//!
+//! **A worker.** A [`Client`] is two pointers, good for as long as the worker is: ask for it in each request, or with a
+//! [`Block`] of the configuration where there is none, and do not keep it in statics, where it would outlive both. There
+//! are no clients in the master, nor in the cache manager and loader: [`Error::NotAvailable`].
+//!
+//! **A reload.** The new configuration has clients of its own, in new workers. The old workers answer what is under way,
+//! detached futures that wait for operations or for [`http::sleep`] included, and exit; each operation's deadline bounds
+//! that. A sibling that is replaced on disk needs a restart of nginx, not a reload.
+//!
+//! **An item.** [`Item`] holds its bytes in the buffer that they were received in. It may be kept as long as one likes;
+//! a large one holds that much memory.
+//!
+//! # Threads
+//!
+//! Everything belongs to the event loop of a worker, which has one thread. Almost nothing here is `Send`:
+//!
+//! ```compile_fail
+//! fn elsewhere(mc: ngx_memcache::Client) {
+//!     std::thread::spawn(move || mc.servers());
+//! }
+//! ```
+//!
+//! [`Item`] is, and may be read and dropped anywhere. A handler must not block: the whole worker would. Work that takes
+//! its time goes to a thread, for example of a tokio runtime; with the feature `tokio` its code uses the same client
+//! through a `Remote` (`Client::remote`), and may wake a block of [`http::spawn`] that waits for it.
+//! `examples/tokio_bridge` shows a runtime that starts and ends with the worker.
+//!
+//! # Errors and retries
+//!
+//! A miss is not an error. Of errors, [`Error::fault`] says whose they are, and [`Error::http_status`] what to tell the
+//! client of nginx. The module has done what is safe before: it sends again what was never sent, and reads that were
+//! under way on a connection that was lost, once, within the deadline (`memcache_timeout`, or
+//! [`timeout`](Operation::timeout) of an operation).
+//!
+//! - [`Error::should_retry`]: once more, at once, is safe and makes sense. It is rarely worth the code.
+//! - [`Error::maybe_applied`]: a write may have been carried out. `set` and `delete` can be done again all the same;
+//!   `incr`, `append` and [`cas`](Operation::cas) cannot.
+//! - [`Error::Busy`], [`Error::ServerDown`], [`Error::Timeout`]: trying again at once adds to the load. Do without, as
+//!   [`Client::fetch`] does: a cache that fails should cost no more than one that is empty.
+//!
+//! # Panics
+//!
+//! A panic that reaches nginx ends the worker with all its connections. None leaves what this crate calls: handlers of
+//! [`content_handler!`] and [`http::directive::handle`], async blocks, their drops, wakers. It is logged, and answered
+//! with 500. (A drop that panics while another panic unwinds ends the process, whatever anybody does.)
 
 pub mod http;
 pub mod operation;

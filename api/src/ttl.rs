@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Made from a [`Duration`], rounded up to a whole second. Nothing rounds to "never expires", which is memcached's
 /// zero: an empty duration is one second, and one of more than 2³² − 1 seconds (136 years) is that many.
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
 /// use ngx_memcache::{Seconds, Ttl};
 ///
