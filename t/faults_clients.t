@@ -197,11 +197,3 @@ is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
 	[map { '200 ' . value($_, 1) } @late], 'F58 read before timing out');
 
 ###############################################################################
-
-sub waiting {
-	my ($port) = @_;
-	my $server = server_status($port);
-	return $server->{pending} + $server->{queued};
-}
-
-###############################################################################

@@ -25,7 +25,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(41)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(45)
 	->write_file_expand('nginx.conf', faults_conf({ http => <<'EOF' },
     memcache_timeout 5s;
     memcache_connect_timeout 5s;
@@ -174,8 +174,10 @@ for (['F24 right opaque, wrong key', 'key'], ['F26 two CRs', 'crlf'],
 	my ($name, $kind) = @$_;
 
 	kv_put("$kind:$_", value("$kind:$_", 1)) for 1 .. 5;
+	is(code(kv_get("$kind:1")), 502, $name);
 	my @keys = map { ("$kind:$_", 'plain') } 1 .. 5;
-	is_deeply([unhonest(\@keys, get_all(8080, @keys))], [], $name);
+	is_deeply([unhonest(\@keys, get_all(8080, @keys))], [],
+		"$name - among others");
 	is(content(kv_get('plain')), '200 ' . value('plain', 1), "$name - next");
 }
 

@@ -32,7 +32,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(40)
     memcache_max_fails 65535;
     memcache_retry 100ms;
     client_max_body_size 10m;
-    client_body_buffer_size 2m;
+    client_body_buffer_size 8m;
 EOF
 	8080 => 'memcache_server 127.0.0.1:8081; memcache_max_value 4m;',
 	8001 => 'memcache_server 127.0.0.1:8002 max=1; memcache_max_value 8m;',
@@ -96,7 +96,6 @@ for (['refused', 'refuse', 502], ['done', 'lie', 502],
 {
 	my ($name, $kind, $codes) = @$_;
 
-	# more than the kernel takes before anybody reads it
 	my @puts = map { kv_put("$kind:$_", value("$kind:$_", 1, 6_000_000),
 		at(8001), start => 1) } 1 .. 3;
 	my @gets = map { kv_get('plain', at(8001), start => 1) } 1 .. 3;
@@ -114,29 +113,30 @@ is(waiting(port(8002)), 0, 'F28 nothing pending');
 
 # small buffers, and a server that does not read for a while
 
+# more than the kernel takes before anybody reads it
 my @keys = map { "key$_" } 1 .. 6;
 my $before = baseline($worker);
 
 kv_put('pause', 'x', at(8001));
 is_deeply([map { code($_) } Test::Nginx::Memcache::read_all(
-	map { kv_put($_, value($_, 1, 400_000), at(8001), start => 1) } @keys)],
+	map { kv_put($_, value($_, 1, 2_000_000), at(8001), start => 1) } @keys)],
 	[(204) x @keys], 'F31 partial writes');
 is_deeply([map { content($_) } get_all(8001, @keys)],
-	[map { '200 ' . value($_, 1, 400_000) } @keys],
+	[map { '200 ' . value($_, 1, 2_000_000) } @keys],
 	'F31 partial writes - all there');
 
 # both write, and neither has room
 
 my @both = map { (kv_get($keys[$_], at(8001), start => 1),
-	kv_put("put$_", value("put$_", 1, 400_000), at(8001), start => 1)) }
+	kv_put("put$_", value("put$_", 1, 2_000_000), at(8001), start => 1)) }
 	0 .. $#keys;
 my @replies = Test::Nginx::Memcache::read_all(@both);
 
 is_deeply([map { $_ % 2 ? code($replies[$_]) : content($replies[$_]) }
-	0 .. $#replies], [map { ('200 ' . value($_, 1, 400_000), 204) } @keys],
+	0 .. $#replies], [map { ('200 ' . value($_, 1, 2_000_000), 204) } @keys],
 	'F33 both ends write');
 is_deeply([map { content($_) } get_all(8001, map { "put$_" } 0 .. $#keys)],
-	[map { '200 ' . value("put$_", 1, 400_000) } 0 .. $#keys],
+	[map { '200 ' . value("put$_", 1, 2_000_000) } 0 .. $#keys],
 	'F33 both ends write - all there');
 is(grown($before), '', 'F33 baseline');
 
@@ -190,13 +190,5 @@ my $page = join '', map { value($_, 1) } (@keys) x 16;
 is_deeply([grep { $_ ne "200 $page" } map { content($_) } @replies], [],
 	'F56 little memory for replies');
 is($stingy->connections(), 1, 'F56 little memory for replies - kept');
-
-###############################################################################
-
-sub waiting {
-	my ($port) = @_;
-	my $server = server_status($port);
-	return $server->{pending} + $server->{queued};
-}
 
 ###############################################################################

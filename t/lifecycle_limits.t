@@ -48,7 +48,7 @@ for my $how ('HUP', 'QUIT') {
 	$m->pause();
 	my @gets = map { kv_get("key$_", start => 1) } 1 .. 20;
 	my @puts = map { kv_put("key$_", 'x' x 5000, start => 1) } 1 .. 5;
-	ok(wait_for(sub { waiting() == 25 }), "F48 $how - in flight");
+	ok(wait_for(sub { waiting(port(8081)) == 25 }), "F48 $how - in flight");
 
 	kill $how, $master;
 	ok(gone(@old), "F48 $how - gone");
@@ -160,11 +160,6 @@ sub start {
 		. ($more // '')));
 	unlink $t->testdir() . '/error.log';
 	$t->run();
-}
-
-sub waiting {
-	my $server = server_status(port(8081));
-	return $server->{pending} + $server->{queued};
 }
 
 # So many clients that have sent half a request; fewer if nginx takes no more.

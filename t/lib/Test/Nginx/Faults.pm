@@ -15,7 +15,7 @@ use Exporter qw/ import /;
 use Test::Nginx qw/ port /;
 use Test::Nginx::Memcache;
 
-our @EXPORT = qw/ faults_conf at get_all first_worker value honest unhonest baseline grown log_mark log_lines
+our @EXPORT = qw/ faults_conf at get_all first_worker waiting value honest unhonest baseline grown log_mark log_lines
 	cpu_seconds /;
 
 # Resident memory, in kB, that comes and goes without being a leak.
@@ -95,6 +95,13 @@ sub get_all {
 sub first_worker {
 	my ($t) = @_;
 	return wait_for(sub { (worker_pids($t))[0] });
+}
+
+# How many operations a server has, under way or in its queue.
+sub waiting {
+	my ($port) = @_;
+	my $server = server_status($port);
+	return $server->{pending} + $server->{queued};
 }
 
 # A value that says whose it is, which one, how long, and whether it is whole.
