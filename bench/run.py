@@ -41,23 +41,38 @@ def main():
 
     started = time.time()
     found = {"rows": {}}
+    failures = []
+
+    def attempt(name, work):
+        """A part that fails does not take the others along."""
+        try:
+            return work()
+        except Failed as failed:
+            failures.append(f"{name}: {failed}")
+            print(f"  {failures[-1]}", flush=True)
+            return None
+
     for row in chosen:
-        found["rows"][row.name] = measure.run(row, rounds, seconds, only)
-        print("\n" + report.row_table(row, found["rows"][row.name]), flush=True)
+        results = attempt(row.name, lambda: measure.run(row, rounds, seconds, only))
+        if results:
+            found["rows"][row.name] = results
+            print("\n" + report.row_table(row, results), flush=True)
     base = next(row for row in rows.all_rows() if row.name == "get-100-c64")
     names = [way for way in base.ways if not only or way in only]
     if wants("syscalls"):
         found["counter"] = "a tracepoint of the kernel" if meters.can_count_syscalls() else "strace"
-        found["syscalls"] = {way: measure.syscalls(base, way, seconds) for way in names}
+        counts = {way: attempt(f"syscalls {way}", lambda: measure.syscalls(base, way, seconds)) for way in names}
+        found["syscalls"] = {way: count for way, count in counts.items() if count}
     if wants("instructions", in_quick=False) and meters.has_callgrind():
         # Apache's threads and the naive way's thread are apart from their event loop: not comparable.
-        found["instructions"] = {way: measure.instructions(base, way, 3) for way in names if way not in ("apache", "naive")}
-    if wants("dead", in_quick=False):
-        found["dead"] = measure.one_dead(seconds, rounds)
-    if wants("cold"):
-        found["cold"] = measure.cold_key()
-    if wants("memory"):
-        found.update(memory.figures())
+        costs = {way: attempt(f"instructions {way}", lambda: measure.instructions(base, way, 3))
+                 for way in names if way not in ("apache", "naive")}
+        found["instructions"] = {way: cost for way, cost in costs.items() if cost}
+    for name, in_quick, work in (("dead", False, lambda: measure.one_dead(seconds, rounds)),
+                                 ("cold", True, measure.cold_key), ("memory", True, memory.figures)):
+        result = attempt(name, work) if wants(name, in_quick) else None
+        if result:
+            found.update(result if name == "memory" else {name: result})
 
     head = heading(rounds, seconds, time.time() - started)
     pictures = os.path.join(out, "results")
@@ -72,6 +87,8 @@ def main():
     print(report.target_table(found))
     print(f"Written: {os.path.relpath(out)}/RESULTS.md, {os.path.relpath(pictures)}/*.svg; "
           f"{time.time() - started:.0f} s")
+    if failures:
+        raise Failed("these parts failed:\n" + "\n".join(failures))
 
 
 def machine():

@@ -25,13 +25,20 @@ def run(row, rounds, seconds, only=None, say=print):
             turn = number % max(1, len(names))
             for way in names[turn:] + names[:turn]:
                 if number == 0:
-                    load.Wrk(servers[way].url + row.path(way), row.connections, 1, row.script).result(True)
+                    load.Wrk(servers[way].url + row.path(way), row.connections, 1, row.script).wait()
                 try:
-                    results[way].append(_round(row, way, servers[way], memcacheds, seconds))
+                    result = _round(row, way, servers[way], memcacheds, seconds)
                 except Failed as failed:
                     # Once more, and longer: the machine may have had no time for it.
                     say(f"  {row.name} {way}: again, {str(failed).splitlines()[-1]}")
-                    results[way].append(_round(row, way, servers[way], memcacheds, 3 * seconds))
+                    try:
+                        result = _round(row, way, servers[way], memcacheds, 3 * seconds)
+                    except Failed as failed:
+                        say(f"  {row.name} {way}: left out, {failed}")
+                        names.remove(way)
+                        del results[way]
+                        continue
+                results[way].append(result)
                 say(f"  {row.name} {number + 1}/{rounds} {way:7} {results[way][-1]['rate']:9.0f} requests/s")
         return results
     finally:
@@ -47,7 +54,7 @@ def _round(row, way, server, memcacheds, seconds):
     wrk = load.Wrk(server.url + row.path(way), row.connections, seconds, row.script)
     time.sleep(seconds * 0.7)
     connections = meters.connections(server.workers, {memcached.port for memcached in memcacheds})
-    result = wrk.result(statuses=row.status == 404)
+    result = wrk.result(statuses=row.status == 404, closes=way == "apache")
     result["worker"] = (meters.cpu(server.workers) - before[0]) / result["requests"] * 1e6
     result["memcached"] = (meters.cpu(pids) - before[1]) / result["requests"] / row.operations * 1e6
     result["connections"] = connections
@@ -82,9 +89,9 @@ def syscalls(row, way, seconds):
     server = ways.start(SAME.get(way, way), [memcached])
     try:
         _fill(row, way, [memcached])
-        load.Wrk(server.url + row.path(way), row.connections, 1, row.script).result()
+        load.Wrk(server.url + row.path(way), row.connections, 1, row.script).result(closes=True)
         counter = meters.Syscalls(server.workers)
-        requests = load.Wrk(server.url + row.path(way), row.connections, seconds, row.script).result()["requests"]
+        requests = load.Wrk(server.url + row.path(way), row.connections, seconds, row.script).result(closes=True)["requests"]
         return counter.count() / requests
     finally:
         server.stop()

@@ -1,5 +1,6 @@
 """Pictures as SVG, each readable on its own."""
 
+import math
 from html import escape
 
 from .ratios import median, spread
@@ -19,7 +20,7 @@ class Picture:
             'font-family="system-ui, sans-serif" font-size="13">',
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         ]
-        self.text(20, 30, title, size=18, weight="bold")
+        self.text(20, 30, title, size=16, weight="bold")
         self.text(20, 50, subtitle, fill="#5b626c")
 
     def text(self, x, y, text, anchor="start", size=13, fill=INK, weight="normal"):
@@ -40,7 +41,13 @@ class Picture:
 
 
 def _number(value):
-    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}".replace(",", " ") if value >= 100 or not value else f"{value:.2f}"
+
+
+def _round_up(value):
+    """To two digits that four divides."""
+    step = 10 ** max(0, math.floor(math.log10(value)) - 1) * 4
+    return math.ceil(value / step) * step
 
 
 def bars(path, title, subtitle, results, figure):
@@ -69,7 +76,7 @@ def lines(path, title, subtitle, series, figure, unit):
     counts = sorted({c for by in points.values() for c in by})
     left, right, top, bottom, height = 80, 220, 75, 50, 420
     picture = Picture(title, subtitle, height)
-    most = max(v for by in points.values() for v in by.values())
+    most = _round_up(max(v for by in points.values() for v in by.values()))
     x = {c: left + i * (WIDTH - left - right) / max(1, len(counts) - 1) for i, c in enumerate(counts)}
     def y(value):
         return height - bottom - value / most * (height - top - bottom)
@@ -80,7 +87,7 @@ def lines(path, title, subtitle, series, figure, unit):
     for c in counts:
         picture.text(x[c], height - bottom + 20, c, anchor="middle")
     picture.text((left + WIDTH - right) / 2, height - 10, "connections", anchor="middle")
-    picture.text(left, top - 8, unit, fill="#5b626c")
+    picture.text(left - 8, height - 10, unit, anchor="end", fill="#5b626c")
     labels = []
     for way, by in points.items():
         path_points = " ".join(f"{x[c]:.1f},{y(v):.1f}" for c, v in sorted(by.items()))
