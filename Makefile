@@ -206,6 +206,9 @@ asan: deps ## run t/ with nginx, modules and siblings built with AddressSanitize
 	NGINX_SOURCE_DIR=$(ASAN_DIR) NGINX_BUILD_DIR=$(ASAN_DIR)/objs CARGO_TARGET_DIR=target/cargo-asan \
 	MODULES_DIR=target/modules-asan TEST_NGINX_BINARY=$(abspath $(ASAN_DIR)/objs/nginx)
 
+miri: nginx-headers ## run the unit tests of the crates without nginx in Miri; skipped without nightly Rust
+	@bash build/miri.sh
+
 soak: deps build ## mixed load with faults and a checker for MINUTES=5; SEED=n, CLIENTS=12; see target/soak/
 	@bash build/deps.sh python3
 	@MINUTES=$(MINUTES) SEED=$(SEED) CLIENTS=$(CLIENTS) NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) \
