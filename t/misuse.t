@@ -307,7 +307,7 @@ sub ask {
 # A worker ends with a call under way.
 sub ends {
 	my ($t, $name, $status) = @_;
-	my ($pid) = worker_pids($t);
+	my $pid = wait_for(sub { (worker_pids($t))[-1] });
 
 	$_->pause() for $m, $n;
 	is(ask('a19'), OK, "A19 - $name, under way");
