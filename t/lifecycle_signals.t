@@ -115,7 +115,8 @@ ok(wait_for(sub { messages($t) =~ /connect\(\) failed .* memcache server/ }),
 is(-s $t->testdir() . '/error.log.5', $old, 'F51 USR1 - not in the old one');
 
 $m = Test::Memcached->start($t, port(8081));
-ok(wait_for(sub { !grep { code($_) ne '404' } get_all(8080, 1 .. 20) }),
+ok(wait_for(sub { all_up($t) && $m->open_connections() >= 2
+	&& !grep { code($_) ne '404' } get_all(8080, 1 .. 20) }),
 	'F51 USR1 - next');
 unlike(join('', map { $t->read_file("error.log.$_") } 1 .. 5), qr/\[alert\]/,
 	'F51 USR1 - no alerts');
@@ -203,6 +204,15 @@ sub configure {
 	my ($t, $text) = @_;
 	$t->write_file_expand('nginx.conf', $text);
 	quiet($t);
+}
+
+# Whether every worker that has found memcached down has found it up again.
+sub all_up {
+	my ($t) = @_;
+	my %lines;
+
+	$lines{$_}++ for messages($t) =~ /memcache: server "[^"]*" is (down|up)/g;
+	return ($lines{down} // 0) == ($lines{up} // 0);
 }
 
 # Starts another master beside this one, and returns its process.

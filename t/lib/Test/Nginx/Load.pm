@@ -32,9 +32,8 @@ sub start {
 	# every key has a value from now on
 	kv_put("key$_", value("key$_", 0), at($self->{port})) for 1 .. KEYS;
 
-	unlink $file, "$file.begun";
+	unlink $file, "$file.begun", "$file.stop";
 	$t->run_daemon(sub { $self->work() });
-	$self->{pid} = $t->{daemons}[-1];
 	wait_for(sub { -e "$file.begun" });
 
 	return $self;
@@ -43,7 +42,8 @@ sub start {
 sub stop {
 	my ($self) = @_;
 
-	kill 'INT', $self->{pid};
+	# not a signal, which would interrupt a connect
+	$self->write("$self->{file}.stop", '');
 	wait_for(sub { -e $self->{file} }) or die "No report of the load\n";
 
 	open my $f, '<', $self->{file} or die "Can't open $self->{file}: $!\n";
@@ -53,11 +53,9 @@ sub stop {
 
 sub work {
 	my ($self) = @_;
-	my ($over, %seen) = (0);
+	my %seen;
 
-	local $SIG{INT} = sub { $over = 1 };
-
-	for (my $number = 1; !$over; $number++) {
+	for (my $number = 1; !-e "$self->{file}.stop"; $number++) {
 		$self->batch($number, \%seen);
 		$self->write("$self->{file}.begun", '') if $number == 1;
 	}
