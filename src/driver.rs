@@ -127,7 +127,7 @@ impl Driver {
             timer: events::Event::new(),
             armed: Cell::default(),
             late: Cell::default(),
-            clock: Cell::default(),
+            clock: Cell::new(clock::now()),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
         })
