@@ -15,3 +15,7 @@ mod conf;
 #[cfg(not(test))]
 mod handler;
 mod window;
+
+/// A request that there is no memory for is an error, not the end of the worker.
+#[global_allocator]
+static MEMORY: ngx_memcache::Reserve = ngx_memcache::Reserve::new();

@@ -18,3 +18,7 @@ mod handler;
 mod module;
 mod runtime;
 mod work;
+
+/// A request that there is no memory for is an error, not the end of the worker.
+#[global_allocator]
+static MEMORY: ngx_memcache::Reserve = ngx_memcache::Reserve::new();
