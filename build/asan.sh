@@ -15,6 +15,7 @@ ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=${LEAKS:-1}:detect_stack_use_af
 export ASAN_OPTIONS
 export LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0
 export TEST_NGINX_SIBLING_CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
+export CFLAGS="-O1 -g $TEST_NGINX_SIBLING_CFLAGS"
 
 places=(nginx module sibling)
 [[ ${LEAKS:-1} == 0 ]] || places+=(leak)
