@@ -183,7 +183,7 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store; ONCE=1 ends by itself
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash build/run.sh $(if $(ONCE),once)
 
-bench: deps build ## every way to memcached side by side, 15 minutes; QUICK=1: 2 minutes; ROWS=, WAYS=, ROUNDS=, DURATION=
+bench: deps build ## every way to memcached side by side, 16 minutes; QUICK=1: 3; ROWS=, WAYS=, ROUNDS=, DURATION=
 	@bash build/deps.sh $(BENCH_DEPS)
 	cargo build --release $(addprefix -p ,$(BENCH_PACKAGES))
 	@cd $(CARGO_TARGET_DIR)/release && for m in $(BENCH_MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done

@@ -69,7 +69,7 @@ def main():
                  for way in names if way not in ("apache", "naive")}
         found["instructions"] = {way: cost for way, cost in costs.items() if cost}
     for name, in_quick, work in (("dead", False, lambda: measure.one_dead(seconds, rounds)),
-                                 ("cold", True, measure.cold_key), ("memory", True, memory.figures)):
+                                 ("cold", True, measure.cold_key), ("memory", False, memory.figures)):
         result = attempt(name, work) if wants(name, in_quick) else None
         if result:
             found.update(result if name == "memory" else {name: result})
