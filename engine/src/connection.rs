@@ -283,14 +283,24 @@ impl Connection {
         let room = self.input.capacity().saturating_sub(self.input.len());
         if missing > room {
             // A large value has got its memory when its line was read.
-            self.input.reserve(missing);
-        } else if room < READ_LEAST && missing == 0 {
-            self.input.reserve(READ_CHUNK);
+            self.make_room(missing);
+        } else if missing == 0 && room < READ_LEAST {
+            self.make_room(READ_CHUNK);
         } else if self.input.is_empty() {
             // The slices that were handed out may be gone by now, and with them the reason not to start over.
             let _ = self.input.try_reclaim(READ_CHUNK);
         }
         &mut self.input
+    }
+
+    /// Starts over in the memory that there is, where the slices that were handed out are gone by now; otherwise in new
+    /// memory, just enough of it: `reserve` takes twice what there was.
+    fn make_room(&mut self, bytes: usize) {
+        if !self.input.try_reclaim(bytes) {
+            let mut larger = BytesMut::with_capacity(self.input.len().saturating_add(bytes));
+            larger.extend_from_slice(&self.input);
+            self.input = larger;
+        }
     }
 
     /// The first bytes that have not been understood, for the log.

@@ -17,6 +17,8 @@ use crate::wire::outbound::Outbound;
 
 /// Buffers that are kept for the next connection that reads or writes.
 const SPARE_BUFFERS: usize = 4;
+/// Larger ones are freed: a write buffer that has once held a burst is no read buffer.
+const SPARE_CAPACITY: usize = 64 * 1024;
 /// Connections that were lost are replaced within this time, where no operation needs them sooner.
 const REFILL: Duration = Duration::from_millis(100);
 /// So many bytes of a wrong answer to the handshake go to the log.
@@ -142,8 +144,10 @@ impl<T> Client<T> {
     fn rest(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(connection) = self.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
         connection.idle_since = now;
-        for buffer in connection.shrink() {
-            if self.spare_buffers.len() < SPARE_BUFFERS {
+        for mut buffer in connection.shrink() {
+            // What is behind its beginning is not all of its memory.
+            let is_large = buffer.try_reclaim(SPARE_CAPACITY + 1);
+            if self.spare_buffers.len() < SPARE_BUFFERS && !is_large {
                 self.spare_buffers.push(buffer);
             }
         }
