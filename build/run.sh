@@ -102,14 +102,26 @@ try() {
     answer=$(curl -sS -m 10 -w '\n%{http_code}' "$@") || true
 
     local got_status=${answer##*$'\n'} got_body=${answer%$'\n'*}
-    if [[ $got_body == '{'* ]] && command -v json_pp >/dev/null; then
-        json_pp -json_opt pretty,canonical <<<"$got_body"
+    if [[ $got_body == '{'* ]] && command -v perl >/dev/null; then
+        brief_json <<<"$got_body"
     elif [[ $got_body ]]; then
         printf '%s\n' "$got_body"
     fi
     echo "[$got_status]"
 
     [[ $got_status == "$status" && $got_body == $body ]] || is_wrong "[$status] $body"
+}
+
+# The JSON of the status without its long lists: the counts of each latency, and the last minutes.
+brief_json() {
+    perl -MJSON::PP -0e '
+        sub brief {
+            my ($it) = @_;
+            return [map { brief($_) } @$it] if ref $it eq "ARRAY";
+            return $it unless ref $it eq "HASH";
+            return { map { $_ => /^(?:buckets|history)$/ ? "..." : brief($it->{$_}) } keys %$it };
+        }
+        print JSON::PP->new->pretty->canonical->encode(brief(decode_json(<STDIN>)))'
 }
 
 # ask_memcached ANSWER COMMAND: the same with memcached's own protocol.
