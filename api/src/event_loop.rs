@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 
-use nginx_sys::{ngx_cycle, ngx_pool_cleanup_add};
+use nginx_sys::{ngx_cycle, ngx_pool_cleanup_add, pthread_self, pthread_t};
 
 thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
@@ -17,6 +17,12 @@ pub(crate) fn entered() {
 /// Whether this is the event loop's thread, as far as is known.
 pub(crate) fn is_here() -> bool {
     HERE.get()
+}
+
+/// This thread, for comparing with the one of the event loop, which there is as long as the process.
+pub(crate) fn this_thread() -> pthread_t {
+    // SAFETY: always succeeds, and has no preconditions.
+    unsafe { pthread_self() }
 }
 
 /// Whether the worker was told to exit, and only waits for what is under way.

@@ -10,9 +10,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, ThreadId};
 
-use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events};
+use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events, pthread_t};
 
 use super::log;
 use super::panic::{caught, contain};
@@ -66,7 +65,7 @@ pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), 
 /// A future of the worker. Invariant: `event` is in nginx's queue only while the task is among the `TASKS` of the event
 /// loop's thread, which hold a reference, so that the future is never dropped anywhere else.
 struct Detached {
-    owner: ThreadId,
+    owner: pthread_t,
     /// Its place among the `TASKS`.
     place: Cell<usize>,
     /// None while it is polled, and when it is over.
@@ -110,7 +109,7 @@ impl Detached {
             event.log = unsafe { (*ngx_cycle).log };
 
             let task = Arc::new(Detached {
-                owner: thread::current().id(),
+                owner: event_loop::this_thread(),
                 place: Cell::new(tasks.len()),
                 future: Cell::new(Some(future)),
                 over: Cell::new(false),
@@ -173,7 +172,7 @@ impl Wake for Detached {
 
     /// The task will be polled in this turn of the event loop, but never inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
-        match thread::current().id() == self.owner {
+        match event_loop::this_thread() == self.owner {
             true => self.wake_on_loop(),
             #[cfg(feature = "tokio")]
             false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_http_cleanup_add, ngx_http_request_t, ngx_int_t,
-    ngx_post_event, ngx_posted_events, pthread_self, pthread_t,
+    ngx_post_event, ngx_posted_events, pthread_t,
 };
 use ngx::http::{HTTPStatus, Request};
 
@@ -111,7 +111,7 @@ impl Task {
         event.log = unsafe { (*ngx_cycle).log };
 
         let task = Arc::new(Task {
-            owner: this_thread(),
+            owner: event_loop::this_thread(),
             request: Cell::new(request),
             place,
             stage: Cell::new(Stage::Waiting),
@@ -257,7 +257,7 @@ impl<F: 'static> Wake for Task<F> {
 
     /// The task will be polled in this turn of the event loop, but never inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
-        match this_thread() == self.owner {
+        match event_loop::this_thread() == self.owner {
             true => self.wake_on_loop(),
             #[cfg(feature = "tokio")]
             false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),
@@ -272,11 +272,6 @@ impl<F: 'static> notify::Wakes for Task<F> {
         self.woken.swap(false, Ordering::AcqRel);
         self.wake_on_loop();
     }
-}
-
-fn this_thread() -> pthread_t {
-    // SAFETY: always succeeds, and has no preconditions.
-    unsafe { pthread_self() }
 }
 
 type RequestEnds = unsafe extern "C" fn(*mut std::ffi::c_void);
