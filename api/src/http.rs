@@ -28,6 +28,7 @@ mod log;
 mod panic;
 mod respond;
 mod response;
+mod slot;
 mod spawn;
 mod task;
 mod timer;

@@ -1,10 +1,7 @@
 //! Async blocks as handlers.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::ptr;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ngx::core::Status;
 use ngx::ffi::{
@@ -15,7 +12,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 
-use super::task::{Place, Task};
+use super::task::{Place, Task, TaskRef};
 use super::{log, Body, Respond};
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
@@ -66,7 +63,7 @@ where
     }
 
     // SAFETY: there is a reference to the request.
-    match unsafe { Task::new(r, place, Handling { request: r, future }, resume) } {
+    match unsafe { Task::start(r, place, future, resume) } {
         // SAFETY: as above.
         Some(task) => unsafe { start(&task, r) },
         None => HTTPStatus::INTERNAL_SERVER_ERROR.into(),
@@ -128,7 +125,7 @@ where
         output.respond(unsafe { Request::from_ngx_http_request(r) })
     };
     // SAFETY: there is a reference to the request.
-    let Some(task) = (unsafe { Task::new(r, Place::Content, handling, resume) }) else {
+    let Some(task) = (unsafe { Task::start(r, Place::Content, handling, resume) }) else {
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
     };
 
@@ -142,35 +139,12 @@ where
     Status::NGX_DONE
 }
 
-/// A block, and what is done with its request then. Not an async block of its own, which would have room for the block
-/// twice.
-struct Handling<F> {
-    request: *mut ngx_http_request_t,
-    future: F,
-}
-
-impl<F> Future for Handling<F>
-where
-    F: Future,
-    F::Output: Respond,
-{
-    type Output = Status;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Status> {
-        let r = self.request;
-        // SAFETY: the future is pinned as long as this is: it is not moved here, and nobody else can reach it.
-        let future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
-        // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
-        future.poll(cx).map(|output| output.respond(unsafe { Request::from_ngx_http_request(r) }))
-    }
-}
-
 /// Polls a task for the first time, in its handler: what the handler is to return.
 ///
 /// # Safety
 ///
 /// `r` is alive and the task's.
-unsafe fn start(task: &Arc<Task>, r: *mut ngx_http_request_t) -> Status {
+unsafe fn start(task: &TaskRef, r: *mut ngx_http_request_t) -> Status {
     // SAFETY: the request is alive; the task says it if that changes.
     let Some(status) = task.run() else {
         if task.request().is_none() {

@@ -1,9 +1,8 @@
 //! A future that belongs to a request.
 
-use std::cell::{Cell, UnsafeCell};
-use std::future::Future;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
-use std::pin::Pin;
+use std::ops::Deref;
 use std::ptr;
 #[cfg(feature = "tokio")]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +18,7 @@ use ngx::http::{HTTPStatus, Request};
 
 use super::log;
 use super::panic::{caught, contain};
+use super::slot::{Handle, Slot};
 use crate::call::counted_for;
 use crate::event_loop;
 #[cfg(feature = "tokio")]
@@ -33,12 +33,12 @@ use crate::remote::notify;
 ///
 /// Invariant: `event` is in nginx's queue of posted events only while `request` is set, and so while the record of the
 /// request keeps the task alive.
-pub(super) struct Task<F: ?Sized = dyn Future<Output = Status>> {
+pub(super) struct Task {
     /// The thread of the event loop.
     owner: pthread_t,
     /// NULL when the request has ended, or the task has nothing more to do with it.
     request: Cell<*mut ngx_http_request_t>,
-    place: Place,
+    place: Cell<Place>,
     stage: Cell<Stage>,
     /// What a phase handler is to return when the phases are run again.
     result: Cell<Option<Status>>,
@@ -46,14 +46,26 @@ pub(super) struct Task<F: ?Sized = dyn Future<Output = Status>> {
     #[cfg(feature = "tokio")]
     woken: AtomicBool,
     event: UnsafeCell<ngx_event_t>,
-    /// In here, so that a request costs one allocation. Invariant: it is there unless the stage is `Over`.
-    future: UnsafeCell<ManuallyDrop<F>>,
+    /// Invariant: there is a future unless the stage is `Over`.
+    slot: UnsafeCell<Slot>,
 }
+
+/// A reference of the event loop's to a task. With the last one the task becomes a spare one, unless a waker is left.
+pub(super) struct TaskRef(ManuallyDrop<Arc<Task>>);
 
 /// What the cleanup record has, and the event's data point to.
 struct Record {
-    task: Arc<Task>,
+    task: TaskRef,
     waker: Waker,
+}
+
+/// How many tasks of requests that have ended are kept for the next ones, and how large their futures may be, in bytes.
+const SPARE_TASKS: usize = 256;
+const SPARE_SIZE: usize = 2048;
+
+thread_local! {
+    /// Nobody else knows of them. An allocation per request costs as much as all that a task does with it.
+    static SPARE: RefCell<Vec<Arc<Task>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What becomes of a future.
@@ -77,9 +89,9 @@ pub(super) enum Place {
 
 // SAFETY: other threads reach a task through its wakers alone. They read `owner`, which never changes, and may drop the
 // last reference, which does not drop the future: that is the event loop's to do, when the request ends.
-unsafe impl<F: ?Sized> Send for Task<F> {}
+unsafe impl Send for Task {}
 // SAFETY: as above.
-unsafe impl<F: ?Sized> Sync for Task<F> {}
+unsafe impl Sync for Task {}
 
 impl Task {
     /// A task of this request, which nobody has polled yet. `None`: no memory.
@@ -89,12 +101,56 @@ impl Task {
     /// # Safety
     ///
     /// `request` is alive.
-    pub(super) unsafe fn new(
+    #[inline]
+    pub(super) unsafe fn start(
         request: *mut ngx_http_request_t,
         place: Place,
-        future: impl Future<Output = Status> + 'static,
+        future: impl Handle + 'static,
         resume: unsafe extern "C" fn(*mut ngx_event_t),
-    ) -> Option<Arc<Self>> {
+    ) -> Option<TaskRef> {
+        let task = Task::spare();
+        // SAFETY: nobody else has the task.
+        unsafe { (*task.slot.get()).put(future)? };
+        task.stage.set(Stage::Waiting);
+        // SAFETY: the request is alive, says the caller.
+        let bound = unsafe { task.bind(request, place, resume) };
+        if bound.is_none() {
+            task.discard();
+        }
+        bound?;
+        Some(task)
+    }
+
+    /// A task without a request and a future.
+    fn spare() -> TaskRef {
+        let task = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
+            Arc::new(Task {
+                owner: event_loop::this_thread(),
+                request: Cell::new(ptr::null_mut()),
+                place: Cell::new(Place::Content),
+                stage: Cell::new(Stage::Over),
+                result: Cell::new(None),
+                #[cfg(feature = "tokio")]
+                woken: AtomicBool::new(false),
+                // SAFETY: an event of zeros is what nginx's own modules start with.
+                event: UnsafeCell::new(unsafe { mem::zeroed() }),
+                slot: UnsafeCell::new(Slot::new()),
+            })
+        });
+        TaskRef(ManuallyDrop::new(task))
+    }
+
+    /// Makes it the task of a request. `None`: no memory.
+    ///
+    /// # Safety
+    ///
+    /// `request` is alive.
+    unsafe fn bind(
+        self: &Arc<Self>,
+        request: *mut ngx_http_request_t,
+        place: Place,
+        resume: unsafe extern "C" fn(*mut ngx_event_t),
+    ) -> Option<()> {
         event_loop::entered();
         // Without it, a task that another thread wakes is not woken; it is tried again with the next one.
         #[cfg(feature = "tokio")]
@@ -103,30 +159,21 @@ impl Task {
         let cleanup = unsafe { ngx_http_cleanup_add(request, mem::size_of::<Record>()).as_mut()? };
         let record = cleanup.data.cast::<Record>();
 
-        // SAFETY: an event of zeros is what nginx's own modules start with.
-        let mut event: ngx_event_t = unsafe { mem::zeroed() };
-        event.handler = Some(resume);
-        event.data = record.cast();
-        // SAFETY: nginx sets ngx_cycle before it handles a request.
-        event.log = unsafe { (*ngx_cycle).log };
-
-        let task = Arc::new(Task {
-            owner: event_loop::this_thread(),
-            request: Cell::new(request),
-            place,
-            stage: Cell::new(Stage::Waiting),
-            result: Cell::new(None),
-            #[cfg(feature = "tokio")]
-            woken: AtomicBool::new(false),
-            event: UnsafeCell::new(event),
-            future: UnsafeCell::new(ManuallyDrop::new(future)),
-        });
-        let waker = Waker::from(task.clone());
+        // SAFETY: the event is in no queue. nginx sets ngx_cycle before it handles a request.
+        unsafe {
+            let event = self.event.get();
+            (*event).handler = Some(resume);
+            (*event).data = record.cast();
+            (*event).log = (*ngx_cycle).log;
+        }
         const { assert!(mem::align_of::<Record>() <= ngx::ffi::NGX_ALIGNMENT) };
+        let task = TaskRef(ManuallyDrop::new(self.clone()));
         // SAFETY: nginx has made room for a record, aligned as all that comes from its pools.
-        unsafe { record.write(Record { task: task.clone(), waker }) };
+        unsafe { record.write(Record { task, waker: Waker::from(self.clone()) }) };
         cleanup.handler = Some(request_ends);
-        Some(task)
+        self.request.set(request);
+        self.place.set(place);
+        Some(())
     }
 
     /// The task of an event that was given to `resume`.
@@ -134,8 +181,8 @@ impl Task {
     /// # Safety
     ///
     /// `event` is the event of a task, and nginx is calling its handler.
-    pub(super) unsafe fn of_event(event: *const ngx_event_t) -> Arc<Self> {
-        // SAFETY: new() put it there; the event runs, so the request has not ended and has its record.
+    pub(super) unsafe fn of_event(event: *const ngx_event_t) -> TaskRef {
+        // SAFETY: bind() put it there; the event runs, so the request has not ended and has its record.
         unsafe { (*(*event).data.cast::<Record>()).task.clone() }
     }
 
@@ -144,16 +191,16 @@ impl Task {
     /// # Safety
     ///
     /// `request` is alive.
-    pub(super) unsafe fn find(request: *mut ngx_http_request_t, place: Place) -> Option<Arc<Self>> {
+    pub(super) unsafe fn find(request: *mut ngx_http_request_t, place: Place) -> Option<TaskRef> {
         // SAFETY: the request, and with it the main one, is alive, says the caller.
         let mut cleanup = unsafe { (*(*request).main).cleanup };
 
         // SAFETY: the records of a living request are good.
         while let Some(this) = unsafe { cleanup.as_ref() } {
             if this.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, request_ends as RequestEnds)) {
-                // SAFETY: new() put it there.
+                // SAFETY: bind() put it there.
                 let task = unsafe { &(*this.data.cast::<Record>()).task };
-                if task.request.get() == request && task.place == place {
+                if task.request.get() == request && task.place.get() == place {
                     return Some(task.clone());
                 }
             }
@@ -163,7 +210,7 @@ impl Task {
     }
 
     pub(super) fn place(&self) -> Place {
-        self.place
+        self.place.get()
     }
 
     /// The request, unless it has ended or the task was told to forget it.
@@ -195,15 +242,15 @@ impl Task {
             return None;
         }
         // A copy that is not counted, as the request may end, and its record go, while this is used.
-        // SAFETY: the task has a request, and so a record, which new() wrote; the caller holds what the waker points to.
+        // SAFETY: the task has a request, and so a record, which bind() wrote; the caller holds what the waker points to.
         let waker =
             ManuallyDrop::new(unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) });
         let mut context = Context::from_waker(&waker);
-        // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it. It stays
-        // in the task, which does not move, until it is dropped there.
-        let future: Pin<&mut dyn Future<Output = Status>> = unsafe { Pin::new_unchecked(&mut **self.future.get()) };
-        // SAFETY: the task has a request. What ends it, its response, is the last thing that the future does.
-        let polled = caught(|| unsafe { counted_for(request, || future.poll(&mut context)) });
+        // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it.
+        let future = unsafe { (*self.slot.get()).future()? };
+        // SAFETY: the task has a request, which nobody else uses. What ends it, its response, is the last thing that is
+        // done with it.
+        let polled = caught(|| unsafe { counted_for(request, || future.poll(&mut context, request)) });
 
         // The request may have ended meanwhile, in the future's hands.
         let request = self.request().map(|_| request);
@@ -227,8 +274,8 @@ impl Task {
     /// Drops the future; what it panics with on that occasion is logged, and does not reach nginx.
     fn discard(&self) {
         self.stage.set(Stage::Over);
-        // SAFETY: the future was there, as the callers know, and from now on is not: this happens once.
-        contain("a future, dropped,", || unsafe { ManuallyDrop::drop(&mut *self.future.get()) });
+        // SAFETY: nobody uses the slot: the future is not being polled any more, as the callers know.
+        contain("a future, dropped,", || unsafe { (*self.slot.get()).clear() });
     }
 
     /// What is kept for the next call of the phase handler; taken out.
@@ -239,9 +286,7 @@ impl Task {
     pub(super) fn set_result(&self, status: Status) {
         self.result.set(Some(status));
     }
-}
 
-impl<F: ?Sized> Task<F> {
     fn wake_on_loop(&self) {
         if !self.request.get().is_null() {
             // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
@@ -250,7 +295,7 @@ impl<F: ?Sized> Task<F> {
     }
 }
 
-impl<F: 'static> Wake for Task<F> {
+impl Wake for Task {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -267,10 +312,45 @@ impl<F: 'static> Wake for Task<F> {
 }
 
 #[cfg(feature = "tokio")]
-impl<F: 'static> notify::Wakes for Task<F> {
+impl notify::Wakes for Task {
     fn wake_here(self: Arc<Self>) {
         self.woken.swap(false, Ordering::AcqRel);
         self.wake_on_loop();
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        TaskRef(self.0.clone())
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = Arc<Task>;
+
+    fn deref(&self) -> &Arc<Task> {
+        &self.0
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        // SAFETY: it is not used afterwards.
+        let mut task = unsafe { ManuallyDrop::take(&mut self.0) };
+        // Whoever holds a waker still knows the task: it must not become another request's.
+        let Some(last) = Arc::get_mut(&mut task) else { return };
+        debug_assert!(last.stage.get() == Stage::Over && last.request.get().is_null());
+        if last.slot.get_mut().size() > SPARE_SIZE {
+            return;
+        }
+        last.result.set(None);
+        // No longer when the thread ends.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_TASKS {
+                spare.push(task);
+            }
+        });
     }
 }
 
@@ -278,7 +358,7 @@ type RequestEnds = unsafe extern "C" fn(*mut std::ffi::c_void);
 
 /// The cleanup of the main request: runs once, when it is terminated or freed.
 unsafe extern "C" fn request_ends(data: *mut std::ffi::c_void) {
-    // SAFETY: new() put the record there, and nobody uses it afterwards.
+    // SAFETY: bind() put the record there, and nobody uses it afterwards.
     let record = unsafe { data.cast::<Record>().read() };
     record.task.forget_request();
 }
