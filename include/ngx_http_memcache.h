@@ -341,6 +341,8 @@ typedef struct {
     ngx_http_memcache_many_handler_pt   handler;
     void                               *data;     /* passed to the handler */
     ngx_http_request_t                 *request;  /* if set: the call is cancelled when the main request ends */
+    uint32_t                            options;  /* NGX_HTTP_MEMCACHE_COUNT, or 0 */
+    uint32_t                            reserved; /* 0 */
 } ngx_http_memcache_many_t;
 
 

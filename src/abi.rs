@@ -131,8 +131,7 @@ unsafe extern "C" fn submit(
         // SAFETY: the caller's strings are what they say.
         let operation = unsafe { operation::read(op, target.cluster.config.max_value) }?;
         let callback = Callback::new(Handler::One(handler), op.data);
-        let cancels = op.options & NGX_HTTP_MEMCACHE_COUNT == 0;
-        let binding = Binding { cancels, operations: 1, reads: operation.reads() };
+        let binding = Binding { cancels: cancels(op.options), operations: 1, reads: operation.reads() };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
         unsafe {
             accept(target.driver, callback, op.request, binding, call, |callback| match operation {
@@ -159,7 +158,7 @@ unsafe extern "C" fn submit_many(
         // SAFETY: the caller's list and its strings are what they say.
         let gets = unsafe { Many::read(many) }?;
         let callback = Callback::new(Handler::Many(handler), many.data);
-        let binding = Binding { cancels: true, operations: many.nkeys, reads: true };
+        let binding = Binding { cancels: cancels(many.options), operations: many.nkeys, reads: true };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
         unsafe {
             accept(target.driver, callback, many.request, binding, call, |callback| {
@@ -167,6 +166,11 @@ unsafe extern "C" fn submit_many(
             })
         }
     })
+}
+
+/// Whether the end of the request takes the operation back.
+fn cancels(options: u32) -> bool {
+    options & NGX_HTTP_MEMCACHE_COUNT == 0
 }
 
 /// Binds a callback to its request, submits with it, and says which call it is.

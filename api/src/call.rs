@@ -5,38 +5,36 @@ use std::ffi::c_void;
 use std::marker::PhantomPinned;
 use std::mem;
 use std::pin::Pin;
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::slice;
 use std::task::{Context, Poll, Waker};
 
-use nginx_sys::ngx_http_request_t;
+use nginx_sys::{ngx_http_request_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
 
 use crate::http;
+use crate::multi::Found;
+use crate::operation::kind::{self, Kind};
 use crate::sys;
 use crate::table::{Handle, Table, Value};
 use crate::Error;
 
-/// A call: not submitted, in flight, or over.
+/// A call: not submitted yet, in flight, or over.
 ///
 /// The module is given the address of this value, so that a call costs no allocation here. It must not move while it
 /// is in flight, which [`Pin`] ensures, and it is cancelled when it is dropped, after which the module does not use
 /// the address again.
-pub(crate) struct Call {
-    state: Cell<State>,
+pub(crate) struct Call<A> {
+    in_flight: Cell<Option<InFlight>>,
     /// The answer, from when it comes until it is fetched.
-    answer: Cell<Option<Result<Reply, Error>>>,
+    answer: Cell<Option<A>>,
     table: Table,
     client: Handle,
     _pinned: PhantomPinned,
 }
 
-enum State {
-    New,
-    InFlight {
-        call: u64,
-        waker: Waker,
-    },
-    /// Also before the answer is fetched.
-    Over,
+struct InFlight {
+    call: u64,
+    waker: Waker,
 }
 
 /// The answer of the module, except errors.
@@ -55,47 +53,103 @@ pub(crate) struct Reply {
     pub(crate) leased: bool,
 }
 
-impl Call {
+impl<A> Call<A> {
     pub(crate) fn new(table: Table, client: Handle) -> Self {
-        Call { state: Cell::new(State::New), answer: Cell::new(None), table, client, _pinned: PhantomPinned }
+        Call { in_flight: Cell::new(None), answer: Cell::new(None), table, client, _pinned: PhantomPinned }
     }
 
-    /// Submits what `operation` says when it is polled first, and is ready when the module has answered.
-    ///
-    /// Nothing of the operation is used after the first poll. When it is polled after its end, it stays pending.
-    pub(crate) fn poll<'o>(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        operation: impl FnOnce() -> Result<&'o mut sys::ngx_http_memcache_op_t, Error>,
-    ) -> Poll<Result<Reply, Error>> {
+    /// Is ready when the module has answered. When it is polled after that, it stays pending.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A> {
         let this = self.into_ref().get_ref();
-
-        match this.state.replace(State::Over) {
-            State::New => match operation().and_then(|op| this.submit(op)) {
-                Ok(call) => this.state.set(State::InFlight { call, waker: cx.waker().clone() }),
-                Err(error) => return Poll::Ready(Err(error)),
-            },
-            State::InFlight { call, mut waker } => {
+        match this.in_flight.take() {
+            Some(InFlight { call, mut waker }) => {
                 waker.clone_from(cx.waker());
-                this.state.set(State::InFlight { call, waker });
+                this.in_flight.set(Some(InFlight { call, waker }));
+                Poll::Pending
             }
-            State::Over => return this.answer.take().map_or(Poll::Pending, Poll::Ready),
+            None => this.answer.take().map_or(Poll::Pending, Poll::Ready),
         }
-        Poll::Pending
     }
 
-    fn submit(&self, op: &mut sys::ngx_http_memcache_op_t) -> Result<u64, Error> {
-        let request = REQUEST.get();
-        if !request.is_null() {
-            // The task's end drops the call, if nobody else waits for it. So the request is only counted for.
-            op.request = request.cast();
-            op.options |= sys::NGX_HTTP_MEMCACHE_COUNT;
-        }
-        op.handler = Some(answered);
-        op.data = ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use. The call is pinned (this is
-        // reached from poll() alone), and stays at this address until it is dropped, which cancels it.
-        unsafe { self.table.submit(self.client, op) }
+    /// Submits it, once: `submit` is given the data for the module's handler, and what it is counted for.
+    fn submit_with(
+        self: Pin<&mut Self>,
+        cx: &Context<'_>,
+        submit: impl FnOnce(Table, Handle, *mut c_void, Option<NonNull<ngx_http_request_t>>) -> Result<u64, Error>,
+    ) -> Result<(), Error> {
+        let this = self.into_ref().get_ref();
+        let data = ptr::from_ref(this).cast_mut().cast();
+        let call = submit(this.table, this.client, data, NonNull::new(REQUEST.get()))?;
+        this.in_flight.set(Some(InFlight { call, waker: cx.waker().clone() }));
+        Ok(())
+    }
+
+    /// The answer has come. A task is woken, but does not run here.
+    ///
+    /// # Safety
+    ///
+    /// `data` is what the module was given with a call that it answers.
+    unsafe fn answered(data: *mut c_void, answer: impl FnOnce(Table) -> A) {
+        // A panic must not unwind into the module. Only a foreign waker can panic, and then its task is not woken.
+        http::contain("a waker", || {
+            // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
+            let this = unsafe { &*data.cast_const().cast::<Self>() };
+            this.answer.set(Some(answer(this.table)));
+            // The waker comes last: it may drop the call.
+            if let Some(InFlight { waker, .. }) = this.in_flight.take() {
+                waker.wake();
+            }
+        });
+    }
+}
+
+impl Call<Result<Reply, Error>> {
+    /// Submits an operation, of which nothing is used afterwards.
+    pub(crate) fn submit(
+        self: Pin<&mut Self>,
+        cx: &Context<'_>,
+        op: &mut sys::ngx_http_memcache_op_t,
+    ) -> Result<(), Error> {
+        self.submit_with(cx, |table, client, data, request| {
+            if let Some(request) = request {
+                // The task's end drops the call, if nobody else waits for it. So the request is only counted for.
+                op.request = request.as_ptr().cast();
+                op.options |= sys::NGX_HTTP_MEMCACHE_COUNT;
+            }
+            op.handler = Some(answered);
+            op.data = data;
+            // SAFETY: whoever holds a client is in a request, whose configuration is in use. The call is pinned, and
+            // stays at this address until it is dropped, which cancels it.
+            unsafe { table.submit(client, op) }
+        })
+    }
+}
+
+impl Call<Vec<Found>> {
+    /// Submits gets of many keys, which are not used afterwards.
+    pub(crate) fn submit_many(
+        self: Pin<&mut Self>,
+        cx: &Context<'_>,
+        keys: &[ngx_str_t],
+        timeout: ngx_msec_t,
+    ) -> Result<(), Error> {
+        self.submit_with(cx, |table, client, data, request| {
+            let many = sys::ngx_http_memcache_many_t {
+                size: mem::size_of::<sys::ngx_http_memcache_many_t>(),
+                op: sys::NGX_HTTP_MEMCACHE_GET,
+                ttl: 0,
+                keys: keys.as_ptr(),
+                nkeys: keys.len(),
+                timeout,
+                handler: Some(all_answered),
+                data,
+                request: request.map_or(ptr::null_mut(), |request| request.as_ptr().cast()),
+                options: request.map_or(0, |_| sys::NGX_HTTP_MEMCACHE_COUNT),
+                reserved: 0,
+            };
+            // SAFETY: as of one operation.
+            unsafe { table.submit_many(client, &many) }
+        })
     }
 }
 
@@ -121,28 +175,35 @@ pub(crate) unsafe fn counted_for<R>(request: *mut ngx_http_request_t, code: impl
     code()
 }
 
-impl Drop for Call {
+impl<A> Drop for Call<A> {
     fn drop(&mut self) {
-        if let State::InFlight { call, .. } = self.state.replace(State::Over) {
+        if let Some(InFlight { call, .. }) = self.in_flight.take() {
             // SAFETY: the client was good enough to submit the call, and the request that holds it has not ended.
             unsafe { self.table.cancel(self.client, call) };
         }
     }
 }
 
-/// The handler: keeps the answer, and wakes the task that waits for it. It does not poll anything.
+/// The handler of operations.
 unsafe extern "C" fn answered(data: *mut c_void, result: *const sys::ngx_http_memcache_result_t) {
-    // A panic must not unwind into the module. Only a foreign waker can panic, and then its task is not woken.
-    http::contain("a waker", || {
-        // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
-        let this = unsafe { &*data.cast_const().cast::<Call>() };
-        // SAFETY: the module's result is good while its handler runs.
-        this.answer.set(Some(reply(this.table, unsafe { &*result })));
-        // The waker comes last: it may drop the call.
-        if let State::InFlight { waker, .. } = this.state.replace(State::Over) {
-            waker.wake();
-        }
-    });
+    // SAFETY: the module calls this for a call that was submitted with it, and its result is good meanwhile.
+    unsafe { Call::answered(data, |table| reply(table, &*result)) };
+}
+
+/// The handler of gets of many keys.
+unsafe extern "C" fn all_answered(
+    data: *mut c_void,
+    results: *const *const sys::ngx_http_memcache_result_t,
+    n: ngx_uint_t,
+) {
+    // SAFETY: the module calls this for a call that was submitted with it. Its list and what that points to are good
+    // meanwhile, and there is at least one key.
+    unsafe {
+        Call::answered(data, |table| {
+            let results = slice::from_raw_parts(results, n);
+            results.iter().map(|&result| kind::Get::output(reply(table, &*result)?)).collect::<Vec<Found>>()
+        });
+    }
 }
 
 /// The handler of calls that nobody waits for.
@@ -169,18 +230,6 @@ fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply
         fetched: result.fetched != 0,
         leased: result.leased != 0,
     })
-}
-
-/// Seconds up to which memcached takes a time for one from now on.
-pub(crate) const MAX_RELATIVE: u32 = 30 * 24 * 60 * 60;
-
-/// An operation with nothing set but its number.
-pub(crate) fn operation(number: u32) -> sys::ngx_http_memcache_op_t {
-    // SAFETY: the header asks for a structure of zeros; there is no reference in it.
-    let mut op: sys::ngx_http_memcache_op_t = unsafe { mem::zeroed() };
-    op.size = mem::size_of_val(&op);
-    op.op = number;
-    op
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::event_loop;
 use crate::fetch::{self, Fetched, Freshness};
 use crate::find;
 use crate::multi::GetMulti;
-use crate::operation::{self, kind, Operation};
+use crate::operation::{kind, Operation, Params, MAX_RELATIVE};
 use crate::server::{Server, Servers};
 use crate::sys;
 use crate::table::{Handle, Table};
@@ -107,7 +107,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn get_multi<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> GetMulti<K> {
-        GetMulti::new(keys.into_iter().map(|key| self.get(key)))
+        GetMulti::new(self.table, self.handle, keys.into_iter())
     }
 
     /// Stores an item, whatever was there; with [`cas`](Operation::cas), only over the version named.
@@ -200,7 +200,7 @@ impl Client {
     /// }
     /// ```
     pub fn lease<K: AsRef<[u8]>>(&self, key: K, vivify: Duration) -> Operation<'static, K, kind::Lease> {
-        let vivify = vivify.clamp(Duration::from_secs(1), Duration::from_secs(call::MAX_RELATIVE.into()));
+        let vivify = vivify.clamp(Duration::from_secs(1), Duration::from_secs(MAX_RELATIVE.into()));
         self.operation(sys::NGX_HTTP_MEMCACHE_LEASE, key).with_secs(vivify)
     }
 
@@ -328,11 +328,11 @@ impl Client {
 
     /// Submits an operation whose answer nobody waits for. It outlives the caller and its request; if it cannot be
     /// submitted, there is nobody to tell.
-    pub(crate) fn submit_and_forget(&self, key: &[u8], op: &mut sys::ngx_http_memcache_op_t) {
-        op.key = operation::borrowed(key);
+    pub(crate) fn submit_and_forget(&self, key: &[u8], params: &Params) {
+        let mut op = params.op(key, b"");
         op.handler = Some(call::ignored);
         // SAFETY: whoever holds a client is in a request, whose configuration is in use. The handler needs no data.
-        let _ = unsafe { self.table.submit(self.handle, op) };
+        let _ = unsafe { self.table.submit(self.handle, &op) };
     }
 
     pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use memcache::exp::Decode;
 
-use crate::call;
+use crate::operation::{Params, MAX_RELATIVE};
 use crate::sys;
 use crate::value::{self, IntoValue};
 use crate::{Cas, Client, Error, Fault, Item, Lease, Raw, Ttl, Won};
@@ -48,7 +48,7 @@ impl Freshness {
     ///
     /// Values of at least one byte only: an empty one is taken for missing while it is made anew.
     pub fn refresh_ahead(mut self, secs: u32) -> Self {
-        self.ahead = secs.min(call::MAX_RELATIVE);
+        self.ahead = secs.min(MAX_RELATIVE);
         self
     }
 
@@ -57,7 +57,7 @@ impl Freshness {
     /// is told to make it if the process that does is killed. (One that fails, panics or is dropped lets the next one
     /// have it at once.)
     pub fn compute_within(mut self, time: Duration) -> Self {
-        self.within = time.clamp(Duration::from_secs(1), Duration::from_secs(call::MAX_RELATIVE.into()));
+        self.within = time.clamp(Duration::from_secs(1), Duration::from_secs(MAX_RELATIVE.into()));
         self
     }
 
@@ -252,8 +252,8 @@ impl Drop for Holder<'_> {
             // It ends with the item.
             (false, Some(_)) => return,
         };
-        let mut op = call::operation(number);
-        op.cas = self.won.cas;
-        self.client.submit_and_forget(self.key, &mut op);
+        let mut params = Params::new(number);
+        params.cas = self.won.cas;
+        self.client.submit_and_forget(self.key, &params);
     }
 }

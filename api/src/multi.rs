@@ -1,70 +1,99 @@
 //! Several gets at once.
 
 use std::future::Future;
-use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::operation::{kind, Operation};
+use nginx_sys::{ngx_msec_t, ngx_str_t};
+
+use crate::call::Call;
+use crate::operation::{borrowed, millis};
+use crate::sys;
+use crate::table::{Handle, Table};
 use crate::{Error, Item};
 
 /// Several gets at once: what [`Client::get_multi`](crate::Client::get_multi) returns.
 ///
 /// All are submitted when it is polled first, so that they travel together; it is ready when the last one is answered.
+/// When it is dropped before that, those that are not answered are cancelled.
 #[must_use = "operations do nothing unless they are awaited"]
 pub struct GetMulti<K> {
-    gets: Pin<Box<[Operation<'static, K, kind::Get>]>>,
-    results: Vec<Option<Found>>,
+    table: Table,
+    client: Handle,
+    timeout: ngx_msec_t,
+    /// Until they are asked for.
+    keys: Vec<K>,
+    /// In the order of the keys.
+    batches: Vec<Batch>,
 }
 
-type Found = Result<Option<Item>, Error>;
+/// Keys that are one call of the module.
+enum Batch {
+    Asked(Pin<Box<Call<Vec<Found>>>>),
+    Answered(Vec<Found>),
+}
+
+pub(crate) type Found = Result<Option<Item>, Error>;
+
+/// How many keys one call takes.
+const MAX_KEYS: usize = sys::NGX_HTTP_MEMCACHE_MAX_KEYS as usize;
 
 impl<K> GetMulti<K> {
-    pub(crate) fn new(gets: impl Iterator<Item = Operation<'static, K, kind::Get>>) -> Self {
-        let gets = Box::into_pin(gets.collect::<Box<[_]>>());
-        let results = iter::repeat_with(|| None).take(gets.len()).collect();
-        GetMulti { gets, results }
+    pub(crate) fn new(table: Table, client: Handle, keys: impl Iterator<Item = K>) -> Self {
+        GetMulti { table, client, timeout: 0, keys: keys.collect(), batches: Vec::new() }
     }
 
-    /// How long to wait for the answers, as [`Operation::timeout`] says.
+    /// How long to wait for the answers, as [`Operation::timeout`](crate::Operation::timeout) says.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        for get in self.gets() {
-            // SAFETY: only the call in it is pinned, and that stays where it is.
-            unsafe { get.get_unchecked_mut() }.set_timeout(timeout);
-        }
+        self.timeout = millis(timeout);
         self
     }
+}
 
-    fn gets(&mut self) -> impl Iterator<Item = Pin<&mut Operation<'static, K, kind::Get>>> {
-        // SAFETY: the operations are not moved out of the slice: each is handed out pinned.
-        let gets = unsafe { self.gets.as_mut().get_unchecked_mut() };
-        // SAFETY: as above, and the slice is pinned as a whole.
-        gets.iter_mut().map(|get| unsafe { Pin::new_unchecked(get) })
+impl<K: AsRef<[u8]>> GetMulti<K> {
+    fn ask(&self, keys: &[K], cx: &Context<'_>) -> Batch {
+        let keys: Vec<ngx_str_t> = keys.iter().map(|key| borrowed(key.as_ref())).collect();
+        let mut call = Box::pin(Call::new(self.table, self.client));
+        match call.as_mut().submit_many(cx, &keys, self.timeout) {
+            Ok(()) => Batch::Asked(call),
+            Err(error) => Batch::Answered(keys.iter().map(|_| Err(error.clone())).collect()),
+        }
     }
 }
+
+/// Keys are never pinned, and calls are pinned in their boxes.
+impl<K> Unpin for GetMulti<K> {}
 
 impl<K: AsRef<[u8]>> Future for GetMulti<K> {
     type Output = Vec<Found>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let mut results = std::mem::take(&mut this.results);
-        let mut pending = false;
+        let keys = std::mem::take(&mut this.keys);
+        this.batches.extend(keys.chunks(MAX_KEYS).map(|keys| this.ask(keys, cx)).collect::<Vec<_>>());
 
-        for (get, result) in this.gets().zip(&mut results) {
-            if result.is_none() {
-                match get.poll(cx) {
-                    Poll::Ready(found) => *result = Some(found),
+        let mut pending = false;
+        for batch in &mut this.batches {
+            if let Batch::Asked(call) = batch {
+                match call.as_mut().poll(cx) {
+                    Poll::Ready(found) => *batch = Batch::Answered(found),
                     Poll::Pending => pending = true,
                 }
             }
         }
-
         if pending {
-            this.results = results;
             return Poll::Pending;
         }
-        Poll::Ready(results.into_iter().flatten().collect())
+        let answered = |batch| match batch {
+            Batch::Answered(found) => found,
+            Batch::Asked(_) => Vec::new(),
+        };
+        let mut batches = std::mem::take(&mut this.batches).into_iter().map(answered);
+        let first = batches.next().unwrap_or_default();
+        Poll::Ready(batches.fold(first, |mut all, more| {
+            all.extend(more);
+            all
+        }))
     }
 }

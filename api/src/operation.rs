@@ -3,21 +3,24 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use nginx_sys::{ngx_msec_t, ngx_str_t};
+use nginx_sys::ngx_str_t;
 
-use crate::call::{self, Call};
+use crate::call::{Call, Reply};
 use crate::sys;
 use crate::table::{Handle, Table};
 use crate::value::IntoValue;
 use crate::{Error, Ttl};
 
 pub mod kind;
+mod params;
 
 use kind::{HasFlags, HasTtl, Kind};
+pub(crate) use params::{millis, Params, MAX_RELATIVE};
 
 /// An operation on one key: adjust it, and `.await` it.
 ///
@@ -27,61 +30,78 @@ use kind::{HasFlags, HasTtl, Kind};
 /// `O` is one of the kinds in [`kind`], which say what the answer is.
 #[must_use = "operations do nothing unless they are awaited"]
 pub struct Operation<'v, K, O> {
-    key: K,
-    value: Result<Cow<'v, [u8]>, Error>,
-    op: sys::ngx_http_memcache_op_t,
-    call: Call,
+    stage: Stage<'v, K>,
     kind: PhantomData<O>,
 }
 
+/// What is asked, until it was, and then its answer: an operation is never larger than the larger of them.
+enum Stage<'v, K> {
+    Prepared(Prepared<'v, K>),
+    Submitted(Call<Result<Reply, Error>>),
+}
+
+struct Prepared<'v, K> {
+    table: Table,
+    client: Handle,
+    key: K,
+    value: Result<Cow<'v, [u8]>, Error>,
+    params: Params,
+}
+
+impl<'v, K> Operation<'v, K, ()> {
+    pub(crate) fn new<O>(table: Table, client: Handle, number: u32, key: K) -> Operation<'v, K, O> {
+        let prepared = Prepared { table, client, key, value: Ok(Cow::Borrowed(&[][..])), params: Params::new(number) };
+        Operation { stage: Stage::Prepared(prepared), kind: PhantomData }
+    }
+}
+
 impl<'v, K, O> Operation<'v, K, O> {
-    pub(crate) fn new(table: Table, client: Handle, number: u32, key: K) -> Self {
-        let value = Ok(Cow::Borrowed(&[][..]));
-        Operation { key, value, op: call::operation(number), call: Call::new(table, client), kind: PhantomData }
+    pub(crate) fn with_value(self, value: impl IntoValue<'v>) -> Self {
+        self.prepare(|prepared| {
+            prepared.value = value.into_value().map(|(bytes, flags)| {
+                prepared.params.flags = flags;
+                bytes
+            });
+        })
     }
 
-    pub(crate) fn with_value(mut self, value: impl IntoValue<'v>) -> Self {
-        self.value = value.into_value().map(|(bytes, flags)| {
-            self.op.flags = flags;
-            bytes
-        });
-        self
-    }
-
-    pub(crate) fn with_ttl(mut self, ttl: Ttl) -> Self {
-        self.op.ttl = ttl.as_secs();
-        self
+    pub(crate) fn with_ttl(self, ttl: Ttl) -> Self {
+        self.set(|params| params.ttl = ttl.as_secs())
     }
 
     /// A time that may be none.
-    pub(crate) fn with_secs(mut self, time: Duration) -> Self {
-        self.op.ttl = whole_secs(time);
-        self
+    pub(crate) fn with_secs(self, time: Duration) -> Self {
+        self.set(|params| params.ttl = whole_secs(time))
     }
 
-    pub(crate) fn with_delta(mut self, delta: u64) -> Self {
-        self.op.delta = delta;
-        self
+    pub(crate) fn with_delta(self, delta: u64) -> Self {
+        self.set(|params| params.delta = delta)
     }
 
-    pub(crate) fn on_server(mut self, index: usize) -> Self {
-        self.op.server = index;
-        self
+    pub(crate) fn on_server(self, index: usize) -> Self {
+        self.set(|params| params.server = index)
     }
 
     /// How long to wait for the answer, in whole milliseconds, at least one; without this, `memcache_timeout`. The
     /// time covers waiting in the queue, connecting, and the exchange.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.set_timeout(timeout);
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|params| params.timeout = millis(timeout))
+    }
+
+    fn set(self, change: impl FnOnce(&mut Params)) -> Self {
+        self.prepare(|prepared| change(&mut prepared.params))
+    }
+
+    /// Changes what is asked. Once it was, there is nobody to do so: the operation is pinned then.
+    fn prepare(mut self, change: impl FnOnce(&mut Prepared<'v, K>)) -> Self {
+        if let Stage::Prepared(prepared) = &mut self.stage {
+            change(prepared);
+        }
         self
     }
 
-    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
-        self.op.timeout = ngx_msec_t::try_from(timeout.as_millis()).unwrap_or(ngx_msec_t::MAX).max(1);
-    }
-
     fn with_kind<P>(self) -> Operation<'v, K, P> {
-        Operation { key: self.key, value: self.value, op: self.op, call: self.call, kind: PhantomData }
+        Operation { stage: self.stage, kind: PhantomData }
     }
 }
 
@@ -94,25 +114,22 @@ impl<K, O: HasTtl> Operation<'_, K, O> {
 
 impl<K, O: HasFlags> Operation<'_, K, O> {
     /// What is stored with the value, instead of the flags of its encoding.
-    pub fn flags(mut self, flags: u32) -> Self {
-        self.op.flags = flags;
-        self
+    pub fn flags(self, flags: u32) -> Self {
+        self.set(|params| params.flags = flags)
     }
 }
 
 impl<'v, K> Operation<'v, K, kind::Set> {
     /// Stores only if the item is still the version that [`Item::cas`](crate::Item::cas) said: compare-and-swap.
-    pub fn cas(mut self, version: u64) -> Operation<'v, K, kind::Swap> {
-        self.op.cas = one_version(version);
-        self.with_kind()
+    pub fn cas(self, version: u64) -> Operation<'v, K, kind::Swap> {
+        self.set(|params| params.cas = one_version(version)).with_kind()
     }
 }
 
 impl<'v, K> Operation<'v, K, kind::Delete> {
     /// Deletes only if the item is still the version that [`Item::cas`](crate::Item::cas) said.
-    pub fn cas(mut self, version: u64) -> Operation<'v, K, kind::Swap> {
-        self.op.cas = one_version(version);
-        self.with_kind()
+    pub fn cas(self, version: u64) -> Operation<'v, K, kind::Swap> {
+        self.set(|params| params.cas = one_version(version)).with_kind()
     }
 }
 
@@ -120,18 +137,16 @@ impl<K> Operation<'_, K, kind::Lease> {
     /// Instead of losing with nothing to use, waits until somebody else has made the item, or does not and the lease
     /// is won after all. When [`timeout`](Operation::timeout) has passed, it is [`Lost`](crate::Lease::Lost) without an
     /// item: choose it by how long it takes to make one.
-    pub fn wait(mut self) -> Self {
-        self.op.options |= sys::NGX_HTTP_MEMCACHE_WAIT;
-        self
+    pub fn wait(self) -> Self {
+        self.set(|params| params.options |= sys::NGX_HTTP_MEMCACHE_WAIT)
     }
 
     /// Appoints somebody to make an item that has less than this left to live, before it expires; without this, only
     /// one that is missing or stale. Whole seconds, rounded up, at most 30 days.
     ///
     /// An item whose value is empty is taken for missing while it is made anew.
-    pub fn recache(mut self, time: Duration) -> Self {
-        self.op.recache = whole_secs(time).min(call::MAX_RELATIVE);
-        self
+    pub fn recache(self, time: Duration) -> Self {
+        self.set(|params| params.recache = whole_secs(time).min(MAX_RELATIVE))
     }
 }
 
@@ -142,9 +157,8 @@ impl<'v, K> Operation<'v, K, kind::Invalidate> {
     }
 
     /// Marks only if the item is still the version that [`Item::cas`](crate::Item::cas) said.
-    pub fn cas(mut self, version: u64) -> Operation<'v, K, kind::Swap> {
-        self.op.cas = one_version(version);
-        self.with_kind()
+    pub fn cas(self, version: u64) -> Operation<'v, K, kind::Swap> {
+        self.set(|params| params.cas = one_version(version)).with_kind()
     }
 }
 
@@ -158,10 +172,11 @@ impl<K> Operation<'_, K, kind::FlushAll> {
 
 impl<K> Operation<'_, K, kind::Count> {
     /// Creates a missing item with this number, instead of answering that there is none.
-    pub fn initial(mut self, number: u64) -> Self {
-        self.op.options |= sys::NGX_HTTP_MEMCACHE_INITIAL;
-        self.op.initial = number;
-        self
+    pub fn initial(self, number: u64) -> Self {
+        self.set(|params| {
+            params.options |= sys::NGX_HTTP_MEMCACHE_INITIAL;
+            params.initial = number;
+        })
     }
 }
 
@@ -170,17 +185,19 @@ impl<K: AsRef<[u8]>, O: Kind> Future for Operation<'_, K, O> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: only the call is pinned; it is not moved here, and nothing else moves the operation or drops it
-        // otherwise. The other fields are never handed out pinned.
+        // otherwise. What comes before it is never handed out pinned.
         let this = unsafe { self.get_unchecked_mut() };
+        let mut asked = None;
+        if let Stage::Prepared(Prepared { table, client, .. }) = this.stage {
+            asked = Some(mem::replace(&mut this.stage, Stage::Submitted(Call::new(table, client))));
+        }
+        let Stage::Submitted(call) = &mut this.stage else { return Poll::Pending };
         // SAFETY: as above.
-        let call = unsafe { Pin::new_unchecked(&mut this.call) };
-
-        let reply = ready!(call.poll(cx, || {
-            this.op.key = borrowed(this.key.as_ref());
-            this.op.value = borrowed(this.value.as_ref().map_err(Error::clone)?);
-            Ok(&mut this.op)
-        }))?;
-        Poll::Ready(O::output(reply))
+        let mut call = unsafe { Pin::new_unchecked(call) };
+        if let Some(Stage::Prepared(Prepared { key, value, params, .. })) = asked {
+            call.as_mut().submit(cx, &mut params.op(key.as_ref(), &value?))?;
+        }
+        Poll::Ready(O::output(ready!(call.poll(cx))?))
     }
 }
 

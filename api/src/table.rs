@@ -77,6 +77,17 @@ impl Table {
         Ok(call)
     }
 
+    /// # Safety
+    ///
+    /// As of [`submit`](Table::submit).
+    pub(crate) unsafe fn submit_many(self, client: Handle, many: &sys::ngx_http_memcache_many_t) -> Result<u64, Error> {
+        let function = self.0.submit_many.ok_or(MISSING)?;
+        let mut call = 0;
+        // SAFETY: guaranteed by the caller; the keys are read before it returns.
+        ok(unsafe { function(client.as_ptr(), many, &mut call) })?;
+        Ok(call)
+    }
+
     /// After this the call's handler does not run.
     ///
     /// # Safety

@@ -114,6 +114,10 @@ impl<'a> Many<'a> {
         if keys.iter().any(|key| key.len > 0 && key.data.is_null()) {
             return Err(NGX_HTTP_MEMCACHE_INVALID);
         }
+        let options = if many.request.is_null() { 0 } else { NGX_HTTP_MEMCACHE_COUNT };
+        if many.options & !options != 0 || many.reserved != 0 {
+            return Err(NGX_HTTP_MEMCACHE_INVALID);
+        }
         let timeout = (many.timeout != 0).then(|| Duration::from_millis(many.timeout as u64));
         Ok(Many { keys, touch, timeout })
     }

@@ -43,7 +43,7 @@ const _: () = {
     assert!(offset_of!(ngx_http_memcache_many_t, size) == 0);
     assert!(ngx_http_memcache_op_t::LEAST == 120);
     assert!(ngx_http_memcache_server_t::LEAST == 64);
-    assert!(ngx_http_memcache_many_t::LEAST == 64);
+    assert!(ngx_http_memcache_many_t::LEAST == 72);
     assert!(offset_of!(ngx_http_memcache_result_t, lease) == 56);
 };
 

@@ -668,15 +668,18 @@ a17(sibling_t *s)
         sibling_say(s, "%uD", s->mc->subset(s->client, &number, number, &s->client)); return NGX_OK;
     } else if (IS("key-of")) {
         sibling_say(s, "%uD", s->mc->server_of_key(s->client, NULL, &number)); return NGX_OK;
-    } else if (IS("many-null") || IS("many-keys") || IS("many-key") || IS("many-size") || IS("many-handler")) {
+    } else if (IS("many-null") || IS("many-keys") || IS("many-key") || IS("many-size") || IS("many-handler")
+               || IS("many-options"))
+    {
         ngx_memzero(&many, sizeof(many));
         many.size = IS("many-size") ? number : sizeof(many);
         many.op = NGX_HTTP_MEMCACHE_GET;
         many.handler = IS("many-handler") ? NULL : (ngx_http_memcache_many_handler_pt) (void *) said;
-        key.data = NULL;
+        key.data = IS("many-options") ? bytes : NULL;
         key.len = 3;
         many.keys = IS("many-keys") ? NULL : &key;
         many.nkeys = 1;
+        many.options = IS("many-options") ? number : 0;
         sibling_say(s, "%uD", s->mc->submit_many(s->client, IS("many-null") ? NULL : &many, NULL));
         return NGX_OK;
     } else {

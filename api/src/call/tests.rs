@@ -18,12 +18,13 @@ mod fetch;
 mod leases;
 
 thread_local! {
-    static FAKE: RefCell<Fake> = const { RefCell::new(Fake { calls: Vec::new(), cancelled: Vec::new(), values: 0, refuse: 0 }) };
+    static FAKE: RefCell<Fake> = const { RefCell::new(Fake { calls: Vec::new(), batches: Vec::new(), cancelled: Vec::new(), values: 0, refuse: 0 }) };
 }
 
 /// What the table has seen.
 struct Fake {
     calls: Vec<Seen>,
+    batches: Vec<SeenMany>,
     cancelled: Vec<u64>,
     /// Values retained and not released.
     values: usize,
@@ -78,6 +79,32 @@ unsafe extern "C" fn submit(
         // SAFETY: as above.
         unsafe { *call = fake.calls.len() as u64 };
         sys::NGX_HTTP_MEMCACHE_OK
+    })
+}
+
+struct SeenMany {
+    keys: Vec<Vec<u8>>,
+    timeout: usize,
+    handler: sys::ngx_http_memcache_many_handler_pt,
+    data: *mut c_void,
+}
+
+unsafe extern "C" fn submit_many(
+    _client: *mut sys::ngx_http_memcache_client_t,
+    many: *const sys::ngx_http_memcache_many_t,
+    call: *mut u64,
+) -> u32 {
+    // SAFETY: the caller passes good pointers.
+    let (many, keys) = unsafe { (&*many, std::slice::from_raw_parts((*many).keys, (*many).nkeys)) };
+    FAKE.with_borrow_mut(|fake| {
+        if fake.refuse != 0 {
+            return fake.refuse;
+        }
+        let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+        fake.batches.push(SeenMany { keys, timeout: many.timeout, handler: many.handler, data: many.data });
+        // SAFETY: as above.
+        unsafe { *call = fake.batches.len() as u64 };
+        OK
     })
 }
 
@@ -165,7 +192,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     set_enabled: None,
     client_of_conf: None,
     subset: Some(subset),
-    submit_many: None,
+    submit_many: Some(submit_many),
     server_of_key: Some(server_of_key),
 };
 
@@ -173,7 +200,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
 fn client() -> Client {
     FAKE.with_borrow_mut(|fake| {
         let values = fake.values;
-        *fake = Fake { calls: Vec::new(), cancelled: Vec::new(), values, refuse: 0 };
+        *fake = Fake { calls: Vec::new(), batches: Vec::new(), cancelled: Vec::new(), values, refuse: 0 };
     });
     Client::from_parts(Table::new(&TABLE), NonNull::dangling())
 }
@@ -354,31 +381,76 @@ fn a_key_has_a_server() {
     assert_eq!(client().server_of("no such").unwrap_err(), Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL));
 }
 
-#[test]
-fn several_gets_are_submitted_together_and_answered_in_order() {
-    let mc = client();
-    let mut gets = pin!(mc.get_multi(["a", "b", "c"]));
-    assert!(poll(gets.as_mut()).is_pending());
-    FAKE.with_borrow(|fake| assert_eq!(fake.calls.len(), 3));
+/// Runs the handler of a batch.
+fn answer_all(index: usize, answers: &[(u32, &[u8])]) {
+    let (handler, data) = FAKE.with_borrow(|fake| (fake.batches[index].handler, fake.batches[index].data));
+    let results = answers.iter().map(|&(status, value)| {
+        // SAFETY: numbers and a string; all zeros are good.
+        let mut result: sys::ngx_http_memcache_result_t = unsafe { mem::zeroed() };
+        result.status = status;
+        result.value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+        result
+    });
+    let results: Vec<_> = results.collect();
+    let list: Vec<*const _> = results.iter().map(ptr::from_ref).collect();
+    // SAFETY: the test holds the future that submitted the call.
+    unsafe { handler.unwrap()(data, list.as_ptr(), list.len()) };
+}
 
-    answer(2, OK, b"C");
-    answer(0, OK, b"A");
-    assert!(poll(gets.as_mut()).is_pending());
-    answer(1, sys::NGX_HTTP_MEMCACHE_BUSY, b"");
-
-    let Poll::Ready(found) = poll(gets) else { panic!("no answer") };
-    let values: Vec<_> = found.iter().map(|item| item.as_ref().map(|item| item.as_ref().unwrap().value())).collect();
-    assert_eq!(values, [Ok(&b"A"[..]), Err(&Error::Busy), Ok(&b"C"[..])]);
+fn batch_sizes() -> Vec<usize> {
+    FAKE.with_borrow(|fake| fake.batches.iter().map(|batch| batch.keys.len()).collect())
 }
 
 #[test]
-fn dropping_several_gets_cancels_those_in_flight() {
+fn several_gets_are_one_call_and_answered_in_order() {
+    let mc = client();
+    let mut gets = pin!(mc.get_multi(["a", "b", "c"]).timeout(Duration::from_millis(5)));
+    assert!(poll(gets.as_mut()).is_pending());
+    assert!(poll(gets.as_mut()).is_pending());
+    FAKE.with_borrow(|fake| {
+        assert_eq!((fake.batches.len(), fake.batches[0].timeout), (1, 5));
+        assert_eq!(fake.batches[0].keys, [b"a", b"b", b"c"]);
+    });
+
+    let large = [b'L'; Value::SMALL + 1];
+    answer_all(0, &[(OK, b"A"), (sys::NGX_HTTP_MEMCACHE_BUSY, b""), (OK, &large)]);
+    let Poll::Ready(found) = poll(gets) else { panic!("no answer") };
+    let values: Vec<_> = found.iter().map(|item| item.as_ref().map(|item| item.as_ref().unwrap().value())).collect();
+    assert_eq!(values, [Ok(&b"A"[..]), Err(&Error::Busy), Ok(&large[..])]);
+}
+
+#[test]
+fn more_gets_than_a_call_takes_are_several() {
+    let mc = client();
+    let keys: Vec<_> = (0..1025).map(|number| number.to_string()).collect();
+    let mut gets = pin!(mc.get_multi(&keys));
+    assert!(poll(gets.as_mut()).is_pending());
+    assert_eq!(batch_sizes(), [1024, 1]);
+
+    answer_all(1, &[(OK, b"last")]);
+    assert!(poll(gets.as_mut()).is_pending());
+    answer_all(0, &[(MISS, &b""[..]); 1024]);
+    let Poll::Ready(found) = poll(gets) else { panic!("no answer") };
+    assert_eq!(found.len(), 1025);
+    assert_eq!(found[1024].as_ref().unwrap().as_ref().unwrap().value(), b"last");
+}
+
+#[test]
+fn several_gets_that_are_refused_have_an_error_each() {
+    let mc = client();
+    FAKE.with_borrow_mut(|fake| fake.refuse = sys::NGX_HTTP_MEMCACHE_NO_MEMORY);
+    let Poll::Ready(found) = poll(pin!(mc.get_multi(["a", "b"]))) else { panic!("no answer") };
+    assert_eq!(found.into_iter().map(Result::unwrap_err).collect::<Vec<_>>(), [Error::NoMemory, Error::NoMemory]);
+}
+
+#[test]
+fn dropping_several_gets_cancels_what_is_in_flight() {
     let mc = client();
     {
         let mut gets = pin!(mc.get_multi(["a", "b", "c"]));
         assert!(poll(gets.as_mut()).is_pending());
-        answer(1, MISS, b"");
     }
-    assert_eq!(cancelled(), [1, 3]);
+    assert_eq!(cancelled(), [1]);
     assert!(matches!(poll(pin!(mc.get_multi::<&str>([]))), Poll::Ready(found) if found.is_empty()));
+    assert_eq!(batch_sizes().len(), 1);
 }

@@ -37,7 +37,7 @@ fn fields_stay_where_they_are() {
         size 64: size 0 address 8 state 24 weight 28 min 32 smax 36 max 40 ttl 44 open 48 idle 52 pending 56 queued 60;
     });
     layout!(ngx_http_memcache_many_t {
-        size 64: size 0 op 8 ttl 12 keys 16 nkeys 24 timeout 32 handler 40 data 48 request 56;
+        size 72: size 0 op 8 ttl 12 keys 16 nkeys 24 timeout 32 handler 40 data 48 request 56 options 64 reserved 68;
     });
     layout!(ngx_http_memcache_value_t {
         size 48: bytes 0 owner 16;
