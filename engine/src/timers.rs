@@ -11,8 +11,9 @@ const SWEEP_FLOOR: usize = 256;
 /// A queue of moments.
 ///
 /// Nearly every entry is an operation's deadline, nearly all have the same timeout, and so come in the order in which
-/// they are due: those go in a plain queue, at no cost worth naming. What is out of order goes in a heap. Nothing is
-/// removed when it is no longer needed; `live` tells, and what is dead is dropped when it comes to the front.
+/// they are due: those go in a plain queue, at no cost worth naming. All others go in a heap, among them whatever is due
+/// long after those: it would be the last of the queue, and everything after it out of order. Nothing is removed when
+/// it is no longer needed; `live` tells, and what is dead is dropped when it comes to the front.
 #[derive(Debug)]
 pub(crate) struct Timers<K: Ord> {
     ordered: VecDeque<(Instant, K)>,
@@ -33,8 +34,13 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     pub fn insert(&mut self, at: Instant, key: K) {
+        self.heap.push(Reverse((at, key)));
+    }
+
+    /// For entries that come in the order in which they are due, as far as is known.
+    pub fn insert_last(&mut self, at: Instant, key: K) {
         match self.ordered.back() {
-            Some(&(last, _)) if at < last => self.heap.push(Reverse((at, key))),
+            Some(&(last, _)) if at < last => self.insert(at, key),
             _ => self.ordered.push_back((at, key)),
         }
     }
@@ -88,10 +94,14 @@ mod tests {
     proptest! {
         /// Against a sorted list.
         #[test]
-        fn pops_what_is_due_in_order(times in proptest::collection::vec(0u64..50, 0..60), now in 0u64..60) {
+        fn pops_what_is_due_in_order(entries in proptest::collection::vec((0u64..50, any::<bool>()), 0..60), now in 0u64..60) {
+            let times: Vec<u64> = entries.iter().map(|&(at, _)| at).collect();
             let mut timers = Timers::new();
-            for (key, &at) in times.iter().enumerate() {
-                timers.insert(Instant::from_micros(at), key);
+            for (key, &(at, last)) in entries.iter().enumerate() {
+                match last {
+                    true => timers.insert_last(Instant::from_micros(at), key),
+                    false => timers.insert(Instant::from_micros(at), key),
+                }
             }
             prop_assert_eq!(timers.next(|_| true), times.iter().min().copied().map(Instant::from_micros));
             let mut due = Vec::new();
@@ -109,12 +119,22 @@ mod tests {
     fn the_dead_are_passed_over_and_swept() {
         let mut timers = Timers::new();
         for key in 0..10_000u64 {
-            timers.insert(Instant::from_micros(key), key);
+            timers.insert_last(Instant::from_micros(key), key);
         }
         assert_eq!(timers.next(|&key| key >= 5), Some(Instant::from_micros(5)));
         timers.sweep(|&key| key == 9_999);
         assert_eq!(timers.len(), 1);
-        timers.insert(Instant::from_micros(1), 1);
+        timers.insert_last(Instant::from_micros(1), 1);
         assert_eq!(timers.next(|_| true), Some(Instant::from_micros(1)), "from the heap");
+    }
+
+    #[test]
+    fn what_is_due_late_does_not_send_the_others_to_the_heap() {
+        let mut timers = Timers::new();
+        timers.insert(Instant::from_micros(1_000_000), 0);
+        for key in 1..100u64 {
+            timers.insert_last(Instant::from_micros(key), key);
+        }
+        assert_eq!((timers.ordered.len(), timers.heap.len()), (99, 1));
     }
 }

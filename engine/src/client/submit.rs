@@ -163,7 +163,10 @@ impl<T> Client<T> {
             retried: false,
         };
         let call = self.calls.insert(call);
-        self.timers.insert(deadline, Timer::Call(call));
+        match timeout == self.config.timeout {
+            true => self.timers.insert_last(deadline, Timer::Call(call)),
+            false => self.timers.insert(deadline, Timer::Call(call)),
+        }
         call
     }
 }
