@@ -158,6 +158,7 @@ impl<T> Client<T> {
             let ServerMemory { counters, board } = memory.next().unwrap_or_default();
             Server {
                 connections: Vec::new(),
+                latest: None,
                 connecting: 0,
                 queue: VecDeque::new(),
                 queued: 0,

@@ -9,6 +9,10 @@ use crate::health::State;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;
 
+/// So many operations go to one connection before another one has any: a write and a read of their own would cost more
+/// than it costs to wait for each other.
+const SHARED: usize = 16;
+
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
     pub(super) fn pick(&self, id: ServerId) -> Option<ConnId> {
@@ -23,11 +27,16 @@ impl<T> Client<T> {
         Some(conn)
     }
 
-    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
+    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. One that
+    /// was begun with gets [`SHARED`] operations before it is another's turn.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
-        let connections = server.connections.iter().filter_map(|&conn| Some((conn, self.connections.get(conn)?)));
-        let ready = connections.filter(|(_, c)| c.phase == Phase::Ready);
-        ready.min_by_key(|(_, c)| (c.is_bulky(), c.load()))
+        let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
+        let begun =
+            |c: &Connection| c.load() < self.config.pipeline && !c.load().is_multiple_of(SHARED) && !c.is_bulky();
+        if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
+            return Some(latest);
+        }
+        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.is_bulky(), c.load()))
     }
 
     fn may_grow(&self, id: ServerId, server: &Server) -> bool {
@@ -48,6 +57,9 @@ impl<T> Client<T> {
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
             let expect = call.work.as_ref().map_or(Expect::Nothing, Expect::from);
             call.place = Place::Sent(conn, connection.push(id, expect));
+            if let Some(server) = self.servers.get_mut(server) {
+                server.latest = Some(conn);
+            }
             if !connection.dirty {
                 connection.dirty = true;
                 self.dirty.push_back(conn);

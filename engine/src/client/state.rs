@@ -152,6 +152,8 @@ impl<T> Call<T> {
 #[derive(Debug)]
 pub(super) struct Server {
     pub connections: Vec<ConnId>,
+    /// The one that got an operation last.
+    pub latest: Option<ConnId>,
     /// How many of them are not ready yet.
     pub connecting: usize,
     /// Operations that wait; ids of those that gave up are still in it.

@@ -36,6 +36,20 @@ fn opened_on_demand_and_shared() {
 }
 
 #[test]
+fn operations_share_connections_by_the_write() {
+    let mut w = one(&["min=2", "smax=2", "max=2"]);
+    w.accept(0);
+    w.accept(1);
+    for n in 0..20 {
+        w.get("k", n);
+    }
+    let sent = [0, 1].map(|n| tokens(&w.written(n)).len());
+    assert_eq!(sent, [16, 4], "one is begun with when the other has had its share");
+    w.get("k", 0);
+    assert_eq!(tokens(&w.written(1)).len(), 1);
+}
+
+#[test]
 fn f34_f35_bounded_at_max() {
     let mut config = config(&[&["max=1"]]);
     (config.pipeline, config.queue) = (1, 2);
