@@ -3,12 +3,15 @@
 //! Each key is an operation of its own, on its own server, all of them under way at once; the last one to end completes
 //! the whole. A key that cannot be asked for has an error among the answers, and keeps none of the others from theirs.
 
+use std::collections::TryReserveError;
 use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 
 use super::{Call, CallId, Client, Owner, Place, Rejected, Subset, Work};
 use crate::error::Error;
 use crate::key::Key;
-use crate::reply::{keep, Answer, Outcome};
+use crate::reply::{Answer, Outcome, KEEP_COPIES};
 use crate::request::{Ttl, Verb};
 use crate::time::Instant;
 
@@ -21,6 +24,33 @@ pub(super) struct Batch {
     left: usize,
     /// The operations that it consists of; some may have ended.
     parts: Vec<CallId>,
+    /// Memory that small values share.
+    values: BytesMut,
+}
+
+/// The most that is allocated at once for the small values of a batch, in bytes.
+const VALUES_CHUNK: usize = 16 * 1024;
+
+impl Batch {
+    fn with_capacity(keys: usize) -> Result<Self, TryReserveError> {
+        let mut batch = Batch::default();
+        batch.answers.try_reserve(keys)?;
+        batch.parts.try_reserve(keys)?;
+        Ok(batch)
+    }
+
+    /// Takes a value along until the others have come, which may be a while: it must not keep a whole read buffer for
+    /// that. The others are taken to be as large.
+    fn keep(&mut self, value: &Bytes) -> Bytes {
+        if value.len() > KEEP_COPIES {
+            return value.clone();
+        }
+        if self.values.capacity() < value.len() {
+            self.values.reserve(value.len().saturating_mul(self.left).clamp(value.len(), VALUES_CHUNK));
+        }
+        self.values.extend_from_slice(value);
+        self.values.split().freeze()
+    }
 }
 
 impl<T> Client<T> {
@@ -37,11 +67,11 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
-        if self.make_room_for_one().is_err() {
+        let keys = keys.into_iter();
+        let (Ok(()), Ok(mut batch)) = (self.make_room_for_one(), Batch::with_capacity(keys.size_hint().0)) else {
             return Err(Rejected { error: Error::NoMemory, context });
-        }
+        };
         let whole = self.calls.insert(Call::gathering(context, subset, now));
-        let mut batch = Batch::default();
         for key in keys {
             let owner = Owner::Batch(whole, batch.answers.len());
             match self.submit_part(subset, key, Verb::Get { touch }, timeout, owner, now) {
@@ -81,11 +111,10 @@ impl<T> Client<T> {
     /// A part has its answer.
     pub(super) fn gather(&mut self, whole: CallId, index: usize, mut answer: Answer) {
         let Some(batch) = self.batches.get_mut(whole) else { return };
-        let Some(place) = batch.answers.get_mut(index) else { return };
-        // It may wait for others for a while, and must not keep a whole read buffer for that.
         if let Ok(Outcome::Item(item)) = &mut answer {
-            item.value = keep(&item.value);
+            item.value = batch.keep(&item.value);
         }
+        let Some(place) = batch.answers.get_mut(index) else { return };
         *place = Some(answer);
         batch.left = batch.left.saturating_sub(1);
         if batch.left == 0 {
