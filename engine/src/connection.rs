@@ -56,11 +56,18 @@ pub(crate) struct Pending {
     call: Option<CallId>,
     expect: Expect,
     token: Token,
-    /// Where the request's bytes are in the stream that the connection writes; both 0 until it is encoded.
-    start: u64,
-    end: u64,
+    /// Bytes of the request; 0 until it is encoded. No value is so large that they do not fit.
+    len: u32,
     /// Of a placeholder: when its reply is so late that the connection is given up.
     overdue: Instant,
+}
+
+/// How much of a request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    Part,
+    All,
 }
 
 /// A reply that was matched to its request.
@@ -115,14 +122,16 @@ pub(crate) struct Connection {
     listing: BytesMut,
     out: Outbound,
     pending: VecDeque<Pending>,
-    /// The number of the FIFO's head, counted from the connection's first request.
-    head: u64,
+    /// The number of the FIFO's head, counted from the connection's first request. It wraps around.
+    head: u32,
     /// Invariant: `sent <= encoded <= pending.len()`; so many of the FIFO are in `out` or written.
     encoded: usize,
     /// So many of the FIFO are written completely.
     sent: usize,
-    /// Bytes written since the connection was opened.
+    /// Bytes written since the connection was opened, and of these the ones up to the end of the last request that is
+    /// written completely, or has left the FIFO.
     written: u64,
+    sent_end: u64,
     token: Token,
 }
 
@@ -146,6 +155,7 @@ impl Connection {
             encoded: 0,
             sent: 0,
             written: 0,
+            sent_end: 0,
             token,
         }
     }
@@ -189,10 +199,9 @@ impl Connection {
     }
 
     /// Puts an operation at the end of the FIFO and returns its number there.
-    pub fn push(&mut self, call: CallId, expect: Expect) -> u64 {
-        let number = self.head.saturating_add(self.pending.len() as u64);
-        let overdue = Instant::default();
-        self.pending.push_back(Pending { call: Some(call), expect, token: 0, start: 0, end: 0, overdue });
+    pub fn push(&mut self, call: CallId, expect: Expect) -> u32 {
+        let number = self.head.wrapping_add(self.pending.len() as u32);
+        self.pending.push_back(Pending { call: Some(call), expect, token: 0, len: 0, overdue: Instant::default() });
         number
     }
 
@@ -210,13 +219,12 @@ impl Connection {
         while self.out.len() < WRITE_CHUNK {
             let Some(pending) = self.pending.get_mut(self.encoded) else { return };
             self.encoded = self.encoded.saturating_add(1);
-            pending.start = self.written.saturating_add(self.out.len() as u64);
-            pending.end = pending.start;
             if let Some(call) = pending.call {
                 pending.token = self.token;
                 self.token = self.token.wrapping_add(1);
+                let before = self.out.len();
                 encode(call, pending.token, &mut self.out);
-                pending.end = self.written.saturating_add(self.out.len() as u64);
+                pending.len = u32::try_from(self.out.len().saturating_sub(before)).unwrap_or(u32::MAX);
             }
         }
     }
@@ -230,8 +238,13 @@ impl Connection {
         self.out.advance(bytes);
         self.written = self.written.saturating_add(bytes as u64);
         while self.sent < self.encoded {
-            let Some(pending) = self.pending.get(self.sent).filter(|p| p.end <= self.written) else { return };
+            let Some(pending) = self.pending.get(self.sent) else { return };
+            let end = self.sent_end.saturating_add(pending.len.into());
+            if end > self.written {
+                return;
+            }
             self.sent = self.sent.saturating_add(1);
+            self.sent_end = end;
             if let Some(call) = pending.call {
                 sent(call);
             }
@@ -240,9 +253,9 @@ impl Connection {
 
     /// The operation with this number gives up. True if its request is written, or in part, or about to be: then its
     /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it.
-    pub fn abandon(&mut self, number: u64, overdue: Instant) -> bool {
-        let index = number.checked_sub(self.head).and_then(|index| usize::try_from(index).ok());
-        let Some((index, pending)) = index.and_then(|i| Some((i, self.pending.get_mut(i)?))) else { return false };
+    pub fn abandon(&mut self, number: u32, overdue: Instant) -> bool {
+        let index = self.index(number);
+        let Some(pending) = self.pending.get_mut(index) else { return false };
         pending.call = None;
         pending.overdue = overdue;
         if index < self.encoded {
@@ -254,16 +267,30 @@ impl Connection {
     }
 
     /// The reply to the request with this number is another operation's from now on.
-    pub fn reassign(&mut self, number: u64, call: CallId) {
-        let index = number.checked_sub(self.head).and_then(|index| usize::try_from(index).ok());
-        if let Some(pending) = index.and_then(|index| self.pending.get_mut(index)) {
+    pub fn reassign(&mut self, number: u32, call: CallId) {
+        let index = self.index(number);
+        if let Some(pending) = self.pending.get_mut(index) {
             pending.call = Some(call);
         }
     }
 
     /// Whether the request with this number still waits for its reply.
-    pub fn awaits(&self, number: u64) -> bool {
-        number >= self.head
+    pub fn awaits(&self, number: u32) -> bool {
+        self.index(number) < self.pending.len()
+    }
+
+    /// Where in the FIFO the request with this number is; of one that has left it, behind its end.
+    fn index(&self, number: u32) -> usize {
+        number.wrapping_sub(self.head) as usize
+    }
+
+    /// How much of the head is written.
+    fn head_is(&self) -> Sent {
+        match self.pending.front() {
+            Some(head) if head.len > 0 && self.sent > 0 => Sent::All,
+            Some(head) if head.len > 0 && self.sent_end < self.written => Sent::Part,
+            _ => Sent::Nothing,
+        }
     }
 
     /// Whether the reply that has to come next is one that nobody waits for any more, and that should have been here.
@@ -318,6 +345,8 @@ impl Connection {
             return Err(Malformed::Syntax);
         }
         self.input.clear();
+        // The handshake is no request of the FIFO.
+        self.sent_end = self.written;
         self.phase = Phase::Ready;
         self.ready_at = Some(now);
         Ok(true)
@@ -332,17 +361,24 @@ impl Connection {
 
     fn pop(&mut self) -> Option<Pending> {
         let popped = self.pending.pop_front()?;
-        self.head = self.head.saturating_add(1);
+        self.head = self.head.wrapping_add(1);
         self.encoded = self.encoded.saturating_sub(1);
-        self.sent = self.sent.saturating_sub(1);
+        match self.sent.checked_sub(1) {
+            Some(sent) => self.sent = sent,
+            None => self.sent_end = self.sent_end.saturating_add(popped.len.into()),
+        }
         Some(popped)
     }
 
     /// Takes the operations that are left, in their order.
     pub fn orphans(&mut self) -> impl Iterator<Item = Orphan> + '_ {
-        let (encoded, written) = (self.encoded, self.written);
+        let (sent, written, mut start) = (self.sent, self.written, self.sent_end);
         self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
-            let started = index < encoded && pending.start < written;
+            // What is not encoded begins where the last one that is ends.
+            let started = index < sent || start < written;
+            if index >= sent {
+                start = start.saturating_add(pending.len.into());
+            }
             pending.call.map(|call| Orphan { call, started, due: index == 0 })
         })
     }

@@ -17,7 +17,7 @@ pub(super) enum Place {
     /// In its server's queue.
     Queued,
     /// In a connection's FIFO, with this number.
-    Sent(ConnId, u64),
+    Sent(ConnId, u32),
     /// In the exchange of this other get, which is equal.
     Following(CallId),
     /// For the item that somebody else makes.
@@ -195,7 +195,7 @@ pub(super) enum Timer {
     /// The connection has not passed its handshake.
     Connect(ConnId),
     /// The placeholder with this number has not got its reply.
-    Overdue(ConnId, u64),
+    Overdue(ConnId, u32),
     /// The lease get asks again.
     Ask(CallId),
     /// The server's pool and health.

@@ -20,7 +20,10 @@ pub(crate) enum Expect {
     Delete,
     Count,
     Touch,
-    Server(ServerVerb),
+    Noop,
+    Version,
+    Stats,
+    FlushAll,
     /// None: the request was given up before it was encoded.
     Nothing,
 }
@@ -28,7 +31,10 @@ pub(crate) enum Expect {
 impl From<&Work> for Expect {
     fn from(work: &Work) -> Self {
         match work {
-            Work::Server(verb) => Expect::Server(*verb),
+            Work::Server(ServerVerb::Noop) => Expect::Noop,
+            Work::Server(ServerVerb::Version) => Expect::Version,
+            Work::Server(ServerVerb::Stats) => Expect::Stats,
+            Work::Server(ServerVerb::FlushAll { .. }) => Expect::FlushAll,
             Work::Keyed(_, verb) => match verb {
                 Verb::Get { .. } => Expect::Get,
                 Verb::Lease { .. } => Expect::Lease,

@@ -5,13 +5,13 @@ use std::collections::TryReserveError;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, Stray};
-use super::{expect, Awaited, Connection, Expect, Reply, READ_CHUNK};
+use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
 use crate::client::CallId;
 use crate::error::Error;
 use crate::key::Key;
 use crate::reply::{Answer, Item, Outcome};
-use crate::request::ServerVerb;
 use crate::wire::decode::{self, Code, Head, Line, Malformed};
+use crate::wire::hit::Hit;
 use crate::MAX_STATS;
 
 impl Connection {
@@ -22,6 +22,9 @@ impl Connection {
         key: impl Fn(CallId) -> Option<&'k Key>,
     ) -> Result<Option<Reply>, Malformed> {
         self.settle();
+        if let Some(reply) = self.whole_item(max_value, &key) {
+            return Ok(Some(reply));
+        }
         if self.decoder.in_value() {
             return self.value_reply(max_value);
         }
@@ -30,8 +33,9 @@ impl Connection {
                 return Ok(None);
             }
             // Bytes that nothing was asked for: whatever they are, they are not for the next request.
-            let head = self.pending.front().filter(|p| p.start < p.end.min(self.written)).ok_or(Malformed::Syntax)?;
-            let complete = head.end <= self.written;
+            let sent = self.head_is();
+            let head = self.pending.front().filter(|_| sent != Sent::Nothing).ok_or(Malformed::Syntax)?;
+            let complete = sent == Sent::All;
             let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
             let (answer, in_sync) = match line {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
@@ -68,7 +72,7 @@ impl Connection {
                     }
                     return self.value_reply(max_value);
                 }
-                Line::Stat(text) if head.expect == Expect::Server(ServerVerb::Stats) => {
+                Line::Stat(text) if head.expect == Expect::Stats => {
                     if self.listing.len().saturating_add(text.len()) >= MAX_STATS {
                         return Err(Malformed::TooLong);
                     }
@@ -77,16 +81,14 @@ impl Connection {
                     self.input.advance(used);
                     continue;
                 }
-                Line::End if head.expect == Expect::Server(ServerVerb::Stats) => {
+                Line::End if head.expect == Expect::Stats => {
                     (Ok(Outcome::Text(std::mem::take(&mut self.listing).freeze())), true)
                 }
-                Line::Version(text) if head.expect == Expect::Server(ServerVerb::Version) => {
+                Line::Version(text) if head.expect == Expect::Version => {
                     (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true)
                 }
-                Line::Noop if head.expect == Expect::Server(ServerVerb::Noop) => (Ok(Outcome::Done), true),
-                Line::Ok if matches!(head.expect, Expect::Server(ServerVerb::FlushAll { .. })) => {
-                    (Ok(Outcome::Done), true)
-                }
+                Line::Noop if head.expect == Expect::Noop => (Ok(Outcome::Done), true),
+                Line::Ok if head.expect == Expect::FlushAll => (Ok(Outcome::Done), true),
                 // memcached has read the whole request when it says so, and is where the next one begins.
                 Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
                 Line::ClientError(text) => {
@@ -98,6 +100,23 @@ impl Connection {
             self.input.advance(used);
             return Ok(Some(self.answer(answer, in_sync, None)));
         }
+    }
+
+    /// The item that a get has found, if it is all there and nothing about it is unusual: that is what most replies are.
+    fn whole_item<'k>(&mut self, max_value: usize, key: impl Fn(CallId) -> Option<&'k Key>) -> Option<Reply> {
+        let head = self.pending.front().filter(|head| head.expect == Expect::Get)?;
+        if !self.decoder.is_fresh() || self.head_is() != Sent::All {
+            return None;
+        }
+        let key = key(head.call?).filter(|key| !key.is_binary())?;
+        let Hit { line, size, flags, cas } = Hit::read(&self.input, key.raw(), head.token)?;
+        if size > max_value.min(READ_CHUNK) {
+            return None;
+        }
+        let mut value = self.input.split_to(line.saturating_add(size).saturating_add(2)).freeze();
+        value.advance(line);
+        value.truncate(size);
+        Some(self.answer(Ok(Outcome::Item(Item { value, flags, cas })), true, None))
     }
 
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {

@@ -206,15 +206,32 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// The decimal digits at the front, of which there is at least one and as many as fit 64 bits, and what is behind them.
-fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|&digit| digit <= 9).map(u64::from);
-    let (&first, mut rest) = text.split_first()?;
-    let mut n = digit(first)?;
-    while let Some((next, behind)) = rest.split_first().and_then(|(&b, behind)| Some((digit(b)?, behind))) {
-        n = n.checked_mul(10)?.checked_add(next)?;
+#[inline]
+pub(super) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    /// So many fit, whatever they are.
+    const SURE: usize = 19;
+
+    let mut n = 0u64;
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        n = n.wrapping_mul(10).wrapping_add(digit.into());
         rest = behind;
     }
-    Some((n, rest))
+    match text.len().saturating_sub(rest.len()) {
+        0 => None,
+        1..=SURE => Some((n, rest)),
+        len => Some((checked_number(text.get(..len)?)?, rest)),
+    }
+}
+
+/// The number that these digits are, if it fits 64 bits.
+#[cold]
+fn checked_number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |n, &byte| n.checked_mul(10)?.checked_add(byte.wrapping_sub(b'0').into()))
 }
 
 /// What is being read.
@@ -266,6 +283,11 @@ impl Decoder {
     /// The value of `size` bytes that comes next is not wanted.
     pub fn skip(&mut self, size: usize) {
         self.reading = Reading::Skip(size);
+    }
+
+    /// Whether nothing of what the buffer has was looked at.
+    pub fn is_fresh(&self) -> bool {
+        self.reading == Reading::Line && self.scanned == 0
     }
 
     /// Whether a value is being read.

@@ -1,0 +1,98 @@
+//! The reply that nearly every get has.
+//!
+//! It is known beforehand but for three numbers, so it is compared rather than taken apart. Whatever differs from it in
+//! the least is for the [`decode`](super::decode) of all replies to judge.
+
+use super::decode::leading_number;
+use super::Token;
+
+/// `VA size f… c… kKEY O…` and its value, without a flag more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    /// Bytes of the line, its end included.
+    pub line: usize,
+    /// Bytes of the value; these, and the line end behind them, are there.
+    pub size: usize,
+    pub flags: u32,
+    pub cas: u64,
+}
+
+impl Hit {
+    /// The reply at the front of the buffer, if it is the one to a get of this key, as it is on the wire, with this
+    /// token, and has arrived completely.
+    #[inline]
+    pub fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Self> {
+        let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
+        let (flags, rest) = leading_number(rest.strip_prefix(b" f")?)?;
+        let (cas, rest) = leading_number(rest.strip_prefix(b" c")?)?;
+        let rest = rest.strip_prefix(b" k")?.strip_prefix(key)?;
+        let (echoed, rest) = leading_number(rest.strip_prefix(b" O")?)?;
+        let value = rest.strip_prefix(b"\r\n").filter(|_| echoed == u64::from(token))?;
+        let size = usize::try_from(size).ok()?;
+        let is_whole = value.get(size..)?.starts_with(b"\r\n");
+        let line = buffer.len().saturating_sub(value.len());
+        is_whole.then_some(Hit { line, size, flags: u32::try_from(flags).ok()?, cas })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::decode::{Code, Decoder, Head, Line};
+
+    const USUAL: &[u8] = b"VA 3 f7 c18446744073709551615 kcow O9\r\nmoo\r\nEN\r\n";
+
+    #[test]
+    fn the_usual_reply() {
+        let hit = Hit { line: 39, size: 3, flags: 7, cas: u64::MAX };
+        assert_eq!(Hit::read(USUAL, b"cow", 9), Some(hit));
+    }
+
+    #[test]
+    fn another_key_another_token_or_less_is_not_it() {
+        for key in [&b""[..], b"co", b"cows", b"cot"] {
+            assert_eq!(Hit::read(USUAL, key, 9), None);
+        }
+        for token in [0, 8, 90] {
+            assert_eq!(Hit::read(USUAL, b"cow", token), None);
+        }
+        for len in 0..USUAL.len() - 4 {
+            assert_eq!(Hit::read(&USUAL[..len], b"cow", 9), None, "{len} bytes");
+        }
+    }
+
+    /// A reply that has one byte more, one less, or another one somewhere.
+    fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
+        let byte = proptest::sample::select(b"0179 kOfcVAWXZb-\r\n\0".to_vec());
+        (0..USUAL.len() - 4, 0..4, byte).prop_map(|(at, how, byte)| {
+            let mut reply = USUAL.to_vec();
+            match how {
+                0 => reply.insert(at, byte),
+                1 => drop(reply.remove(at)),
+                2 => reply[at] = byte,
+                _ => {}
+            }
+            reply
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// It is never taken for something else than by the decoder of all replies.
+        #[test]
+        fn is_what_it_is_taken_for(reply in nearly_usual()) {
+            if let Some(hit) = Hit::read(&reply, b"cow", 9) {
+                let (line, used) = Decoder::default().line(&reply).unwrap().unwrap();
+                let Hit { size, flags, cas, .. } = hit;
+                let key = Some(&b"cow"[..]);
+                let head = Head { code: Code::Value, size, token: Some(9), key, flags, cas, ..Head::default() };
+                prop_assert_eq!(line, Line::Head(head));
+                prop_assert_eq!(used, hit.line);
+                prop_assert!(reply[used + size..].starts_with(b"\r\n"));
+            }
+        }
+    }
+}
