@@ -10,6 +10,7 @@ use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Stray};
 use crate::error::Error;
 use crate::health::{Health, Verdict};
+use crate::key::Key;
 use crate::reply::{Answer, Lease, Outcome};
 use crate::request::Verb;
 use crate::throttle::Throttle;
@@ -35,8 +36,9 @@ mod wait;
 use batch::Batch;
 pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
+use share::Leaders;
 pub(crate) use state::Work;
-use state::{Call, Owner, Place, Server, Timer};
+use state::{Call, Order, Owner, Place, Server, Task, Timer};
 use subset::Route;
 pub use subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use view::ServerView;
@@ -123,9 +125,9 @@ pub struct Client<T> {
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
     dirty: VecDeque<ConnId>,
-    completions: VecDeque<(CallId, Answer)>,
-    /// The get under way that others of its key share the exchange of.
-    leaders: HashMap<Vec<u8>, CallId>,
+    /// Operations that have their answer; some may be cancelled.
+    completions: VecDeque<CallId>,
+    leaders: Leaders,
     /// Gets that share the exchange of another; some may have given up.
     followers: HashMap<CallId, Vec<CallId>>,
     /// Lease gets that wait for somebody to make the item.
@@ -208,18 +210,17 @@ impl<T> Client<T> {
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.pick(id) {
-            let work = Work::Keyed(key, verb);
-            let call = self.enter(Owner::Nobody, work, Subset::ALL, id, self.config.timeout, now);
+            let order = Order { key: Some(key), work: Work::Keyed(verb), subset: Subset::ALL, server: id };
+            let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
             self.place(call, id, Some(target));
         }
     }
 
     /// The lease of an operation that is cancelled when it had won, and before it was told so.
-    fn untold(&self, id: CallId, work: Option<&Work>) -> Option<Stray> {
-        let key = work?.key()?.clone();
-        let (_, answer) = self.completions.iter().find(|(call, _)| *call == id)?;
-        let &Ok(Outcome::Lease(Lease::Won { cas, stale, ref old })) = answer else { return None };
-        (stale || old.is_none()).then_some(Stray { key, cas, vacant: !stale })
+    fn untold(call: &Call<T>) -> Option<Stray> {
+        let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
+        let key = call.key.clone()?;
+        (*stale || old.is_none()).then_some(Stray { key, cas: *cas, vacant: !stale })
     }
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
@@ -233,35 +234,33 @@ impl<T> Client<T> {
 
     fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
         let mut call = self.calls.remove(id)?;
-        match call.place {
-            Place::Done => {
-                if let Some(stray) = self.untold(id, call.work.as_ref()) {
-                    self.hand_back(call.server, stray, now);
-                }
-            }
-            _ => self.unqueue(id, call.subset, call.work.as_ref(), now),
+        if let Some(stray) = Self::untold(&call) {
+            self.hand_back(call.server, stray, now);
+        }
+        if let Some(key) = call.waits_for() {
+            self.stop_waiting(id, &(call.subset, key.raw().to_vec()), now);
         }
         let followers = self.followers_of(id);
         if followers.is_empty() || !self.hand_over(id, call.server, call.place, followers, now) {
             let overdue = call.deadline.after(call.timeout());
             self.leave(call.server, call.place, call.take_backlog(), overdue, now);
-            if let Some(work) = &call.work {
-                self.unmark(id, work);
-            }
+            Self::unmark(&mut self.leaders, id, call.key.as_ref());
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.counters.stats.errors.cancelled.bump();
             server.touched = true;
         }
-        self.recycle(call.work);
+        self.recycle(call.key);
         call.owner.into_caller()
     }
 
     /// The next operation that ended.
     pub fn poll_completion(&mut self) -> Option<Completion<T>> {
         loop {
-            let (id, answer) = self.completions.pop_front()?;
-            if let Some(context) = self.calls.remove(id).and_then(|call| call.owner.into_caller()) {
+            let id = self.completions.pop_front()?;
+            let Some(Call { owner, key, task, .. }) = self.calls.remove(id) else { continue };
+            self.recycle(key);
+            if let (Owner::Caller(context), Task::Answer(answer)) = (owner, task) {
                 return Some(Completion { call: id, context, answer });
             }
         }
@@ -329,57 +328,41 @@ impl<T> Client<T> {
     fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
-        let part = match call.owner {
-            Owner::Batch(whole, index) => Some((whole, index)),
-            _ => None,
-        };
         let own = matches!(call.owner, Owner::Nobody);
-        let work = call.work.take();
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(call.take_backlog());
             if !own {
                 server.touched = true;
-                server.counters.answered(&answer, work.as_ref(), call.since, now);
+                server.counters.answered(&answer, call.work(), call.since, now);
             }
         }
-        if let Some(work) = work {
-            self.after(id, work, &answer, now);
+        let stored =
+            matches!(call.task, Task::Work(Work::Keyed(Verb::Store { .. }))) && matches!(answer, Ok(Outcome::Done));
+        Self::unmark(&mut self.leaders, id, call.key.as_ref());
+        if stored {
+            self.stored(id, now);
         }
         for follower in self.followers_of(id) {
             if self.calls.get(follower).is_some_and(|call| call.place == Place::Following(id)) {
                 self.finish(follower, answer.clone(), now);
             }
         }
-        match part {
-            Some((whole, index)) => {
-                self.calls.remove(id);
-                self.gather(whole, index, answer);
-            }
-            None if own => drop(self.calls.remove(id)),
-            None => self.completions.push_back((id, answer)),
-        }
+        self.answer(id, answer);
     }
 
-    /// What else follows from the answer to an operation.
-    fn after(&mut self, id: CallId, work: Work, answer: &Answer, now: Instant) {
-        match (&work, answer) {
-            (Work::Keyed(key, Verb::Store { .. }), Ok(Outcome::Done)) => self.stored(id, key.raw(), now),
-            // The key of a lease is needed as long as that may have to be handed back.
-            (_, Ok(Outcome::Lease(Lease::Won { .. }))) => {
-                if let Some(call) = self.calls.get_mut(id) {
-                    call.work = Some(work);
-                }
-                return;
-            }
-            _ => self.unmark(id, &work),
+    /// Puts an operation's answer where it is waited for.
+    fn answer(&mut self, id: CallId, answer: Answer) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if let Owner::Caller(_) = call.owner {
+            call.place = Place::Done;
+            call.task = Task::Answer(answer);
+            self.completions.push_back(id);
+            return;
         }
-        self.recycle(Some(work));
-    }
-
-    /// An operation that gives up does not wait for an item any more.
-    fn unqueue(&mut self, id: CallId, subset: Subset, work: Option<&Work>, now: Instant) {
-        if let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = work {
-            self.stop_waiting(id, &(subset, key.raw().to_vec()), now);
+        let Some(call) = self.calls.remove(id) else { return };
+        self.recycle(call.key);
+        if let Owner::Batch(whole, index) = call.owner {
+            self.gather(whole, index, answer);
         }
     }
 
@@ -402,11 +385,10 @@ impl<T> Client<T> {
         false
     }
 
-    fn recycle(&mut self, work: Option<Work>) {
+    fn recycle(&mut self, key: Option<Key>) {
         const SPARE_KEYS: usize = 1024;
-        match work {
-            Some(Work::Keyed(key, _)) if self.spare_keys.len() < SPARE_KEYS => self.spare_keys.push(key.into_spare()),
-            _ => {}
+        if let Some(key) = key.filter(|_| self.spare_keys.len() < SPARE_KEYS) {
+            self.spare_keys.push(key.into_spare());
         }
     }
 }

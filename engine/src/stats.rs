@@ -264,7 +264,7 @@ impl Counters {
         self.look_at(now);
         let ops = &self.stats.operations;
         let counter = match work {
-            Work::Keyed(_, verb) => match verb {
+            Work::Keyed(verb) => match verb {
                 Verb::Get { touch: None } => &ops.get,
                 Verb::Get { touch: Some(_) } => &ops.get_and_touch,
                 Verb::Lease { .. } => &ops.lease,

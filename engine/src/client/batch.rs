@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Call, CallId, Client, Owner, Place, Rejected, Subset, Work};
+use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Work};
 use crate::error::Error;
 use crate::key::Key;
 use crate::reply::{Answer, Outcome, KEEP_COPIES};
@@ -103,9 +103,9 @@ impl<T> Client<T> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = Key::new(&self.config.prefix, key, spare)?;
         let server = self.choose(subset, &key, now);
-        let work = Work::Keyed(key, verb);
-        let room = self.admit(server, &work, now)?;
-        Ok(self.begin(owner, work, subset, server, room, timeout, now))
+        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, server };
+        let room = self.admit(&order, now)?;
+        Ok(self.begin(owner, order, room, timeout, now))
     }
 
     /// A part has its answer.
@@ -124,11 +124,8 @@ impl<T> Client<T> {
 
     fn complete_batch(&mut self, whole: CallId) {
         let Some(batch) = self.batches.remove(whole) else { return };
-        if let Some(call) = self.calls.get_mut(whole) {
-            call.place = Place::Done;
-        }
         let answers = batch.answers.into_iter().flatten().collect();
-        self.completions.push_back((whole, Ok(Outcome::Many(answers))));
+        self.answer(whole, Ok(Outcome::Many(answers)));
     }
 
     /// Takes back what a batch consists of.

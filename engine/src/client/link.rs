@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::outcome::{self, End};
-use super::{Call, CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Work};
+use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Task, Work};
 use crate::connection::{Orphan, Phase};
 use crate::health::{Policy, State};
 use crate::stats::Fault;
@@ -89,7 +89,7 @@ impl<T> Client<T> {
         let broken = loop {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let calls = &self.calls;
-            let key = |call| calls.get(call)?.key();
+            let key = |call| calls.get(call)?.key.as_ref();
             match connection.next_reply(self.config.max_value, key) {
                 Ok(None) => break None,
                 Ok(Some(reply)) => {
@@ -178,12 +178,11 @@ impl<T> Client<T> {
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
-        let encode =
-            |call, token, out: &mut Outbound| match calls.get(call).and_then(|call: &Call<T>| call.work.as_ref()) {
-                Some(Work::Keyed(key, verb)) => encode::keyed(out, key, verb, token),
-                Some(Work::Server(verb)) => encode::server(out, *verb),
-                None => {}
-            };
+        let encode = |call, token, out: &mut Outbound| match calls.get(call).map(|call| (&call.key, &call.task)) {
+            Some((Some(key), Task::Work(Work::Keyed(verb)))) => encode::keyed(out, key, verb, token),
+            Some((_, Task::Work(Work::Server(verb)))) => encode::server(out, *verb),
+            _ => {}
+        };
         let spare = &mut self.spare_buffers;
         connection.encode(encode, || spare.pop());
         connection.slices(slices)
@@ -203,7 +202,7 @@ impl<T> Client<T> {
                     server.counters.queue_time.record(call.since, now);
                 }
                 server.backlog = server.backlog.saturating_sub(call.take_backlog());
-                if let Some(Work::Keyed(_, verb)) = &mut call.work {
+                if let Task::Work(Work::Keyed(verb)) = &mut call.task {
                     verb.release_value();
                 }
             }
@@ -360,7 +359,7 @@ impl<T> Client<T> {
         let (home, writes) = (call.server, call.is_write());
         // What hands a lease back has to be said to the server that gave it.
         let may_move = !matches!(call.owner, Owner::Nobody);
-        let key = call.key().filter(|_| may_move);
+        let key = call.key.as_ref().filter(|_| may_move);
         let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
         let live = self.servers.get(target).is_some_and(|server| {
             // What moves to another server has to find room there.

@@ -55,7 +55,7 @@ impl<T> Client<T> {
     pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) {
         let Some(call) = self.calls.get_mut(id) else { return };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
-            let expect = call.work.as_ref().map_or(Expect::Nothing, Expect::from);
+            let expect = call.work().map_or(Expect::Nothing, Expect::from);
             call.place = Place::Sent(conn, connection.push(id, expect));
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);

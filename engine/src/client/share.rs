@@ -4,16 +4,24 @@
 //! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it. Where the leader is
 //! cancelled or late, the next one takes its place, and the exchange goes on.
 
-use super::{CallId, Client, Place, ServerId, Work};
+use std::collections::HashMap;
+
+use super::{CallId, Client, Order, Place, ServerId, Work};
+use crate::key::Key;
 use crate::request::Verb;
 use crate::time::Instant;
 
+/// The get under way that others of its key share the exchange of.
+pub(super) type Leaders = HashMap<Vec<u8>, CallId>;
+
 impl<T> Client<T> {
     /// The get that is under way and that this operation on the server can share the exchange of.
-    pub(super) fn leader_of(&self, server: ServerId, work: &Work) -> Option<CallId> {
-        let Work::Keyed(key, Verb::Get { touch: None }) = work else { return None };
+    pub(super) fn leader_of(&self, order: &Order) -> Option<CallId> {
+        let Order { key: Some(key), work: Work::Keyed(Verb::Get { touch: None }), server, .. } = order else {
+            return None;
+        };
         let leader = *self.leaders.get(key.raw())?;
-        self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == server)?;
+        self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == *server)?;
         let followers = self.followers.get(&leader).map_or(0, Vec::len);
         (followers < self.config.queue).then_some(leader)
     }
@@ -35,22 +43,23 @@ impl<T> Client<T> {
         if !self.config.coalesce {
             return;
         }
-        match self.calls.get(id).and_then(|call| call.work.as_ref()) {
-            Some(Work::Keyed(key, Verb::Get { touch: None })) => {
+        let Some(call) = self.calls.get(id) else { return };
+        match (&call.key, call.work()) {
+            (Some(key), Some(Work::Keyed(Verb::Get { touch: None }))) => {
                 self.leaders.insert(key.raw().to_vec(), id);
             }
-            Some(Work::Keyed(key, verb)) if verb.is_write() => {
+            (Some(key), Some(Work::Keyed(verb))) if verb.is_write() => {
                 self.leaders.remove(key.raw());
             }
-            Some(Work::Server(verb)) if verb.is_write() => self.leaders.clear(),
+            (_, Some(Work::Server(verb))) if verb.is_write() => self.leaders.clear(),
             _ => {}
         }
     }
 
     /// A get ended: nobody follows it any more.
-    pub(super) fn unmark(&mut self, id: CallId, work: &Work) {
-        if let Some(key) = work.key().filter(|key| self.leaders.get(key.raw()) == Some(&id)) {
-            self.leaders.remove(key.raw());
+    pub(super) fn unmark(leaders: &mut Leaders, id: CallId, key: Option<&Key>) {
+        if let Some(key) = key.filter(|key| leaders.get(key.raw()) == Some(&id)) {
+            leaders.remove(key.raw());
         }
     }
 
@@ -85,7 +94,8 @@ impl<T> Client<T> {
         call.place = place;
         // The leader may have moved since it was followed.
         call.server = server;
-        if let Some(leader) = call.key().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
+        if let Some(leader) =
+            call.key.as_ref().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
         {
             *leader = heir;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{CallId, ConnId, ServerId, Subset};
 use crate::health::{Board, Health, State, Verdict};
 use crate::key::Key;
+use crate::reply::Answer;
 use crate::request::{ServerVerb, Verb};
 use crate::stats::{Counters, Kind, Memory};
 use crate::throttle::Throttle;
@@ -31,37 +32,30 @@ pub(super) enum Place {
 /// What an operation does.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Keyed(Key, Verb),
+    Keyed(Verb),
     Server(ServerVerb),
 }
 
 impl Work {
-    pub fn key(&self) -> Option<&Key> {
-        match self {
-            Work::Keyed(key, _) => Some(key),
-            Work::Server(_) => None,
-        }
-    }
-
     pub fn is_write(&self) -> bool {
         match self {
-            Work::Keyed(_, verb) => verb.is_write(),
+            Work::Keyed(verb) => verb.is_write(),
             Work::Server(verb) => verb.is_write(),
         }
     }
 
     /// Whether it reads an item, and so hits or misses.
     pub fn is_get(&self) -> bool {
-        matches!(self, Work::Keyed(_, Verb::Get { .. } | Verb::Lease { .. }))
+        matches!(self, Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }))
     }
 
     /// Whose histogram it is counted in.
     pub fn kind(&self) -> Kind {
         match self {
-            Work::Keyed(_, Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
-            Work::Keyed(_, Verb::Store { .. }) => Kind::Store,
-            Work::Keyed(_, Verb::Count { .. }) => Kind::Count,
-            Work::Keyed(_, Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
+            Work::Keyed(Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
+            Work::Keyed(Verb::Store { .. }) => Kind::Store,
+            Work::Keyed(Verb::Count { .. }) => Kind::Count,
+            Work::Keyed(Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
             Work::Server(_) => Kind::Other,
         }
     }
@@ -69,7 +63,7 @@ impl Work {
     /// Bytes of the value that it carries.
     pub fn value_len(&self) -> usize {
         match self {
-            Work::Keyed(_, verb) => verb.value_len(),
+            Work::Keyed(verb) => verb.value_len(),
             Work::Server(_) => 0,
         }
     }
@@ -95,11 +89,32 @@ impl<T> Owner<T> {
     }
 }
 
+/// What is to be done, and where.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// `None`: it is about the server itself.
+    pub key: Option<Key>,
+    pub work: Work,
+    /// The servers that it may go to, and the one that it goes to.
+    pub subset: Subset,
+    pub server: ServerId,
+}
+
+/// What an operation does, or has come to.
+#[derive(Debug)]
+pub(super) enum Task {
+    Work(Work),
+    /// What its parts do.
+    Parts,
+    Answer(Answer),
+}
+
 #[derive(Debug)]
 pub(super) struct Call<T> {
     pub owner: Owner<T>,
-    /// `None` once it has ended.
-    pub work: Option<Work>,
+    /// As long as there is an answer, too: the lease that it brings may have to be handed back.
+    pub key: Option<Key>,
+    pub task: Task,
     /// The servers that it may go to, and the one that it goes to.
     pub subset: Subset,
     pub server: ServerId,
@@ -118,7 +133,8 @@ impl<T> Call<T> {
     pub fn gathering(context: T, subset: Subset, now: Instant) -> Self {
         Call {
             owner: Owner::Caller(context),
-            work: None,
+            key: None,
+            task: Task::Parts,
             subset,
             server: ServerId::MAX,
             place: Place::Gathering,
@@ -129,8 +145,17 @@ impl<T> Call<T> {
         }
     }
 
-    pub fn key(&self) -> Option<&Key> {
-        self.work.as_ref()?.key()
+    /// What it does; `None` once it has ended.
+    pub fn work(&self) -> Option<&Work> {
+        match &self.task {
+            Task::Work(work) => Some(work),
+            Task::Parts | Task::Answer(_) => None,
+        }
+    }
+
+    /// The key of a lease get that waits for the item to be made.
+    pub fn waits_for(&self) -> Option<&Key> {
+        self.key.as_ref().filter(|_| matches!(self.task, Task::Work(Work::Keyed(Verb::Lease { wait: true, .. }))))
     }
 
     /// How long it was given.
@@ -144,7 +169,7 @@ impl<T> Call<T> {
     }
 
     pub fn is_write(&self) -> bool {
-        self.work.as_ref().is_some_and(Work::is_write)
+        self.work().is_some_and(Work::is_write)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, CallId, Client, ConnId, Owner, Place, Rejected, ServerId, Subset, Timer, Work};
+use super::{Call, CallId, Client, ConnId, Order, Owner, Place, Rejected, ServerId, Subset, Task, Timer, Work};
 use crate::config::MAX_TIMEOUT;
 use crate::error::Error;
 use crate::key::Key;
@@ -39,11 +39,7 @@ impl<T> Client<T> {
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
         let server = self.choose(subset, &key, now);
-        let work = Work::Keyed(key, verb);
-        match self.admit(server, &work, now) {
-            Ok(room) => Ok(self.begin(Owner::Caller(context), work, subset, server, room, timeout, now)),
-            Err(error) => Err(Rejected { error, context }),
-        }
+        self.accept(Order { key: Some(key), work: Work::Keyed(verb), subset, server }, timeout, context, now)
     }
 
     /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
@@ -55,10 +51,20 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
-        let work = Work::Server(verb);
         self.learn(server, now);
-        match self.admit(server, &work, now) {
-            Ok(room) => Ok(self.begin(Owner::Caller(context), work, Subset::ALL, server, room, timeout, now)),
+        let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, server };
+        self.accept(order, timeout, context, now)
+    }
+
+    fn accept(
+        &mut self,
+        order: Order,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
+        match self.admit(&order, now) {
+            Ok(room) => Ok(self.begin(Owner::Caller(context), order, room, timeout, now)),
             Err(error) => Err(Rejected { error, context }),
         }
     }
@@ -76,9 +82,10 @@ impl<T> Client<T> {
     }
 
     /// Whether there is room for an operation, and where.
-    pub(super) fn admit(&mut self, id: ServerId, work: &Work, now: Instant) -> Result<Room, Error> {
-        let leader = self.leader_of(id, work);
-        let size = work.value_len();
+    pub(super) fn admit(&mut self, order: &Order, now: Instant) -> Result<Room, Error> {
+        let id = order.server;
+        let leader = self.leader_of(order);
+        let size = order.work.value_len();
         let limit = self.config.max_value;
         let target = self.pick(id);
         let room = self.make_room(id, leader, target);
@@ -108,26 +115,24 @@ impl<T> Client<T> {
         if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
             server.counters.stats.limits.pipeline.bump();
         }
-        server.counters.accepted(work, now);
+        server.counters.accepted(&order.work, now);
         server.touched = true;
         server.backlog = server.backlog.saturating_add(size);
         Ok(Room { leader, target })
     }
 
     /// Begins an operation that was admitted.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn begin(
         &mut self,
         owner: Owner<T>,
-        work: Work,
-        subset: Subset,
-        server: ServerId,
+        order: Order,
         room: Room,
         timeout: Option<Duration>,
         now: Instant,
     ) -> CallId {
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
-        let call = self.enter(owner, work, subset, server, timeout, now);
+        let server = order.server;
+        let call = self.enter(owner, order, timeout, now);
         match room.leader {
             Some(leader) => self.follow(call, leader),
             None => {
@@ -141,20 +146,14 @@ impl<T> Client<T> {
         call
     }
 
-    pub(super) fn enter(
-        &mut self,
-        owner: Owner<T>,
-        work: Work,
-        subset: Subset,
-        server: ServerId,
-        timeout: Duration,
-        now: Instant,
-    ) -> CallId {
+    pub(super) fn enter(&mut self, owner: Owner<T>, order: Order, timeout: Duration, now: Instant) -> CallId {
+        let Order { key, work, subset, server } = order;
         let deadline = now.after(timeout);
         let call = Call {
             owner,
             backlog: u32::try_from(work.value_len()).unwrap_or(u32::MAX),
-            work: Some(work),
+            key,
+            task: Task::Work(work),
             subset,
             server,
             place: Place::Queued,

@@ -7,10 +7,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{CallId, Client, Place, Subset, Timer, Work};
+use super::{CallId, Client, Place, Subset, Timer};
 use crate::error::Error;
 use crate::reply::{Answer, Lease, Outcome};
-use crate::request::Verb;
 use crate::time::Instant;
 
 /// The pause before a key is asked for again for the first time; it doubles each time.
@@ -31,7 +30,7 @@ impl<T> Client<T> {
     /// A lease get has an answer. True if it waits on instead of ending with it.
     pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> bool {
         let Some(call) = self.calls.get(id) else { return false };
-        let Some(Work::Keyed(key, Verb::Lease { wait: true, .. })) = &call.work else { return false };
+        let Some(key) = call.waits_for() else { return false };
         let key = (call.subset, key.raw().to_vec());
         match answer {
             // One whose time is over has to make it itself.
@@ -95,7 +94,7 @@ impl<T> Client<T> {
     /// Asks again for one that waits.
     pub(super) fn ask(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get(id).filter(|call| call.place == Place::Waiting) else { return };
-        let (subset, Some(key)) = (call.subset, call.key()) else { return };
+        let (subset, Some(key)) = (call.subset, &call.key) else { return };
         let Some(home) = self.home(subset, key) else { return };
         let server = self.stand_in(subset, home, key).unwrap_or(home);
         if let Some(waiting) = self.waiting.get_mut(&(subset, key.raw().to_vec())) {
@@ -114,12 +113,13 @@ impl<T> Client<T> {
     }
 
     /// The key was stored by this operation: those who wait for it need not wait longer.
-    pub(super) fn stored(&mut self, id: CallId, key: &[u8], now: Instant) {
+    pub(super) fn stored(&mut self, id: CallId, now: Instant) {
         if self.waiting.is_empty() {
             return;
         }
-        let Some(subset) = self.calls.get(id).map(|call| call.subset) else { return };
-        if let Some(&first) = self.waiting.get(&(subset, key.to_vec())).and_then(|waiting| waiting.calls.front()) {
+        let Some((subset, Some(key))) = self.calls.get(id).map(|call| (call.subset, &call.key)) else { return };
+        let waiting = self.waiting.get(&(subset, key.raw().to_vec()));
+        if let Some(&first) = waiting.and_then(|waiting| waiting.calls.front()) {
             self.ask(first, now);
         }
     }

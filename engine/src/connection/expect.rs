@@ -35,7 +35,7 @@ impl From<&Work> for Expect {
             Work::Server(ServerVerb::Version) => Expect::Version,
             Work::Server(ServerVerb::Stats) => Expect::Stats,
             Work::Server(ServerVerb::FlushAll { .. }) => Expect::FlushAll,
-            Work::Keyed(_, verb) => match verb {
+            Work::Keyed(verb) => match verb {
                 Verb::Get { .. } => Expect::Get,
                 Verb::Lease { .. } => Expect::Lease,
                 Verb::Inspect => Expect::Inspect,
