@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slotmap::{Key as _, KeyData, SecondaryMap, SlotMap};
+use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Stray};
@@ -33,7 +33,6 @@ mod timeout;
 mod view;
 mod wait;
 
-use batch::Batch;
 pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
 use share::Leaders;
@@ -118,8 +117,6 @@ pub struct Client<T> {
     /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
     routes: Vec<Route>,
     calls: SlotMap<CallId, Call<T>>,
-    /// Operations that consist of others.
-    batches: SecondaryMap<CallId, Batch>,
     connections: SlotMap<ConnId, Connection>,
     servers: Vec<Server>,
     timers: Timers<Timer>,
@@ -180,7 +177,6 @@ impl<T> Client<T> {
         let mut client = Client {
             routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
-            batches: SecondaryMap::new(),
             connections: SlotMap::with_key(),
             servers: config.servers.iter().map(&mut server).collect(),
             timers: Timers::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Work};
+use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Task, Work};
 use crate::error::Error;
 use crate::key::Key;
 use crate::reply::{Answer, Outcome, KEEP_COPIES};
@@ -32,8 +32,8 @@ pub(super) struct Batch {
 const VALUES_CHUNK: usize = 16 * 1024;
 
 impl Batch {
-    fn with_capacity(keys: usize) -> Result<Self, TryReserveError> {
-        let mut batch = Batch::default();
+    fn with_capacity(keys: usize) -> Result<Box<Self>, TryReserveError> {
+        let mut batch = Box::<Batch>::default();
         batch.answers.try_reserve(keys)?;
         batch.parts.try_reserve(keys)?;
         Ok(batch)
@@ -84,7 +84,9 @@ impl<T> Client<T> {
             }
         }
         let complete = batch.left == 0;
-        self.batches.insert(whole, batch);
+        if let Some(call) = self.calls.get_mut(whole) {
+            call.task = Task::Parts(batch);
+        }
         if complete {
             self.complete_batch(whole);
         }
@@ -110,7 +112,7 @@ impl<T> Client<T> {
 
     /// A part has its answer.
     pub(super) fn gather(&mut self, whole: CallId, index: usize, mut answer: Answer) {
-        let Some(batch) = self.batches.get_mut(whole) else { return };
+        let Some(Task::Parts(batch)) = self.calls.get_mut(whole).map(|call| &mut call.task) else { return };
         if let Ok(Outcome::Item(item)) = &mut answer {
             item.value = batch.keep(&item.value);
         }
@@ -123,14 +125,21 @@ impl<T> Client<T> {
     }
 
     fn complete_batch(&mut self, whole: CallId) {
-        let Some(batch) = self.batches.remove(whole) else { return };
+        let Some(batch) = self.take_batch(whole) else { return };
         let answers = batch.answers.into_iter().flatten().collect();
         self.answer(whole, Ok(Outcome::Many(answers)));
     }
 
+    fn take_batch(&mut self, whole: CallId) -> Option<Box<Batch>> {
+        match &mut self.calls.get_mut(whole)?.task {
+            Task::Parts(batch) => Some(std::mem::take(batch)),
+            Task::Work(_) | Task::Answer(_) => None,
+        }
+    }
+
     /// Takes back what a batch consists of.
     pub(super) fn withdraw_parts(&mut self, whole: CallId, now: Instant) {
-        let Some(batch) = self.batches.remove(whole) else { return };
+        let Some(batch) = self.take_batch(whole) else { return };
         for part in batch.parts {
             self.withdraw(part, now);
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::{CallId, ConnId, ServerId, Subset};
 use crate::health::{Board, Health, State, Verdict};
 use crate::key::Key;
@@ -105,7 +106,7 @@ pub(super) struct Order {
 pub(super) enum Task {
     Work(Work),
     /// What its parts do.
-    Parts,
+    Parts(Box<Batch>),
     Answer(Answer),
 }
 
@@ -134,7 +135,7 @@ impl<T> Call<T> {
         Call {
             owner: Owner::Caller(context),
             key: None,
-            task: Task::Parts,
+            task: Task::Parts(Box::default()),
             subset,
             server: ServerId::MAX,
             place: Place::Gathering,
@@ -149,7 +150,7 @@ impl<T> Call<T> {
     pub fn work(&self) -> Option<&Work> {
         match &self.task {
             Task::Work(work) => Some(work),
-            Task::Parts | Task::Answer(_) => None,
+            Task::Parts(_) | Task::Answer(_) => None,
         }
     }
 
