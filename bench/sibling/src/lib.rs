@@ -53,8 +53,11 @@ fn handle(request: &mut Request) -> Status {
         b"multi" => {
             let keys: Vec<_> = (0..PARTS).map(|part| numbered(key, part)).collect();
             http::spawn(request, async move {
-                let items = mc.get_multi(keys).await.into_iter().flat_map(Result::transpose);
-                Ok::<_, Error>(Response::ok().body(items.collect::<Result<Vec<_>, _>>()?))
+                let mut items = Vec::with_capacity(PARTS);
+                for found in mc.get_multi(keys).await {
+                    items.extend(found?);
+                }
+                Ok::<_, Error>(Response::ok().body(items))
             })
         }
         b"ten" => {
@@ -102,7 +105,6 @@ fn work(request: &Request) -> Option<(&[u8], &[u8])> {
 }
 
 fn numbered(key: &[u8], number: usize) -> Vec<u8> {
-    let mut key = key.to_vec();
-    key.extend_from_slice(number.to_string().as_bytes());
-    key
+    let digits = number.to_string();
+    [key, digits.as_bytes()].concat()
 }
