@@ -13,10 +13,9 @@ use nginx_sys::{ngx_http_request_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
 
 use crate::http;
 use crate::multi::Found;
-use crate::operation::kind::{self, Kind};
 use crate::sys;
 use crate::table::{Handle, Table, Value};
-use crate::Error;
+use crate::{Error, Item};
 
 /// A call: not submitted yet, in flight, or over.
 ///
@@ -201,7 +200,7 @@ unsafe extern "C" fn all_answered(
     unsafe {
         Call::answered(data, |table| {
             let results = slice::from_raw_parts(results, n);
-            results.iter().map(|&result| kind::Get::output(reply(table, &*result)?)).collect::<Vec<Found>>()
+            results.iter().map(|&result| found(table, &*result)).collect::<Vec<Found>>()
         });
     }
 }
@@ -209,13 +208,26 @@ unsafe extern "C" fn all_answered(
 /// The handler of calls that nobody waits for.
 pub(crate) unsafe extern "C" fn ignored(_data: *mut c_void, _result: *const sys::ngx_http_memcache_result_t) {}
 
+/// Whether there is a result, and not an error.
+fn check(result: &sys::ngx_http_memcache_result_t) -> Result<(), Error> {
+    match result.status {
+        ..=sys::NGX_HTTP_MEMCACHE_EXISTS => Ok(()),
+        sys::NGX_HTTP_MEMCACHE_TOO_LARGE => Err(Error::ItemTooLarge),
+        status => Err(Error::from_status(status, result.maybe_applied != 0, result.value.as_bytes())),
+    }
+}
+
+/// What a get found.
+fn found(table: Table, result: &sys::ngx_http_memcache_result_t) -> Found {
+    check(result)?;
+    match result.status {
+        sys::NGX_HTTP_MEMCACHE_OK => Ok(Some(Item::new(table.retain(result)?, result.flags, result.cas))),
+        _ => Ok(None),
+    }
+}
+
 fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply, Error> {
-    if result.status == sys::NGX_HTTP_MEMCACHE_TOO_LARGE {
-        return Err(Error::ItemTooLarge);
-    }
-    if result.status > sys::NGX_HTTP_MEMCACHE_EXISTS {
-        return Err(Error::from_status(result.status, result.maybe_applied != 0, result.value.as_bytes()));
-    }
+    check(result)?;
     Ok(Reply {
         status: result.status,
         cas: result.cas,
