@@ -11,7 +11,7 @@ from . import load, ways
 from .processes import Failed, Memcached, folder
 
 IDLE = 100
-CLIENTS, PARTS = 200, 10
+CLIENTS = 2000
 
 
 class Counted:
@@ -84,21 +84,21 @@ def _idle():
 
 
 def _pending():
-    """Bytes for each operation that is pending while memcached does not answer: of the module, and of the crate."""
+    """Bytes for each get that is pending while memcached does not answer: of the module, and of the crate."""
     counted, memcached = Counted(), Memcached()
     server = _server(counted, memcached, " min=8 smax=8 max=8", "    memcache_timeout 60s;\n")
     sockets = []
     try:
-        for number in range(PARTS):
+        for number in range(CLIENTS):
             memcached.set(f"item{number}", b"v" * 100)
         while memcached.connections() < 8:
             time.sleep(0.1)
-        load.ask(server, "/multi/item")
+        load.ask(server, "/get/item0")
         used = [counted.read()]
         memcached.process.send_signal(signal.SIGSTOP)
-        for _ in range(CLIENTS):
+        for number in range(CLIENTS):
             s = socket.create_connection(("127.0.0.1", server.port))
-            s.sendall(b"GET /multi/item HTTP/1.1\r\nHost: b\r\n\r\n")
+            s.sendall(f"GET /get/item{number} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
             sockets.append(s)
         time.sleep(1)
         used.append(counted.read())
@@ -107,8 +107,8 @@ def _pending():
             s.settimeout(10)
             if not s.recv(65536).startswith(b"HTTP/1.1 200"):
                 raise Failed("a pending request is not answered")
-        module, sibling = ((used[1][i][1] - used[0][i][1]) / CLIENTS / PARTS for i in (1, 2))
-        return {"operation_bytes": module, "future_bytes": sibling}
+        module, sibling = ((used[1][i][1] - used[0][i][1]) / CLIENTS for i in (1, 2))
+        return {"operation_bytes": module, "task_bytes": sibling}
     finally:
         memcached.process.send_signal(signal.SIGCONT)
         for s in sockets:

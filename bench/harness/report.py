@@ -74,7 +74,7 @@ def extras(found):
         lines = [["", ""], ["heap allocations per get, module and crate", f"{found['allocations']:.2f}"],
                  ["bytes of the module per idle connection", f"{found['connection_bytes']:.0f}"],
                  ["bytes of the module per pending operation", f"{found['operation_bytes']:.0f}"],
-                 ["bytes of a handler's future per operation of a multi-get", f"{found['future_bytes']:.0f}"]]
+                 ["bytes of the crate per pending operation: the task with the handler's future", f"{found['task_bytes']:.0f}"]]
         parts.append(f"### Memory of our own\n\n{markdown(lines)}\n")
     return "\n".join(parts)
 

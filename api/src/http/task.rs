@@ -60,7 +60,7 @@ struct Record {
 }
 
 /// How many tasks of requests that have ended are kept for the next ones, and how large their futures may be, in bytes.
-const SPARE_TASKS: usize = 1024;
+const SPARE_TASKS: usize = if cfg!(no_spare_tasks) { 0 } else { 1024 };
 const SPARE_SIZE: usize = 2048;
 
 thread_local! {
