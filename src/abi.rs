@@ -125,8 +125,9 @@ unsafe extern "C" fn submit(
 ) -> Status {
     answer(|| {
         let target = find(client)?;
+        let mut place = MaybeUninit::uninit();
         // SAFETY: the caller passes an operation of the size that it says, or NULL.
-        let op = &unsafe { sized::read(op) }?;
+        let op = unsafe { sized::read(op, &mut place) }?;
         let handler = op.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
         // SAFETY: the caller's strings are what they say.
         let operation = unsafe { operation::read(op, target.cluster.config.max_value) }?;
@@ -152,8 +153,9 @@ unsafe extern "C" fn submit_many(
 ) -> Status {
     answer(|| {
         let target = find(client)?;
+        let mut place = MaybeUninit::uninit();
         // SAFETY: the caller passes a structure of the size that it says, or NULL.
-        let many = &unsafe { sized::read(many) }?;
+        let many = unsafe { sized::read(many, &mut place) }?;
         let handler = many.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
         // SAFETY: the caller's list and its strings are what they say.
         let gets = unsafe { Many::read(many) }?;

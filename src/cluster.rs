@@ -49,9 +49,14 @@ impl Cluster {
     /// The client of this worker. It is made when it is first asked for, so that it does not matter which module's
     /// `init_process` runs first.
     pub fn driver(&self) -> Result<&Driver, NotAvailable> {
-        if let Some(driver) = self.driver.get() {
-            return Ok(driver);
+        match self.driver.get() {
+            Some(driver) => Ok(driver),
+            None => self.begin(),
         }
+    }
+
+    #[cold]
+    fn begin(&self) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
             worker::check_process()?;
             Driver::new(self)

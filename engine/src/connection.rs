@@ -176,6 +176,11 @@ impl Connection {
         self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
     }
 
+    /// Grows with its load, and is higher for every bulky one than for any other.
+    pub fn rank(&self) -> usize {
+        self.load() | if self.is_bulky() { 1 << (usize::BITS - 1) } else { 0 }
+    }
+
     /// Whether it has become ready only now, and has not answered often.
     pub fn is_unproven(&self, now: Instant) -> bool {
         self.answered < PROOF && self.ready_at.is_some_and(|ready_at| now.since(ready_at) < PROBATION)
@@ -285,11 +290,12 @@ impl Connection {
     }
 
     /// How much of the head is written.
-    fn head_is(&self) -> Sent {
-        match self.pending.front() {
-            Some(head) if head.len > 0 && self.sent > 0 => Sent::All,
-            Some(head) if head.len > 0 && self.sent_end < self.written => Sent::Part,
-            _ => Sent::Nothing,
+    fn sent(&self, head: &Pending) -> Sent {
+        match () {
+            () if head.len == 0 => Sent::Nothing,
+            () if self.sent > 0 => Sent::All,
+            () if self.sent_end < self.written => Sent::Part,
+            () => Sent::Nothing,
         }
     }
 

@@ -23,7 +23,7 @@ impl Instant {
     /// The moment `duration` later; the far end of time if that is out of range.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let micros = duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into());
         Instant(self.0.saturating_add(micros))
     }
 

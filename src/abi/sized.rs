@@ -64,19 +64,24 @@ pub unsafe fn check<T: Grows>(theirs: *const T) -> Result<usize, Status> {
     Ok(size)
 }
 
-/// A copy of a caller's structure. What its header does not have is zero, and what ours does not have is left out.
+/// A caller's structure. Of one that has less than ours, it is a copy in `place` where the rest is zero; what ours does
+/// not have is left out.
 ///
 /// # Safety
 ///
-/// As for [`check`].
-pub unsafe fn read<T: Grows>(theirs: *const T) -> Result<T, Status> {
+/// As for [`check`]; and the structure stays as it is for as long as it is borrowed.
+pub unsafe fn read<T: Grows>(theirs: *const T, place: &mut MaybeUninit<T>) -> Result<&T, Status> {
     // SAFETY: by the contract.
     let size = unsafe { check(theirs) }?;
-    let mut ours = MaybeUninit::<T>::zeroed();
+    if size >= size_of::<T>() {
+        // SAFETY: by the contract, there is all of it.
+        return Ok(unsafe { &*theirs });
+    }
+    *place = MaybeUninit::zeroed();
     // SAFETY: both have as many bytes, and what is not copied is zero, which is good by the contract of the trait.
     unsafe {
-        ptr::copy_nonoverlapping(theirs.cast::<u8>(), ours.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
-        Ok(ours.assume_init())
+        ptr::copy_nonoverlapping(theirs.cast::<u8>(), place.as_mut_ptr().cast::<u8>(), size);
+        Ok(place.assume_init_ref())
     }
 }
 

@@ -9,6 +9,7 @@ use super::outcome::{self, End};
 use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Task, Work};
 use crate::connection::{Orphan, Phase};
 use crate::health::{Policy, State};
+use crate::reply::Outcome;
 use crate::stats::Fault;
 use crate::time::Instant;
 use crate::wire::decode::Malformed;
@@ -90,6 +91,11 @@ impl<T> Client<T> {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let calls = &self.calls;
             let key = |call| calls.get(call)?.key.as_ref();
+            if let Some((call, item)) = connection.next_item(self.config.max_value, key) {
+                answered = true;
+                self.finish(call, Ok(Outcome::Item(item)), now);
+                continue;
+            }
             match connection.next_reply(self.config.max_value, key) {
                 Ok(None) => break None,
                 Ok(Some(reply)) => {

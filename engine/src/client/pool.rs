@@ -30,13 +30,19 @@ impl<T> Client<T> {
     /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. One that
     /// was begun with gets [`SHARED`] operations before it is another's turn.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
-        let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
-        let begun =
-            |c: &Connection| c.load() < self.config.pipeline && !c.load().is_multiple_of(SHARED) && !c.is_bulky();
-        if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
-            return Some(latest);
+        let begun = |c: &Connection| c.rank() < self.config.pipeline && !c.load().is_multiple_of(SHARED);
+        let ready = |conn| self.connections.get(conn).filter(|c| c.phase == Phase::Ready);
+        if let Some((conn, c)) = server.latest.and_then(|conn| Some((conn, ready(conn)?))).filter(|(_, c)| begun(c)) {
+            return Some((conn, c));
         }
-        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.is_bulky(), c.load()))
+        let (mut least, mut rank) = (None, usize::MAX);
+        for &conn in &server.connections {
+            match ready(conn) {
+                Some(c) if c.rank() < rank => (least, rank) = (Some((conn, c)), c.rank()),
+                _ => {}
+            }
+        }
+        least
     }
 
     fn may_grow(&self, id: ServerId, server: &Server) -> bool {
@@ -44,16 +50,10 @@ impl<T> Client<T> {
         server.health.state() == State::Live && server.connections.len() < max as usize
     }
 
-    /// Whether the connection has room for more after what it just got. It was the least loaded one, so that no other
-    /// connection is needed.
-    pub(super) fn has_room(&self, target: Option<ConnId>) -> bool {
-        let connection = target.and_then(|conn| self.connections.get(conn));
-        connection.is_some_and(|c| !c.is_bulky() && c.load() < self.config.pipeline)
-    }
-
-    /// Puts an operation on the connection, or in the queue.
-    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) {
-        let Some(call) = self.calls.get_mut(id) else { return };
+    /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
+    /// was the least loaded one, so that no other is needed then.
+    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) -> bool {
+        let Some(call) = self.calls.get_mut(id) else { return true };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
             let expect = call.work().map_or(Expect::Nothing, Expect::from);
             call.place = Place::Sent(conn, connection.push(id, expect));
@@ -64,7 +64,7 @@ impl<T> Client<T> {
                 connection.dirty = true;
                 self.dirty.push_back(conn);
             }
-            return;
+            return !connection.is_bulky() && connection.load() < self.config.pipeline;
         }
         call.place = Place::Queued;
         if let Some(server) = self.servers.get_mut(server) {
@@ -76,6 +76,7 @@ impl<T> Client<T> {
                 server.queue.retain(|&id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
             }
         }
+        false
     }
 
     /// Makes sure that what grows with the number of operations, which may come to megabytes, has room for one more:

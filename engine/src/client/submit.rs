@@ -111,9 +111,11 @@ impl<T> Client<T> {
             server.counters.failed_with(&error, now);
             return Err(error);
         }
-        let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
-        if leader.is_none() && target.is_none() && server.connections.len() >= max && server.connecting == 0 {
-            server.counters.stats.limits.pipeline.bump();
+        if leader.is_none() && target.is_none() && server.connecting == 0 {
+            let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
+            if server.connections.len() >= max {
+                server.counters.stats.limits.pipeline.bump();
+            }
         }
         server.counters.accepted(&order.work, now);
         server.touched = true;
@@ -137,8 +139,7 @@ impl<T> Client<T> {
             Some(leader) => self.follow(call, leader),
             None => {
                 self.mark(call);
-                self.place(call, server, room.target);
-                if !self.has_room(room.target) {
+                if !self.place(call, server, room.target) {
                     self.grow(server, now);
                 }
             }

@@ -22,9 +22,6 @@ impl Connection {
         key: impl Fn(CallId) -> Option<&'k Key>,
     ) -> Result<Option<Reply>, Malformed> {
         self.settle();
-        if let Some(reply) = self.whole_item(max_value, &key) {
-            return Ok(Some(reply));
-        }
         if self.decoder.in_value() {
             return self.value_reply(max_value);
         }
@@ -33,9 +30,8 @@ impl Connection {
                 return Ok(None);
             }
             // Bytes that nothing was asked for: whatever they are, they are not for the next request.
-            let sent = self.head_is();
-            let head = self.pending.front().filter(|_| sent != Sent::Nothing).ok_or(Malformed::Syntax)?;
-            let complete = sent == Sent::All;
+            let head = self.pending.front().filter(|head| self.sent(head) != Sent::Nothing).ok_or(Malformed::Syntax)?;
+            let complete = self.sent(head) == Sent::All;
             let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
             let (answer, in_sync) = match line {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
@@ -102,13 +98,20 @@ impl Connection {
         }
     }
 
-    /// The item that a get has found, if it is all there and nothing about it is unusual: that is what most replies are.
-    fn whole_item<'k>(&mut self, max_value: usize, key: impl Fn(CallId) -> Option<&'k Key>) -> Option<Reply> {
-        let head = self.pending.front().filter(|head| head.expect == Expect::Get)?;
-        if !self.decoder.is_fresh() || self.head_is() != Sent::All {
+    /// Takes the next reply if it is the item that a get has found, all of it is there, and nothing about it is unusual:
+    /// that is what most replies are. `None`: it is for [`next_reply`](Connection::next_reply) to say what comes next.
+    #[inline]
+    pub fn next_item<'k>(
+        &mut self,
+        max_value: usize,
+        key: impl Fn(CallId) -> Option<&'k Key>,
+    ) -> Option<(CallId, Item)> {
+        let head = self.pending.front()?;
+        if head.expect != Expect::Get || self.sent(head) != Sent::All || !self.decoder.is_fresh() {
             return None;
         }
-        let key = key(head.call?).filter(|key| !key.is_binary())?;
+        let call = head.call?;
+        let key = key(call).filter(|key| !key.is_binary())?;
         let Hit { line, size, flags, cas } = Hit::read(&self.input, key.raw(), head.token)?;
         if size > max_value.min(READ_CHUNK) {
             return None;
@@ -116,7 +119,9 @@ impl Connection {
         let mut value = self.input.split_to(line.saturating_add(size).saturating_add(2)).freeze();
         value.advance(line);
         value.truncate(size);
-        Some(self.answer(Ok(Outcome::Item(Item { value, flags, cas })), true, None))
+        self.answered = self.answered.saturating_add(1);
+        self.pop();
+        Some((call, Item { value, flags, cas }))
     }
 
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {

@@ -13,21 +13,21 @@ pub(crate) const INLINE_VALUE: usize = 4096;
 pub(crate) struct Outbound {
     /// Full pieces, in front of `tail`.
     pieces: VecDeque<Bytes>,
+    /// Invariant: their bytes.
+    pieces_len: usize,
     /// The piece that requests are appended to.
     tail: BytesMut,
-    /// Invariant: the bytes of `pieces` and `tail` together.
-    len: usize,
 }
 
 impl Outbound {
     /// Bytes that are still to be written.
     pub fn len(&self) -> usize {
-        self.len
+        self.pieces_len.saturating_add(self.tail.len())
     }
 
+    #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
-        self.len = self.len.saturating_add(bytes.len());
     }
 
     pub fn put_value(&mut self, value: &Bytes) {
@@ -35,10 +35,11 @@ impl Outbound {
             return self.put(value);
         }
         if !self.tail.is_empty() {
+            self.pieces_len = self.pieces_len.saturating_add(self.tail.len());
             self.pieces.push_back(self.tail.split().freeze());
         }
+        self.pieces_len = self.pieces_len.saturating_add(value.len());
         self.pieces.push_back(value.clone());
-        self.len = self.len.saturating_add(value.len());
     }
 
     /// Fills `slices` from the front and says how many it used.
@@ -54,14 +55,15 @@ impl Outbound {
 
     /// Drops `n` bytes from the front: they were written.
     pub fn advance(&mut self, n: usize) {
-        let mut left = n.min(self.len);
-        self.len = self.len.saturating_sub(left);
+        let mut left = n.min(self.len());
         while let Some(piece) = self.pieces.front_mut() {
-            if left < piece.len() {
-                piece.advance(left);
+            let now = left.min(piece.len());
+            piece.advance(now);
+            self.pieces_len = self.pieces_len.saturating_sub(now);
+            if !piece.is_empty() {
                 return;
             }
-            left = left.saturating_sub(piece.len());
+            left = left.saturating_sub(now);
             self.pieces.pop_front();
         }
         if left == self.tail.len() {
@@ -81,7 +83,7 @@ impl Outbound {
 
     /// Gives memory back that an idle connection does not need.
     pub fn shrink(&mut self) -> Option<BytesMut> {
-        let large = self.len == 0 && self.tail.capacity() > INLINE_VALUE;
+        let large = self.len() == 0 && self.tail.capacity() > INLINE_VALUE;
         large.then(|| std::mem::take(&mut self.tail))
     }
 }
