@@ -16,7 +16,7 @@ def run(row, rounds, seconds, only=None, say=print):
     servers = {}
     try:
         for way in names:
-            servers[way] = ways.start(SAME.get(way, way), memcacheds)
+            servers[way] = ways.start(SAME.get(way, way), memcacheds, keep=row.keep(way))
             _fill(row, way, memcacheds)
             _check(row, way, servers[way])
         results = {way: [] for way in names}

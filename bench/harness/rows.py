@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from . import load
+from .ways import KEEP
 
 KIB = 1024
 GET = ["ours", "kv", "floor", "pass", "memc", "lua", "apache", "naive"]
@@ -33,6 +34,11 @@ class Row:
 
     def path(self, way):
         return self.paths.get(way, self.paths.get("*", "/get/item"))
+
+    def keep(self, way):
+        """Connections to memcached that a peer needs, one for each operation that is under way."""
+        at_once = self.operations if way == "pass" else 1
+        return max(KEEP, self.connections * at_once * self.servers)
 
     def expected(self, way):
         if self.status == 200 and self.length is None:

@@ -10,7 +10,8 @@ NGINX = os.environ.get("NGINX_BINARY", "/usr/sbin/nginx")
 MODULES = os.environ.get("MODULES_DIR", os.path.join(ROOT, "target/modules"))
 DEBIAN_MODULES = "/usr/lib/nginx/modules"
 LUA = "/usr/share/lua/5.1/nginx/memcached.lua"
-# Connections that the peers keep: more do not help them, fewer hurt (with one worker and up to 64 requests at a time).
+# Connections that the peers keep, unless a row has more operations under way: fewer make them connect anew, more do not
+# help them.
 KEEP = 64
 
 LONG = {
@@ -27,7 +28,7 @@ LONG = {
 PEERS = ["pass", "memc", "lua", "apache", "naive"]
 
 
-def nginx(name, locations, memcacheds, modules=(), http="", main="", single=False, tool=()):
+def nginx(name, locations, memcacheds, modules=(), http="", main="", keep=KEEP, single=False, tool=()):
     """nginx with one worker; `tool` is a command that it runs under."""
     path, port = folder(), free_port()
     temporary = "\n".join(f"    {kind}_temp_path {kind};" for kind in
@@ -51,7 +52,7 @@ http {{
     client_max_body_size 8m;
     client_body_buffer_size 1m;
 {temporary}
-    upstream memcached {{{upstream} keepalive {KEEP}; }}
+    upstream memcached {{{upstream} keepalive {keep}; }}
 {http}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
@@ -61,7 +62,7 @@ http {{
 """
     with open(os.path.join(path, "nginx.conf"), "w") as f:
         f.write(text)
-    environment = dict(os.environ, BENCH_MEMCACHED=" ".join(m.address for m in memcacheds))
+    environment = dict(os.environ, BENCH_MEMCACHED=" ".join(m.address for m in memcacheds), BENCH_KEEP=str(keep))
     command = [*tool, NGINX, "-p", path, "-c", "nginx.conf", "-e", "error.log"]
     return Server(LONG[name], command, path, port, single, env=environment)
 
@@ -92,7 +93,7 @@ def _memc(memcacheds, **options):
 """, memcacheds, [f"{DEBIAN_MODULES}/ngx_http_memc_module.so"], **options)
 
 
-def _lua(memcacheds, **options):
+def _lua(memcacheds, keep=KEEP, **options):
     ports = ", ".join(str(m.port) for m in memcacheds)
     head = """
             local memcached = require "nginx.memcached"
@@ -102,7 +103,7 @@ def _lua(memcacheds, **options):
             local port = ports[#ports > 1 and ngx.crc32_short(ngx.var.uri) %% #ports + 1 or 1]
             if not memc:connect("127.0.0.1", port) then return ngx.exit(502) end
 """ % ports
-    tail = "            memc:set_keepalive(60000, %d)\n" % KEEP
+    tail = "            memc:set_keepalive(60000, %d)\n" % keep
     locations = f"""
         location /get/ {{ content_by_lua_block {{{head}
             local value, flags, err = memc:get(ngx.var.uri)
@@ -134,18 +135,18 @@ def _lua(memcacheds, **options):
         }} }}
 """
     modules = [f"{DEBIAN_MODULES}/ndk_http_module.so", f"{DEBIAN_MODULES}/ngx_http_lua_module.so"]
-    http = f"    lua_package_path \"/usr/share/lua/5.1/?.lua;;\";\n    lua_socket_pool_size {KEEP};\n"
-    return nginx("lua", locations, memcacheds, modules, http=http, **options)
+    http = f"    lua_package_path \"/usr/share/lua/5.1/?.lua;;\";\n    lua_socket_pool_size {keep};\n"
+    return nginx("lua", locations, memcacheds, modules, http=http, keep=keep, **options)
 
 
 def _naive(memcacheds, **options):
     modules = [f"{MODULES}/ngx_http_memcache_{m}_module.so" for m in ("naive",)]
     modules.insert(0, f"{MODULES}/ngx_http_memcache_module.so")
     return nginx("naive", "        location / { memcache_naive on; }\n", memcacheds, modules,
-                 main="env BENCH_MEMCACHED;", **options)
+                 main="env BENCH_MEMCACHED; env BENCH_KEEP;", **options)
 
 
-def _apache(memcacheds, **_options):
+def _apache(memcacheds, keep=KEEP, **_options):
     path, port = folder(), free_port()
     build = os.path.join(path, "build")
     os.mkdir(build)
@@ -169,10 +170,11 @@ LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule bench_memcache_module {build}/.libs/mod_bench_memcache.so
 {user}StartServers 1
 ServerLimit 1
-ThreadsPerChild {KEEP}
-MaxRequestWorkers {KEEP}
+ThreadLimit {keep}
+ThreadsPerChild {keep}
+MaxRequestWorkers {keep}
 MinSpareThreads 1
-MaxSpareThreads {KEEP}
+MaxSpareThreads {keep}
 AsyncRequestWorkerFactor 64
 MaxConnectionsPerChild 0
 KeepAlive On

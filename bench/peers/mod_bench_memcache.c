@@ -1,6 +1,6 @@
 /*
  * The Apache way, for the benchmark: a content handler on apr_memcache, used as mod_memcache made it: one client for
- * the server, made when a child starts, with a pool of connections per memcached (min=0 smax=16 max=64 ttl=600, in
+ * the server, made when a child starts, with a pool of connections per memcached (min=0 smax=16 max=threads ttl=600, in
  * microseconds as apr_memcache takes it).
  *
  *     BenchMemcached HOST:PORT [HOST:PORT]...
@@ -13,6 +13,7 @@
 #include "http_config.h"
 #include "http_protocol.h"
 #include "ap_config.h"
+#include "ap_mpm.h"
 #include "apr_memcache.h"
 #include "apr_strings.h"
 
@@ -40,6 +41,8 @@ static const command_rec commands[] = {
 };
 
 static void child_init(apr_pool_t *pool, server_rec *s) {
+    int threads = 64;
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     if (apr_memcache_create(pool, MAX_SERVERS, 0, &memcache) != APR_SUCCESS) {
         return;
     }
@@ -48,7 +51,7 @@ static void child_init(apr_pool_t *pool, server_rec *s) {
         apr_port_t port;
         apr_memcache_server_t *server;
         if (apr_parse_addr_port(&host, &scope, &port, names[i], pool) == APR_SUCCESS
-            && apr_memcache_server_create(pool, host, port, 0, 16, 64, apr_time_from_sec(600), &server) == APR_SUCCESS) {
+            && apr_memcache_server_create(pool, host, port, 0, 16, threads, apr_time_from_sec(600), &server) == APR_SUCCESS) {
             apr_memcache_add_server(memcache, server);
         }
     }

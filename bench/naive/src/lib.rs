@@ -94,7 +94,8 @@ impl Bridge {
         let servers: Vec<String> = servers.split(' ').map(String::from).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // As many idle connections as the other peers keep.
-        let client = AsyncMemcache::builder().max_idle(64).timeout(Duration::from_secs(1));
+        let keep = env::var("BENCH_KEEP")?.parse()?;
+        let client = AsyncMemcache::builder().max_idle(keep).timeout(Duration::from_secs(1));
         let client = runtime.block_on(client.connect_async(servers))?;
         let handle = runtime.handle().clone();
         thread::Builder::new().spawn(move || runtime.block_on(std::future::pending::<()>()))?;
