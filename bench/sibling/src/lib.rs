@@ -22,7 +22,7 @@ ngx_memcache::content_handler! {
 }
 
 /// Parts of a page that is assembled from parts.
-const PARTS: usize = 10;
+const PARTS: u8 = 10;
 
 /// What `const` answers: as many bytes as the small value.
 static CONSTANT: [u8; 100] = [b'v'; 100];
@@ -53,7 +53,7 @@ fn handle(request: &mut Request) -> Status {
         b"multi" => {
             let keys: Vec<_> = (0..PARTS).map(|part| numbered(key, part)).collect();
             http::spawn(request, async move {
-                let mut items = Vec::with_capacity(PARTS);
+                let mut items = Vec::with_capacity(PARTS.into());
                 for found in mc.get_multi(keys).await {
                     items.extend(found?);
                 }
@@ -63,7 +63,7 @@ fn handle(request: &mut Request) -> Status {
         b"ten" => {
             let key = key.to_vec();
             http::spawn(request, async move {
-                let mut items = Vec::with_capacity(PARTS);
+                let mut items = Vec::with_capacity(PARTS.into());
                 for part in 0..PARTS {
                     items.extend(mc.get(numbered(&key, part)).await?);
                 }
@@ -104,7 +104,6 @@ fn work(request: &Request) -> Option<(&[u8], &[u8])> {
     Some((work, key.get(1..)?))
 }
 
-fn numbered(key: &[u8], number: usize) -> Vec<u8> {
-    let digits = number.to_string();
-    [key, digits.as_bytes()].concat()
+fn numbered(key: &[u8], number: u8) -> Vec<u8> {
+    [key, &[b'0'.wrapping_add(number)]].concat()
 }

@@ -18,8 +18,8 @@ use crate::time::Instant;
 /// What a batch waits for.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// In the order of the keys.
-    answers: Vec<Option<Answer>>,
+    /// In the order of the keys; where one is missing, something in its place.
+    answers: Vec<Answer>,
     /// How many of them are missing.
     left: usize,
     /// The operations that it consists of; some may have ended.
@@ -77,10 +77,10 @@ impl<T> Client<T> {
             match self.submit_part(subset, key, Verb::Get { touch }, timeout, owner, now) {
                 Ok(part) => {
                     batch.parts.push(part);
-                    batch.answers.push(None);
+                    batch.answers.push(Err(Error::NotSent));
                     batch.left = batch.left.saturating_add(1);
                 }
-                Err(error) => batch.answers.push(Some(Err(error))),
+                Err(error) => batch.answers.push(Err(error)),
             }
         }
         let complete = batch.left == 0;
@@ -117,7 +117,7 @@ impl<T> Client<T> {
             item.value = batch.keep(&item.value);
         }
         let Some(place) = batch.answers.get_mut(index) else { return };
-        *place = Some(answer);
+        *place = answer;
         batch.left = batch.left.saturating_sub(1);
         if batch.left == 0 {
             self.complete_batch(whole);
@@ -126,8 +126,7 @@ impl<T> Client<T> {
 
     fn complete_batch(&mut self, whole: CallId) {
         let Some(batch) = self.take_batch(whole) else { return };
-        let answers = batch.answers.into_iter().flatten().collect();
-        self.answer(whole, Ok(Outcome::Many(answers)));
+        self.answer(whole, Ok(Outcome::Many(batch.answers)));
     }
 
     fn take_batch(&mut self, whole: CallId) -> Option<Box<Batch>> {
