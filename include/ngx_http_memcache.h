@@ -100,7 +100,10 @@ extern "C" {
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
 
-/* "ngxmemc1", read as a little-endian number: marks the extended module context */
+/*
+ * "ngxmemc1", read as a little-endian number: marks our module, in "spare_hook0", which nginx leaves alone, and its
+ * extended context.
+ */
 #define NGX_HTTP_MEMCACHE_MAGIC        0x31636d656d78676eULL
 
 #define NGX_HTTP_MEMCACHE_MODULE_NAME  "ngx_http_memcache_module"
@@ -467,17 +470,25 @@ static ngx_inline ngx_http_memcache_status_t
 ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
 {
     ngx_uint_t                             i;
+    const ngx_module_t                    *module;
     const ngx_http_memcache_module_ctx_t  *ctx;
 
     *api = NULL;
 
     for (i = 0; i < cycle->modules_n; i++) {
 
-        if (ngx_strcmp(cycle->modules[i]->name, NGX_HTTP_MEMCACHE_MODULE_NAME) != 0) {
+        module = cycle->modules[i];
+
+        if (ngx_strcmp(module->name, NGX_HTTP_MEMCACHE_MODULE_NAME) != 0) {
             continue;
         }
 
-        ctx = (const ngx_http_memcache_module_ctx_t *) cycle->modules[i]->ctx;
+        /* the context of another module that has this name may end where ours goes on */
+        if (module->spare_hook0 != (uintptr_t) NGX_HTTP_MEMCACHE_MAGIC) {
+            return NGX_HTTP_MEMCACHE_NOT_LOADED;
+        }
+
+        ctx = (const ngx_http_memcache_module_ctx_t *) module->ctx;
 
         if (ctx == NULL || ctx->magic != NGX_HTTP_MEMCACHE_MAGIC || ctx->api == NULL) {
             return NGX_HTTP_MEMCACHE_NOT_LOADED;

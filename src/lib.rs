@@ -76,6 +76,8 @@ mod module {
         init_module: Some(conf::init_module),
         init_process: Some(worker::init_process),
         exit_process: Some(worker::exit_process),
+        // Says to siblings that the context is the extended one.
+        spare_hook0: NGX_HTTP_MEMCACHE_MAGIC as usize,
         ..ngx_module_t::default()
     };
 

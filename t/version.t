@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Tests for memcache module: siblings that were compiled with the header of
-# another version (A1), and one that finds something else by the module's name.
+# another version (A1), and those that find something else by the module's name.
 
 ###############################################################################
 
@@ -35,7 +35,7 @@ mkdir $t->testdir() . '/include';
 plan(skip_all => 'no compiler, or no headers of nginx')
 	unless compile_sibling($t, 'version');
 
-$t->plan(9);
+$t->plan(11);
 
 my ($major, $minor) = map { $header =~ /ABI_$_ +(\d+)/ } qw/ MAJOR MINOR /;
 
@@ -58,11 +58,21 @@ is(found($t, $major, $minor, '"ngx_http_memcache_module"',
 	'"ngx_http_charset_filter_module"'), NOT_LOADED,
 	'another module');
 
+# a module that has our name, and nothing to be read behind its context
+
+compile_sibling($t, 'impostor');
+my $impostor = 'load_module ' . $t->testdir() . '/impostor.so;';
+
+is(found($t, $major, $minor, undef, undef, $impostor), NOT_LOADED, 'impostor');
+like(check_config($t, template("$impostor\n%%LOAD_MEMCACHE_KV%%",
+	'memcache_kv on;')), qr/"memcache_kv" requires ngx_http_memcache_module/,
+	'impostor - Rust');
+
 ###############################################################################
 
-# What a sibling finds whose header says so.
+# What a sibling finds whose header says so, beside our module or another.
 sub found {
-	my ($t, $major, $minor, $this, $that) = @_;
+	my ($t, $major, $minor, $this, $that, $module) = @_;
 	my $text = $header;
 
 	$text =~ s/(ABI_MAJOR +)\d+/$1$major/;
@@ -71,13 +81,25 @@ sub found {
 	$t->write_file('include/ngx_http_memcache.h', $text);
 	compile_sibling($t, 'version');
 
-	$t->write_file_expand('nginx.conf', conf(<<'EOF'));
+	$t->write_file_expand('nginx.conf', conf(template(
+		($module // '%%LOAD_MEMCACHE%%')
+		. "\nload_module %%TESTDIR%%/version.so;", 'version;')));
+
+	$t->run();
+	my $found = http_content(http_get('/'));
+	$t->stop();
+
+	return $found;
+}
+
+sub template {
+	my ($load, $location) = @_;
+
+	return <<"EOF";
 
 %%TEST_GLOBALS%%
 
-%%LOAD_MEMCACHE%%
-
-load_module %%TESTDIR%%/version.so;
+$load
 
 daemon off;
 
@@ -92,18 +114,12 @@ http {
         server_name  localhost;
 
         location / {
-            version;
+            $location
         }
     }
 }
 
 EOF
-
-	$t->run();
-	my $found = http_content(http_get('/'));
-	$t->stop();
-
-	return $found;
 }
 
 ###############################################################################

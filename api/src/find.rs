@@ -58,8 +58,14 @@ pub(crate) unsafe fn in_cycle(cycle: *const ngx_cycle_t) -> Result<Table, Error>
         .find(|&&module| unsafe { CStr::from_ptr((*module).name) }.to_bytes_with_nul() == NAME)
         .ok_or(Error::NotLoaded)?;
 
-    // SAFETY: a module of this name has the extended context of the header; "magic" confirms it.
-    let context = unsafe { (**module).ctx.cast::<sys::ngx_http_memcache_module_ctx_t>().as_ref() };
+    // SAFETY: a module of a cycle, which stays loaded.
+    let (marker, context) = unsafe { ((**module).spare_hook0, (**module).ctx) };
+    // The context of another module that has this name may end where ours goes on.
+    if marker != sys::NGX_HTTP_MEMCACHE_MAGIC as usize {
+        return Err(Error::NotLoaded);
+    }
+    // SAFETY: a module with this marker has the extended context of the header; "magic" confirms it.
+    let context = unsafe { context.cast::<sys::ngx_http_memcache_module_ctx_t>().as_ref() };
     let context = context
         .filter(|context| context.magic == sys::NGX_HTTP_MEMCACHE_MAGIC && !context.api.is_null())
         .ok_or(Error::NotLoaded)?;
