@@ -104,8 +104,15 @@ cmp_ok($seen->{200}, '>', RELOADS, 'F45 there was load');
 ok(settled($master, 2), 'F45 old workers are gone');
 is(grown($before), '', 'F45 baseline of the master');
 is(shared_memory($master), $shared, 'F45 shared memory of the master');
-cmp_ok(Test::Nginx::Faults::memory($master) - $memory, '<', 4096,
-	'F45 memory of the master') or diag(Test::Nginx::Faults::memory($master));
+
+SKIP: {
+	skip 'a sanitizer keeps what was freed', 1 unless memory_tells();
+
+	cmp_ok(Test::Nginx::Faults::memory($master) - $memory, '<', 4096,
+		'F45 memory of the master')
+		or diag(Test::Nginx::Faults::memory($master));
+}
+
 is_deeply([map { $_->open_connections() } @m], [2, 2],
 	'F45 one connection per worker and server');
 
