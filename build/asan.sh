@@ -14,6 +14,8 @@ here=$(dirname "$(realpath "$0")")
 ASAN_OPTIONS=detect_odr_violation=0:detect_leaks=${LEAKS:-1}:detect_stack_use_after_return=1:handle_abort=1
 export ASAN_OPTIONS
 export LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0
+# The new binary of USR2 has only those variables that the old one's configuration names.
+export TEST_NGINX_GLOBALS="${TEST_NGINX_GLOBALS:-}env ASAN_OPTIONS; env LSAN_OPTIONS;"$'\n'
 export TEST_NGINX_SIBLING_CFLAGS="-fsanitize=address -fno-omit-frame-pointer"
 export CFLAGS="-O1 -g $TEST_NGINX_SIBLING_CFLAGS"
 
