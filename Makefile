@@ -134,9 +134,7 @@ fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies
 
 test: deps unit nginx-headers ## test everything with Debian's nginx; T=t/ops.t for one file of t/
 	cargo test --workspace --exclude memcache-engine --exclude memcache-status
-	@mkdir -p target/readme
-	@bash api/tests/readme.sh target/readme/visits.so
-	@TEST_NGINX_MEMCACHE_README=$(abspath target/readme/visits.so) $(MAKE) --no-print-directory prove
+	@$(MAKE) --no-print-directory prove
 
 browser: deps build ## test the page of memcache_status in a browser, without a window
 	@bash build/deps.sh $(BROWSER_DEPS)
@@ -164,10 +162,15 @@ session-config: ## build examples/session by its script "config", and test that
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
 	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
 
-prove: siblings examples ## build, and run t/ alone
+readme: nginx-headers ## build the sibling that README.md shows
+	@mkdir -p $(CARGO_TARGET_DIR)/readme
+	@bash api/tests/readme.sh $(CARGO_TARGET_DIR)/readme/visits.so
+
+prove: siblings examples $(if $(filter t/readme_rust.t,$(wildcard $(T))),readme) ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
 	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \
+	TEST_NGINX_MEMCACHE_README=$(CARGO_TARGET_DIR)/readme/visits.so \
 	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
 
 check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies

@@ -27,5 +27,5 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 
 cargo rustc --manifest-path "$dir/Cargo.toml" -- -Dwarnings
 
-[[ $# -eq 0 ]] || install "$CARGO_TARGET_DIR/debug/libvisits.so" "$1"
+[[ $# -eq 0 ]] || install "$CARGO_TARGET_DIR/${CARGO_BUILD_TARGET:-}/debug/libvisits.so" "$1"
 echo "readme.sh: the sibling in README.md compiles; it has $lines lines"
