@@ -15,12 +15,15 @@ mutants() {
     cat <<'LIST'
 any token is right | connection/expect.rs | s/Some(token) if token == u64::from(pending.token) => {}/Some(_) => {}/
 any key is right | connection/expect.rs | s/if !key.wire(|wire| wire == echoed)/if key.wire(|_| false)/
+any token is right for the usual reply | wire/hit.rs | s/filter(|_| echoed == u64::from(token))/filter(|_| echoed > 0)/
+any key is right for the usual reply | wire/hit.rs | s/strip_prefix(key)?/get(key.len()..)?/
 what gave up leaves no placeholder | connection.rs | s/if index < self.encoded {/if index > self.encoded {/
-operations have no deadline | client.rs | s/self.timers.insert(deadline, Timer::Call(call));//
+what is not written at once is forgotten | connection.rs | s/self.out.len() > 0 || self.encoded < /self.out.len() > 0 \&\& self.encoded < /
+operations have no deadline | client/submit.rs | s/self.timers.insert(deadline, Timer::Call(call));//
 max is no bound | client/pool.rs | s/&& server.connections.len() < max as usize/\&\& max > 0/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if connection.is_overdue(now) {/if connection.is_overdue(now) \&\& false {/
-a queue without a bound | client.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
+a queue without a bound | client/submit.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
 LIST
 }
 

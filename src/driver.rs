@@ -295,8 +295,10 @@ impl Driver {
             self.count_cut();
         }
         for _ in 0..complete.min(CALLS_PER_TURN) {
-            let Some(done) = self.with(Client::poll_completion).flatten() else { break };
+            let Ok(mut client) = self.client.try_borrow_mut() else { return };
+            let Some(done) = client.poll_completion() else { return };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
+            drop(client);
             done.context.run(done.answer);
         }
     }

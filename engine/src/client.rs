@@ -256,9 +256,9 @@ impl<T> Client<T> {
             let id = self.completions.pop_front()?;
             let Some(Call { owner, key, task, .. }) = self.calls.remove(id) else { continue };
             self.recycle(key);
-            if let (Owner::Caller(context), Task::Answer(answer)) = (owner, task) {
-                return Some(Completion { call: id, context, answer });
-            }
+            let Owner::Caller(context) = owner else { continue };
+            let Task::Answer(answer) = task else { continue };
+            return Some(Completion { call: id, context, answer });
         }
     }
 
@@ -348,13 +348,18 @@ impl<T> Client<T> {
 
     /// Puts an operation's answer where it is waited for.
     fn answer(&mut self, id: CallId, answer: Answer) {
-        let Some(call) = self.calls.get_mut(id) else { return };
-        if let Owner::Caller(_) = call.owner {
-            call.place = Place::Done;
-            call.task = Task::Answer(answer);
-            self.completions.push_back(id);
-            return;
+        match self.calls.get_mut(id) {
+            Some(call) if matches!(call.owner, Owner::Caller(_)) => {
+                call.place = Place::Done;
+                call.task = Task::Answer(answer);
+                self.completions.push_back(id);
+            }
+            _ => self.pass_on(id, answer),
         }
+    }
+
+    /// The same for one that no caller waits for, but a batch, or nobody.
+    fn pass_on(&mut self, id: CallId, answer: Answer) {
         let Some(call) = self.calls.remove(id) else { return };
         self.recycle(call.key);
         if let Owner::Batch(whole, index) = call.owner {

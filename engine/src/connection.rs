@@ -176,11 +176,6 @@ impl Connection {
         self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
     }
 
-    /// Grows with its load, and is higher for every bulky one than for any other.
-    pub fn rank(&self) -> usize {
-        self.load() | if self.is_bulky() { 1 << (usize::BITS - 1) } else { 0 }
-    }
-
     /// Whether it has become ready only now, and has not answered often.
     pub fn is_unproven(&self, now: Instant) -> bool {
         self.answered < PROOF && self.ready_at.is_some_and(|ready_at| now.since(ready_at) < PROBATION)
@@ -236,6 +231,11 @@ impl Connection {
 
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.out.slices(slices)
+    }
+
+    /// Whether there is something to encode or to write.
+    pub fn has_more(&self) -> bool {
+        self.out.len() > 0 || self.encoded < self.pending.len()
     }
 
     /// `bytes` were written. `sent` is told of each operation that is thereby written completely.

@@ -286,7 +286,8 @@ impl World {
             assert!(link.is_some() || bytes.is_empty(), "bytes for a socket that is not connected");
             bytes.truncate(left);
             if bytes.is_empty() {
-                return self.client.written(conn, 0, self.now);
+                self.client.written(conn, 0, self.now);
+                return;
             }
             left -= bytes.len();
             link.expect("a connection").peer.read(&bytes);

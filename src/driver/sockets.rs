@@ -141,8 +141,8 @@ impl Driver {
                 break;
             }
             match peer.write(slices) {
-                Io::Bytes(n) => client.written(conn, n, now),
-                Io::Blocked => break,
+                Io::Bytes(n) if client.written(conn, n, now) => {}
+                Io::Bytes(_) | Io::Blocked => break,
                 Io::Lost(loss) => return Err(loss),
             }
         }

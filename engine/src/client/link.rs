@@ -194,11 +194,11 @@ impl<T> Client<T> {
         connection.slices(slices)
     }
 
-    /// The socket accepted so many bytes of what [`transmit`](Client::transmit) gave.
-    pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+    /// The socket accepted so many bytes of what [`transmit`](Client::transmit) gave. Returns whether there is more.
+    pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) -> bool {
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
         let id = connection.server;
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id) else { return false };
         server.counters.stats.bytes_written.add(bytes as u64);
         let calls = &mut self.calls;
         connection.wrote(bytes, |call| {
@@ -213,9 +213,11 @@ impl<T> Client<T> {
                 }
             }
         });
+        let more = connection.has_more();
         if self.draining {
             self.rest(conn, id, now);
         }
+        more
     }
 
     /// The driver lost the connection; its socket is closed.

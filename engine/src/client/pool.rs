@@ -30,19 +30,13 @@ impl<T> Client<T> {
     /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. One that
     /// was begun with gets [`SHARED`] operations before it is another's turn.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
-        let begun = |c: &Connection| c.rank() < self.config.pipeline && !c.load().is_multiple_of(SHARED);
-        let ready = |conn| self.connections.get(conn).filter(|c| c.phase == Phase::Ready);
-        if let Some((conn, c)) = server.latest.and_then(|conn| Some((conn, ready(conn)?))).filter(|(_, c)| begun(c)) {
-            return Some((conn, c));
+        let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
+        let begun =
+            |c: &Connection| c.load() < self.config.pipeline && !c.load().is_multiple_of(SHARED) && !c.is_bulky();
+        if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
+            return Some(latest);
         }
-        let (mut least, mut rank) = (None, usize::MAX);
-        for &conn in &server.connections {
-            match ready(conn) {
-                Some(c) if c.rank() < rank => (least, rank) = (Some((conn, c)), c.rank()),
-                _ => {}
-            }
-        }
-        least
+        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.is_bulky(), c.load()))
     }
 
     fn may_grow(&self, id: ServerId, server: &Server) -> bool {

@@ -39,7 +39,11 @@ impl<T> Client<T> {
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
         let server = self.choose(subset, &key, now);
-        self.accept(Order { key: Some(key), work: Work::Keyed(verb), subset, server }, timeout, context, now)
+        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, server };
+        match self.admit(&order, now) {
+            Ok(room) => Ok(self.begin(Owner::Caller(context), order, room, timeout, now)),
+            Err(error) => Err(Rejected { error, context }),
+        }
     }
 
     /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
@@ -53,16 +57,6 @@ impl<T> Client<T> {
     ) -> Result<CallId, Rejected<T>> {
         self.learn(server, now);
         let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, server };
-        self.accept(order, timeout, context, now)
-    }
-
-    fn accept(
-        &mut self,
-        order: Order,
-        timeout: Option<Duration>,
-        context: T,
-        now: Instant,
-    ) -> Result<CallId, Rejected<T>> {
         match self.admit(&order, now) {
             Ok(room) => Ok(self.begin(Owner::Caller(context), order, room, timeout, now)),
             Err(error) => Err(Rejected { error, context }),

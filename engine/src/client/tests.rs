@@ -135,7 +135,12 @@ impl World {
                 break;
             }
             let bytes = &bytes[..bytes.len().min(most - all.len())];
-            self.client.written(conn, bytes.len(), self.now);
+            let more = self.client.written(conn, bytes.len(), self.now);
+            assert_eq!(
+                more,
+                self.client.transmit(conn, &mut [IoSlice::new(&[]); 1]) > 0,
+                "it knows whether there is more"
+            );
             all.extend_from_slice(bytes);
         }
         while self.client.poll_dirty().is_some() {}

@@ -31,11 +31,13 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             command(out, b"mg ", key, None);
             // The key comes back too: a token can collide where something in between mixes connections up, and then
             // the key is what keeps one user's item from another.
-            out.put(b" v f c k");
-            if let Some(ttl) = touch {
-                number(out, b" T", ttl.wire());
+            match touch {
+                None => number(out, b" v f c k O", token),
+                Some(ttl) => {
+                    number(out, b" v f c k T", ttl.wire());
+                    number(out, b" O", token);
+                }
             }
-            number(out, b" O", token);
             out.put(b"\r\n");
         }
         Verb::Lease { vivify, recache, .. } => {

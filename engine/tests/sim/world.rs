@@ -251,7 +251,9 @@ impl World {
             }
             let blocked = link.blocked;
             if accepted > 0 {
-                self.client.written(conn, accepted, now);
+                let more = self.client.written(conn, accepted, now);
+                let rest = self.client.transmit(conn, &mut [IoSlice::new(&[])]);
+                assert!(more || rest == 0, "there is more to write than the client says");
                 self.obey();
             }
             if blocked {
