@@ -211,20 +211,20 @@ pub(super) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     /// So many fit, whatever they are.
     const SURE: usize = 19;
 
-    let mut n = 0u64;
-    let mut rest = text;
-    while let Some((&byte, behind)) = rest.split_first() {
-        let digit = byte.wrapping_sub(b'0');
+    let (mut n, mut len) = (0u64, 0usize);
+    for &byte in text {
+        let digit = u64::from(byte).wrapping_sub(b'0'.into());
         if digit > 9 {
             break;
         }
-        n = n.wrapping_mul(10).wrapping_add(digit.into());
-        rest = behind;
+        n = n.wrapping_mul(10).wrapping_add(digit);
+        len = len.wrapping_add(1);
     }
-    match text.len().saturating_sub(rest.len()) {
+    let (digits, rest) = text.split_at_checked(len)?;
+    match len {
         0 => None,
         1..=SURE => Some((n, rest)),
-        len => Some((checked_number(text.get(..len)?)?, rest)),
+        _ => Some((checked_number(digits)?, rest)),
     }
 }
 
