@@ -257,7 +257,9 @@ impl Server {
         if command.flag('v').is_none() {
             return command.echo("HD", Some(item), &command.key);
         }
-        let other = self.items.iter().find(|(key, _)| **key != command.key);
+        // The one that is most like it.
+        let others = self.items.iter().filter(|(key, _)| **key != command.key);
+        let other = others.min_by_key(|(key, _)| key.len().abs_diff(command.key.len()));
         let other = other.filter(|_| session.mishap.take_if(|m| *m == Mishap::OtherKey).is_some());
         let (key, item) = other.map_or((&command.key, item), |(key, item)| (key, item));
         let mut reply = command.echo(&format!("VA {}", item.value.len()), Some(item), key);

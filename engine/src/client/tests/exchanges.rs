@@ -144,11 +144,12 @@ fn replies_of_another_operation_are_not_taken() {
 /// Rows F15, F19 to F22, F24 and F30: whatever does not belong there ends the connection, and nobody gets it.
 #[test]
 fn f15_f19_f20_f21_f22_f24_f30_replies_that_do_not_belong_there() {
-    let cases: [(&str, &str); 12] = [
+    let cases: [(&str, &str); 13] = [
         ("garbage", "HELLO\r\n"),
         ("missing: the second comes first", "VA 1 f0 c1 kb O2\r\nB\r\n"),
         ("swapped", "VA 1 f0 c1 kb O2\r\nB\r\nVA 1 f0 c1 ka O1\r\nA\r\n"),
         ("right token, wrong key", "VA 1 f0 c1 kb O1\r\nB\r\n"),
+        ("right key, wrong token", "VA 1 f0 c1 ka O2\r\nA\r\n"),
         ("right token, no key", "VA 1 f0 c1 O1\r\nB\r\n"),
         ("no token", "VA 1 f0 c1 ka\r\nA\r\n"),
         ("a miss with a key but no token", "EN ka\r\n"),
