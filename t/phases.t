@@ -154,7 +154,7 @@ my $m = Test::Memcached->start($t, port(8081), '-I', '2m');
 
 $t->run();
 
-my ($pid) = worker_pids($t);
+my $pid = first_worker($t);
 my ($r, $s);
 
 $m->set('a', 'A' x 100);

@@ -15,7 +15,7 @@ use Exporter qw/ import /;
 use Test::Nginx qw/ port /;
 use Test::Nginx::Memcache;
 
-our @EXPORT = qw/ faults_conf at get_all first_worker waiting value honest unhonest baseline grown memory_tells log_mark log_lines
+our @EXPORT = qw/ faults_conf at get_all waiting value honest unhonest baseline grown memory_tells log_mark log_lines
 	cpu_seconds /;
 
 # Resident memory, in kB, that comes and goes without being a leak.
@@ -90,12 +90,6 @@ sub get_all {
 }
 
 ###############################################################################
-
-# The worker of an nginx that has been started just now.
-sub first_worker {
-	my ($t) = @_;
-	return wait_for(sub { (worker_pids($t))[0] });
-}
 
 # How many operations a server has, under way or in its queue.
 sub waiting {

@@ -19,7 +19,7 @@ use Test::Nginx qw/ :DEFAULT http_start http_content /;
 
 our @EXPORT = qw/ conf compile_sibling compile_module check_config kv_get kv_head kv_put kv_post kv_delete
 	kv_request escape code header content http_many status server_status
-	wait_for messages worker_pids http_content /;
+	wait_for messages worker_pids first_worker http_content /;
 
 # A wait that takes longer, in seconds, is given up.
 use constant PATIENCE => 20;
@@ -285,6 +285,13 @@ sub worker_pids {
 
 	my @pids = sort { $a <=> $b } keys %alive;
 	return @pids;
+}
+
+# The worker of an nginx that has been started just now, which the log
+# may not say yet.
+sub first_worker {
+	my ($t) = @_;
+	return wait_for(sub { (worker_pids($t))[0] });
 }
 
 # Asks until the answer is true, and returns it; undef if it never is.
