@@ -25,7 +25,8 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-use constant RELOADS => 200;
+# valgrind tells of one that is lost
+use constant RELOADS => $ENV{VALGRIND_NGINX} ? 20 : 200;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->has_daemon('memcached')
 	->plan(16);
@@ -131,7 +132,11 @@ sub reload {
 	my %old = map { ($_ => 1) } children($master);
 
 	kill 'HUP', $master;
-	return wait_for(sub { 2 == grep { !$old{$_} } workers($master) }) ? 1 : 0;
+	my $new = wait_for(sub { 2 == grep { !$old{$_} } workers($master) });
+
+	# many that exit at the same time would leave nothing for the others
+	settled($master, 2) if $ENV{VALGRIND_NGINX};
+	return $new ? 1 : 0;
 }
 
 ###############################################################################

@@ -47,8 +47,29 @@ sub settled {
 sub command {
 	my ($pid) = @_;
 	open my $f, '<', "/proc/$pid/cmdline" or return '';
-	local $/;
-	return (<$f> // '') =~ s/[\0 ]+\z//r;
+	my $line = do { local $/; <$f> } // '';
+
+	return title($pid, $1)
+		if $ENV{VALGRIND_NGINX} && $line =~ /\0-p\0([^\0]+)/;
+	return $line =~ s/[\0 ]+\z//r;
+}
+
+# A process under valgrind has no title.  What it would be, by the logs.
+sub title {
+	my ($pid, $dir) = @_;
+	my $title = '';
+
+	for my $file (glob "$dir/error.log*") {
+		open my $f, '<', $file or next;
+		while (my $line = <$f>) {
+			$title = "$1$title"
+				if $line =~ /: start (.* process) $pid$/;
+			$title .= ' is shutting down' if $line
+				=~ /\b$pid#$pid: gracefully shutting down/;
+		}
+	}
+
+	return $title;
 }
 
 sub alive {
