@@ -22,7 +22,7 @@ export CFLAGS="-O1 -g $TEST_NGINX_SIBLING_CFLAGS"
 places=(nginx module sibling)
 [[ ${LEAKS:-1} == 0 ]] || places+=(leak)
 for place in "${places[@]}"; do
-    said=$(ASAN_CANARY=$place "$@" T=t/canary.pl JOBS=1 2>&1) && failed=0 || failed=1
+    said=$(CANARY=$place "$@" T=t/canary.pl JOBS=1 2>&1) && failed=0 || failed=1
     if ((!failed)) || ! grep -q "Failed test 'no sanitizer errors'" <<<"$said" ||
         ! grep -Eq "canary in $place: (heap-use-after-free|detected)" <<<"$said"; then
         echo "$said"
