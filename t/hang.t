@@ -21,7 +21,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(18)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(29)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -46,6 +46,7 @@ http {
 
         memcache_server 127.0.0.1:8081 max=1;
         memcache_max_fails 65535;
+        memcache_timeout 600ms;
 
         location /kv/ {
             memcache_kv on;
@@ -61,7 +62,7 @@ http {
         server_name  localhost;
 
         memcache_server 127.0.0.1:8082 max=1;
-        memcache_max_fails 3;
+        memcache_max_fails 10;
 
         location /kv/ {
             memcache_kv on;
@@ -90,9 +91,18 @@ for my $round (1 .. 4) {
 	$m->pause();
 	is_deeply([map { code($_) } http_many(map { ['GET', $_] } @keys)],
 		[(504) x @keys], "F6 round $round - timed out");
-	$m->resume();
 
-	# the late answers are nobody's
+	# the late answers are nobody's: not of those who ask meanwhile
+	my $asked = server_status(port(8081))->{operations}{get};
+	my @late = map { kv_get($_, start => 1) } reverse @keys;
+	ok(wait_for(sub { server_status(port(8081))->{operations}{get}
+		== $asked + @keys }), "F23 round $round - asked behind them");
+	$m->resume();
+	my @got = map { content($_) } Test::Nginx::Memcache::read_all(@late);
+	is_deeply([grep { $got[-1 - $_] ne '200 ' . "$keys[$_]." x 20
+		&& $got[-1 - $_] !~ /^504/ } 0 .. $#keys], [],
+		"F23 round $round - their own, or none");
+
 	my $reply;
 	wait_for(sub {
 		$reply = content(kv_get('key7'));
@@ -104,18 +114,36 @@ for my $round (1 .. 4) {
 		"F23 round $round - all right");
 }
 
-is(server_status(port(8081))->{state}, 'live', 'F6 not down by timeouts');
+is(down($t, 8081), 0, 'F6 not down by timeouts');
 is(server_status(port(8081))->{pending}, 0, 'nothing pending');
 
-# many timeouts in a row mean that the server is down
+# a timeout of many operations at once is one failure, and not so many
 
 $other->set('cow', 'moo');
 is(content(kv_get('cow', PeerAddr => $to_other)), '200 moo', 'other');
+$other->pause();
+is(code(kv_get('', args => 'keys=' . join(',', @keys),
+	PeerAddr => $to_other)), 504, 'F6 many at once - timed out');
+$other->resume();
+ok(wait_for(sub { content(kv_get('cow', PeerAddr => $to_other))
+	eq '200 moo' }), 'F6 many at once - answers again');
+is(down($t, 8082), 0, 'F6 many at once - not down');
+
+# many timeouts in a row mean that the server is down
+
 $other->pause();
 ok(wait_for(sub { code(kv_get('cow', PeerAddr => $to_other)) == 503 }),
 	'down by timeouts');
 $other->resume();
 ok(wait_for(sub { content(kv_get('cow', PeerAddr => $to_other))
 	eq '200 moo' }), 'live again');
+
+###############################################################################
+
+# How often the server was found down.
+sub down {
+	my ($t, $port) = @_;
+	return scalar(() = messages($t) =~ /"127\.0\.0\.1:@{[port($port)]}" is down/g);
+}
 
 ###############################################################################
