@@ -29,7 +29,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(33);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(36);
 my $m = Test::Memcached->start($t, port(8081));
 
 my $patience = 'memcache_timeout 60s; memcache_connect_timeout 60s;';
@@ -157,6 +157,22 @@ $m = Test::Memcached->start($t, port(8081));
 ok(wait_for(sub { !grep { code($_) ne '404' } get_all(8080, 1 .. 30) }),
 	'F40 up again');
 cmp_ok($m->connections(), '<=', 8 * 4, 'F40 no herd');
+$t->stop();
+
+# room for 200 connections, and operations for all of them: so many connects at
+# once, and so many in every second since
+
+start($t, { http => $patience }, 'max=200', 'memcache_pipeline 1;');
+$m->pause();
+my $began = time();
+@open = map { kv_get($_, start => 1) } 1 .. 200;
+ok(wait_for(sub { waiting(port(8081)) == @open }), 'F40 rate - all wait');
+my $connections = server_status(port(8081))->{connections};
+cmp_ok($connections->{opened} + $connections->{connecting}, '<=',
+	16 + 32 * (1 + time() - $began), 'F40 rate - no more connects than that');
+$m->resume();
+is_deeply([grep { code($_) ne '404' } Test::Nginx::Memcache::read_all(@open)],
+	[], 'F40 rate - all answered');
 $t->stop();
 
 ###############################################################################

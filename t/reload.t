@@ -22,7 +22,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(22);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(25);
 
 my $conf = conf(<<'EOF');
 
@@ -54,11 +54,23 @@ http {
             memcache_status;
         }
     }
+
+    # nothing but idle connections
+    server {
+        listen       127.0.0.1:8083;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8084;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
 }
 
 EOF
 
-my $m = Test::Memcached->start($t, port(8081));
+my ($m, $other) = map { Test::Memcached->start($t, port($_)) } 8081, 8084;
 
 $t->write_file_expand('nginx.conf', $conf)->run();
 
@@ -68,6 +80,9 @@ my @keys = map { "key$_" } 1 .. 50;
 $m->set($_, "<$_>") for @keys;
 
 is(content(kv_get('key1')), '200 <key1>', 'before');
+is(code(kv_get('key1', PeerAddr => '127.0.0.1:' . port(8083))), 404,
+	'another client');
+is($other->open_connections(), 1, 'another client - an idle connection');
 
 # reload with operations in flight
 
@@ -80,6 +95,8 @@ my @old = worker_pids($t);
 $t->reload();
 ok(wait_for(sub { messages($t) =~ /gracefully shutting down/ }), 'reload');
 ok(wait_for(sub { (worker_pids($t))[-1] != $old[-1] }), 'a new worker');
+ok(wait_for(sub { $other->open_connections() == 0 }),
+	'F47 reload - idle connections do not wait with it');
 is(scalar(grep { kill 0, $_ } @old), 1, 'the old worker waits');
 
 $m->resume();
