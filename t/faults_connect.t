@@ -28,7 +28,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(48);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(49);
 
 # other services, and what they say: at once, or to "mn"
 my @services = (
@@ -49,6 +49,8 @@ EOF
 	8005 => 'memcache_server 127.0.0.1:8006 max=1;
 		memcache_connect_timeout 200ms; memcache_timeout 300ms;',
 	8007 => 'memcache_server 127.0.0.1:8008 max=2;',
+	8012 => 'memcache_server 127.0.0.1:8013 max=2;
+		memcache_max_fails 65535;',
 	8009 => 'memcache_server unix:%%TESTDIR%%/m.sock;',
 	8010 => 'memcache_server 127.0.0.1:8011;
 		memcache_connect_timeout 200ms;',
@@ -66,12 +68,12 @@ my $silent = Test::Memcached::Fake->start($t, port(8006), sub {
 });
 
 # hangs up after one operation, until it is asked for "calm"
-my $flapping = Test::Memcached::Fake->start($t, port(8008), sub {
+my @flapping = map { Test::Memcached::Fake->start($t, port($_), sub {
 	my ($request) = @_;
 	$request->{fake}{calm} = 1 if $request->{key} eq 'calm';
 	return ($request->answer(), $request->{verb} ne 'mn'
 		&& !$request->{fake}{calm} ? CLOSE : ());
-});
+}) } 8008, 8013;
 
 $t->run_daemon('memcached', qw/ -l 127.0.0.1 -B binary -p /, port(8011),
 	$> == 0 ? qw/ -u root / : ());
@@ -170,19 +172,24 @@ $before = baseline($worker);
 $mark = log_mark($t);
 
 my $start = time();
-my @codes = map { code($_) } map { get_all(8007, 1 .. 10) } 1 .. 50;
+my @codes = (gets_for(5, 8007), gets_for(3, 8012));
 my $seconds = 1 + time() - $start;
 
 is_deeply([grep { !/^(?:404|50[234])$/ } @codes], [], 'F39 flapping - honest');
-cmp_ok($flapping->stats()->{accepted}, '<=', 8 + 4 * $seconds,
+# after three connects in vain it is down: probes in 100 ms, 200 ms, 400 ms...
+cmp_ok($flapping[0]->stats()->{accepted}, '<=',
+	5 + log(1 + 10 * $seconds) / log 2,
+	'F39 flapping - rarer and rarer connects');
+# never given up: the pauses are 400 ms at most
+cmp_ok($flapping[1]->stats()->{accepted}, '<=', 6 + 2.5 * $seconds,
 	'F39 flapping - no storm of connects');
-cmp_ok(log_lines($t, $mark, qr/connection to .* lost/), '<=', 1 + $seconds,
+cmp_ok(log_lines($t, $mark, qr/connection to .* lost/), '<=', 2 + $seconds,
 	'F39 flapping - a line a second');
 ok(wait_for(sub { code(kv_get('calm', at(8007))) eq '404' }),
 	'F39 flapping - tried again');
 ok(wait_for(sub { !grep { code($_) ne '404' } get_all(8007, 1 .. 10) }),
 	'F39 flapping - used when it stays');
-$before->{$worker}{fds} += 2;
+$before->{$worker}{fds} += 4;
 is(grown($before), '', 'F39 flapping - baseline');
 
 # nobody behind the socket, no socket, and back again
@@ -219,6 +226,19 @@ sub local_memcached {
 	my ($t) = @_;
 	return Test::Memcached->start($t, 0,
 		socket => $t->testdir() . '/m.sock');
+}
+
+# Gets for so many seconds, ten at a time, and their statuses.
+sub gets_for {
+	my ($seconds, $port) = @_;
+	my ($end, @codes) = (time() + $seconds);
+
+	while (time() < $end) {
+		push @codes, map { code($_) } get_all($port, 1 .. 10);
+		select undef, undef, undef, 0.02;
+	}
+
+	return @codes;
 }
 
 # Connections of others, so that the server takes only so many more.
