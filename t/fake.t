@@ -23,7 +23,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(84)
+my $t = Test::Nginx->new()->has(qw/http/)->plan(90)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -132,6 +132,9 @@ my %kind = (
 	number => sub { "12\r\n" },
 	blank => sub { "\r\n" },
 	nul => sub { "HD\0\r\n" },
+	# in a flag that nobody has asked for, and that is not looked at
+	hidden => sub { $_[0]->answer() =~ s/\r\n/ x\0y\r\n/r },
+	carriage => sub { $_[0]->answer() =~ s/\r\n/ x\ry\r\n/r },
 	feed => sub { $_[0]->answer() =~ s/\r\n/\n/r },
 	long => sub { 'x' x 20000 },
 	trailer => sub { $_[0]->answer() =~ s/\r\n\z/XX/r },
@@ -156,10 +159,8 @@ my %kind = (
 		$r->{kept}{first} = $r->answer();
 		return;
 	},
-	cut => sub { my $n = (split /:/, $_[0]{key})[1];
-		(substr($_[0]->answer(), 0, $n), CLOSE) },
-	rst => sub { my $n = (split /:/, $_[0]{key})[1];
-		(substr($_[0]->answer(), 0, $n), RESET) },
+	cut => sub { (without_end($_[0]), CLOSE) },
+	rst => sub { (without_end($_[0]), RESET) },
 	drip => sub { map { ($_, \0.001) } split //, $_[0]->answer() },
 	slow => sub { map { ($_, \0.2) } split //, $_[0]->answer() },
 	close => sub { ($_[0]->answer(), CLOSE) },
@@ -203,7 +204,7 @@ is(content(kv_get('a')), '200 A', 'get');
 my @cases = (
 	(map { ["F15 $_", $_] } qw/ garbage number blank word store classic /),
 	(map { ["F16 length $_", "length:$_"] } qw/ 2147483648
-		9223372036854775808 18446744073709551616 -1 0x10 +1 /,
+		9223372036854775808 18446744073709551616 18446744073709551623 -1 0x10 +1 /,
 		'1' x 30, ''),
 	['F18 trailer', 'trailer'],
 	['F18 end of the trailer', 'end'],
@@ -213,6 +214,8 @@ my @cases = (
 	['F25 long line', 'long'],
 	['F26 bare line feed', 'feed'],
 	['F26 NUL', 'nul'],
+	['F26 NUL in a flag', 'hidden'],
+	['F26 CR in a flag', 'carriage'],
 	['F27 SERVER_ERROR', 'memory'],
 	['F29 ERROR', 'error'],
 	['F29 CLIENT_ERROR', 'client'],
@@ -248,10 +251,10 @@ for (['F20 duplicated', 'twice'], ['F21 swapped', 'swapped'],
 	is(content(kv_get('a')), '200 A', "$name among others - get behind");
 }
 
-# cut off anywhere, it is no answer
+# cut off anywhere, in the value or before it, it is no answer
 
 for my $kind ('cut', 'rst') {
-	my @keys = map { "$kind:$_" } 0 .. 30;
+	my @keys = map { "$kind:$_" } 1 .. 14, map { 3 * $_ } 5 .. 16;
 	my $wrong = 0;
 
 	for (@keys) {
@@ -314,5 +317,13 @@ like($log, qr/unexpected reply from "127.0.0.1:\d+", closing connection/,
 	'F15 logged');
 unlike($log, qr/unexpected reply.*(garbage|value)/,
 	'F15 not quoted: it may be a value');
+
+###############################################################################
+
+# The answer to "KIND:NUMBER" without so many bytes at its end.
+sub without_end {
+	my ($request) = @_;
+	return substr $request->answer(), 0, -(split /:/, $request->{key})[1];
+}
 
 ###############################################################################

@@ -25,7 +25,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(45)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(49)
 	->write_file_expand('nginx.conf', faults_conf({ http => <<'EOF' },
     memcache_timeout 5s;
     memcache_connect_timeout 5s;
@@ -50,7 +50,12 @@ my %kind = (
 	fatal => sub { "ERROR\r\n" . "CLIENT_ERROR bad command line format\r\n" },
 	crlf => sub { $_[0] =~ s/\r\n/\r\r\n/r },
 	garbage => sub { "\0\xff\e[2J secret of somebody\r\n" },
+	again => sub { ($_[0]) x 2 },
+	refuse => sub { "SERVER_ERROR out of memory storing object\r\n" },
 );
+
+# the same for the answer to a store
+my %store = map { ($_ => 1) } qw/ split again refuse /;
 
 my $fake = Test::Memcached::Fake->start($t, port(8081), sub {
 	my ($request) = @_;
@@ -58,7 +63,7 @@ my $fake = Test::Memcached::Fake->start($t, port(8081), sub {
 	my $answer = $request->answer();
 
 	return $answer if !$kind{$name // ''}
-		|| $request->{verb} eq 'ms' && $name ne 'split';
+		|| $request->{verb} eq 'ms' && !$store{$name};
 	return $kind{$name}->($answer, $number);
 });
 
@@ -132,6 +137,7 @@ cmp_ok(cpu_seconds($worker) - $cpu, '<', 0.2, 'F12 drips - no spinning');
 # every split of replies of all kinds
 
 my @wrong;
+my $lost = server_status(port(8081))->{connections}{lost};
 for my $n (0 .. 30) {
 	my ($key, $value) = ("split:$n", "v$n");
 
@@ -147,6 +153,8 @@ kv_put('bytes:1', value('bytes:1', 1, 300));
 is(content(kv_get('bytes:1')), '200 ' . value('bytes:1', 1, 300),
 	'F13 every byte');
 is(server_status(port(8081))->{errors}{protocol}, 0, 'F13 nothing wrong seen');
+is(server_status(port(8081))->{connections}{lost}, $lost,
+	'F13 no connection lost');
 
 # a thousand replies in one piece, two times; others are served meanwhile
 
@@ -180,6 +188,23 @@ for (['F24 right opaque, wrong key', 'key'], ['F26 two CRs', 'crlf'],
 		"$name - among others");
 	is(content(kv_get('plain')), '200 ' . value('plain', 1), "$name - next");
 }
+
+# an error that ends the connection is told to nobody else
+
+for my $kind (qw/ errors fatal /) {
+	my @told = map { content((get_all(8080, "$kind:$_", 'plain'))[1]) }
+		1 .. 3;
+	is_deeply(\@told, [('200 ' . value('plain', 1)) x 3],
+		"F30 $kind - told once");
+}
+
+# one store is answered twice, and that is not the answer to the next one
+
+my @stores = map { ("again:$_", "refuse:$_") } 1 .. 5;
+my @stored = map { code($_) } Test::Nginx::Memcache::read_all(
+	map { kv_put($_, 'x', start => 1) } @stores);
+is_deeply([grep { $stores[$_] =~ /^refuse/ && $stored[$_] ne '502' }
+	0 .. $#stores], [], 'F20 duplicated answer to a store');
 
 # what is logged: one line, and none of what was received
 
