@@ -25,7 +25,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(40)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(47)
 	->write_file_expand('nginx.conf', faults_conf({ http => <<'EOF' },
     memcache_timeout 20s;
     memcache_connect_timeout 5s;
@@ -43,6 +43,10 @@ EOF
 	8007 => 'memcache_server 127.0.0.1:8006 min=1 smax=2 max=4 ttl=1s;
 		memcache_pipeline 1;',
 	8008 => 'memcache_server 127.0.0.1:8009 max=1; memcache_pipeline 4096;
+		memcache_queue 8192;',
+	8010 => 'memcache_server 127.0.0.1:8011 max=1; memcache_pipeline 4096;
+		memcache_queue 8192;',
+	8012 => 'memcache_server 127.0.0.1:8011 max=1; memcache_pipeline 8;
 		memcache_queue 8192;'));
 
 # what "KIND:ANYTHING" does when the line of a store has come
@@ -70,7 +74,9 @@ my $fake = Test::Memcached::Fake->start($t, port(8002), sub {
 
 my $small = Test::Memcached->start($t, port(8081));
 my $m = Test::Memcached->start($t, port(8006));
-my $stingy = Test::Memcached->start($t, port(8009), '-o', 'read_buf_mem_limit=1', '-t', 8);
+my @stingy = ('-o', 'read_buf_mem_limit=1', '-t', 8);
+my $stingy = Test::Memcached->start($t, port(8009), @stingy);
+my $meagre = Test::Memcached->start($t, port(8011), @stingy, '-R', 1000);
 
 $t->run();
 
@@ -190,5 +196,30 @@ my $page = join '', map { value($_, 1) } (@keys) x 16;
 is_deeply([grep { $_ ne "200 $page" } map { content($_) } @replies], [],
 	'F56 little memory for replies');
 is($stingy->connections(), 1, 'F56 little memory for replies - kept');
+
+# it answers so many requests at once that the memory is not enough, and hangs
+# up: an error, and no part of an answer
+
+$meagre->set($_, value($_, 1)) for @keys;
+my $mark = log_mark($t);
+@replies = Test::Nginx::Memcache::read_all(map { kv_get('', at(8010),
+	args => 'keys=' . join(',', (@keys) x 16), start => 1) } 1 .. 50);
+is_deeply([grep { $_ ne "200 $page" && !/^50[234] / } map { content($_) }
+	@replies], [], 'F56 out of memory - whole, or an error');
+cmp_ok($meagre->stats()->{response_obj_oom}, '>', 0,
+	'F56 out of memory - it was');
+cmp_ok(log_lines($t, $mark, qr/:@{[port(8011)]}" lost/), '>', 0,
+	'F56 out of memory - logged');
+cmp_ok($meagre->connections(), '<', 50, 'F56 out of memory - not asked for ever');
+ok(wait_for(sub { content(kv_get('key1', at(8010)))
+	eq '200 ' . value('key1', 1) }), 'F56 out of memory - next');
+is(waiting(port(8011)), 0, 'F56 out of memory - nothing pending');
+
+# fewer replies on their way are no trouble to it
+
+@replies = Test::Nginx::Memcache::read_all(map { kv_get('', at(8012),
+	args => 'keys=' . join(',', (@keys) x 16), start => 1) } 1 .. 50);
+is_deeply([grep { $_ ne "200 $page" } map { content($_) } @replies], [],
+	'F56 out of memory - not with a shorter pipeline');
 
 ###############################################################################
