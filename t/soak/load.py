@@ -88,18 +88,18 @@ class Connection:
             self.writer.transport.abort()
             self.reader = self.writer = None
 
-    async def send(self, method, uri, body):
+    async def send(self, method, uri, body=None, head=""):
         await self.open()
-        head = f"{method} {uri} HTTP/1.1\r\nHost: soak\r\n"
+        head = f"{method} {uri} HTTP/1.1\r\nHost: soak\r\n{head}"
         if body is not None:
             head += f"Content-Length: {len(body)}\r\n"
         self.writer.write(head.encode() + b"\r\n" + (body or b""))
         await self.writer.drain()
 
-    async def ask(self, method, uri, body=None):
-        """Status and body. Raises Ended, or TimeoutError."""
+    async def ask(self, method, uri, body=None, head=""):
+        """Status, fields of the header, and body. Raises Ended, or TimeoutError."""
         try:
-            await self.send(method, uri, body)
+            await self.send(method, uri, body, head)
             return await asyncio.wait_for(self.answer(), PATIENCE)
         except (OSError, asyncio.IncompleteReadError, ValueError) as e:
             self.close()
@@ -109,15 +109,15 @@ class Connection:
             raise
 
     async def answer(self):
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(head[0].split(" ")[1])
-        fields = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
+        fields = {name.lower(): text for name, _, text in (line.partition(": ") for line in head[1:])}
         body = b""
         if status not in (204, 304):
             body = await self.reader.readexactly(int(fields["content-length"]))
         if fields.get("connection") == "close":
             self.close()
-        return status, body
+        return status, fields, body
 
 
 class Tally:
@@ -137,10 +137,11 @@ class Tally:
 class Client:
     """One client with its own keys, which reads those of others too."""
 
-    def __init__(self, number, seed, places, keys, world, tally):
+    def __init__(self, number, seed, places, keys, sessions, limits, world, tally):
         self.rng = random.Random(f"{seed}/{number}")
         self.places, self.keys, self.world, self.tally = places, keys, world, tally
-        self.mine = [(place, Key(f"{place.name}-{number}-{i}")) for place in places for i in range(4)]
+        self.sessions, self.limits = sessions, limits
+        self.mine = [(place, Key(place.key(f"{number}-{i}", self.rng))) for place in places for i in range(4)]
         for place, key in self.mine:
             keys[place].append(key)
         self.counters = {place: Counter(f"{place.name}-n{number}") for place in places}
@@ -152,25 +153,32 @@ class Client:
     async def run(self, until):
         while time.monotonic() < until:
             dice = self.rng.random()
-            if dice < 0.55:
+            if dice < 0.48:
                 await self.read()
-            elif dice < 0.80:
+            elif dice < 0.72:
                 await self.write()
-            elif dice < 0.85:
+            elif dice < 0.77:
                 await self.write(delete=True)
-            elif dice < 0.93:
+            elif dice < 0.84:
                 await self.count()
+            elif dice < 0.86:
+                await self.visit()
+            elif dice < 0.93:
+                await self.limit()
             else:
                 await self.abort()
         for connection in self.connections.values():
             connection.close()
 
-    async def ask(self, place, what, method, uri, body=None):
-        """The answer; None: an error that was to be expected, and was counted."""
+    async def ask(self, place, what, method, uri, body=None, head="", read=lambda answer: answer[::2]):
+        """The answer, status and body; None: an error that was to be expected, or was counted as wrong.
+
+        What `read` makes of the answer is such a pair, or says what is wrong.
+        """
         began = time.monotonic()
         self.tally.operations[f"{place.name} {what}"] += 1
         try:
-            status, body = await self.connection(place).ask(method, uri, body)
+            answer = read(await self.connection(place).ask(method, uri, body, head))
         except Ended:
             self.tally.errors["connection ended"] += 1
             if not self.world.upheaval(began - UPHEAVAL):
@@ -181,20 +189,22 @@ class Client:
             self.tally.errors["no answer"] += 1
             self.tally.blame(f"{method} {uri}: no answer in {PATIENCE} s")
             return None
-        if what == "get":
-            status, body = place.read(status, body)
-        if status in HONEST:
-            self.tally.errors[f"{status}"] += 1
+        if isinstance(answer, str):
+            self.tally.blame(f"{method} {uri}: {answer}")
+            return None
+        if answer[0] in HONEST:
+            self.tally.errors[f"{answer[0]}"] += 1
             await asyncio.sleep(0.02)
             return None
-        return status, body
+        return answer
 
     async def read(self):
         place = self.rng.choice(self.places)
         key = self.rng.choice(self.keys[place])
         began, floor, floor_at = time.monotonic(), key.confirmed, key.confirmed_at
         open_before = set(key.open)
-        answer = await self.ask(place, "get", "GET", place.get(key.name))
+        uri, head = place.get(key.name)
+        answer = await self.ask(place, "get", "GET", uri, head=head, read=lambda answer: place.read(answer, key.name))
         if answer is None:
             return
         status, body = answer
@@ -245,6 +255,22 @@ class Client:
         else:
             counter.last, counter.at = number, began
 
+    async def visit(self):
+        """Comes without a session."""
+        place = self.sessions
+        read = lambda answer: answer[0] == 200 and place.new(answer) or answer[::2]
+        answer = await self.ask(place, "visit", "GET", place.page, read=read)
+        if answer is not None and answer[0] != 200:
+            self.tally.blame(f"GET {place.page}: status {answer[0]}")
+
+    async def limit(self):
+        key = f"limit-{self.rng.randrange(self.limits.KEYS)}"
+        request = self.limits.begin(key)
+        read = lambda answer: self.limits.judge(key, request, answer, self.world.losses) or answer[::2]
+        answer = await self.ask(self.limits, "limit", "GET", self.limits.uri(key), read=read)
+        if answer is not None and answer[0] not in (200, 429):
+            self.tally.blame(f"limit {key}: status {answer[0]}")
+
     async def abort(self):
         """Asks and goes away."""
         connection = Connection(self.rng.choice(self.places).port)
@@ -253,7 +279,8 @@ class Client:
         self.tally.operations[f"{place.name} aborted"] += 1
         try:
             if self.rng.random() < 0.5:
-                await connection.send("GET", place.get(self.rng.choice(self.keys[place]).name), None)
+                uri, head = place.get(self.rng.choice(self.keys[place]).name)
+                await connection.send("GET", uri, head=head)
             else:
                 seq = key.begin(False)
                 await connection.send("PUT", place.uri(key.name), key.value(seq, place.size(self.rng), self.rng))

@@ -18,6 +18,7 @@ import urllib.request
 
 import load
 import picture
+import siblings
 import world as worlds
 
 # The rest of the time is quiet: everything has to be right again, and memory and files back to where they were.
@@ -30,13 +31,19 @@ class Store:
     def __init__(self, name, port):
         self.name, self.port = name, port
 
+    def key(self, suffix, _):
+        return f"{self.name}-{suffix}"
+
     def uri(self, key):
         return f"/kv/{key}"
 
-    get = uri
+    def get(self, key):
+        """URI, and more lines of the header."""
+        return self.uri(key), ""
 
-    def read(self, status, body):
-        return status, body
+    def read(self, answer, key):
+        """Status and value."""
+        return answer[::2]
 
     def size(self, rng):
         """Most values are small, and a few are large enough to have to be sent in pieces."""
@@ -47,9 +54,10 @@ class ThroughC(Store):
     """The same store, read by a sibling in C."""
 
     def get(self, key):
-        return f"/c?op=1&key={key}"
+        return f"/c?op=1&key={key}", ""
 
-    def read(self, status, body):
+    def read(self, answer, key):
+        status, body = answer[::2]
         found = re.match(rb"size=\d+ status=(\d+) .*? value=(.*)", body, re.S)
         refused = re.match(rb"refused=(\d+)$", body)
         code = int((found or refused)[1]) if found or refused else -1
@@ -82,7 +90,7 @@ async def watch(world, tally, samples, until):
 
 def pending(world):
     """Operations that the clients of a worker think are under way."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{world.kv_port}/status", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.kv_port}/status?format=json", timeout=10) as answer:
         return sum(client["pending"] for client in json.load(answer)["clients"])
 
 
@@ -93,17 +101,20 @@ async def calm(places, keys, tally):
         reader.close()
         reader.port = place.port
         for key in keys[place]:
-            status, body = place.read(*await reader.ask("GET", place.get(key.name)))
+            uri, head = place.get(key.name)
+            answer = place.read(await reader.ask("GET", uri, head=head), key.name)
+            status, body = answer if isinstance(answer, tuple) else (answer, b"")
             if status not in (200, 404) or (status == 200 and load.parse(key.name, body) is None):
                 tally.blame(f"GET {key.name} when all is quiet: status {status}")
     reader.close()
 
 
 async def run(world, tally, samples, seed, minutes, clients):
-    places = [Store("kv", world.kv_port), ThroughC("c", world.kv_port), Store("shared", world.shared_port)]
+    sessions, limits = siblings.Sessions(world.siblings_port), siblings.Limits(world.siblings_port)
+    places = [Store("kv", world.kv_port), ThroughC("c", world.kv_port), Store("shared", world.shared_port), sessions]
     keys = {place: [] for place in places}
     until = time.monotonic() + minutes * 60
-    crowd = [load.Client(n, seed, places, keys, world, tally) for n in range(clients)]
+    crowd = [load.Client(n, seed, places, keys, sessions, limits, world, tally) for n in range(clients)]
     watcher = asyncio.create_task(watch(world, tally, samples, until + QUIET - 3))
     trouble = asyncio.create_task(world.trouble(until - 5))
     await asyncio.gather(*(client.run(until) for client in crowd))

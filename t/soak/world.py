@@ -10,6 +10,8 @@ import socket
 import subprocess
 import time
 
+from siblings import LIMIT, WINDOW
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVERS = 3
 WORKERS = 2
@@ -17,6 +19,8 @@ WORKERS = 2
 CONF = """
 load_module {modules}/ngx_http_memcache_module.so;
 load_module {modules}/ngx_http_memcache_kv_module.so;
+load_module {modules}/ngx_http_memcache_session_module.so;
+load_module {modules}/ngx_http_memcache_rate_limit_module.so;
 load_module {dir}/abi.so;
 
 {user}
@@ -68,6 +72,26 @@ http {{
 
         location /kv/ {{ memcache_kv on; }}
     }}
+
+    # with siblings that work before a page
+    server {{
+        listen 127.0.0.1:{siblings};
+        {servers}
+        memcache_hash consistent;
+
+        location /kv/ {{ memcache_kv on; }}
+        location = /session {{
+            memcache_session sid 1h;
+            add_header X-Id $memcache_session_id;
+            add_header X-Session $memcache_session;
+            empty_gif;
+        }}
+        location = /limit {{
+            rate_limit $arg_k limit={limit} window={window}s;
+            rate_limit_down refuse;
+            empty_gif;
+        }}
+    }}
 }}
 """
 
@@ -98,20 +122,23 @@ class World:
         self.dir, self.nginx_binary, self.rng = pathlib.Path(directory), nginx, random.Random(f"{seed}/faults")
         self.faults = []
         self.lost_at = self.upheaval_at = -1e9
+        # The same as Unix times, all of them.
+        self.losses = []
         self.stopped_workers = set()
         self.dir.chmod(0o755)
         # Copies: a build that replaces them must not come with a reload.
         modules = shutil.copytree(modules, self.dir / "modules")
         self.compile_sibling()
         self.memcached = [Memcached(free_port()) for _ in range(SERVERS)]
-        self.kv_port, self.shared_port = free_port(), free_port()
+        self.kv_port, self.shared_port, self.siblings_port = free_port(), free_port(), free_port()
         lines = lambda rest: "\n".join(f"memcache_server 127.0.0.1:{m.port} {rest};" for m in self.memcached)
         (self.dir / "nginx.conf").write_text(CONF.format(
             dir=self.dir, modules=modules, workers=WORKERS, kv=self.kv_port, shared=self.shared_port,
+            siblings=self.siblings_port, limit=LIMIT, window=WINDOW,
             user="user root;" if os.geteuid() == 0 else "",
             servers=lines("min=1 smax=2 max=8 ttl=5s"), few=lines("max=1")))
         self.nginx = subprocess.Popen([nginx, "-p", str(self.dir), "-c", "nginx.conf", "-e", "error.log"])
-        for port in [self.kv_port, self.shared_port, *(m.port for m in self.memcached)]:
+        for port in [self.kv_port, self.shared_port, self.siblings_port, *(m.port for m in self.memcached)]:
             self.wait_for(port)
 
     def compile_sibling(self):
@@ -203,6 +230,7 @@ class World:
         memcached.start()
         # Also what was confirmed until now may be gone.
         self.lost_at = time.monotonic()
+        self.losses.append(time.time())
 
     async def reload(self):
         self.upheaval_at = float("inf")
