@@ -59,9 +59,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        World::with(|_| {})
+    }
+
+    fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         let (pool, weight) = ServerParams::default().finish().unwrap();
         let server = ServerConfig { name: "a:1".into(), addresses: 1, pool, weight };
-        let mut client = Client::new(Config::new(vec![server]), 1, NOW);
+        let mut config = Config::new(vec![server]);
+        adjust(&mut config);
+        let mut client = Client::new(config, 1, NOW);
         client.submit(get(b"first"), "first", NOW).unwrap();
         let Some(Output::Open { conn, .. }) = client.poll_output() else { panic!("no connection") };
         client.connected(conn, NOW);
@@ -193,4 +199,37 @@ fn gets_of_many_are_refused_without_memory() {
     assert!((16..1000).contains(&accepted), "{accepted}");
     assert_eq!(w.done().len(), accepted);
     assert_eq!(w.client.pending(), 0);
+}
+
+/// A map with room for 56 has its next block of more than 4 KiB, when all others still have room.
+#[test]
+fn gets_that_others_may_share_are_refused_without_memory() {
+    let mut w = World::with(|config| config.coalesce = true);
+    for n in 0..56 {
+        w.client.submit(get(format!("k{n}").as_bytes()), "many", NOW).unwrap();
+    }
+    let refused = without(4096, || w.client.submit(get(b"more"), "more", NOW).map_err(|rejected| rejected.error));
+    assert_eq!(refused, Err(Error::NoMemory));
+    assert_eq!(w.client.pending(), 56);
+    w.client.submit(get(b"more"), "more", NOW).unwrap();
+}
+
+/// As above, with room for 28.
+#[test]
+fn a_lease_that_cannot_wait_without_memory_is_lost() {
+    let mut w = World::new();
+    let verb = Verb::Lease { vivify: NonZeroU32::new(60).unwrap(), recache: 0, wait: true };
+    let ask = |w: &mut World, n: usize, limit| {
+        let key = format!("k{n}");
+        w.client.submit(Request { key: key.as_bytes(), verb: verb.clone(), timeout: None }, "lease", NOW).unwrap();
+        let token = w.tokens()[0].clone();
+        let reply = value(&key, &token, " Z", 0);
+        without(limit, || w.receive(&reply));
+        w.done()
+    };
+    for n in 0..28 {
+        assert_eq!(ask(&mut w, n, usize::MAX), []);
+    }
+    assert_eq!(ask(&mut w, 28, 4096), [("lease", Ok(Outcome::Lease(Lease::Lost { old: None })))]);
+    assert_eq!(ask(&mut w, 29, usize::MAX), []);
 }

@@ -83,6 +83,9 @@ impl<T> Client<T> {
     ) -> Result<(), TryReserveError> {
         self.make_room_for_one()?;
         self.timers.try_reserve()?;
+        if self.config.coalesce {
+            self.leaders.try_reserve(1)?;
+        }
         if let Some(leader) = leader {
             self.followers.try_reserve(1)?;
             return self.followers.entry(leader).or_default().try_reserve(1);

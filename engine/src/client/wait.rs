@@ -33,8 +33,10 @@ impl<T> Client<T> {
         let Some(key) = call.waits_for() else { return false };
         let key = (call.subset, key.raw().to_vec());
         match answer {
-            // One whose time is over has to make it itself.
-            Ok(Outcome::Lease(Lease::Lost { old: None })) if call.deadline > now => {
+            // One whose time is over has to make it itself, or one for whom there is no memory to wait.
+            Ok(Outcome::Lease(Lease::Lost { old: None }))
+                if call.deadline > now && self.waiting.try_reserve(1).is_ok() =>
+            {
                 self.enqueue(id, key, now);
                 true
             }
