@@ -155,7 +155,8 @@ is(expect_alerts($t, qr/worker process \d+ exited on signal 9/), '',
 
 configure($t, $conf =~ s/daemon off;/daemon on;/r);
 $t->run();
-$master = $t->master();
+# not the process that was started, which has left it to another
+$master = wait_for(sub { $t->read_file('nginx.pid') =~ /^(\d+)/ && $1 });
 $t->{started} = 0;
 push @daemons, $master;
 ok(settled($master, 2), 'F50 daemon');

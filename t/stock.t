@@ -148,9 +148,9 @@ like(system_call($one), qr/ 0xffffffff(?:ffffffff)?$/, 'no timer');
 
 }
 
-my $switches = switches($one);
-sleep 2;
-is(switches($one), $switches, 'asleep when idle');
+# a slow one may still be on its way there
+ok(wait_for(sub { my $switches = switches($one); sleep 2;
+	$switches == switches($one) }), 'asleep when idle');
 
 is(content(http_get('/file')), '200 a file', 'after a reload');
 unlike(messages($with), qr/memcache(?!d)|\[(?:warn|crit|alert|emerg)\]/,
@@ -188,8 +188,9 @@ sub descriptors {
 	my ($pid) = @_;
 	my %count;
 
-	$count{(readlink // '') =~ s/\d+//gr =~ s/nginx-test-\w+//r}++
-		for glob "/proc/$pid/fd/*";
+	# valgrind's own have numbers of processes in their names
+	$count{s/\d+//gr =~ s/nginx-test-\w+//r}++ for grep { !/valgrind/ }
+		map { readlink // '' } glob "/proc/$pid/fd/*";
 	return join "\n", map { "$_ $count{$_}" } sort keys %count;
 }
 
