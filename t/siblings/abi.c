@@ -185,6 +185,8 @@ ngx_http_abi_handler(ngx_http_request_t *r)
 
     if (status == NGX_HTTP_MEMCACHE_OK) {
         r->main->count++;
+        /* a client that goes away is noticed */
+        r->read_event_handler = ngx_http_test_reading;
         return NGX_DONE;
     }
 
