@@ -53,7 +53,8 @@ def main():
             return None
 
     for row in chosen:
-        results = attempt(row.name, lambda: measure.run(row, rounds, seconds, only))
+        length = 1 if row.rounds > 1 else seconds
+        results = attempt(row.name, lambda: measure.run(row, rounds * row.rounds, length, only))
         if results:
             found["rows"][row.name] = results
             print("\n" + report.row_table(row, results), flush=True)
