@@ -311,9 +311,9 @@ sub ends {
 
 	$_->pause() for $m, $n;
 	is(ask('a19'), OK, "A19 - $name, under way");
-	kill 'TERM', $pid;
-	ok(wait_for(sub { !grep { $_ == $pid } worker_pids($t) }),
-		"A19 - $name, exited");
+	# a worker that is about to wait for events heeds a signal only after that
+	ok(wait_for(sub { kill 'TERM', $pid;
+		!grep { $_ == $pid } worker_pids($t) }), "A19 - $name, exited");
 	$_->resume() for $m, $n;
 	like($t->read_file('error.log'), qr/exit_process: $status\n/,
 		"A19 - $name, exit_process");
