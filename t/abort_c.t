@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for memcache module: clients that go away while operations of a sibling
-# in C are in flight, which the module alone takes back.  Names that begin with
-# an F and a number are rows of the fault matrix.
+# in C are in flight, which the module alone takes back, and a worker that does.
+# Names that begin with an F and a number are rows of the fault matrix.
 
 ###############################################################################
 
@@ -42,7 +42,7 @@ EOF
 
 $conf =~ s/^(?=.*daemon off)/load_module %%TESTDIR%%\/abi.so;\n/m;
 
-$t->plan(15)->write_file_expand('nginx.conf', $conf);
+$t->plan(17)->write_file_expand('nginx.conf', $conf);
 
 my $m = Test::Memcached->start($t, port(8081));
 
@@ -90,5 +90,18 @@ for my $uri (sort keys %pages) {
 }
 
 is((worker_pids($t))[0], $worker, 'F44 the same worker');
+
+# a fast exit: nobody is called back, who could still answer
+
+$m->pause();
+my @open = map { http_get('/abi?op=1&key=key1', start => 1) } 1 .. 20;
+ok(wait_for(sub { waiting(port(8081)) >= 20 }), 'F49 TERM - in flight');
+my $master = $t->master();
+kill 'TERM', $master;
+waitpid $master, 0;
+$t->{started} = 0;
+$m->resume();
+is_deeply([Test::Nginx::Memcache::read_all(@open)], [('') x 20],
+	'F49 TERM - no handler has run');
 
 ###############################################################################

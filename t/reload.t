@@ -22,7 +22,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(25);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(29);
 
 my $conf = conf(<<'EOF');
 
@@ -66,11 +66,28 @@ http {
             memcache_kv on;
         }
     }
+
+    # a connection that becomes idle when the worker exits
+    server {
+        listen       127.0.0.1:8085;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8086;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location /status {
+            memcache_status;
+        }
+    }
 }
 
 EOF
 
-my ($m, $other) = map { Test::Memcached->start($t, port($_)) } 8081, 8084;
+my ($m, $other, $third) = map { Test::Memcached->start($t, port($_)) }
+	8081, 8084, 8086;
 
 $t->write_file_expand('nginx.conf', $conf)->run();
 
@@ -90,6 +107,12 @@ $m->pause();
 my @open = gets();
 ok(wait_for(sub { server_status(port(8081))->{pending} == @keys }),
 	'all in flight');
+my $third_at = '127.0.0.1:' . port(8085);
+is(code(kv_get('key1', PeerAddr => $third_at)), 404, 'a third client');
+$third->pause();
+my $s = kv_get('key1', PeerAddr => $third_at, start => 1);
+ok(wait_for(sub { server_status(port(8086))->{pending} }),
+	'a third client - in flight');
 my @old = worker_pids($t);
 
 $t->reload();
@@ -97,6 +120,10 @@ ok(wait_for(sub { messages($t) =~ /gracefully shutting down/ }), 'reload');
 ok(wait_for(sub { (worker_pids($t))[-1] != $old[-1] }), 'a new worker');
 ok(wait_for(sub { $other->open_connections() == 0 }),
 	'F47 reload - idle connections do not wait with it');
+$third->resume();
+is(code(Test::Nginx::http_end($s)), 404, 'F45 reload - the third is answered');
+ok(wait_for(sub { $third->open_connections() == 0 }),
+	'F47 reload - nor those that are idle by now');
 is(scalar(grep { kill 0, $_ } @old), 1, 'the old worker waits');
 
 $m->resume();
