@@ -89,6 +89,10 @@ my $large = 'L' x 300_000;
 $m->set($_, "value of $_") for qw/ a b c /;
 $m->set('large', $large);
 
+# No value before it was half as large, so that there is no spare memory for it.
+my $first = 'F' x 700_000;
+$m->set('first', $first);
+
 $t->write_file('control', pack(CONTROL, (0) x 6, ''));
 
 {
@@ -131,8 +135,8 @@ for my $name (sort keys %request) {
 
 # for a value no memory is kept back
 
-my (undef, $failed) = control(OURS, 1, ALL, length $large,
-	sub { is(code(kv_get('large')), 500, 'F55 memory for a value') });
+my (undef, $failed) = control(OURS, 1, ALL, length $first,
+	sub { is(code(kv_get('first')), 500, 'F55 memory for a value') });
 is($failed, 1, 'F55 memory for a value - once');
 is(content(kv_get('a')), '200 value of a', 'F55 memory for a value - next');
 control(OURS, 1, ALL, length $large,
@@ -164,7 +168,7 @@ each_fails('F55 reload', OURS, 1, $reload, '200 value of a');
 each_fails('F55 reload - and all behind', OURS, ALL, $reload,
 	'200 value of a');
 
-is(content(kv_get('large')), "200 $large", 'F55 at last');
+is(content(kv_get('first')), "200 $first", 'F55 at last');
 
 ###############################################################################
 

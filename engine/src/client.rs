@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Stray};
+use crate::connection::{Connection, Large, Stray};
 use crate::error::Error;
 use crate::health::{Health, Verdict};
 use crate::key::Key;
@@ -138,6 +138,7 @@ pub struct Client<T> {
     /// Memory of keys and read buffers that is used again.
     spare_keys: Vec<Vec<u8>>,
     spare_buffers: Vec<BytesMut>,
+    large: Large,
 }
 
 impl<T> Client<T> {
@@ -192,6 +193,7 @@ impl<T> Client<T> {
             published: now,
             spare_keys: Vec::new(),
             spare_buffers: Vec::new(),
+            large: Large::default(),
             config,
         };
         for server in 0..client.servers.len() {

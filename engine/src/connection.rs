@@ -18,10 +18,12 @@ use crate::wire::outbound::Outbound;
 use crate::wire::{encode, Token};
 
 mod expect;
+mod large;
 mod lease;
 mod replies;
 
 pub(crate) use expect::Expect;
+pub(crate) use large::Large;
 pub(crate) use lease::Stray;
 
 /// Room for so many bytes is made for a read.
@@ -116,6 +118,7 @@ pub(crate) struct Connection {
     /// Replies that have come.
     answered: u32,
     input: BytesMut,
+    large: Large,
     decoder: Decoder,
     awaited: Option<Awaited>,
     /// The lines of statistics that have come.
@@ -137,7 +140,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `token` is the first request's token: a random one tells connections apart.
-    pub fn new(server: ServerId, token: Token, now: Instant) -> Self {
+    pub fn new(server: ServerId, token: Token, large: Large, now: Instant) -> Self {
         Connection {
             server,
             phase: Phase::Connecting,
@@ -146,6 +149,7 @@ impl Connection {
             ready_at: None,
             answered: 0,
             input: BytesMut::new(),
+            large,
             decoder: Decoder::default(),
             awaited: None,
             listing: BytesMut::new(),

@@ -154,7 +154,7 @@ impl<T> Client<T> {
             self.maintain_at(id, at);
             return false;
         }
-        let conn = self.connections.insert(Connection::new(id, token, now));
+        let conn = self.connections.insert(Connection::new(id, token, self.large.clone(), now));
         server.connections.push(conn);
         server.connecting = server.connecting.saturating_add(1);
         server.touched = true;

@@ -46,8 +46,7 @@ impl Connection {
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
                     let wanted = !(head.expect == Expect::Get && (line.stale || line.is_vacant()));
                     let fits = line.size <= max_value;
-                    let room =
-                        if takes_value && wanted && fits { room_for(line.size, &self.input, used) } else { Ok(None) };
+                    let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
                     let stray = Stray::of(head, &line, fits && room.is_ok());
                     if !takes_value {
                         let outcome = head.expect.outcome(&line)?;
@@ -125,10 +124,11 @@ impl Connection {
     }
 
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
-        let Some(value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
+        let Some(mut value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
         if value.len() > READ_CHUNK {
             // The value keeps its large buffer; the connection goes on with one of the usual size.
             self.input = BytesMut::from(&self.input[..]);
+            value = self.large.lend(value);
         }
         let Awaited { line, skipped, no_memory, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
         let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
@@ -150,18 +150,23 @@ impl Connection {
         let call = self.pop().and_then(|p| p.call);
         Reply { call, answer, in_sync, stray }
     }
-}
 
-/// A buffer with room for a large value of `size` bytes and its line end, and with what `input` has of it behind the
-/// `used` bytes of its line. `None`: it has room itself, or will get it, as the value is not large.
-fn room_for(size: usize, input: &BytesMut, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
-    let size = size.saturating_add(2);
-    if size <= READ_CHUNK || size <= input.capacity().saturating_sub(used) {
-        return Ok(None);
+    /// A buffer with room for a large value of `size` bytes and its line end, and with what the input has of it behind the
+    /// `used` bytes of its line. `None`: the input has room itself, or will get it, as the value is not large.
+    fn room_for(&self, size: usize, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
+        let size = size.saturating_add(2);
+        if size <= READ_CHUNK || size <= self.input.capacity().saturating_sub(used) {
+            return Ok(None);
+        }
+        let begun = self.input.get(used..).unwrap_or_default();
+        if let Some(mut buffer) = self.large.take(size) {
+            buffer.extend_from_slice(begun);
+            return Ok(Some(buffer));
+        }
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(size)?;
+        buffer.extend_from_slice(begun);
+        // Neither of the two copies it.
+        Ok(Some(Bytes::from(buffer).into()))
     }
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(size)?;
-    buffer.extend_from_slice(input.get(used..).unwrap_or_default());
-    // Neither of the two copies it.
-    Ok(Some(Bytes::from(buffer).into()))
 }
