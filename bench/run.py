@@ -53,8 +53,9 @@ def main():
             return None
 
     for row in chosen:
-        length = 1 if row.rounds > 1 else seconds
-        results = attempt(row.name, lambda: measure.run(row, rounds * row.rounds, length, only))
+        more = 1 if quick else row.rounds
+        length = seconds if more == 1 else 1
+        results = attempt(row.name, lambda: measure.run(row, rounds * more, length, only))
         if results:
             found["rows"][row.name] = results
             print("\n" + report.row_table(row, results), flush=True)
