@@ -165,7 +165,7 @@ $t->stop();
 start($t, { http => $patience }, 'max=200', 'memcache_pipeline 1;');
 $m->pause();
 my $began = time();
-@open = map { kv_get($_, start => 1) } 1 .. 200;
+my @open = map { kv_get($_, start => 1) } 1 .. 200;
 ok(wait_for(sub { waiting(port(8081)) == @open }), 'F40 rate - all wait');
 my $connections = server_status(port(8081))->{connections};
 cmp_ok($connections->{opened} + $connections->{connecting}, '<=',
