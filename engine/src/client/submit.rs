@@ -157,9 +157,11 @@ impl<T> Client<T> {
             retried: false,
         };
         let call = self.calls.insert(call);
-        match timeout == self.config.timeout {
-            true => self.timers.insert_last(deadline, Timer::Call(call)),
-            false => self.timers.insert(deadline, Timer::Call(call)),
+        let timer = Timer::Call(call);
+        if timeout == self.config.timeout {
+            self.timers.insert_last(deadline, timer);
+        } else {
+            self.timers.insert(deadline, timer);
         }
         call
     }
