@@ -71,7 +71,9 @@ impl<K: AsRef<[u8]>> Future for GetMulti<K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let keys = std::mem::take(&mut this.keys);
-        this.batches.extend(keys.chunks(MAX_KEYS).map(|keys| this.ask(keys, cx)).collect::<Vec<_>>());
+        if !keys.is_empty() {
+            this.batches = keys.chunks(MAX_KEYS).map(|keys| this.ask(keys, cx)).collect();
+        }
 
         let mut pending = false;
         for batch in &mut this.batches {

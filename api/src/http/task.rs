@@ -113,11 +113,10 @@ impl Task {
         unsafe { (*task.slot.get()).put(future)? };
         task.stage.set(Stage::Waiting);
         // SAFETY: the request is alive, says the caller.
-        let bound = unsafe { task.bind(request, place, resume) };
-        if bound.is_none() {
+        if unsafe { task.bind(request, place, resume) }.is_none() {
             task.discard();
+            return None;
         }
-        bound?;
         Some(task)
     }
 
