@@ -223,7 +223,8 @@ for ([INVALID, 'op', 0, 12 + 8, -1], [INVALID, 'size', 0, 8, 119],
 	[INVALID, 'subset-null', 0], [INVALID, 'subset-length', 0, 3, -1],
 	[INVALID, 'key-of', 0], [INVALID, 'many-null', 0],
 	[INVALID, 'many-keys', 0], [INVALID, 'many-key', 0],
-	[INVALID, 'many-size', 0, 71], [INVALID, 'many-options', 1, 4], [INVALID, 'many-handler', 0])
+	[INVALID, 'many-size', 0, 71], [INVALID, 'many-options', 1, 4],
+	[INVALID, 'many-handler', 0])
 {
 	my ($status, $what, @numbers) = @$_;
 
