@@ -9,10 +9,6 @@ use crate::health::State;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;
 
-/// So many operations go to one connection before another one has any: a write and a read of their own would cost more
-/// than it costs to wait for each other.
-const SHARED: usize = 16;
-
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
     pub(super) fn pick(&self, id: ServerId) -> Option<ConnId> {
@@ -27,12 +23,12 @@ impl<T> Client<T> {
         Some(conn)
     }
 
-    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. One that
-    /// was begun with gets [`SHARED`] operations before it is another's turn.
+    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. What one
+    /// turn of the event loop submits goes to one of them, as long as it has room: a write and a read of their own would
+    /// cost more than it costs to wait for each other.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
         let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
-        let begun =
-            |c: &Connection| c.load() < self.config.pipeline && !c.load().is_multiple_of(SHARED) && !c.is_bulky();
+        let begun = |c: &Connection| c.dirty && c.load() < self.config.pipeline && !c.is_bulky();
         if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
             return Some(latest);
         }

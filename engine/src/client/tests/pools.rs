@@ -36,17 +36,19 @@ fn opened_on_demand_and_shared() {
 }
 
 #[test]
-fn operations_share_connections_by_the_write() {
+fn operations_of_a_turn_share_a_write() {
     let mut w = one(&["min=2", "smax=2", "max=2"]);
     w.accept(0);
     w.accept(1);
-    for n in 0..20 {
-        w.get("k", n);
-    }
-    let sent = [0, 1].map(|n| tokens(&w.written(n)).len());
-    assert_eq!(sent, [16, 4], "one is begun with when the other has had its share");
-    w.get("k", 0);
-    assert_eq!(tokens(&w.written(1)).len(), 1);
+    let mut turn = |gets: u32| {
+        for n in 0..gets {
+            w.get("k", n);
+        }
+        [0, 1].map(|n| tokens(&w.written(n)).len())
+    };
+    assert_eq!(turn(20), [20, 0]);
+    assert_eq!(turn(1), [0, 1], "the next turn's go where less is under way");
+    assert_eq!(turn(200), [73, 127], "no more than a pipeline");
 }
 
 #[test]
