@@ -76,6 +76,8 @@ pub struct Driver {
     late: Cell<bool>,
     /// When the clock was read last.
     clock: Cell<Instant>,
+    /// That was not before the posted event was handled last.
+    is_current: Cell<bool>,
     state: Cell<State>,
     /// Turns in which there was more to do than one turn may do.
     cut: Cell<u64>,
@@ -128,6 +130,7 @@ impl Driver {
             armed: Cell::default(),
             late: Cell::default(),
             clock: Cell::new(clock::now()),
+            is_current: Cell::new(false),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
         })
@@ -259,8 +262,13 @@ impl Driver {
         self.deliver();
         let now = self.now();
         self.notice_exit(now);
-        self.pump(now);
+        if self.with(Client::put_off_writes) == Some(true) {
+            self.turn.post_next();
+        } else {
+            self.pump(now);
+        }
         self.finish_turn(now);
+        self.is_current.set(false);
     }
 
     /// The timer.
@@ -411,10 +419,11 @@ impl Driver {
         self.client.try_borrow_mut().ok().map(|mut client| step(&mut client))
     }
 
-    /// The time of this turn: the clock is not read again while the posted event is due.
+    /// The time of this turn: the clock is read once between two posted events, where the second is due.
     fn now(&self) -> Instant {
-        if !self.turn.is_posted() {
+        if !self.is_current.get() || !self.turn.is_posted() {
             self.clock.set(clock::now());
+            self.is_current.set(true);
         }
         self.clock.get()
     }

@@ -30,6 +30,7 @@ mod subset;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod turn;
 mod view;
 mod wait;
 
@@ -40,6 +41,7 @@ pub(crate) use state::Work;
 use state::{Call, Order, Owner, Place, Server, Task, Timer};
 use subset::Route;
 pub use subset::{Subset, SubsetError, MAX_SUBSETS};
+use turn::Writes;
 pub use view::ServerView;
 use wait::Waiting;
 
@@ -104,9 +106,9 @@ pub struct Completion<T> {
 ///
 /// **Outputs** are pulled by the driver. After every input, [`poll_output`](Client::poll_output) until `None`; then,
 /// once per turn of its event loop rather than after every input, so that the operations of many requests share one
-/// write: [`poll_completion`](Client::poll_completion), then [`poll_dirty`](Client::poll_dirty) with
-/// [`transmit`](Client::transmit) and [`written`](Client::written) for each; and at last a timer for
-/// [`next_timeout`](Client::next_timeout).
+/// write: [`poll_completion`](Client::poll_completion); then, unless it says to
+/// [`put_off_writes`](Client::put_off_writes), [`poll_dirty`](Client::poll_dirty) with [`transmit`](Client::transmit) and
+/// [`written`](Client::written) for each; and at last a timer for [`next_timeout`](Client::next_timeout).
 ///
 /// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
 /// latest (given calls of `timeout`). It gets its own reply or an error, never a byte of another's. What waits is
@@ -121,7 +123,7 @@ pub struct Client<T> {
     servers: Vec<Server>,
     timers: Timers<Timer>,
     outputs: VecDeque<Output>,
-    dirty: VecDeque<ConnId>,
+    writes: Writes,
     /// Operations that have their answer; some may be cancelled.
     completions: VecDeque<CallId>,
     leaders: Leaders,
@@ -182,7 +184,7 @@ impl<T> Client<T> {
             servers: config.servers.iter().map(&mut server).collect(),
             timers: Timers::new(),
             outputs: VecDeque::new(),
-            dirty: VecDeque::new(),
+            writes: Writes::default(),
             completions: VecDeque::new(),
             leaders: HashMap::new(),
             followers: HashMap::new(),

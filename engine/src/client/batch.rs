@@ -71,6 +71,7 @@ impl<T> Client<T> {
         let (Ok(()), Ok(mut batch)) = (self.make_room_for_one(), Batch::with_capacity(keys.size_hint().0)) else {
             return Err(Rejected { error: Error::NoMemory, context });
         };
+        self.writes.count_submitted();
         let whole = self.calls.insert(Call::gathering(context, subset, now));
         for key in keys {
             let owner = Owner::Batch(whole, batch.answers.len());

@@ -33,8 +33,7 @@ impl<T> Client<T> {
             return;
         }
         connection.start_handshake();
-        connection.dirty = true;
-        self.dirty.push_back(conn);
+        self.mark_dirty(conn);
     }
 
     /// Where to read into: the driver appends what it receives and then calls [`received`](Client::received). The
@@ -164,18 +163,6 @@ impl<T> Client<T> {
         let (smax, ttl) = (config.pool.smax() as usize, config.pool.ttl());
         if ttl > 0 && server.connections.len() > smax {
             self.maintain_at(id, now.after(std::time::Duration::from_secs(u64::from(ttl))));
-        }
-    }
-
-    /// The next connection that has something new to write, each once. Not all of what [`transmit`](Client::transmit)
-    /// gives need be written now; the rest is the driver's to write when the socket is writable again.
-    pub fn poll_dirty(&mut self) -> Option<ConnId> {
-        loop {
-            let conn = self.dirty.pop_front()?;
-            if let Some(connection) = self.connections.get_mut(conn) {
-                connection.dirty = false;
-                return Some(conn);
-            }
         }
     }
 

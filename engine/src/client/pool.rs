@@ -50,11 +50,9 @@ impl<T> Client<T> {
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
             }
-            if !connection.dirty {
-                connection.dirty = true;
-                self.dirty.push_back(conn);
-            }
-            return !connection.is_bulky() && connection.load() < self.config.pipeline;
+            let has_room = !connection.is_bulky() && connection.load() < self.config.pipeline;
+            self.mark_dirty(conn);
+            return has_room;
         }
         call.place = Place::Queued;
         if let Some(server) = self.servers.get_mut(server) {

@@ -40,10 +40,7 @@ impl<T> Client<T> {
         };
         let server = self.choose(subset, &key, now);
         let order = Order { key: Some(key), work: Work::Keyed(verb), subset, server };
-        match self.admit(&order, now) {
-            Ok(room) => Ok(self.begin(Owner::Caller(context), order, room, timeout, now)),
-            Err(error) => Err(Rejected { error, context }),
-        }
+        self.accept(order, timeout, context, now)
     }
 
     /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
@@ -57,8 +54,21 @@ impl<T> Client<T> {
     ) -> Result<CallId, Rejected<T>> {
         self.learn(server, now);
         let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, server };
+        self.accept(order, timeout, context, now)
+    }
+
+    fn accept(
+        &mut self,
+        order: Order,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
         match self.admit(&order, now) {
-            Ok(room) => Ok(self.begin(Owner::Caller(context), order, room, timeout, now)),
+            Ok(room) => {
+                self.writes.count_submitted();
+                Ok(self.begin(Owner::Caller(context), order, room, timeout, now))
+            }
             Err(error) => Err(Rejected { error, context }),
         }
     }

@@ -168,8 +168,12 @@ impl World {
             assert_eq!(self.client.cancel(done.call, self.now), None, "it was handed out");
             self.done.push((done.context, done.answer));
         }
-        while let Some(conn) = self.client.poll_dirty() {
-            self.write(conn);
+        if self.client.put_off_writes() {
+            self.hurry();
+        } else {
+            while let Some(conn) = self.client.poll_dirty() {
+                self.write(conn);
+            }
         }
         self.obey();
     }

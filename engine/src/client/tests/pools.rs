@@ -52,6 +52,34 @@ fn operations_of_a_turn_share_a_write() {
 }
 
 #[test]
+fn a_busy_turn_leaves_its_writes_to_the_next() {
+    let mut w = one(&["min=1", "max=1"]);
+    w.accept(0);
+    let mut turn = |gets: u32| {
+        for n in 0..gets {
+            w.get("k", n);
+        }
+        w.client.put_off_writes()
+    };
+    assert_eq!([0, 1, 15].map(&mut turn), [false; 3], "who waits for the next event waits for nothing");
+    assert_eq!([16, 16, 0].map(&mut turn), [true, false, false], "never twice in a row");
+    assert_eq!([127, 0, 128].map(&mut turn), [true, false, false], "what is enough for a write");
+    assert_eq!(tokens(&w.written(0)).len(), 303);
+
+    for n in 0..16 {
+        let call = w.get("k", n);
+        assert_eq!(w.cancel(call), Some(n));
+    }
+    w.written(0);
+    assert!(!w.client.put_off_writes(), "there is nothing to write");
+    w.client.drain(w.now);
+    for n in 0..16 {
+        w.get("k", n);
+    }
+    assert!(!w.client.put_off_writes(), "the worker wants to exit");
+}
+
+#[test]
 fn f34_f35_bounded_at_max() {
     let mut config = config(&[&["max=1"]]);
     (config.pipeline, config.queue) = (1, 2);
@@ -230,6 +258,6 @@ fn everything_returns_to_baseline() {
     }
     assert_eq!(w.client.pending(), 0);
     assert!(w.client.connections.len() <= 2);
-    assert!(w.client.dirty.is_empty() && w.client.completions.is_empty());
+    assert!(w.client.writes.is_empty() && w.client.completions.is_empty());
     assert_eq!((w.view().idle, w.view().queued, w.view().pending), (1, 0, 0));
 }

@@ -1,0 +1,63 @@
+//! What a turn of the event loop writes, and whether it does so at its end.
+
+use std::collections::VecDeque;
+
+use super::{Client, ConnId};
+
+/// A turn in which so many operations were submitted was so long that there is more to do by now.
+const BUSY: usize = 16;
+/// So many share the cost of a write and a read well enough.
+const MANY: usize = 128;
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    /// Connections with something new, each once; some may be gone.
+    dirty: VecDeque<ConnId>,
+    /// Operations that were submitted since this turn began.
+    submitted: usize,
+    /// Whether the turn before left its writes to this one.
+    put_off: bool,
+}
+
+impl Writes {
+    pub fn is_empty(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    pub fn count_submitted(&mut self) {
+        self.submitted = self.submitted.saturating_add(1);
+    }
+}
+
+impl<T> Client<T> {
+    /// The connection has something new to write.
+    pub(super) fn mark_dirty(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn).filter(|connection| !connection.dirty) else { return };
+        connection.dirty = true;
+        self.writes.dirty.push_back(conn);
+    }
+
+    /// The turn ends: whether to leave what is to be written to the next one, which then must not wait for events.
+    ///
+    /// True where the event loop is busy, and never twice in a row. A write and the read of what it leads to cost as much
+    /// as many operations; where more has come meanwhile, its operations are written with these, and where nothing has,
+    /// the next turn is over at once. Replies would not have been read before the next turn's end anyway.
+    pub fn put_off_writes(&mut self) -> bool {
+        let busy = (BUSY..MANY).contains(&std::mem::take(&mut self.writes.submitted));
+        self.writes.put_off = busy && !self.writes.put_off && !self.writes.is_empty() && !self.draining;
+        self.writes.put_off
+    }
+
+    /// The next connection that has something new to write, each once. Not all of what [`transmit`](Client::transmit)
+    /// gives need be written now; the rest is the driver's to write when the socket is writable again.
+    pub fn poll_dirty(&mut self) -> Option<ConnId> {
+        loop {
+            let conn = self.writes.dirty.pop_front()?;
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.dirty = false;
+                return Some(conn);
+            }
+        }
+    }
+}
