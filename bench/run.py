@@ -70,7 +70,7 @@ def main():
         costs = {way: attempt(f"instructions {way}", lambda: measure.instructions(base, way, 3))
                  for way in names if way not in ("apache", "naive")}
         found["instructions"] = {way: cost for way, cost in costs.items() if cost}
-    for name, in_quick, work in (("dead", False, lambda: measure.one_dead(seconds, rounds)),
+    for name, in_quick, work in (("dead", False, lambda: measure.one_dead(1, 4 * rounds)),
                                  ("cold", True, measure.cold_key), ("memory", False, memory.figures)):
         result = attempt(name, work) if wants(name, in_quick) else None
         if result:

@@ -116,39 +116,33 @@ def instructions(row, way, seconds):
 
 def one_dead(seconds, rounds):
     """Latency of the keys of two servers, with the third in order and dead, which other clients go on asking for."""
-    memcacheds = [Memcached() for _ in range(3)]
-    server = ways.start("ours", memcacheds)
+    keys = [f"item{number}" for number in range(300)]
+    memcacheds, servers = {}, {}
     try:
-        keys = [f"item{number}" for number in range(300)]
-        homes = {}
-        for memcached in memcacheds:
-            for key in keys:
-                memcached.set(key, b"v" * 100)
-        end(memcacheds[2].process)
+        for state in ("healthy", "dead"):
+            memcacheds[state] = [Memcached() for _ in range(3)]
+            servers[state] = ways.start("ours", memcacheds[state])
+            for memcached in memcacheds[state]:
+                for key in keys:
+                    memcached.set(key, b"v" * 100)
+        end(memcacheds["dead"][2].process)
+        statuses = {}
         for _ in range(3):
-            homes = {key: load.ask(server, "/get/" + key)[0] for key in keys}
-        good = ["/get/" + key for key in keys if homes[key] == 200][:100]
-        bad = ["/get/" + key for key in keys if homes[key] != 200][:100]
+            statuses = {key: load.ask(servers["dead"], "/get/" + key)[0] for key in keys}
+        good = ["/get/" + key for key in keys if statuses[key] == 200][:100]
+        bad = ["/get/" + key for key in keys if statuses[key] != 200][:100]
         if not good or not bad:
             raise Failed("one dead server of three: all keys are alike")
-        dead = [_others(server, good, bad, seconds) for _ in range(rounds)]
+        results = {state: [] for state in servers}
+        for number in range(rounds):
+            for state in sorted(servers, reverse=number % 2 == 1):
+                results[state].append(_others(servers[state], good, bad, seconds))
+        return results["healthy"], results["dead"]
     finally:
-        server.stop()
-        for memcached in memcacheds:
+        for server in servers.values():
+            server.stop()
+        for memcached in sum(memcacheds.values(), []):
             memcached.stop()
-
-    memcacheds = [Memcached() for _ in range(3)]
-    server = ways.start("ours", memcacheds)
-    try:
-        for memcached in memcacheds:
-            for path in good + bad:
-                memcached.set(path.rsplit("/", 1)[1], b"v" * 100)
-        healthy = [_others(server, good, bad, seconds) for _ in range(rounds)]
-    finally:
-        server.stop()
-        for memcached in memcacheds:
-            memcached.stop()
-    return healthy, dead
 
 
 def _others(server, good, bad, seconds):
