@@ -38,7 +38,7 @@
  *   - Key and value are copied by submit(); the caller's memory is free again when it returns.
  *   - A handler may submit, cancel, and finalize its request. As it runs from an event, it has to call
  *     ngx_http_run_posted_requests() after that, with the connection that it has taken from the request before. While it
- *     runs, the whole worker waits for it.
+ *     runs, the whole worker waits for it; the status has the longest time that this took.
  *   - A call whose op->request is set is cancelled when the main request ends, whatever ends it: the handler does not
  *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
  *     to live until the handler has run or the call was cancelled.

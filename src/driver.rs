@@ -81,6 +81,8 @@ pub struct Driver {
     state: Cell<State>,
     /// Turns in which there was more to do than one turn may do.
     cut: Cell<u64>,
+    /// How long the handlers of a turn took at most.
+    longest: Cell<Duration>,
 }
 
 /// A server of the cluster, as the driver knows it.
@@ -133,6 +135,7 @@ impl Driver {
             is_current: Cell::new(false),
             state: Cell::new(State::Running),
             cut: Cell::new(0),
+            longest: Cell::default(),
         })
     }
 
@@ -299,16 +302,21 @@ impl Driver {
     /// meanwhile wait.
     fn deliver(&self) {
         let complete = self.with(|client| client.completions()).unwrap_or(0);
+        if complete == 0 {
+            return;
+        }
         if complete > CALLS_PER_TURN {
             self.count_cut();
         }
+        let begun = clock::now();
         for _ in 0..complete.min(CALLS_PER_TURN) {
             let Ok(mut client) = self.client.try_borrow_mut() else { return };
-            let Some(done) = client.poll_completion() else { return };
+            let Some(done) = client.poll_completion() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
             drop(client);
             done.context.run(done.answer);
         }
+        self.longest.set(self.longest.get().max(clock::now().since(begun)));
     }
 
     /// Writes what is to be written, opens and closes connections, until there is nothing left to do.
@@ -332,6 +340,11 @@ impl Driver {
     /// In how many turns there was more to do than one turn may do.
     pub fn turns_cut(&self) -> u64 {
         self.cut.get()
+    }
+
+    /// How long the handlers of a turn took at most, while everybody else in the worker waited.
+    pub fn longest_handlers(&self) -> Duration {
+        self.longest.get()
     }
 
     /// One write for each connection that has something new.

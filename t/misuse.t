@@ -78,7 +78,7 @@ http {
 
 EOF
 
-$t->plan(124);
+$t->plan(125);
 
 ###############################################################################
 
@@ -183,6 +183,7 @@ is(code(http_many("GET /?do=a12 HTTP/1.0\x0d\x0a\x0d\x0a")), 204, 'A12 - again')
 # A13: a handler that takes its time delays others, and does no other harm
 
 is(ask('a13'), ' 1 1 1', 'A13 - blocks');
+cmp_ok(status()->{clients}[0]{longest_handlers_ms}, '>=', 300, 'A13 - is seen');
 
 # A16: values beyond their handler
 

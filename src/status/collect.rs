@@ -79,6 +79,7 @@ impl View<'_> {
             coalesce: config.coalesce,
             pending,
             turns_cut: driver.turns_cut(),
+            longest_handlers_ms: setting(driver.longest_handlers()),
             servers,
         }
     }

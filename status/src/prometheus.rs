@@ -51,7 +51,7 @@ const ALL: [(&str, &str, OfAll); 2] = [
     ),
 ];
 
-const CLIENTS: [(&str, &str, &str, OfClient); 3] = [
+const CLIENTS: [(&str, &str, &str, OfClient); 4] = [
     ("memcache_operations_pending", GAUGE, "Operations under way.", |client| float(client.pending)),
     ("memcache_queue_limit", GAUGE, "Operations that may wait for a server: memcache_queue.", |client| {
         float(client.queue as u64)
@@ -59,6 +59,12 @@ const CLIENTS: [(&str, &str, &str, OfClient); 3] = [
     ("memcache_turns_cut_total", COUNTER, "Turns of the event loop that were not enough for the work.", |client| {
         float(client.turns_cut)
     }),
+    (
+        "memcache_longest_handlers_seconds",
+        GAUGE,
+        "The longest time that the handlers of one turn of the event loop took.",
+        |client| float(client.longest_handlers_ms) / 1000.0,
+    ),
 ];
 
 const SERVERS: [(&str, &str, &str, OfServer); 23] = [

@@ -91,6 +91,8 @@ pub struct Client {
     pub pending: u64,
     /// Turns of the event loop in which there was more to do than one turn may do.
     pub turns_cut: u64,
+    /// The longest time in milliseconds that the handlers of one turn of the event loop took.
+    pub longest_handlers_ms: u64,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
 }

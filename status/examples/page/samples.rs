@@ -37,6 +37,7 @@ pub fn servers(n: usize) -> Snapshot {
             coalesce: false,
             pending: 3,
             turns_cut: 0,
+            longest_handlers_ms: 2,
             servers: (0..n).map(server).collect(),
         }],
         routes: Vec::new(),
