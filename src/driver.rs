@@ -2,8 +2,8 @@
 //!
 //! Everything happens on the event loop's thread, and in two kinds of places. Where nginx or a sibling calls, the
 //! client gets its input: bytes, a connect that succeeded, an operation. What follows from that happens in one event,
-//! which is posted once per turn of the event loop, so that the operations of all requests that the turn has read leave
-//! in one write. Siblings are called from there and from nowhere else.
+//! which is posted once per turn of the event loop (`turn`), so that the operations of all requests that the turn has read
+//! leave in one write. Siblings are called from there and from nowhere else.
 //!
 //! Invariant: nothing is borrowed while code runs that may call back: a sibling's handler, and nginx when it opens a
 //! connection.
@@ -12,6 +12,7 @@
 
 mod events;
 mod sockets;
+mod turn;
 
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Company, ConnId, Error, Event, Instant, Output, Rejected, Request, ServerId, ServerVerb, Subset,
+    CallId, Client, Company, ConnId, Error, Event, Instant, Rejected, Request, ServerId, ServerVerb, Subset,
     SubsetError, Ttl,
 };
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
@@ -37,12 +38,6 @@ use crate::log::Log;
 use crate::memory;
 use crate::peer::Peer;
 use crate::worker::{self, NotAvailable};
-
-/// How many handlers of siblings run in one turn of the event loop.
-const CALLS_PER_TURN: usize = 1024;
-/// How many rounds of writing, opening and closing in one turn of the event loop: opening a connection may give
-/// something to write, and an address that fails the next one to try.
-const ROUNDS_PER_TURN: usize = 16;
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
 const HELD_UP: Duration = Duration::from_millis(50);
@@ -250,29 +245,22 @@ impl Driver {
         Some(known)
     }
 
+    /// In how many turns there was more to do than one turn may do.
+    pub fn turns_cut(&self) -> u64 {
+        self.cut.get()
+    }
+
+    /// How long the handlers of a turn took at most, while everybody else in the worker waited.
+    pub fn longest_handlers(&self) -> Duration {
+        self.longest.get()
+    }
+
     /// Shows the client to somebody who only looks.
     pub fn view<R>(&self, look: impl FnOnce(&Client<Callback>) -> R) -> Option<R> {
         self.client.try_borrow().ok().map(|client| look(&client))
     }
 
     /* what nginx calls */
-
-    /// The posted event: everything that follows from what happened in this turn.
-    fn on_turn(&self) {
-        if self.state.get() == State::Ended {
-            return;
-        }
-        self.deliver();
-        let now = self.now();
-        self.notice_exit(now);
-        if self.with(Client::put_off_writes) == Some(true) {
-            self.turn.post_next();
-        } else {
-            self.pump(now);
-        }
-        self.finish_turn(now);
-        self.is_current.set(false);
-    }
 
     /// The timer.
     fn on_timer(&self) {
@@ -294,95 +282,6 @@ impl Driver {
             self.state.set(State::Draining);
             self.with(|client| client.drain(now));
         }
-    }
-
-    /* the posted event, step by step */
-
-    /// Calls the handlers of the operations that are complete by now, within the budget. Those that become complete
-    /// meanwhile wait.
-    fn deliver(&self) {
-        let complete = self.with(|client| client.completions()).unwrap_or(0);
-        if complete == 0 {
-            return;
-        }
-        if complete > CALLS_PER_TURN {
-            self.count_cut();
-        }
-        let begun = clock::now();
-        for _ in 0..complete.min(CALLS_PER_TURN) {
-            let Ok(mut client) = self.client.try_borrow_mut() else { return };
-            let Some(done) = client.poll_completion() else { break };
-            // Nothing is borrowed: the handler may submit, cancel, and end its request.
-            drop(client);
-            done.context.run(done.answer);
-        }
-        self.longest.set(self.longest.get().max(clock::now().since(begun)));
-    }
-
-    /// Writes what is to be written, opens and closes connections, until there is nothing left to do.
-    fn pump(&self, now: Instant) {
-        for _ in 0..ROUNDS_PER_TURN {
-            let flushed = self.flush(now);
-            let obeyed = self.obey(now);
-            if !flushed && !obeyed {
-                return;
-            }
-        }
-        self.count_cut();
-        self.turn.post_next();
-    }
-
-    /// The rest of the work has to wait until other events were handled.
-    fn count_cut(&self) {
-        self.cut.set(self.cut.get().wrapping_add(1));
-    }
-
-    /// In how many turns there was more to do than one turn may do.
-    pub fn turns_cut(&self) -> u64 {
-        self.cut.get()
-    }
-
-    /// How long the handlers of a turn took at most, while everybody else in the worker waited.
-    pub fn longest_handlers(&self) -> Duration {
-        self.longest.get()
-    }
-
-    /// One write for each connection that has something new.
-    fn flush(&self, now: Instant) -> bool {
-        let mut any = false;
-        while let Some(conn) = self.with(Client::poll_dirty).flatten() {
-            any = true;
-            let Some(peer) = self.peer(conn) else { continue };
-            match self.write(conn, &peer, now) {
-                Ok(()) => peer.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
-                Err(loss) => self.lose(conn, loss, now),
-            }
-        }
-        any
-    }
-
-    /// Does what the client asks for.
-    fn obey(&self, now: Instant) -> bool {
-        let mut any = false;
-        while let Some(output) = self.with(Client::poll_output).flatten() {
-            any = true;
-            match output {
-                Output::Open { conn, server, address } => self.open(conn, server, address, now),
-                Output::Close { conn } => drop(self.take_peer(conn)),
-                Output::Event(event) => self.report(&event, now),
-            }
-        }
-        any
-    }
-
-    fn finish_turn(&self, now: Instant) {
-        let Ok(mut client) = self.client.try_borrow_mut() else { return };
-        if client.completions() > 0 {
-            // Handlers have had their share of this turn, or connections failed just now: other events come first.
-            self.turn.post_next();
-        }
-        client.publish(now);
-        self.arm(&mut client, now);
     }
 
     /// Sets the timer if it would fire too late. One that fires too early does no harm, and is not moved for each

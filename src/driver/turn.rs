@@ -1,0 +1,108 @@
+//! What follows from all that happened in a turn of the event loop: the event that is posted for it, step by step.
+
+use memcache_engine::{Client, Instant, Output};
+
+use super::{Driver, State};
+use crate::clock;
+
+/// How many handlers of siblings run in one turn of the event loop.
+const CALLS_PER_TURN: usize = 1024;
+/// How many rounds of writing, opening and closing in one turn of the event loop: opening a connection may give
+/// something to write, and an address that fails the next one to try.
+const ROUNDS_PER_TURN: usize = 16;
+
+impl Driver {
+    /// The posted event: everything that follows from what happened in this turn.
+    pub(super) fn on_turn(&self) {
+        if self.state.get() == State::Ended {
+            return;
+        }
+        self.deliver();
+        let now = self.now();
+        self.notice_exit(now);
+        if self.with(Client::put_off_writes) == Some(true) {
+            self.turn.post_next();
+        } else {
+            self.pump(now);
+        }
+        self.finish_turn(now);
+        self.is_current.set(false);
+    }
+
+    /// Calls the handlers of the operations that are complete by now, within the budget. Those that become complete
+    /// meanwhile wait.
+    fn deliver(&self) {
+        let complete = self.with(|client| client.completions()).unwrap_or(0);
+        if complete == 0 {
+            return;
+        }
+        if complete > CALLS_PER_TURN {
+            self.count_cut();
+        }
+        let begun = clock::now();
+        for _ in 0..complete.min(CALLS_PER_TURN) {
+            let Ok(mut client) = self.client.try_borrow_mut() else { return };
+            let Some(done) = client.poll_completion() else { break };
+            // Nothing is borrowed: the handler may submit, cancel, and end its request.
+            drop(client);
+            done.context.run(done.answer);
+        }
+        self.longest.set(self.longest.get().max(clock::now().since(begun)));
+    }
+
+    /// Writes what is to be written, opens and closes connections, until there is nothing left to do.
+    pub(super) fn pump(&self, now: Instant) {
+        for _ in 0..ROUNDS_PER_TURN {
+            let flushed = self.flush(now);
+            let obeyed = self.obey(now);
+            if !flushed && !obeyed {
+                return;
+            }
+        }
+        self.count_cut();
+        self.turn.post_next();
+    }
+
+    /// The rest of the work has to wait until other events were handled.
+    pub(super) fn count_cut(&self) {
+        self.cut.set(self.cut.get().wrapping_add(1));
+    }
+
+    /// One write for each connection that has something new.
+    fn flush(&self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(conn) = self.with(Client::poll_dirty).flatten() {
+            any = true;
+            let Some(peer) = self.peer(conn) else { continue };
+            match self.write(conn, &peer, now) {
+                Ok(()) => peer.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
+                Err(loss) => self.lose(conn, loss, now),
+            }
+        }
+        any
+    }
+
+    /// Does what the client asks for.
+    fn obey(&self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(output) = self.with(Client::poll_output).flatten() {
+            any = true;
+            match output {
+                Output::Open { conn, server, address } => self.open(conn, server, address, now),
+                Output::Close { conn } => drop(self.take_peer(conn)),
+                Output::Event(event) => self.report(&event, now),
+            }
+        }
+        any
+    }
+
+    fn finish_turn(&self, now: Instant) {
+        let Ok(mut client) = self.client.try_borrow_mut() else { return };
+        if client.completions() > 0 {
+            // Handlers have had their share of this turn, or connections failed just now: other events come first.
+            self.turn.post_next();
+        }
+        client.publish(now);
+        self.arm(&mut client, now);
+    }
+}
