@@ -3,7 +3,8 @@
 //! Everything happens on the event loop's thread, and in two kinds of places. Where nginx or a sibling calls, the
 //! client gets its input: bytes, a connect that succeeded, an operation. What follows from that happens in one event,
 //! which is posted once per turn of the event loop (`turn`), so that the operations of all requests that the turn has read
-//! leave in one write. Siblings are called from there and from nowhere else.
+//! leave in one write; those of a busy turn leave with the next one's. Siblings are called from there and from nowhere
+//! else.
 //!
 //! Invariant: nothing is borrowed while code runs that may call back: a sibling's handler, and nginx when it opens a
 //! connection.
