@@ -33,7 +33,7 @@ impl<T> Client<T> {
             return;
         }
         connection.start_handshake();
-        self.mark_dirty(conn);
+        self.writes.mark(conn, connection);
     }
 
     /// Where to read into: the driver appends what it receives and then calls [`received`](Client::received). The

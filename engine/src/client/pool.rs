@@ -50,9 +50,8 @@ impl<T> Client<T> {
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
             }
-            let has_room = !connection.is_bulky() && connection.load() < self.config.pipeline;
-            self.mark_dirty(conn);
-            return has_room;
+            self.writes.mark(conn, connection);
+            return !connection.is_bulky() && connection.load() < self.config.pipeline;
         }
         call.place = Place::Queued;
         if let Some(server) = self.servers.get_mut(server) {

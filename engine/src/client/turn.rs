@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Client, ConnId};
+use crate::connection::Connection;
 
 /// A turn in which so many operations were submitted was so long that there is more to do by now.
 const BUSY: usize = 16;
@@ -28,16 +29,16 @@ impl Writes {
     pub fn count_submitted(&mut self) {
         self.submitted = self.submitted.saturating_add(1);
     }
+
+    /// The connection has something new to write.
+    pub fn mark(&mut self, conn: ConnId, connection: &mut Connection) {
+        if !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push_back(conn);
+        }
+    }
 }
 
 impl<T> Client<T> {
-    /// The connection has something new to write.
-    pub(super) fn mark_dirty(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn).filter(|connection| !connection.dirty) else { return };
-        connection.dirty = true;
-        self.writes.dirty.push_back(conn);
-    }
-
     /// The turn ends: whether to leave what is to be written to the next one, which then must not wait for events.
     ///
     /// True where the event loop is busy, and never twice in a row. A write and the read of what it leads to cost as much
