@@ -39,6 +39,10 @@ def main():
     def wants(name, in_quick=True):
         return name in wanted if wanted else (in_quick or not quick)
 
+    def plan(times):
+        """Rounds of what has so many times as many as the others, and seconds of each."""
+        return (rounds, seconds) if quick or times == 1 else (rounds * times, 1)
+
     started = time.time()
     found = {"rows": {}}
     failures = []
@@ -53,9 +57,7 @@ def main():
             return None
 
     for row in chosen:
-        more = 1 if quick else row.rounds
-        length = seconds if more == 1 else 1
-        results = attempt(row.name, lambda: measure.run(row, rounds * more, length, only))
+        results = attempt(row.name, lambda: measure.run(row, *plan(row.rounds), only))
         if results:
             found["rows"][row.name] = results
             print("\n" + report.row_table(row, results), flush=True)
@@ -70,7 +72,7 @@ def main():
         costs = {way: attempt(f"instructions {way}", lambda: measure.instructions(base, way, 3))
                  for way in names if way not in ("apache", "naive")}
         found["instructions"] = {way: cost for way, cost in costs.items() if cost}
-    for name, in_quick, work in (("dead", False, lambda: measure.one_dead(1, 4 * rounds)),
+    for name, in_quick, work in (("dead", False, lambda: measure.one_dead(*plan(rows.MORE))),
                                  ("cold", True, measure.cold_key), ("memory", False, memory.figures)):
         result = attempt(name, work) if wants(name, in_quick) else None
         if result:

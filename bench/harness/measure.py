@@ -114,7 +114,7 @@ def instructions(row, way, seconds):
         memcached.stop()
 
 
-def one_dead(seconds, rounds):
+def one_dead(rounds, seconds):
     """Latency of the keys of two servers, with the third in order and dead, which other clients go on asking for."""
     keys = [f"item{number}" for number in range(300)]
     memcacheds, servers = {}, {}

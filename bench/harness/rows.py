@@ -6,6 +6,8 @@ from . import load
 from .ways import KEEP
 
 KIB = 1024
+# So many times the rounds, of a second each: where the targets are, and one round differs from the next.
+MORE = 4
 GET = ["ours", "kv", "floor", "pass", "memc", "lua", "apache", "naive"]
 SET = ["ours", "memc", "lua", "apache", "naive"]
 
@@ -31,7 +33,7 @@ class Row:
     quick: bool = False
     # Only for those who ask for it by name.
     extra: bool = False
-    # Rounds for each that the others have, of a second each: where the targets are, and one round differs from the next.
+    # Rounds for each that the others have; 1 or MORE.
     rounds: int = 1
 
     def path(self, way):
@@ -56,9 +58,9 @@ def get(name, title, size, connections, ways=GET, **options):
 
 def all_rows():
     rows = [
-        get("get-100-c1", "get 100 B, 1 connection", 100, 1, quick=True, rounds=4),
+        get("get-100-c1", "get 100 B, 1 connection", 100, 1, quick=True, rounds=MORE),
         get("get-100-c16", "get 100 B, 16 connections", 100, 16),
-        get("get-100-c64", "get 100 B, 64 connections", 100, 64, quick=True, rounds=4, ways=[*GET[:3], "return", *GET[3:]]),
+        get("get-100-c64", "get 100 B, 64 connections", 100, 64, quick=True, rounds=MORE, ways=[*GET[:3], "return", *GET[3:]]),
         get("get-100-c256", "get 100 B, 256 connections", 100, 256),
         get("get-100-c1024", "get 100 B, 1024 connections", 100, 1024),
         get("get-4k-c64", "get 4 KiB, 64 connections", 4 * KIB, 64),
