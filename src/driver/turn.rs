@@ -41,7 +41,7 @@ impl Driver {
         }
         let begun = clock::now();
         for _ in 0..complete.min(CALLS_PER_TURN) {
-            let Ok(mut client) = self.client.try_borrow_mut() else { return };
+            let Ok(mut client) = self.client.try_borrow_mut() else { break };
             let Some(done) = client.poll_completion() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
             drop(client);

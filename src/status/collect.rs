@@ -56,7 +56,7 @@ struct View<'a> {
 impl View<'_> {
     fn client(&self, cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> snapshot::Client {
         let config = client.config();
-        let setting = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let records = cluster.records.borrow();
         let record = |id: ServerId| records.get(id).and_then(Option::as_ref).filter(|_| self.scope == Scope::Zone);
         let server = |id| client.server(id).map(|server| self.server(&server, record(id)));
@@ -69,17 +69,17 @@ impl View<'_> {
             used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
             hash: config.hash.name(),
             failover: config.failover.name(),
-            timeout_ms: setting(config.timeout),
-            connect_timeout_ms: setting(config.connect_timeout),
+            timeout_ms: millis(config.timeout),
+            connect_timeout_ms: millis(config.connect_timeout),
             max_fails: config.max_fails,
-            retry_ms: setting(config.retry),
+            retry_ms: millis(config.retry),
             pipeline: config.pipeline,
             queue: config.queue,
             max_value: config.max_value,
             coalesce: config.coalesce,
             pending,
             turns_cut: driver.turns_cut(),
-            longest_handlers_ms: setting(driver.longest_handlers()),
+            longest_handlers_ms: millis(driver.longest_handlers()),
             servers,
         }
     }

@@ -63,7 +63,7 @@ const CLIENTS: [(&str, &str, &str, OfClient); 4] = [
         "memcache_longest_handlers_seconds",
         GAUGE,
         "The longest time that the handlers of one turn of the event loop took.",
-        |client| float(client.longest_handlers_ms) / 1000.0,
+        |client| float(client.longest_handlers_ms) / 1e3,
     ),
 ];
 
