@@ -3,10 +3,8 @@
 
 set -euo pipefail
 
-nginx=(-isystem "$2")
-for dir in core event event/modules event/quic os/unix http http/modules http/v2; do
-    nginx+=(-isystem "$1/src/$dir")
-done
+nginx=$(bash build/nginx-cflags.sh "$1" "$2")
+mapfile -t nginx <<<"$nginx"
 
 for compiler in "gcc -x c -std=c99" "g++ -x c++ -std=c++17"; do
     echo "$compiler include/ngx_http_memcache.h"

@@ -39,7 +39,8 @@ cd "$dir"
 {
     bash ./auto/configure --prefix="$dir/prefix" --builddir="$dir/objs" --with-cc-opt="$cc_opt" \
         --with-ld-opt="$ld_opt" --with-compat --with-threads --with-debug --with-http_ssl_module --with-http_v2_module \
-        --with-http_realip_module --with-http_auth_request_module --with-http_stub_status_module &&
+        --with-http_v3_module --with-http_realip_module --with-http_auth_request_module \
+        --with-http_stub_status_module &&
         env -u MAKEFLAGS make -j "$(nproc)"
 } >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
 

@@ -19,7 +19,8 @@ cp -r "$1/auto" "$1/src" "$1/conf" "$dir"
 cd "$dir"
 {
     bash ./auto/configure --with-compat --with-threads --with-debug --with-http_ssl_module --with-http_v2_module \
-        --with-http_realip_module --with-http_auth_request_module --with-http_stub_status_module "$how=$module" &&
+        --with-http_v3_module --with-http_realip_module --with-http_auth_request_module \
+        --with-http_stub_status_module "$how=$module" &&
         env -u MAKEFLAGS make -f objs/Makefile -j "$(nproc)" ${what:+"$what"}
 } >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
 install "objs/$file" "$out"

@@ -8,10 +8,8 @@ name=ngx_http_memcache_session_module
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-nginx=(-isystem "$2")
-for part in core event event/modules event/quic os/unix http http/modules http/v2; do
-    nginx+=(-isystem "$1/src/$part")
-done
+nginx=$(bash build/nginx-cflags.sh "$1" "$2")
+mapfile -t nginx <<<"$nginx"
 
 # What auto/module writes for a dynamic module.
 cat >"$dir/modules.c" <<END

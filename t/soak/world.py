@@ -143,9 +143,9 @@ class World:
 
     def compile_sibling(self):
         source, objs = os.environ["NGINX_SOURCE_DIR"], os.environ["NGINX_BUILD_DIR"]
-        headers = [f"-I{source}/src/{d}" for d in (
-            "core", "event", "event/modules", "event/quic", "os/unix", "http", "http/modules", "http/v2")]
-        subprocess.run(["gcc", "-O1", "-g", "-fPIC", "-shared", f"-I{ROOT}/include", f"-I{objs}", *headers, "-o",
+        nginx = subprocess.run(["bash", str(ROOT / "build/nginx-cflags.sh"), source, objs], check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        subprocess.run(["gcc", "-O1", "-g", "-fPIC", "-shared", f"-I{ROOT}/include", *nginx, "-o",
                         str(self.dir / "abi.so"), str(ROOT / "t/siblings/abi.c")], check=True)
 
     def wait_for(self, port):

@@ -86,13 +86,12 @@ sub compile_sibling {
 	return if !-e "$source/src/core/nginx.h" || !-e "$objs/ngx_auto_config.h"
 		|| system('gcc --version >/dev/null 2>&1') != 0;
 
-	my @headers = map { "$source/src/$_" } qw! core event event/modules
-		event/quic os/unix http http/modules http/v2 !;
+	my @nginx = nginx_cflags($source, $objs);
 	my @command = ('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared
 		-Wno-unused-parameter -Wno-type-limits !,
 		split(' ', $ENV{TEST_NGINX_SIBLING_CFLAGS} // ''),
 		'-I' . $t->testdir() . '/include', "-I$FindBin::Bin/../include",
-		(map { ('-isystem', $_) } $objs, @headers),
+		@nginx,
 		'-o', $t->testdir() . "/$name.so", @sources);
 
 	system(@command) == 0 or die "Can't compile $name\n";
@@ -117,6 +116,17 @@ EOF
 
 	return compile_sibling($t, $name, $source,
 		$t->testdir() . "/$name.modules.c");
+}
+
+# What a compiler has to be told to find nginx's headers.
+sub nginx_cflags {
+	my ($source, $objs) = @_;
+
+	open my $f, '-|', 'bash', "$FindBin::Bin/../build/nginx-cflags.sh",
+		$source, $objs or die "Can't run bash: $!\n";
+	chomp(my @options = <$f>);
+	close $f or die "No options for the headers in $objs\n";
+	return @options;
 }
 
 # What "nginx -t" says to a configuration.
