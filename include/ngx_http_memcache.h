@@ -95,7 +95,8 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
- * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT.
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT; "stand_in" in
+ *      the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -268,6 +269,10 @@ typedef uint64_t  ngx_http_memcache_call_t;
 /*
  * The answer of an operation, valid while the handler runs. A sibling that was compiled with a later header finds out
  * by "size" which fields are there.
+ *
+ * A server that stands in for another one does not know that one's items, and may have ones of an earlier time when it
+ * stood in. With "stand_in", do not conclude from MISS that there is no item: what belongs to the item outside of
+ * memcached (the cookie of a session, an entry in an index) has to stay, as the item is back when its server is.
  */
 typedef struct {
     size_t                       size;           /* of this structure */
@@ -286,6 +291,11 @@ typedef struct {
     uint32_t                     idle;           /* inspect: seconds since it was last used */
     uint32_t                     fetched;        /* inspect: 1 if it was used since it was stored */
     uint32_t                     leased;         /* inspect: 1 if somebody was told to make it anew */
+
+    /* since 1.2 */
+    uint32_t                     stand_in;       /* operations on a key: 1 if its own server is down, and another one that
+                                                    stands in for it was asked ("memcache_failover next"); see below */
+    uint32_t                     reserved;       /* 0 */
 } ngx_http_memcache_result_t;
 
 /* Runs once, on the worker's event loop, never inside submit() or cancel(). */

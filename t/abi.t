@@ -22,8 +22,8 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-# sizes of the structures in ABI 1.0, and 1.1
-use constant { OP_1_0 => 120, OP => 128, SERVER_1_0 => 64, RESULT => 88 };
+# sizes of the structures in ABI 1.0, 1.1, and, of results, 1.2
+use constant { OP_1_0 => 120, OP => 128, SERVER_1_0 => 64, RESULT => 96 };
 
 use constant { OK => 0, MISS => 1, EXISTS => 3, INVALID => 36 };
 

@@ -15,7 +15,7 @@ use crate::http;
 use crate::multi::Found;
 use crate::sys;
 use crate::table::{Handle, Table, Value};
-use crate::{Error, Item};
+use crate::{Error, Item, Origin};
 
 /// A call: not submitted yet, in flight, or over.
 ///
@@ -50,6 +50,7 @@ pub(crate) struct Reply {
     pub(crate) idle: u32,
     pub(crate) fetched: bool,
     pub(crate) leased: bool,
+    pub(crate) origin: Origin,
 }
 
 impl<A> Call<A> {
@@ -221,7 +222,10 @@ fn check(result: &sys::ngx_http_memcache_result_t) -> Result<(), Error> {
 fn found(table: Table, result: &sys::ngx_http_memcache_result_t) -> Found {
     check(result)?;
     match result.status {
-        sys::NGX_HTTP_MEMCACHE_OK => Ok(Some(Item::new(table.retain(result)?, result.flags, result.cas))),
+        sys::NGX_HTTP_MEMCACHE_OK => {
+            let origin = Origin::new(result.stand_in);
+            Ok(Some(Item::new(table.retain(result)?, result.flags, result.cas, origin)))
+        }
         _ => Ok(None),
     }
 }
@@ -241,6 +245,7 @@ fn reply(table: Table, result: &sys::ngx_http_memcache_result_t) -> Result<Reply
         idle: result.idle,
         fetched: result.fetched != 0,
         leased: result.leased != 0,
+        origin: Origin::new(result.stand_in),
     })
 }
 

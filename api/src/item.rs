@@ -6,7 +6,7 @@ use memcache::exp::Decode;
 
 use crate::table::Value;
 use crate::value;
-use crate::Error;
+use crate::{Error, Origin};
 
 /// An item that was read: its value, the flags that were stored with it, and its version.
 ///
@@ -16,11 +16,12 @@ pub struct Item {
     value: Value,
     flags: u32,
     cas: u64,
+    origin: Origin,
 }
 
 impl Item {
-    pub(crate) fn new(value: Value, flags: u32, cas: u64) -> Self {
-        Item { value, flags, cas }
+    pub(crate) fn new(value: Value, flags: u32, cas: u64, origin: Origin) -> Self {
+        Item { value, flags, cas, origin }
     }
 
     /// The value, as it was stored.
@@ -36,6 +37,11 @@ impl Item {
     /// The version of the item, for compare-and-swap.
     pub fn cas(&self) -> u64 {
         self.cas
+    }
+
+    /// Who has answered: the key's own server, or one that stands in for it.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The value as a type of Rust: strings, integers, `Vec<u8>`, and what implements [`Decode`].

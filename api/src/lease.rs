@@ -60,9 +60,9 @@ pub struct Metadata {
 
 impl Lease {
     pub(crate) fn from_reply(reply: Reply) -> Result<Self, Error> {
-        let Reply { status, cas, flags, value, lease, stale, .. } = reply;
+        let Reply { status, cas, flags, value, lease, stale, origin, .. } = reply;
         let old = match status {
-            sys::NGX_HTTP_MEMCACHE_OK => Some(Item::new(value, flags, cas)),
+            sys::NGX_HTTP_MEMCACHE_OK => Some(Item::new(value, flags, cas, origin)),
             sys::NGX_HTTP_MEMCACHE_MISS => None,
             other => return Err(Error::Other(other)),
         };

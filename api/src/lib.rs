@@ -109,6 +109,7 @@ mod find;
 mod item;
 mod lease;
 mod multi;
+mod origin;
 #[cfg(feature = "tokio")]
 mod remote;
 mod server;
@@ -126,6 +127,7 @@ pub use memcache;
 pub use memcache_reserve::Reserve;
 pub use multi::GetMulti;
 pub use operation::Operation;
+pub use origin::{Origin, WithOrigin};
 #[cfg(feature = "tokio")]
 pub use remote::{Remote, REMOTE_QUEUE};
 pub use server::{Pool, Server, Servers, State};

@@ -14,7 +14,7 @@ use crate::call::{Call, Reply};
 use crate::sys;
 use crate::table::{Handle, Table};
 use crate::value::IntoValue;
-use crate::{Error, Ttl};
+use crate::{Error, Ttl, WithOrigin};
 
 pub mod kind;
 mod params;
@@ -86,6 +86,22 @@ impl<'v, K, O> Operation<'v, K, O> {
     /// time covers waiting in the queue, connecting, and the exchange.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|params| params.timeout = millis(timeout))
+    }
+
+    /// The same, with who has answered: the key's own server, or, with `memcache_failover next`, another one.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error, Origin};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// match mc.get("session:mary").with_origin().await? {
+    ///     (Some(session), _) => {}
+    ///     (None, Origin::Home) => {} // there is none
+    ///     (None, Origin::StandIn) => {} // nobody knows: its server is down
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn with_origin(self) -> WithOrigin<'v, K, O> {
+        WithOrigin::new(self)
     }
 
     fn set(self, change: impl FnOnce(&mut Params)) -> Self {
@@ -184,6 +200,12 @@ impl<K: AsRef<[u8]>, O: Kind> Future for Operation<'_, K, O> {
     type Output = Result<O::Output, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(O::output(ready!(self.poll_reply(cx))?))
+    }
+}
+
+impl<K: AsRef<[u8]>, O> Operation<'_, K, O> {
+    pub(crate) fn poll_reply(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
         // SAFETY: only the call is pinned; it is not moved here, and nothing else moves the operation or drops it
         // otherwise. What comes before it is never handed out pinned.
         let this = unsafe { self.get_unchecked_mut() };
@@ -197,7 +219,7 @@ impl<K: AsRef<[u8]>, O: Kind> Future for Operation<'_, K, O> {
         if let Some(Stage::Prepared(Prepared { key, value, params, .. })) = asked {
             call.as_mut().submit(cx, &mut params.op(key.as_ref(), &value?))?;
         }
-        Poll::Ready(O::output(ready!(call.poll(cx))?))
+        call.poll(cx)
     }
 }
 

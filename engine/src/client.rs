@@ -8,10 +8,9 @@ use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
-use crate::error::Error;
 use crate::health::{Health, Verdict};
 use crate::key::Key;
-use crate::reply::{Answer, Lease, Outcome};
+use crate::reply::{Answer, Lease, Outcome, Part};
 use crate::request::Verb;
 use crate::throttle::Throttle;
 use crate::time::Instant;
@@ -39,6 +38,7 @@ pub use event::{Cause, Event, Loss, Output};
 use share::Leaders;
 pub(crate) use state::Work;
 use state::{Call, Order, Owner, Place, Server, Task, Timer};
+pub use submit::Rejected;
 use subset::Route;
 pub use subset::{Subset, SubsetError, MAX_SUBSETS};
 use turn::Writes;
@@ -76,15 +76,6 @@ macro_rules! as_number {
 
 as_number!(CallId ConnId);
 
-/// An operation that was not accepted.
-#[derive(Debug)]
-pub struct Rejected<T> {
-    /// Why.
-    pub error: Error,
-    /// What was submitted with it.
-    pub context: T,
-}
-
 /// An operation that ended.
 #[derive(Debug)]
 pub struct Completion<T> {
@@ -94,6 +85,9 @@ pub struct Completion<T> {
     pub context: T,
     /// Its result.
     pub answer: Answer,
+    /// Whether the key's own server was down and another one was asked. That one does not know what the key's own server
+    /// has: a miss there says nothing of the item, and a version nothing of that server's.
+    pub stand_in: bool,
 }
 
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
@@ -210,7 +204,7 @@ impl<T> Client<T> {
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.pick(id) {
-            let order = Order { key: Some(key), work: Work::Keyed(verb), subset: Subset::ALL, server: id };
+            let order = Order { key: Some(key), work: Work::Keyed(verb), subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
             self.place(call, id, Some(target));
         }
@@ -258,11 +252,13 @@ impl<T> Client<T> {
     pub fn poll_completion(&mut self) -> Option<Completion<T>> {
         loop {
             let id = self.completions.pop_front()?;
-            let Some(Call { owner, key, task, .. }) = self.calls.remove(id) else { continue };
+            let Some(call) = self.calls.remove(id) else { continue };
+            let stand_in = call.is_moved();
+            let Call { owner, key, task, .. } = call;
             self.recycle(key);
             let Owner::Caller(context) = owner else { continue };
             let Task::Answer(answer) = task else { continue };
-            return Some(Completion { call: id, context, answer });
+            return Some(Completion { call: id, context, answer, stand_in });
         }
     }
 
@@ -329,6 +325,7 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
         let own = matches!(call.owner, Owner::Nobody);
+        let answered_by = call.server;
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(call.take_backlog());
             if !own {
@@ -343,7 +340,9 @@ impl<T> Client<T> {
             self.stored(id, now);
         }
         for follower in self.followers_of(id) {
-            if self.calls.get(follower).is_some_and(|call| call.place == Place::Following(id)) {
+            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.place == Place::Following(id)) {
+                // The leader may have moved since it was followed.
+                call.server = answered_by;
                 self.finish(follower, answer.clone(), now);
             }
         }
@@ -365,9 +364,10 @@ impl<T> Client<T> {
     /// The same for one that no caller waits for, but a batch, or nobody.
     fn pass_on(&mut self, id: CallId, answer: Answer) {
         let Some(call) = self.calls.remove(id) else { return };
+        let stand_in = call.is_moved();
         self.recycle(call.key);
         if let Owner::Batch(whole, index) = call.owner {
-            self.gather(whole, index, answer);
+            self.gather(whole, index, Part { answer, stand_in });
         }
     }
 

@@ -58,7 +58,7 @@ pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams}
 pub use error::Error;
 pub use health::{Board, State};
 pub use key::{Key, KeyError, MAX_KEY};
-pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome};
+pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use route::Explanation;
 pub use stats::{Counters, Memory, Stats};

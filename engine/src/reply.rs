@@ -27,9 +27,18 @@ pub enum Outcome {
     /// What is known of an item.
     Metadata(Metadata),
     /// What became of each key of a batch, in their order.
-    Many(Vec<Answer>),
+    Many(Vec<Part>),
     /// The text of a `version`; the lines of `stats`, each `name value` and a line feed.
     Text(Bytes),
+}
+
+/// What became of one key of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its answer.
+    pub answer: Answer,
+    /// See [`Completion::stand_in`](crate::Completion::stand_in).
+    pub stand_in: bool,
 }
 
 /// The answer of a lease get: who makes the item.

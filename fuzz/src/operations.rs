@@ -343,16 +343,17 @@ impl World {
     }
 
     fn completed(&mut self, done: Completion<u64>) {
-        let Completion { call: id, context: number, answer } = done;
+        let Completion { call: id, context: number, answer, .. } = done;
         let call = self.calls[number as usize].as_mut().expect("an operation that was accepted");
         assert_eq!(call.id, id, "operation {number}");
         assert!(!std::mem::replace(&mut call.ended, true), "operation {number} has ended before");
         self.open -= 1;
         match &answer {
             Err(Error::Timeout { .. }) => assert!(self.now >= call.deadline, "timed out before its deadline"),
-            Ok(Outcome::Many(answers)) => {
-                assert_eq!(answers.len(), call.parts.len(), "an answer for each key");
-                for (answer, key) in answers.iter().zip(&call.parts).filter(|(answer, _)| answer.is_ok()) {
+            Ok(Outcome::Many(parts)) => {
+                assert_eq!(parts.len(), call.parts.len(), "an answer for each key");
+                let answers = parts.iter().map(|part| &part.answer);
+                for (answer, key) in answers.zip(&call.parts).filter(|(answer, _)| answer.is_ok()) {
                     let said = self.said.get(key).is_some_and(|said| said.contains(answer));
                     assert!(said || self.vague, "a part of {number} was answered {answer:?}");
                 }

@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId, Instant, Outcome};
+use memcache_engine::{Answer, CallId, Instant, Outcome, Part};
 use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_uint_t, NGX_HTTP_MODULE};
 
 use super::outcome;
@@ -166,11 +166,11 @@ impl Callback {
     }
 
     /// Delivers the answer. The handler may end the request, so nothing of it is used afterwards.
-    pub fn run(self, answer: Answer) {
+    pub fn run(self, answer: Answer, stand_in: bool) {
         let data = self.data;
         match (self.handler, answer) {
             (Handler::One(handler), answer) => {
-                let (result, value) = outcome::result_of(answer);
+                let (result, value) = outcome::result_of(answer, stand_in);
                 let results = [result];
                 self.answered(&results);
                 // SAFETY: the sibling gave its handler and its data for this one call, and would have cancelled the
@@ -178,11 +178,12 @@ impl Callback {
                 deliver(&results, &[value], |results| unsafe { handler(data, results.as_ptr()) });
             }
             (Handler::Many(handler), answer) => {
-                let answers = match answer {
-                    Ok(Outcome::Many(answers)) => answers,
-                    other => vec![other],
+                let parts = match answer {
+                    Ok(Outcome::Many(parts)) => parts,
+                    answer => vec![Part { answer, stand_in }],
                 };
-                let (results, values): (Vec<_>, Vec<_>) = answers.into_iter().map(outcome::result_of).unzip();
+                let results = parts.into_iter().map(|part| outcome::result_of(part.answer, part.stand_in));
+                let (results, values): (Vec<_>, Vec<_>) = results.unzip();
                 self.answered(&results);
                 let list: Vec<*const ngx_http_memcache_result_t> = results.iter().map(ptr::from_ref).collect();
                 // SAFETY: as above.

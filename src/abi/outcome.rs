@@ -9,8 +9,8 @@ use crate::variables::{Gravity, Status as Shown};
 
 type Result = ngx_http_memcache_result_t;
 
-/// The result for a handler, and the bytes that its value points to.
-pub fn result_of(answer: Answer) -> (Result, Bytes) {
+/// The result for a handler, and the bytes that its value points to. `stand_in`: the key's own server was down.
+pub fn result_of(answer: Answer, stand_in: bool) -> (Result, Bytes) {
     let mut result = Result {
         size: size_of::<Result>(),
         status: NGX_HTTP_MEMCACHE_OK,
@@ -26,6 +26,8 @@ pub fn result_of(answer: Answer) -> (Result, Bytes) {
         idle: 0,
         fetched: 0,
         leased: 0,
+        stand_in: stand_in.into(),
+        reserved: 0,
     };
     let value = match answer {
         Ok(outcome) => fill(&mut result, outcome),

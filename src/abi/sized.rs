@@ -45,6 +45,7 @@ const _: () = {
     assert!(ngx_http_memcache_server_t::LEAST == 64);
     assert!(ngx_http_memcache_many_t::LEAST == 72);
     assert!(offset_of!(ngx_http_memcache_result_t, lease) == 56);
+    assert!(offset_of!(ngx_http_memcache_result_t, stand_in) == 88);
 };
 
 /// The size that a caller's structure says it has, if that is enough.

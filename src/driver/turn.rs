@@ -45,7 +45,7 @@ impl Driver {
             let Some(done) = client.poll_completion() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
             drop(client);
-            done.context.run(done.answer);
+            done.context.run(done.answer, done.stand_in);
         }
         self.longest.set(self.longest.get().max(clock::now().since(begun)));
     }

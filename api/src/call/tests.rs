@@ -17,6 +17,7 @@ use crate::{Cas, Client, Item, Seconds};
 mod fetch;
 mod leases;
 mod multi;
+mod origin;
 
 thread_local! {
     static FAKE: RefCell<Fake> = const { RefCell::new(Fake { calls: Vec::new(), batches: Vec::new(), cancelled: Vec::new(), values: 0, refuse: 0 }) };

@@ -44,7 +44,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Reads an item: `None` if there is none.
-    Get -> Option<Item> = |reply| Ok(applied(&reply)?.then(|| Item::new(reply.value, reply.flags, reply.cas)));
+    Get -> Option<Item> = |reply| Ok(applied(&reply)?.then(|| Item::new(reply.value, reply.flags, reply.cas, reply.origin)));
 
     /// Stores an item, whatever was there.
     Set -> () = |reply| done(&reply);

@@ -32,6 +32,7 @@ fn fields_stay_where_they_are() {
     layout!(ngx_http_memcache_result_t {
         size 56: size 0 status 8 maybe_applied 12 cas 16 number 24 flags 32 value 40;
         size 88: lease 56 stale 60 length 64 ttl 72 idle 76 fetched 80 leased 84;
+        size 96: stand_in 88 reserved 92;
     });
     layout!(ngx_http_memcache_server_t {
         size 64: size 0 address 8 state 24 weight 28 min 32 smax 36 max 40 ttl 44 open 48 idle 52 pending 56 queued 60;

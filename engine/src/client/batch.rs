@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Task, Work};
 use crate::error::Error;
 use crate::key::Key;
-use crate::reply::{Answer, Outcome, KEEP_COPIES};
+use crate::reply::{Outcome, Part, KEEP_COPIES};
 use crate::request::{Ttl, Verb};
 use crate::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// In the order of the keys; where one is missing, something in its place.
-    answers: Vec<Answer>,
+    answers: Vec<Part>,
     /// How many of them are missing.
     left: usize,
     /// The operations that it consists of; some may have ended.
@@ -73,15 +73,16 @@ impl<T> Client<T> {
         };
         self.writes.count_submitted();
         let whole = self.calls.insert(Call::gathering(context, subset, now));
+        let unanswered = |error| Part { answer: Err(error), stand_in: false };
         for key in keys {
             let owner = Owner::Batch(whole, batch.answers.len());
             match self.submit_part(subset, key, Verb::Get { touch }, timeout, owner, now) {
                 Ok(part) => {
                     batch.parts.push(part);
-                    batch.answers.push(Err(Error::NotSent));
+                    batch.answers.push(unanswered(Error::NotSent));
                     batch.left = batch.left.saturating_add(1);
                 }
-                Err(error) => batch.answers.push(Err(error)),
+                Err(error) => batch.answers.push(unanswered(error)),
             }
         }
         let complete = batch.left == 0;
@@ -105,20 +106,20 @@ impl<T> Client<T> {
     ) -> Result<CallId, Error> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = Key::new(&self.config.prefix, key, spare)?;
-        let server = self.choose(subset, &key, now);
-        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, server };
+        let (home, server) = self.choose(subset, &key, now);
+        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, home, server };
         let room = self.admit(&order, now)?;
         Ok(self.begin(owner, order, room, timeout, now))
     }
 
     /// A part has its answer.
-    pub(super) fn gather(&mut self, whole: CallId, index: usize, mut answer: Answer) {
+    pub(super) fn gather(&mut self, whole: CallId, index: usize, mut part: Part) {
         let Some(Task::Parts(batch)) = self.calls.get_mut(whole).map(|call| &mut call.task) else { return };
-        if let Ok(Outcome::Item(item)) = &mut answer {
+        if let Ok(Outcome::Item(item)) = &mut part.answer {
             item.value = batch.keep(&item.value);
         }
         let Some(place) = batch.answers.get_mut(index) else { return };
-        *place = answer;
+        *place = part;
         batch.left = batch.left.saturating_sub(1);
         if batch.left == 0 {
             self.complete_batch(whole);

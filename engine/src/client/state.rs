@@ -96,8 +96,9 @@ pub(super) struct Order {
     /// `None`: it is about the server itself.
     pub key: Option<Key>,
     pub work: Work,
-    /// The servers that it may go to, and the one that it goes to.
+    /// The servers that it may go to, the key's own of them, and the one that it goes to.
     pub subset: Subset,
+    pub home: ServerId,
     pub server: ServerId,
 }
 
@@ -116,8 +117,9 @@ pub(super) struct Call<T> {
     /// As long as there is an answer, too: the lease that it brings may have to be handed back.
     pub key: Option<Key>,
     pub task: Task,
-    /// The servers that it may go to, and the one that it goes to.
+    /// The servers that it may go to, the key's own of them, and the one that it goes to, or that has answered.
     pub subset: Subset,
+    pub home: ServerId,
     pub server: ServerId,
     pub place: Place,
     /// When it was submitted.
@@ -137,6 +139,7 @@ impl<T> Call<T> {
             key: None,
             task: Task::Parts(Box::default()),
             subset,
+            home: ServerId::MAX,
             server: ServerId::MAX,
             place: Place::Gathering,
             since: now,
@@ -152,6 +155,11 @@ impl<T> Call<T> {
             Task::Work(work) => Some(work),
             Task::Parts(_) | Task::Answer(_) => None,
         }
+    }
+
+    /// Whether it goes to a server that stands in for the key's own.
+    pub fn is_moved(&self) -> bool {
+        self.server != self.home
     }
 
     /// The key of a lease get that waits for the item to be made.

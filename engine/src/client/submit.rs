@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Call, CallId, Client, ConnId, Order, Owner, Place, Rejected, ServerId, Subset, Task, Timer, Work};
+use super::{Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
 use crate::config::MAX_TIMEOUT;
 use crate::error::Error;
 use crate::key::Key;
 use crate::request::{Request, ServerVerb};
 use crate::time::Instant;
+
+/// An operation that was not accepted.
+#[derive(Debug)]
+pub struct Rejected<T> {
+    /// Why.
+    pub error: Error,
+    /// What was submitted with it.
+    pub context: T,
+}
 
 /// Where an operation that was admitted has room.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +47,8 @@ impl<T> Client<T> {
             Ok(key) => key,
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
-        let server = self.choose(subset, &key, now);
-        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, server };
+        let (home, server) = self.choose(subset, &key, now);
+        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, home, server };
         self.accept(order, timeout, context, now)
     }
 
@@ -53,7 +62,7 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         self.learn(server, now);
-        let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, server };
+        let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, home: server, server };
         self.accept(order, timeout, context, now)
     }
 
@@ -73,16 +82,18 @@ impl<T> Client<T> {
         }
     }
 
-    /// The server that an operation goes to.
-    pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> ServerId {
-        let Some(home) = self.home(subset, key) else { return ServerId::MAX };
+    /// The key's own server, and the one that an operation goes to.
+    pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> (ServerId, ServerId) {
+        let Some(home) = self.home(subset, key) else { return (ServerId::MAX, ServerId::MAX) };
         self.learn(home, now);
-        let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else { return home };
+        let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else {
+            return (home, home);
+        };
         if let Some(home) = self.servers.get_mut(home) {
             home.counters.stats.failed_over.bump();
         }
         self.learn(server, now);
-        server
+        (home, server)
     }
 
     /// Whether there is room for an operation, and where.
@@ -152,7 +163,7 @@ impl<T> Client<T> {
     }
 
     pub(super) fn enter(&mut self, owner: Owner<T>, order: Order, timeout: Duration, now: Instant) -> CallId {
-        let Order { key, work, subset, server } = order;
+        let Order { key, work, subset, home, server } = order;
         let deadline = now.after(timeout);
         let call = Call {
             owner,
@@ -160,6 +171,7 @@ impl<T> Client<T> {
             key,
             task: Task::Work(work),
             subset,
+            home,
             server,
             place: Place::Queued,
             since: now,

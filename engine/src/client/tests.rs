@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::{ServerParams, MAX_TIMEOUT};
+use crate::error::Error;
 use crate::health::State;
 use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{Request, ServerVerb, StoreMode, Ttl};

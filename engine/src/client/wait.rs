@@ -71,8 +71,10 @@ impl<T> Client<T> {
     /// Everybody who waits for the key gets what one of them got.
     fn serve(&mut self, key: &(Subset, Vec<u8>), id: CallId, answer: &Answer, now: Instant) {
         let Some(waiting) = self.waiting.remove(key) else { return };
+        let Some(answered_by) = self.calls.get(id).map(|call| call.server) else { return };
         for other in waiting.calls.into_iter().filter(|&other| other != id) {
-            if self.calls.get(other).is_some_and(|call| call.place == Place::Waiting) {
+            if let Some(call) = self.calls.get_mut(other).filter(|call| call.place == Place::Waiting) {
+                call.server = answered_by;
                 self.finish(other, answer.clone(), now);
             }
         }

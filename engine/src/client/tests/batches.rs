@@ -34,7 +34,7 @@ impl World {
 }
 
 fn many(answers: &[Answer]) -> Answer {
-    Ok(Outcome::Many(answers.to_vec()))
+    Ok(Outcome::Many(answers.iter().map(|answer| Part { answer: answer.clone(), stand_in: false }).collect()))
 }
 
 fn found(key: &str) -> Answer {
@@ -192,7 +192,7 @@ fn values_that_wait_are_copied() {
     w.client.received(conn, reply.len(), w.now);
     w.answer_gets(1);
     let Some((1, Ok(Outcome::Many(answers)))) = w.done().pop() else { panic!("no answer") };
-    let Ok(Outcome::Item(item)) = &answers[0] else { panic!("no item") };
+    let Ok(Outcome::Item(item)) = &answers[0].answer else { panic!("no item") };
     assert_eq!(item.value, "cow");
     assert!(!read.contains(&item.value.as_ptr()));
 }

@@ -183,3 +183,100 @@ fn an_explanation_tells_the_server_that_is_asked() {
         assert!(w.client.explain(b"").is_err());
     }
 }
+
+/// R42: whoever asks hears that the key's own server was down, and so does not take a miss for "there is none".
+#[test]
+fn r42_an_answer_says_that_it_is_of_a_stand_in() {
+    let mut w = three(Failover::Next);
+    w.get("foo", 1);
+    w.get("key0", 2);
+    w.lose(0, Loss::Refused);
+    assert_eq!(who(&mut w, 2), [(2, false), (1, true)], "moved with the queue");
+    w.set("foo", "v", 3);
+    w.get("foo", 4);
+    w.get("key0", 5);
+    assert_eq!(who(&mut w, 2), [(3, true), (4, true), (5, false)], "submitted while it is down");
+    w.client.submit_to(2, ServerVerb::Noop, None, 6, w.now).unwrap();
+    assert_eq!(who(&mut w, 2), [(6, false)], "that server itself was meant");
+
+    w.get("foo", 7);
+    w.wait(Duration::from_secs(2));
+    assert_eq!(stand_ins(&mut w), [(7, true)], "an error, too");
+
+    // It is back.
+    w.wait(Duration::from_secs(7));
+    let probe = latest(&w, 1);
+    w.accept(probe);
+    w.get("foo", 8);
+    assert_eq!(who(&mut w, 1), [(8, false)]);
+}
+
+#[test]
+fn r42_each_key_of_a_batch_says_so_for_itself() {
+    let mut w = three(Failover::Next);
+    w.get("foo", 1);
+    w.lose(0, Loss::Refused);
+    who(&mut w, 2);
+    let keys = ["key0", "foo", ""].map(str::as_bytes);
+    w.client.submit_many(Subset::ALL, keys, None, None, 2, w.now).unwrap();
+    w.outputs();
+    answer_all(&mut w, 2);
+    let done = w.client.poll_completion().unwrap();
+    let Ok(Outcome::Many(parts)) = done.answer else { panic!("no batch") };
+    assert_eq!(parts.iter().map(|part| part.stand_in).collect::<Vec<_>>(), [false, true, false]);
+    assert!(!done.stand_in, "the whole has no key");
+}
+
+/// Where the leader of a shared exchange moves, those that share it hear the same.
+#[test]
+fn r42_followers_hear_who_has_answered() {
+    let mut config = config(&[&["max=1"], &["max=1"], &["max=1"]]);
+    (config.failover, config.coalesce) = (Failover::Next, true);
+    let mut w = world(config);
+    w.get("foo", 1);
+    w.get("foo", 2);
+    w.lose(0, Loss::Refused);
+    assert_eq!(who(&mut w, 2), [(2, true), (1, true)]);
+}
+
+/// A subset has key and home of its own.
+#[test]
+fn r42_in_a_subset_its_own_routing_decides() {
+    let mut w = three(Failover::Next);
+    let some = w.client.subset(Subset::ALL, &[0, 2]).unwrap();
+    let home = w.client.server_within(some, b"foo").unwrap();
+    assert_ne!(home, w.client.server_of(b"foo").unwrap());
+    let verb = Verb::Get { touch: None };
+    let request = Request { key: b"foo", verb, timeout: None };
+    w.client.submit_within(some, request, 1, w.now).unwrap();
+    w.outputs();
+    assert_eq!(who(&mut w, home), [(1, false)]);
+}
+
+/// Answers what was asked of a server with misses: who was asked, and whether a stand-in has answered.
+fn who(w: &mut World, server: ServerId) -> Vec<(u32, bool)> {
+    answer_all(w, server);
+    stand_ins(w)
+}
+
+fn stand_ins(w: &mut World) -> Vec<(u32, bool)> {
+    std::iter::from_fn(|| w.client.poll_completion()).map(|done| (done.context, done.stand_in)).collect()
+}
+
+fn answer_all(w: &mut World, server: ServerId) {
+    let n = latest(w, server);
+    if w.view_of(server).open == 0 {
+        w.accept(n);
+    }
+    let out = w.written(n);
+    for line in out.split("\r\n").filter(|line| !line.is_empty()) {
+        let token = line.rsplit_once(" O").map_or("", |(_, token)| token);
+        let reply = match line.get(..2) {
+            Some("mg") => format!("EN O{token}\r\n"),
+            Some("ms") => format!("HD O{token}\r\n"),
+            Some("mn") => "MN\r\n".into(),
+            _ => continue,
+        };
+        w.reply(n, &reply);
+    }
+}
