@@ -23,7 +23,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(37)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(42)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -150,8 +150,11 @@ is(server(0, 8082)->{state}, 'down', 'off - down');
 is(server(0, 8082)->{failed_over}, 0, 'off - none went to another');
 
 ok(wait_for(sub { code(kv_get('foo', @next)) == 404 }), 'next - another one');
+is(stand_in(kv_get('foo', @next)), 1, 'R42 - a miss of a stand-in');
 is(code(kv_put('key1', 'x', @next)), 204, 'next - set');
 is(content(kv_get('key1', @next)), '200 x', 'next - get');
+is(stand_in(kv_get('key1', @next)), 1, 'R42 - a hit of a stand-in');
+is(stand_in(kv_get('cow', @next)), 0, 'R42 - of its own server');
 is($m[2]->get('key1'), 'x', 'next - it is on the third');
 is($m[0]->get('key1'), undef, 'next - it is not on the first');
 is(content(kv_get('cow', @next)), '200 of cow', 'next - the others stay');
@@ -168,6 +171,8 @@ for my $client (0, 1) {
 
 is(code(kv_put('key1', 'home', @next)), 204, 'next - set, at home again');
 is($again->get('key1'), 'home', 'next - it is there');
+is(stand_in(kv_get('key1', @next)), 0, 'R42 - at home again');
+is(stand_in(kv_get('foo', @next)), 0, 'R42 - a miss at home');
 is(content(kv_get('key1')), '200 home', 'off - the same');
 
 # what is sent again when its connection ends: a get, once; no write
@@ -190,6 +195,11 @@ is(code(kv_put($key, 'y', @both)), 204, 'next - a set behind it')
 is($m[2]->get($key), 'y', 'next - on the one that stands in');
 
 ###############################################################################
+
+# whether a server that stands in for another one has answered
+sub stand_in {
+	return header($_[0], 'X-Memcache-Stand-In') // 0;
+}
 
 # what the client number N says of a server
 sub server {

@@ -3,7 +3,7 @@
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Raw, Seconds, Server, Ttl};
+use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Raw, Seconds, Server, Ttl};
 
 use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
 
@@ -25,10 +25,18 @@ pub fn handle(request: &mut Request) -> Status {
 
 async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     Ok(match command {
-        Plain::Get { key, touch } => match touch {
-            None => item_or_404(mc.get(key).await?),
-            Some(ttl) => item_or_404(mc.get_and_touch(key, Ttl::from_protocol(ttl)).await?),
-        },
+        Plain::Get { key, touch } => {
+            let (item, origin) = match touch {
+                None => mc.get(key).with_origin().await?,
+                Some(ttl) => mc.get_and_touch(key, Ttl::from_protocol(ttl)).with_origin().await?,
+            };
+            let response = item_or_404(item);
+            match origin {
+                Origin::Home => response,
+                // A miss does not say that there is no item: its server is down.
+                Origin::StandIn => response.header("X-Memcache-Stand-In", "1"),
+            }
+        }
         Plain::Lease { key, vivify, recache } => {
             lease(mc.lease(key, u64::from(vivify).secs()).recache(u64::from(recache).secs()).await?)
         }
