@@ -43,6 +43,9 @@
  *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
  *     to live until the handler has run or the call was cancelled.
  *   - What a cancelled call has sent may still be carried out. Its reply is awaited, and thrown away.
+ *   - What operations fail with is in the error log already: the module sums it up, in one line for each server and
+ *     second, with the server's name. A sibling that logs each of them fills the disk while a server is down. CLIENT and
+ *     INVALID_KEY, which are about one request, and the errors of a call, save NO_MEMORY, are the sibling's to log.
  *
  * THREADS AND PROCESSES
  *

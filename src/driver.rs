@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 mod events;
+mod report;
 mod sockets;
 mod turn;
 
@@ -24,8 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Company, ConnId, Error, Event, Instant, Rejected, Request, ServerId, ServerVerb, Subset,
-    SubsetError, Ttl,
+    CallId, Client, Company, ConnId, Error, Instant, Rejected, Request, ServerId, ServerVerb, Subset, SubsetError, Ttl,
 };
 use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
 use slotmap::SecondaryMap;
@@ -42,9 +42,6 @@ use crate::worker::{self, NotAvailable};
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
 const HELD_UP: Duration = Duration::from_millis(50);
-
-/// How long nothing is said about a server's connections after a line about one.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// Why an operation was not accepted.
 pub enum Refused {
@@ -66,6 +63,12 @@ pub struct Driver {
     log: *mut ngx_log_t,
     turn: events::Event,
     timer: events::Event,
+    /// A second after a line about what failed.
+    reports: events::Event,
+    /// Something failed that the log does not say yet.
+    unsaid: Cell<bool>,
+    /// Operations that were refused for want of memory, and not said yet.
+    without_memory: Cell<u64>,
     /// When the timer fires.
     armed: Cell<Instant>,
     /// The timer fired too late, and was set once more.
@@ -85,8 +88,7 @@ pub struct Driver {
 struct Server {
     name: Bytes,
     addresses: Addresses,
-    /// Until when nothing is said about its connections.
-    quiet: Cell<Instant>,
+    said: report::Said,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl Driver {
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
             addresses: addresses.clone(),
-            quiet: Cell::default(),
+            said: report::Said::default(),
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -125,6 +127,9 @@ impl Driver {
             log,
             turn: events::Event::new(),
             timer: events::Event::new(),
+            reports: events::Event::new(),
+            unsaid: Cell::default(),
+            without_memory: Cell::default(),
             armed: Cell::default(),
             late: Cell::default(),
             clock: Cell::new(clock::now()),
@@ -144,16 +149,21 @@ impl Driver {
         unsafe {
             self.turn.start(on_turn, this, self.log);
             self.timer.start(on_timer, this, self.log);
+            self.reports.start(on_report, this, self.log);
         }
+        self.begin_reports();
         // Not this turn: in `init_process`, the event loop has not begun, and would wait before it.
         self.turn.post_next();
     }
 
     /// Closes everything. No handler of a sibling runs, now or later.
     pub fn shut_down(&self) {
-        self.state.set(State::Ended);
+        if self.state.replace(State::Ended) != State::Ended {
+            self.say_rest();
+        }
         self.turn.delete();
         self.timer.delete();
+        self.reports.delete();
         drop(self.with_peers(core::mem::take));
     }
 
@@ -200,11 +210,15 @@ impl Driver {
             return Err(Refused::Client(Error::Shutdown { maybe_applied: false }));
         }
         if memory::is_low() {
+            self.note_without_memory();
             return Err(Refused::Client(Error::NoMemory));
         }
         let mut client = self.client.try_borrow_mut().map_err(|_| Refused::InUse)?;
         let now = self.now();
-        let call = submit(&mut client, now).map_err(|rejected| Refused::Client(rejected.error))?;
+        let call = submit(&mut client, now).map_err(|rejected| {
+            self.note_refused(&rejected.error);
+            Refused::Client(rejected.error)
+        })?;
         // The posted event sets the timer precisely. Without any, a worker that exits would not wait for the posted
         // event either.
         if !self.timer.has_timer() {
@@ -308,25 +322,6 @@ impl Driver {
         self.timer.set_cancelable(client.pending() == 0 || self.state.get() == State::Hurried);
     }
 
-    /// Writes a line to the log. Connections of a server that are lost together or one after the other make one line
-    /// in a second; a server that goes down or comes back always makes one.
-    fn report(&self, event: &Event, now: Instant) {
-        let Some(server) = self.servers.get(event.server()) else { return };
-        // SAFETY: the log of the cycle that this driver belongs to.
-        let Some(log) = (unsafe { Log::new(self.log) }) else { return };
-        let text = event.text(&server.name);
-        match event {
-            Event::ServerUp { .. } => log.notice(format_args!("{text}")),
-            Event::ServerDown { .. } => log.error(format_args!("{text}")),
-            Event::ConnectFailed { .. } | Event::ConnectionLost { .. } => {
-                if server.quiet.get() <= now {
-                    server.quiet.set(now.after(QUIET));
-                    log.error(format_args!("{text}"));
-                }
-            }
-        }
-    }
-
     /// Gives an input to the client, or asks it for an output.
     fn with<R>(&self, step: impl FnOnce(&mut Client<Callback>) -> R) -> Option<R> {
         self.client.try_borrow_mut().ok().map(|mut client| step(&mut client))
@@ -362,6 +357,15 @@ unsafe extern "C" fn on_timer(event: *mut ngx_event_t) {
         // SAFETY: as in `on_turn`.
         if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
             driver.on_timer();
+        }
+    });
+}
+
+unsafe extern "C" fn on_report(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: as in `on_turn`.
+        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
+            driver.on_report();
         }
     });
 }

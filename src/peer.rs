@@ -10,7 +10,8 @@ use std::io::{self, IoSlice};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::{ConnId, Loss};
+use memcache_engine::stats::Fault;
+use memcache_engine::{Cause, ConnId, Loss, ServerId};
 use nginx_sys::{
     ngx_addr_t, ngx_buf_t, ngx_chain_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO,
     ngx_connection_t, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_handle_read_event,
@@ -39,7 +40,8 @@ pub struct Peer {
     blocked: Cell<bool>,
     /// The worker's log with this peer as its context. Invariant: its `data` points to this peer.
     log: Cell<ngx_log_t>,
-    server: Bytes,
+    server: ServerId,
+    name: Bytes,
 }
 
 /// How a connect went.
@@ -68,7 +70,13 @@ impl Peer {
     /// # Safety
     ///
     /// The driver outlives the peer; `log` outlives both.
-    pub unsafe fn new(driver: NonNull<Driver>, conn: ConnId, server: Bytes, log: *mut ngx_log_t) -> Rc<Peer> {
+    pub unsafe fn new(
+        driver: NonNull<Driver>,
+        conn: ConnId,
+        server: ServerId,
+        name: Bytes,
+        log: *mut ngx_log_t,
+    ) -> Rc<Peer> {
         // SAFETY: by the contract. A copy, because its context is this connection's alone.
         let mut log = unsafe { log.read() };
         log.connection = 0;
@@ -82,6 +90,7 @@ impl Peer {
             blocked: Cell::new(false),
             log: Cell::new(log),
             server,
+            name,
         });
         log.data = ptr::from_ref(&*peer).cast_mut().cast();
         peer.log.set(log);
@@ -90,7 +99,7 @@ impl Peer {
 
     /// Opens the socket and begins to connect.
     pub fn connect(&self, address: &ngx_addr_t) -> Connect {
-        let mut name = ngx_str_t { len: self.server.len(), data: self.server.as_ptr().cast_mut() };
+        let mut name = ngx_str_t { len: self.name.len(), data: self.name.as_ptr().cast_mut() };
         // SAFETY: nginx's own users of this structure begin with zeros.
         let mut pc: ngx_peer_connection_t = unsafe { MaybeUninit::zeroed().assume_init() };
         pc.sockaddr = address.sockaddr;
@@ -156,11 +165,13 @@ impl Peer {
         if errno == 0 {
             return None;
         }
-        // SAFETY: the log is this peer's, which outlives the call.
-        if let Some(log) = unsafe { Log::new(self.log.as_ptr()) } {
+        let loss = refused_or_failed(io::Error::from_raw_os_error(errno));
+        // SAFETY: the driver outlives its peers; the log is this peer's, which outlives the call.
+        let (driver, log) = unsafe { (self.driver.as_ref(), Log::new(self.log.as_ptr())) };
+        if let Some(log) = log.filter(|_| driver.may_say(self.server, Fault::from(&Cause::Lost(loss)))) {
             log.os_error(errno, format_args!("connect() failed"));
         }
-        Some(refused_or_failed(io::Error::from_raw_os_error(errno)))
+        Some(loss)
     }
 
     /// Whether the kernel has yet to say how the connect went.
@@ -379,7 +390,7 @@ unsafe extern "C" fn append_context(log: *mut ngx_log_t, buffer: *mut u_char, le
         // SAFETY: the log is that of a peer, which its data points to, while its connection is open; `action` is a C
         // string of ours.
         let (peer, action) = unsafe { (&*(*log).data.cast::<Peer>(), CStr::from_ptr((*log).action)) };
-        let text = format!(" while {} memcache server \"{}\"", action.to_string_lossy(), peer.server.escape_ascii());
+        let text = format!(" while {} memcache server \"{}\"", action.to_string_lossy(), peer.name.escape_ascii());
         let len = text.len().min(len);
         // SAFETY: nginx passes what is left of its buffer; no more is written to it.
         unsafe {

@@ -22,7 +22,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)->has_daemon('memcached')
-	->plan(69);
+	->plan(70);
 
 my $config = <<'EOF';
 
@@ -186,8 +186,10 @@ is(code(http_get('/default', @down)), 200, 'down - passes');
 is(join(' ', map { code(http_get('/pass', @down)) } 1 .. 3), '200 200 200',
 	'down - pass');
 is(code(http_get('/refuse', @down)), 503, 'down - refuse');
-like($t->read_file('error.log'), qr/rate_limit: refused: the server is down/,
+like($t->read_file('error.log'), qr/memcache: server "[^"]*" is down/,
 	'down - logged');
+unlike($t->read_file('error.log'), qr/rate_limit: (?:refused|not counted)/,
+	'R28 down - not by each request');
 
 $t->stop();
 

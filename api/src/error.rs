@@ -203,6 +203,18 @@ impl Error {
         }
     }
 
+    /// Whether the error log says it already: the module sums up what fails, in one line for each server and second, with
+    /// the server's name and how many operations failed why. A sibling that writes a line for each request that meets
+    /// such an error fills the disk while a server is down.
+    ///
+    /// What is left are errors of the caller and of the setup, which no server has caused.
+    pub fn is_logged(&self) -> bool {
+        match self {
+            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory => true,
+            error => matches!(error.fault(), Fault::Load | Fault::Network | Fault::Server),
+        }
+    }
+
     /// The HTTP status that tells the client of nginx about it: 400, 413, 500, 502, 503 or 504.
     pub fn http_status(&self) -> u16 {
         match self {
@@ -276,6 +288,22 @@ mod tests {
         assert!(!Error::Busy.should_retry());
         assert!(Error::Timeout { maybe_applied: true }.maybe_applied());
         assert!(!Error::TooLarge.maybe_applied());
+    }
+
+    /// What comes by the thousand while a server is in trouble is summed up, and only that.
+    #[test]
+    fn r28_the_module_logs_what_servers_cause() {
+        use sys::*;
+        for status in NGX_HTTP_MEMCACHE_NOT_SENT..=NGX_HTTP_MEMCACHE_TOO_LARGE {
+            let expected = !matches!(
+                status,
+                NGX_HTTP_MEMCACHE_CLIENT | NGX_HTTP_MEMCACHE_SHUTDOWN | NGX_HTTP_MEMCACHE_INVALID_KEY
+            );
+            assert_eq!(Error::from_status(status, false, b"").is_logged(), expected, "{status}");
+        }
+        for error in [Error::NotConfigured, Error::NotLoaded, Error::Panicked, Error::Decode(String::new())] {
+            assert!(!error.is_logged(), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,6 @@ use slotmap::{Key as _, KeyData, SlotMap};
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
 use crate::health::{Health, Verdict};
-use crate::key::Key;
 use crate::reply::{Answer, Lease, Outcome, Part};
 use crate::request::Verb;
 use crate::throttle::Throttle;
@@ -26,6 +25,7 @@ mod share;
 mod state;
 mod submit;
 mod subset;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -41,6 +41,7 @@ use state::{Call, Order, Owner, Place, Server, Task, Timer};
 pub use submit::Rejected;
 use subset::Route;
 pub use subset::{Subset, SubsetError, MAX_SUBSETS};
+pub use summary::Summary;
 use turn::Writes;
 pub use view::ServerView;
 use wait::Waiting;
@@ -83,6 +84,8 @@ pub struct Completion<T> {
     pub call: CallId,
     /// What was submitted with it.
     pub context: T,
+    /// The server that it went to last; none, if it consists of others.
+    pub server: ServerId,
     /// Its result.
     pub answer: Answer,
     /// Whether the key's own server was down and another one was asked. That one does not know what the key's own server
@@ -254,11 +257,11 @@ impl<T> Client<T> {
             let id = self.completions.pop_front()?;
             let Some(call) = self.calls.remove(id) else { continue };
             let stand_in = call.is_moved();
-            let Call { owner, key, task, .. } = call;
+            let Call { owner, key, task, server, .. } = call;
             self.recycle(key);
             let Owner::Caller(context) = owner else { continue };
             let Task::Answer(answer) = task else { continue };
-            return Some(Completion { call: id, context, answer, stand_in });
+            return Some(Completion { call: id, context, server, answer, stand_in });
         }
     }
 
@@ -388,12 +391,5 @@ impl<T> Client<T> {
         // There is room for another, or nothing left to do.
         self.settle(conn, id, now);
         false
-    }
-
-    fn recycle(&mut self, key: Option<Key>) {
-        const SPARE_KEYS: usize = 1024;
-        if let Some(key) = key.filter(|_| self.spare_keys.len() < SPARE_KEYS) {
-            self.spare_keys.push(key.into_spare());
-        }
     }
 }

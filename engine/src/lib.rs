@@ -53,7 +53,7 @@ pub use client::{
     CallId, Cause, Client, Company, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerMemory,
     ServerView,
 };
-pub use client::{Subset, SubsetError, MAX_SUBSETS};
+pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use error::Error;
 pub use health::{Board, State};

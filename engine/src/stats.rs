@@ -43,6 +43,14 @@ macro_rules! counters {
                 $(self.$group.add(&more.$group);)*
                 $(self.$field = self.$field.wrapping_add(more.$field.get());)*
             }
+
+            /// What was counted after that.
+            pub fn since(&self, before: &Self) -> Self {
+                $name {
+                    $($group: self.$group.since(&before.$group),)*
+                    $($field: self.$field.wrapping_sub(before.$field),)*
+                }
+            }
         }
 
         impl $name<Counter> {

@@ -166,9 +166,7 @@ ngx_http_session_answered(void *data, const ngx_http_memcache_result_t *result)
         ctx->rc = ngx_http_session_submit(r, ctx, conf);
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0, "no session: memcache status %uD",
-                      result->status);
-        ctx->rc = conf->failed;
+        ctx->rc = conf->failed;         /* the error log says why, once */
     }
 
     ngx_http_core_run_phases(r);        /* on NGX_AGAIN it waits again */

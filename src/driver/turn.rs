@@ -26,6 +26,7 @@ impl Driver {
             self.pump(now);
         }
         self.finish_turn(now);
+        self.sum_up(now);
         self.is_current.set(false);
     }
 
@@ -45,6 +46,7 @@ impl Driver {
             let Some(done) = client.poll_completion() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
             drop(client);
+            self.note_answer(done.server, &done.answer);
             done.context.run(done.answer, done.stand_in);
         }
         self.longest.set(self.longest.get().max(clock::now().since(begun)));

@@ -14,7 +14,7 @@ use crate::{Error, Fetched, Item};
 /// | [`HTTPStatus`] | from 300 on: refused with it (`error_page` applies); below: an empty response |
 /// | [`Item`], [`Fetched`] | its value is sent |
 /// | `Option` | `None`: 404 |
-/// | [`Error`] | one line in the error log, and the status that [`Error::http_status`] says |
+/// | [`Error`] | the status that [`Error::http_status`] says, and a line in the error log if the module has none ([`Error::is_logged`]) |
 /// | `Result` | whichever it is |
 /// | [`Status`] | given to nginx as it is |
 pub trait Respond {
@@ -54,7 +54,9 @@ impl Respond for Fetched {
 
 impl Respond for Error {
     fn respond(self, request: &mut Request) -> Status {
-        log::error(request, &self);
+        if !self.is_logged() {
+            log::error(request, &self);
+        }
         HTTPStatus(self.http_status().into()).respond(request)
     }
 }

@@ -187,4 +187,12 @@ impl<T> Client<T> {
         }
         call
     }
+
+    /// Keeps the memory of a key for the next one.
+    pub(super) fn recycle(&mut self, key: Option<Key>) {
+        const SPARE_KEYS: usize = 1024;
+        if let Some(key) = key.filter(|_| self.spare_keys.len() < SPARE_KEYS) {
+            self.spare_keys.push(key.into_spare());
+        }
+    }
 }

@@ -71,8 +71,11 @@ impl Respond for Answer {
                 Ok(()) => Status::NGX_DECLINED,
             },
             Err(error) => {
-                let done = if self.refuses_when_down { "refused" } else { "not counted" };
-                ngx_log_error!(NGX_LOG_ERR, request.log(), "rate_limit: {done}: {error}");
+                // What servers cause is in the log, once per server and second, however many requests meet it.
+                if !error.is_logged() {
+                    let done = if self.refuses_when_down { "refused" } else { "not counted" };
+                    ngx_log_error!(NGX_LOG_ERR, request.log(), "rate_limit: {done}: {error}");
+                }
                 if self.refuses_when_down {
                     HTTPStatus::SERVICE_UNAVAILABLE.into()
                 } else {

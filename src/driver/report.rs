@@ -1,0 +1,179 @@
+//! Lines in the error log about servers.
+//!
+//! However much goes wrong with a server, and whoever asked for the operations that fail: in a second there is one line
+//! about it, and that says how often. The first one comes at once. A server that goes down or comes back always has a
+//! line of its own. So siblings need not log what an operation failed with, and no traffic fills the disk.
+
+use core::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use bytes::Bytes;
+use memcache_engine::stats::{Errors, Fault};
+use memcache_engine::{keep, Answer, Error, Event, Instant, Outcome, ServerId, Summary};
+use nginx_sys::ngx_msec_t;
+
+use super::{Driver, Server};
+use crate::log::Log;
+
+/// How long nothing more is said about a server after a line about it.
+const QUIET: Duration = Duration::from_secs(1);
+/// When it is looked for what was not said. A little later, as nginx's clock is a little behind.
+const LOOK_AGAIN: ngx_msec_t = 1050;
+
+/// What was said about a server, and what was not said yet.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Until when nothing is said.
+    quiet: Cell<Instant>,
+    /// Failed operations that were said.
+    errors: Cell<Errors>,
+    /// Connections that were not said.
+    connections: Cell<u32>,
+    /// What was wrong with the last of them.
+    fault: Cell<Option<Fault>>,
+    /// The last text of a `SERVER_ERROR`.
+    text: RefCell<Bytes>,
+}
+
+impl Driver {
+    /// What was counted before this client began is nothing that it has to say.
+    pub(super) fn begin_reports(&self) {
+        for (id, server) in self.servers.iter().enumerate() {
+            server.said.errors.set(self.errors_of(id).unwrap_or_default());
+        }
+    }
+
+    /// Writes a line about an event, or counts it for the next line.
+    pub(super) fn report(&self, event: &Event, now: Instant) {
+        let id = event.server();
+        let Some(server) = self.servers.get(id) else { return };
+        let text = || event.text(&server.name);
+        match event {
+            Event::ServerUp { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
+            Event::ServerDown { .. } => {
+                server.said.quiet.set(now.after(QUIET));
+                self.log(|log| log.error(format_args!("{}", text())));
+            }
+            Event::ConnectFailed { cause, .. } | Event::ConnectionLost { cause, .. } => {
+                if self.may_say(id, Fault::from(cause)) {
+                    self.log(|log| log.error(format_args!("{}", text())));
+                }
+            }
+        }
+    }
+
+    /// Whether a line may be written about a connection of the server, because of this. If not, it is counted for the
+    /// next line.
+    pub fn may_say(&self, server: ServerId, fault: Fault) -> bool {
+        let Some(Server { said, .. }) = self.servers.get(server) else { return false };
+        let now = self.now();
+        if said.quiet.get() <= now {
+            said.quiet.set(now.after(QUIET));
+            return true;
+        }
+        said.connections.set(said.connections.get().saturating_add(1));
+        said.fault.set(Some(fault));
+        self.note_failed();
+        false
+    }
+
+    /// Notes that an operation was refused before a server was chosen.
+    pub(super) fn note_without_memory(&self) {
+        self.without_memory.set(self.without_memory.get().saturating_add(1));
+        self.note_failed();
+    }
+
+    /// Notes that the client has refused an operation.
+    pub(super) fn note_refused(&self, error: &Error) {
+        // These are no server's, and their caller's to say.
+        if !matches!(error, Error::InvalidKey(_) | Error::NoSuchServer) {
+            self.note_failed();
+        }
+    }
+
+    /// Notes how an operation ended.
+    pub(super) fn note_answer(&self, server: ServerId, answer: &Answer) {
+        match answer {
+            Ok(Outcome::Many(parts)) if parts.iter().any(|part| part.answer.is_err()) => self.note_failed(),
+            Ok(_) => {}
+            Err(error) => {
+                if let (Error::Server(text), Some(server)) = (error, self.servers.get(server)) {
+                    server.said.text.replace(keep(text));
+                }
+                self.note_failed();
+            }
+        }
+    }
+
+    fn note_failed(&self) {
+        // While the timer is set, it is looked at anyway.
+        if !self.unsaid.replace(true) && !self.reports.has_timer() {
+            self.turn.post();
+        }
+    }
+
+    /// Something may have failed in this turn: says so, unless the timer will.
+    pub(super) fn sum_up(&self, now: Instant) {
+        if self.unsaid.get() && !self.reports.has_timer() {
+            self.say(now);
+        }
+    }
+
+    /// The timer.
+    pub(super) fn on_report(&self) {
+        self.say(self.now());
+    }
+
+    /// Nothing will be said after this.
+    pub(super) fn say_rest(&self) {
+        self.say_of_all(self.now().after(QUIET));
+    }
+
+    /// Says what was not said yet, and looks again in a second, until nothing more has failed.
+    fn say(&self, now: Instant) {
+        self.unsaid.set(false);
+        if self.say_of_all(now) {
+            self.reports.set_cancelable(true);
+            self.reports.set_timer(LOOK_AGAIN);
+        }
+    }
+
+    /// Says what was not said yet, of servers of which something may be said again. Whether there was anything.
+    fn say_of_all(&self, now: Instant) -> bool {
+        let refused = self.without_memory.take();
+        if refused > 0 {
+            self.log(|log| log.error(format_args!("memcache: no memory for {refused} operations")));
+        }
+        let mut any = refused > 0;
+        for (id, server) in self.servers.iter().enumerate() {
+            let said = &server.said;
+            let Some(errors) = self.errors_of(id) else { continue };
+            let summary = Summary {
+                errors: errors.since(&said.errors.get()),
+                said: said.text.borrow().clone(),
+                connections: said.connections.get(),
+                fault: said.fault.get(),
+            };
+            let Some(text) = summary.text(&server.name) else { continue };
+            any = true;
+            if said.quiet.get() <= now {
+                said.quiet.set(now.after(QUIET));
+                said.errors.set(errors);
+                said.connections.set(0);
+                self.log(|log| log.error(format_args!("{text}")));
+            }
+        }
+        any
+    }
+
+    fn errors_of(&self, server: ServerId) -> Option<Errors> {
+        self.view(|client| client.server(server).map(|server| server.stats().errors)).flatten()
+    }
+
+    fn log(&self, write: impl FnOnce(Log)) {
+        // SAFETY: the log of the cycle that this driver belongs to.
+        if let Some(log) = unsafe { Log::new(self.log) } {
+            write(log);
+        }
+    }
+}
