@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -138,6 +139,29 @@ class Server:
                 return found
             time.sleep(0.05)
         raise Failed(f"{self.name} has no worker")
+
+    def pid(self):
+        """Of nginx, which may run under a tool. It listens before it writes that."""
+        for _ in range(200):
+            try:
+                with open(os.path.join(self.folder, "nginx.pid")) as f:
+                    return int(f.read())
+            except (FileNotFoundError, ValueError):
+                time.sleep(0.05)
+        raise Failed(f"{self.name} has no pid")
+
+    def quit(self):
+        """Ends by itself, so that a tool that it runs under writes what it has counted."""
+        pid = self.pid()
+        # A signal that comes just before nginx waits for events is seen with the next one.
+        for _ in range(100):
+            try:
+                os.kill(pid, signal.SIGQUIT)
+                self.process.wait(0.5)
+                return
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+        raise Failed(f"{self.name} does not end")
 
     def stop(self):
         end(self.process)

@@ -1,4 +1,4 @@
-//! `gets N [SIZE]`: N gets in rounds of 64, without I/O, for `make instructions`.
+//! `gets N [SIZE]`: N gets in rounds of 64, without I/O, for `make instructions-engine`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::arithmetic_side_effects, dead_code)]
