@@ -34,6 +34,8 @@ BENCH_PACKAGES := ngx-http-memcache-bench ngx-http-memcache-naive
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
 RUN_DEPS   := nginx memcached curl perl iproute2
+# Whose memcached the tests use too, beside the one that is installed: 1.6.9, 1.6.38, and the newest.
+SUITES := bullseye trixie sid
 # The clients that t/peers*.t compare with.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
 # promtool, for what Prometheus reads.
@@ -173,7 +175,10 @@ readme: nginx-headers ## build the sibling that README.md shows
 	@mkdir -p $(CARGO_TARGET_DIR)/readme
 	@bash api/tests/readme.sh $(CARGO_TARGET_DIR)/readme/visits.so
 
-prove: siblings examples $(if $(filter t/readme_rust.t,$(wildcard $(T))),readme) ## build, and run t/ alone
+memcacheds: ## fetch the memcacheds of other suites of Debian into target/memcached/, for t/
+	@for suite in $(SUITES); do bash build/suite.sh $$suite target/memcached/$$suite memcached || exit; done
+
+prove: siblings examples memcacheds $(if $(filter t/readme_rust.t,$(wildcard $(T))),readme) ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)
 	TEST_NGINX_BINARY=$(TEST_NGINX_BINARY) TEST_NGINX_MEMCACHE_MODULES=$(MODULES_DIR) \
 	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \

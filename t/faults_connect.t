@@ -30,9 +30,9 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(49);
 
-# other services, and what they say: at once, or to "mn"
+# other services, and what they say: at once, or to "version"
 my @services = (
-	['redis', '', "-ERR unknown command 'mn', with args: \r\n"],
+	['redis', '', "-ERR unknown command 'version', with args: \r\n"],
 	['SSH', "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", ''],
 	['MySQL', "J\0\0\0\n8.0.36\0" . "\xff\n\r" x 8, ''],
 	['SMTP', "220 mail ESMTP\r\n", "500 5.5.2 unrecognized\r\n"],
@@ -61,7 +61,7 @@ my $limited = Test::Memcached->start($t, port(8002), qw/ -c 20 -t 1 /);
 my $idle = Test::Memcached->start($t, port(8004), '-o', 'idle_timeout=1');
 my $local = local_memcached($t);
 
-# answers the handshake from its third connection on
+# answers the greeting from its third connection on
 my $silent = Test::Memcached::Fake->start($t, port(8006), sub {
 	my ($request) = @_;
 	return $request->{connection} < 3 ? () : $request->answer();
@@ -71,7 +71,7 @@ my $silent = Test::Memcached::Fake->start($t, port(8006), sub {
 my @flapping = map { Test::Memcached::Fake->start($t, port($_), sub {
 	my ($request) = @_;
 	$request->{fake}{calm} = 1 if $request->{key} eq 'calm';
-	return ($request->answer(), $request->{verb} ne 'mn'
+	return ($request->answer(), $request->{verb} !~ /^(?:version|mn)$/
 		&& !$request->{fake}{calm} ? CLOSE : ());
 }) } 8008, 8013;
 
@@ -157,7 +157,7 @@ is(code(kv_get('a', at(8003))), 404, 'F10 restart - get');
 is(log_lines($t, $mark, qr/\[(?:error|crit|warn)\].*:@{[port(8004)]}"/), 0,
 	'F10 silent');
 
-# accepts and does not answer the handshake: its place is free again
+# accepts and does not answer the greeting: its place is free again
 
 $before = baseline($worker);
 like(code(kv_get('a', at(8005))), qr/^50[34]$/, 'F37 silent');

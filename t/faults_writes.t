@@ -61,7 +61,7 @@ my $fake = Test::Memcached::Fake->start($t, port(8002), sub {
 	my ($request) = @_;
 	my ($kind) = split /:/, $request->{key};
 
-	return $request->answer() if $request->{verb} eq 'mn';
+	return $request->answer() if $request->{verb} =~ /^(?:version|mn)$/;
 	return if $kind eq 'mute';
 	return ($request->answer(), DEAF, \0.5, HEAR) if $kind eq 'pause';
 	return ($request->answer(), DEAF) if $kind eq 'deaf';

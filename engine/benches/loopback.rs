@@ -41,10 +41,12 @@ impl Loopback {
         let Some(Output::Open { conn, .. }) = client.poll_output() else { panic!("a connection") };
         client.connected(conn, now);
         let mut loopback = Loopback { client, conn, now, up: Vec::new(), down: Vec::new() };
-        loopback.transmit();
-        loopback.down.extend(b"MN\r\n");
-        loopback.up.clear();
-        loopback.receive();
+        for answers in [&b"VERSION 1.6.18\r\nMN\r\n"[..], b"EN O1\r\nHD O2\r\nMN\r\n"] {
+            loopback.transmit();
+            loopback.down.extend(answers);
+            loopback.up.clear();
+            loopback.receive();
+        }
         let miss = Work { verb: Verb::Get { touch: None }, line: "EN O#", value: None };
         loopback.transmit();
         loopback.serve(&miss);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
@@ -163,6 +163,7 @@ impl<T> Client<T> {
                 queued: 0,
                 backlog: 0,
                 health: Health::new(now),
+                passed: Bytes::new(),
                 connects: Throttle::default(),
                 address: 0,
                 refused: 0,

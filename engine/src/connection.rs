@@ -1,4 +1,4 @@
-//! One connection: its handshake, what it has to write, and the replies it waits for.
+//! One connection: its greeting, what it has to write, and the replies it waits for.
 //!
 //! Replies come in the order of the requests. Every request that may reach the server has its place in a FIFO until
 //! its reply has been taken, whoever still waits for it: an operation that times out or is cancelled leaves its place
@@ -11,18 +11,24 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::client::{CallId, ServerId};
+use crate::key::Key;
 use crate::reply::Answer;
 use crate::time::Instant;
-use crate::wire::decode::{Decoder, Head, Line, Malformed};
+use crate::wire::decode::{Decoder, Head};
 use crate::wire::outbound::Outbound;
-use crate::wire::{encode, Token};
+use crate::wire::version::Version;
+use crate::wire::Token;
 
 mod expect;
+mod greeting;
 mod large;
 mod lease;
 mod replies;
 
 pub(crate) use expect::Expect;
+use greeting::Greeting;
+pub(crate) use greeting::Progress;
+pub use greeting::Unfit;
 pub(crate) use large::Large;
 pub(crate) use lease::Stray;
 
@@ -45,8 +51,8 @@ const PROOF: u32 = 16;
 pub(crate) enum Phase {
     /// The socket connects.
     Connecting,
-    /// `mn` was sent and its answer is awaited.
-    Handshake,
+    /// The greeting was sent, and its answers are awaited.
+    Greeting,
     /// Operations are sent.
     Ready,
 }
@@ -109,6 +115,10 @@ struct Awaited {
 pub(crate) struct Connection {
     pub server: ServerId,
     pub phase: Phase,
+    /// Until it is ready.
+    greeting: Option<Box<Greeting>>,
+    /// That of the server, if it is memcached.
+    version: Option<Version>,
     /// Whether it is in the list of connections that have something new to write.
     pub dirty: bool,
     /// Since when nothing has been pending.
@@ -144,6 +154,8 @@ impl Connection {
         Connection {
             server,
             phase: Phase::Connecting,
+            greeting: None,
+            version: None,
             dirty: false,
             idle_since: now,
             ready_at: None,
@@ -164,10 +176,16 @@ impl Connection {
         }
     }
 
-    /// The socket is connected; asks whether a memcached is behind it.
-    pub fn start_handshake(&mut self) {
-        self.phase = Phase::Handshake;
-        encode::noop(&mut self.out);
+    /// The socket is connected; asks whether a memcached is behind it, and tries it with this key.
+    pub fn greet(&mut self, key: Key) {
+        self.phase = Phase::Greeting;
+        let greeting = self.greeting.insert(Box::new(Greeting::new(key)));
+        greeting.start(&mut self.out);
+    }
+
+    /// The version of the server, if it is memcached and has said so.
+    pub fn version(&self) -> Option<Version> {
+        self.version
     }
 
     /// Replies that are awaited.
@@ -340,26 +358,26 @@ impl Connection {
         }
     }
 
-    /// The first bytes that have not been understood, for the log.
-    pub fn unread(&self, most: usize) -> Bytes {
-        Bytes::copy_from_slice(self.input.get(..self.input.len().min(most)).unwrap_or_default())
-    }
-
-    /// Reads the answer to the handshake. `true`: the connection may be used; `false`: it has not all arrived.
-    pub fn finish_handshake(&mut self, now: Instant) -> Result<bool, Malformed> {
-        if self.out.len() > 0 && !self.input.is_empty() {
-            return Err(Malformed::Syntax);
+    /// Reads the answers to the greeting. `passed` is the version text that the server has passed with before, or
+    /// empty; `pass` is told the one that it passes with now.
+    pub fn read_greeting(&mut self, passed: &[u8], pass: impl FnOnce(&Bytes), now: Instant) -> Result<Progress, Unfit> {
+        let Some(greeting) = &mut self.greeting else {
+            // Nothing was asked yet.
+            return Err(Unfit::foreign(&self.input));
+        };
+        let progress = greeting.read(&mut self.decoder, &mut self.input, &mut self.out, passed)?;
+        if progress == Progress::Done {
+            let (text, version) = greeting.version();
+            pass(text);
+            self.version = version;
+            self.greeting = None;
+            self.input.clear();
+            // The greeting is no request of the FIFO.
+            self.sent_end = self.written;
+            self.phase = Phase::Ready;
+            self.ready_at = Some(now);
         }
-        let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(false) };
-        if line != Line::Noop || used != self.input.len() {
-            return Err(Malformed::Syntax);
-        }
-        self.input.clear();
-        // The handshake is no request of the FIFO.
-        self.sent_end = self.written;
-        self.phase = Phase::Ready;
-        self.ready_at = Some(now);
-        Ok(true)
+        Ok(progress)
     }
 
     /// Drops requests from the head that were given up before they were encoded.

@@ -7,6 +7,9 @@ use thiserror::Error;
 /// The longest key on the wire, in bytes, prefix and encoding included (memcached's `KEY_MAX_LENGTH`).
 pub const MAX_KEY: usize = 250;
 
+/// The longest key that is sent encoded, prefix included.
+const MAX_BINARY_KEY: usize = 186;
+
 /// Why a key cannot be sent.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum KeyError {
@@ -54,6 +57,15 @@ impl Key {
             }
         }
         Ok(Key { raw, binary })
+    }
+
+    /// A key that nobody uses, for trying a server. It is sent encoded, which has to be tried too, and begins with as much
+    /// of the prefix as there is room for.
+    pub(crate) fn greeting(prefix: &[u8], random: u64) -> Self {
+        let name = format!("ngx_http_memcache greeting {random:016x}");
+        let room = MAX_BINARY_KEY.saturating_sub(name.len());
+        let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
+        Key { raw: [prefix, name.as_bytes()].concat(), binary: true }
     }
 
     /// The key that a server named, prefix included; `None` if it is none that we would have sent.
@@ -131,6 +143,15 @@ mod tests {
         assert_eq!(key(b"pp", &[b'a'; 249]), Err(KeyError::TooLong(251)));
         assert_eq!(wire(&key(b"", &[0; 186]).unwrap()).len(), 248);
         assert_eq!(key(b"", &[0; 187]), Err(KeyError::TooLong(252)));
+    }
+
+    #[test]
+    fn a_greeting_is_a_key_whatever_the_prefix() {
+        for len in [0, 1, 142, 143, 144, 186, 187, 249] {
+            let key = Key::greeting(&vec![b'p'; len], u64::MAX);
+            assert!(Key::new(b"", key.raw(), Vec::new()).is_ok_and(|same| same == key), "{len}");
+        }
+        assert_eq!(Key::greeting(b"p:", 1).raw(), b"p:ngx_http_memcache greeting 0000000000000001");
     }
 
     #[test]

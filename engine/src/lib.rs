@@ -23,7 +23,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
-//! | `connection` | one connection's handshake, requests and replies in order |
+//! | `connection` | one connection's greeting, requests and replies in order |
 //! | `wire` | the memcached meta protocol |
 //! | [`config`] | a cluster as configured |
 //! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
@@ -55,6 +55,7 @@ pub use client::{
 };
 pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
+pub use connection::Unfit;
 pub use error::Error;
 pub use health::{Board, State};
 pub use key::{Key, KeyError, MAX_KEY};
@@ -64,6 +65,7 @@ pub use route::Explanation;
 pub use stats::{Counters, Memory, Stats};
 pub use time::Instant;
 pub use wire::decode::MAX_LINE;
+pub use wire::version::Version;
 
 /// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other
 /// connection may be opened.

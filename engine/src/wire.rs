@@ -8,6 +8,7 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod hit;
 pub(crate) mod outbound;
+pub(crate) mod version;
 
 /// The opaque token of a request: decimal, at most 10 digits, of the 31 that every server accepts.
 pub(crate) type Token = u32;

@@ -73,7 +73,9 @@ impl World {
         client.connected(conn, NOW);
         let mut world = World { client, conn };
         world.sent();
-        world.receive(b"MN\r\n");
+        world.receive(b"VERSION 1.6.18\r\nMN\r\n");
+        world.sent();
+        world.receive(b"EN O1\r\nHD O2\r\nMN\r\n");
         let token = world.tokens()[0].clone();
         world.receive(format!("EN O{token}\r\n").as_bytes());
         assert_eq!(world.done(), [("first", Ok(Outcome::Miss))]);

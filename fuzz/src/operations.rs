@@ -11,7 +11,7 @@
 //! | `T` n | the timeout of those that follow |
 //! | `-` n | cancels the one that was submitted so long ago, whether or not it has ended |
 //! | `o` conn | it is connected |
-//! | `a` conn | it is connected, and its handshake answered |
+//! | `a` conn | it is connected, and its greeting answered |
 //! | `>` conn n | writes so much of what there is to write |
 //! | `*` | writes all that there is to write |
 //! | `<` conn letter n | the server says something, see [`Peer`] |
@@ -154,7 +154,12 @@ impl World {
                 let conn = self.conn(script);
                 self.connect(conn);
                 self.write(conn, usize::MAX);
-                self.say(conn, &mut Script::new(b"r0"));
+                (0..2).for_each(|_| self.say(conn, &mut Script::new(b"r0")));
+                // What the server is tried with, or the first operations.
+                self.write(conn, usize::MAX);
+                while self.links.get(&conn).is_some_and(|link| link.peer.is_tried()) {
+                    self.say(conn, &mut Script::new(b"r0"));
+                }
             }
             b'>' => {
                 let conn = self.conn(script);

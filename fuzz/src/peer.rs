@@ -31,13 +31,19 @@ pub struct Peer {
     max_value: usize,
     input: Vec<u8>,
     awaited: VecDeque<Request>,
-    /// The handshake was answered.
-    greeted: bool,
+    /// Answers of the greeting that were given.
+    greeted: usize,
     /// A request was left without a reply.
     skipped: bool,
     /// The last reply that was right.
     last: Vec<u8>,
 }
+
+/// The answers to a greeting.
+const GREETING: [&[u8]; 5] = [b"VERSION 1.6.18\r\n", b"MN\r\n", b"EN\r\n", b"HD O2\r\n", b"MN\r\n"];
+
+/// So many of them come before what is tried.
+const GREETED: usize = 2;
 
 /// Sizes that are no sizes, or larger than any item.
 const NO_SIZES: [&str; 10] = [
@@ -74,6 +80,12 @@ impl Peer {
         self.awaited.len()
     }
 
+    /// Whether what comes next is asked to try the server.
+    pub fn is_tried(&self) -> bool {
+        (GREETED..GREETING.len()).contains(&self.greeted)
+            && self.awaited.front().is_some_and(|head| self.greeted > GREETED || head.tries())
+    }
+
     /// Says what comes next in the script, and what it means.
     ///
     /// | letter | what is said to the first request that waits |
@@ -106,13 +118,17 @@ impl Peer {
         }
         let n = script.number();
         let Some(head) = self.awaited.front().cloned() else { return self.unasked(letter, n) };
-        let (bytes, says) = match self.greeted {
-            true => self.reply(letter, n, &head),
-            // One line is the answer to the handshake, and no other.
-            false if letter == b'r' => (b"MN\r\n".to_vec(), Says::Nothing),
-            false => (b"ERROR Too many open connections\r\n".to_vec(), Says::Nonsense(Vec::new())),
+        if self.greeted == GREETED && !head.tries() {
+            // The client does not try the server: an earlier connection has.
+            self.greeted = GREETING.len();
+        }
+        let (bytes, says) = match GREETING.get(self.greeted) {
+            None => self.reply(letter, n, &head),
+            // One line is the answer to each part of the greeting, and no other.
+            Some(answer) if letter == b'r' => (answer.to_vec(), Says::Nothing),
+            Some(_) => (b"ERROR Too many open connections\r\n".to_vec(), Says::Nonsense(Vec::new())),
         };
-        self.greeted = true;
+        self.greeted += 1;
         if matches!(says, Says::Answer(..) | Says::Last(..) | Says::Stolen(_) | Says::Nothing) {
             self.awaited.pop_front();
             self.last.clone_from(&bytes);

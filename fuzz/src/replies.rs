@@ -200,10 +200,13 @@ impl World {
                     let peer = Peer::new(self.client.config().max_value);
                     self.link = Some(Link { conn, peer, vague: false });
                     self.client.connected(conn, self.now);
-                    self.write(usize::MAX);
-                    let mut script = Script::new(b"r0");
-                    let (bytes, _) = self.link.as_mut().map(|link| link.peer.say(&mut script)).expect("a connection");
-                    self.receive(&bytes);
+                    while self.client.server(0).is_some_and(|server| server.connecting > 0) {
+                        self.write(usize::MAX);
+                        while let Some(link) = self.link.as_mut().filter(|link| link.peer.awaited() > 0) {
+                            let (bytes, _) = link.peer.say(&mut Script::new(b"r0"));
+                            self.receive(&bytes);
+                        }
+                    }
                 }
                 Output::Close { conn } => {
                     let link = self.link.take().expect("a connection");

@@ -54,6 +54,11 @@ impl Request {
         self.word == b"mg" && self.flag(b't').is_some()
     }
 
+    /// Whether it is what a new connection tries first: with all flags that there are.
+    pub fn tries(&self) -> bool {
+        self.reads() && self.inspects()
+    }
+
     /// Whether the sender makes the item anew if it is told so.
     pub fn leases(&self) -> bool {
         self.reads() && self.flag(b'N').is_some()

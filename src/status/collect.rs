@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use memcache_engine::stats::{history, Counters, Distribution, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, State};
+use memcache_engine::stats::{history, Counters, Distribution, Fault, Kind, Stats};
+use memcache_engine::{Client, ServerId, ServerView, State, Version};
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
     Worker, SCHEMA,
@@ -126,10 +126,12 @@ impl View<'_> {
             (kind.name(), one)
         };
         let last = counters.clone().filter_map(|counters| counters.last_fault.get()).max_by_key(|&(_, at)| at);
+        let version = counters.clone().find_map(|counters| counters.gauges.version());
         snapshot::Server {
             address: text(&config.name),
             state: of_state(server.state),
             since: self.calendar.millis(server.since),
+            version: version.map(|version| version.to_string()),
             weight: config.weight,
             pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
             connections: Connections {
@@ -157,7 +159,12 @@ impl View<'_> {
             queue_time: latency(&|counters, sum| sum.add(&counters.queue_time)),
             last_error: last.map(|(fault, at)| LastError {
                 class: fault.class(),
-                text: fault.text().into(),
+                text: match (fault, version) {
+                    (Fault::TooOld, Some(version)) => {
+                        format!("memcached {version} is too old: {} or later is needed", Version::OLDEST)
+                    }
+                    _ => fault.text().into(),
+                },
                 at: self.calendar.millis(at),
             }),
             history: self.history(counters),

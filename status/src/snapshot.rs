@@ -106,6 +106,8 @@ pub struct Server {
     pub state: State,
     /// When that state was entered.
     pub since: Millis,
+    /// The version of memcached that it has said it is; `None`: it has said nothing, or something else.
+    pub version: Option<String>,
     /// Its share of the keys.
     pub weight: u32,
     /// As configured, for each worker.

@@ -118,7 +118,12 @@ fn blame(server: &Server) -> Option<&'static str> {
         "refused" => "Nobody listens there: its host answers, memcached does not run.",
         "connect" | "connect_timeout" => "Its host cannot be reached: look at the network, a firewall, or the host.",
         "no_resources" => "nginx has run out of connections: look at worker_connections and worker_rlimit_nofile.",
-        "handshake" => "Something else than memcached answers there, or one that is older than 1.6.",
+        "handshake" => "Something else than memcached answers there.",
+        "too_old" => "memcached has to be replaced by a newer one.",
+        "dialect" => "It resembles memcached, but does not do what memcached 1.6.10 does.",
+        "full" => "It has as many connections as its option -c allows.",
+        "unanswered" => "It takes connections and does not answer: memcached hangs, or it is another service.",
+        "hung_up" => "It takes connections and closes them: a proxy without the meta protocol, or another service.",
         "timeout" | "timeouts" | "overdue" => {
             "It takes connections and does not answer: memcached hangs or is overloaded."
         }

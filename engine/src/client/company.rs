@@ -58,6 +58,7 @@ impl<T> Client<T> {
             (false, true) => {
                 server.health.adopt(finding, now);
                 server.touched = true;
+                server.passed = bytes::Bytes::new();
                 self.give_up_queue(id, now);
                 self.close_idle(id);
                 self.maintain_at(id, finding.retry_at);

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::{ConnId, ServerId};
+use crate::connection::Unfit;
 use crate::stats::Fault;
+use crate::wire::version::Version;
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +50,14 @@ pub enum Loss {
 pub enum Cause {
     /// The driver lost it.
     Lost(Loss),
-    /// It was not connected, or the handshake not answered, in time.
+    /// It was not connected in time.
     ConnectTimeout,
-    /// The answer to the handshake was another one; these are its first bytes.
-    Handshake(Bytes),
+    /// It was connected, but the greeting was not answered in time.
+    Unanswered,
+    /// It was connected, and closed by the server before the greeting was answered.
+    HungUp,
+    /// What the server answered to the greeting says that it cannot be used.
+    Unfit(Unfit),
     /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
     /// bytes may be somebody's value.
     Protocol,
@@ -111,15 +117,23 @@ impl Event {
     pub fn text(&self, name: &[u8]) -> String {
         let name = name.escape_ascii();
         match self {
-            Event::ConnectFailed { cause: Cause::Handshake(bytes), .. } if bytes.starts_with(b"ERROR Too many") => {
-                format!("memcache: server \"{name}\" has too many connections, this one was refused")
-            }
-            Event::ConnectFailed { cause: Cause::Handshake(bytes), .. } => {
-                format!(
-                    "memcache: \"{name}\" is not a memcached server, or an old one: it answered \"{}\"",
-                    escape(bytes)
-                )
-            }
+            Event::ConnectFailed { cause: Cause::Unfit(unfit), .. } => match unfit {
+                Unfit::TooManyConnections => {
+                    format!("memcache: server \"{name}\" has too many connections, this one was refused")
+                }
+                Unfit::TooOld(version) => format!(
+                    "memcache: server \"{name}\" is memcached {version}, which is too old: {} or later is needed",
+                    Version::OLDEST
+                ),
+                Unfit::Unauthenticated => format!("memcache: server \"{name}\" wants a password, which is not supported"),
+                Unfit::Dialect { tried, answer } => format!(
+                    "memcache: server \"{name}\" does not speak memcached's meta protocol: it answered \"{}\" to \"{tried}\"",
+                    escape(answer)
+                ),
+                Unfit::Foreign(bytes) => {
+                    format!("memcache: \"{name}\" is not a memcached server: it answered \"{}\"", escape(bytes))
+                }
+            },
             Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
             Event::ConnectionLost { cause: Cause::Protocol, operations, .. } => format!(
                 "memcache: unexpected reply from \"{name}\", closing connection, operations affected: {operations}"
@@ -149,11 +163,11 @@ mod tests {
 
     #[test]
     fn bytes_from_peers_are_escaped() {
-        let cause = Cause::Handshake(Bytes::from_static(b"\x1b[2J\r\n\xff\"\r\n"));
+        let cause = Cause::Unfit(Unfit::Foreign(Bytes::from_static(b"\x1b[2J\r\n\xff\"\r\n")));
         let event = Event::ConnectFailed { server: 0, cause };
         assert_eq!(
             event.text(b"h\n:1"),
-            "memcache: \"h\\n:1\" is not a memcached server, or an old one: it answered \
+            "memcache: \"h\\n:1\" is not a memcached server: it answered \
              \"\\x1b[2J\\r\\n\\xff\\\"\""
         );
     }

@@ -3,12 +3,13 @@
 use std::io::IoSlice;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::outcome::{self, End};
 use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Task, Work};
-use crate::connection::{Orphan, Phase};
+use crate::connection::{Orphan, Phase, Progress, Unfit};
 use crate::health::{Policy, State};
+use crate::key::Key;
 use crate::reply::Outcome;
 use crate::stats::Fault;
 use crate::time::Instant;
@@ -22,17 +23,16 @@ const SPARE_BUFFERS: usize = 4;
 const SPARE_CAPACITY: usize = 64 * 1024;
 /// Connections that were lost are replaced within this time, where no operation needs them sooner.
 const REFILL: Duration = Duration::from_millis(100);
-/// So many bytes of a wrong answer to the handshake go to the log.
-const QUOTED: usize = 32;
 
 impl<T> Client<T> {
     /// The socket of an [`Output::Open`] is connected.
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
+        let key = Key::greeting(&self.config.prefix, self.rng.u64(..));
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.phase != Phase::Connecting {
             return;
         }
-        connection.start_handshake();
+        connection.greet(key);
         self.writes.mark(conn, connection);
     }
 
@@ -51,20 +51,30 @@ impl<T> Client<T> {
             server.counters.stats.bytes_read.add(bytes as u64);
         }
         match connection.phase {
-            // Nothing was asked yet.
-            Phase::Connecting => {
-                let cause = Cause::Handshake(connection.unread(QUOTED));
-                self.fail(conn, cause, false, now);
-            }
-            Phase::Handshake => match connection.finish_handshake(now) {
-                Ok(true) => self.ready(conn, id, now),
-                Ok(false) => {}
-                Err(_) => {
-                    let cause = Cause::Handshake(connection.unread(QUOTED));
-                    self.fail(conn, cause, false, now);
-                }
-            },
+            Phase::Connecting | Phase::Greeting => self.greeted(conn, id, now),
             Phase::Ready => self.read_replies(conn, id, now),
+        }
+    }
+
+    /// A connection that is not ready has said something.
+    fn greeted(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let Some((connection, server)) = self.connections.get_mut(conn).zip(self.servers.get_mut(id)) else { return };
+        let passed = server.passed.clone();
+        let answered = connection.read_greeting(&passed, |text| server.passed = text.clone(), now);
+        match answered {
+            Ok(Progress::Done) => {
+                server.counters.gauges.set_version(connection.version());
+                self.ready(conn, id, now);
+            }
+            Ok(Progress::Asks) => self.writes.mark(conn, connection),
+            Ok(Progress::Waits) => {}
+            Err(unfit) => {
+                server.passed = Bytes::new();
+                if let Unfit::TooOld(version) = unfit {
+                    server.counters.gauges.set_version(Some(version));
+                }
+                self.fail(conn, Cause::Unfit(unfit), false, now);
+            }
         }
     }
 
@@ -209,7 +219,12 @@ impl<T> Client<T> {
 
     /// The driver lost the connection; its socket is closed.
     pub fn closed(&mut self, conn: ConnId, loss: Loss, now: Instant) {
-        self.fail(conn, Cause::Lost(loss), true, now);
+        let greeted = self.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting);
+        let cause = match loss {
+            Loss::Eof | Loss::Error if greeted => Cause::HungUp,
+            loss => Cause::Lost(loss),
+        };
+        self.fail(conn, cause, true, now);
     }
 
     /// Ends a connection. `gone`: the driver knows.
@@ -264,7 +279,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.counters.stats.failed.bump();
         server.counters.last_fault.note(Fault::from(cause), now);
-        if matches!(cause, Cause::ConnectTimeout | Cause::Handshake(_)) {
+        if matches!(cause, Cause::ConnectTimeout | Cause::Unanswered | Cause::Unfit(_)) {
             let event = Event::ConnectFailed { server: id, cause: cause.clone() };
             self.outputs.push_back(Output::Event(event));
         }
@@ -283,7 +298,7 @@ impl<T> Client<T> {
                 let others = self.servers.get(id).is_some_and(|server| !server.connections.is_empty());
                 let weight = match cause {
                     _ if others => 0,
-                    Cause::Lost(Loss::Refused | Loss::Connect) => u32::MAX,
+                    Cause::Lost(Loss::Refused | Loss::Connect) | Cause::Unfit(Unfit::TooOld(_)) => u32::MAX,
                     _ => 1,
                 };
                 if !self.failure(id, weight, cause, now) {
@@ -310,6 +325,7 @@ impl<T> Client<T> {
             return false;
         }
         server.touched = true;
+        server.passed = Bytes::new();
         if self.tell_down(id, now) {
             self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
         }

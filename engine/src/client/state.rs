@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::batch::Batch;
 use super::{CallId, ConnId, ServerId, Subset};
 use crate::health::{Board, Health, State, Verdict};
@@ -203,6 +205,8 @@ pub(super) struct Server {
     pub seen: Verdict,
     /// When it has answered last.
     pub answered_at: Instant,
+    /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
+    pub passed: Bytes,
     pub connects: Throttle,
     /// The address that the next connect goes to.
     pub address: usize,

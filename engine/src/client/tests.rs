@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::{ServerParams, MAX_TIMEOUT};
+use crate::connection::{Phase, Unfit};
 use crate::error::Error;
 use crate::health::State;
 use crate::reply::{Item, Metadata, Outcome};
@@ -19,6 +20,7 @@ mod company;
 mod deadlines;
 mod exchanges;
 mod failover;
+mod greeting;
 mod leases;
 mod losses;
 mod pools;
@@ -110,13 +112,23 @@ impl World {
         }
     }
 
-    /// Connects connection number `n` and answers its handshake.
+    /// Connects connection number `n` and answers its greeting.
     fn accept(&mut self, n: usize) {
         self.await_open(n);
+        self.greet(n, "1.6.18");
+    }
+
+    /// The same for one that was asked for, as memcached of this version does.
+    fn greet(&mut self, n: usize, version: &str) {
         let conn = self.conn(n);
         self.client.connected(conn, self.now);
-        assert_eq!(self.written(n), "mn\r\n");
-        self.reply(n, "MN\r\n");
+        assert_eq!(self.written(n), "version\r\nmn\r\n");
+        self.reply(n, &format!("VERSION {version}\r\nMN\r\n"));
+        if self.client.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting) {
+            let tries = self.written(n);
+            assert!(tries.starts_with("mg ") && tries.contains("\r\nms ") && tries.ends_with("\r\n\r\nmn\r\n"));
+            self.reply(n, "EN O1\r\nHD O2\r\nMN\r\n");
+        }
     }
 
     /// Writes what connection number `n` has to write, all of it.

@@ -31,11 +31,11 @@ impl<T> Client<T> {
                         late.push(server);
                     }
                 }
-                Timer::Connect(conn) => {
-                    if self.connections.get(conn).is_some_and(|c| c.phase != Phase::Ready) {
-                        self.fail(conn, Cause::ConnectTimeout, false, now);
-                    }
-                }
+                Timer::Connect(conn) => match self.connections.get(conn).map(|c| c.phase) {
+                    Some(Phase::Connecting) => self.fail(conn, Cause::ConnectTimeout, false, now),
+                    Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
+                    Some(Phase::Ready) | None => {}
+                },
                 Timer::Overdue(conn, number) => {
                     let Some(connection) = self.connections.get(conn).filter(|c| c.awaits(number)) else { continue };
                     if connection.is_overdue(now) {

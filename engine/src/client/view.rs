@@ -20,7 +20,7 @@ pub struct ServerView<'a> {
     pub since: Instant,
     /// Connections that are ready for operations.
     pub open: usize,
-    /// Connections that connect or wait for the answer to their handshake.
+    /// Connections that connect or wait for the answers to their greeting.
     pub connecting: usize,
     /// Of those open: without a pending reply.
     pub idle: usize,

@@ -2,6 +2,7 @@
 
 use super::Counter;
 use crate::client::{Cause, Loss};
+use crate::connection::Unfit;
 use crate::error::Error;
 use crate::time::Instant;
 
@@ -48,8 +49,20 @@ faults! {
     Closing: "closing", "closed here";
     /// [`Cause::ConnectTimeout`]
     ConnectTimeout: "connect_timeout", "connecting timed out";
-    /// [`Cause::Handshake`]
+    /// [`Cause::Unanswered`]
+    Unanswered: "unanswered", "connected, but the greeting timed out";
+    /// [`Cause::HungUp`]
+    HungUp: "hung_up", "closed by the server at the greeting";
+    /// [`Unfit::Foreign`]
     Handshake: "handshake", "not a memcached server";
+    /// [`Unfit::TooOld`]
+    TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed";
+    /// [`Unfit::TooManyConnections`]
+    Full: "full", "the server has too many connections";
+    /// [`Unfit::Unauthenticated`]
+    Unauthenticated: "unauthenticated", "the server wants a password, which is not supported";
+    /// [`Unfit::Dialect`]
+    Dialect: "dialect", "the server does not know all of memcached's meta commands";
     /// [`Cause::Protocol`]
     Protocol: "protocol", "unexpected reply";
     /// [`Cause::Refused`]
@@ -76,7 +89,15 @@ impl From<&Cause> for Fault {
             Cause::Lost(Loss::Error) => Fault::Lost,
             Cause::Lost(Loss::Closing) => Fault::Closing,
             Cause::ConnectTimeout => Fault::ConnectTimeout,
-            Cause::Handshake(_) => Fault::Handshake,
+            Cause::Unanswered => Fault::Unanswered,
+            Cause::HungUp => Fault::HungUp,
+            Cause::Unfit(unfit) => match unfit {
+                Unfit::Foreign(_) => Fault::Handshake,
+                Unfit::TooOld(_) => Fault::TooOld,
+                Unfit::TooManyConnections => Fault::Full,
+                Unfit::Unauthenticated => Fault::Unauthenticated,
+                Unfit::Dialect { .. } => Fault::Dialect,
+            },
             Cause::Protocol => Fault::Protocol,
             Cause::Refused => Fault::Rejected,
             Cause::Overdue => Fault::Overdue,

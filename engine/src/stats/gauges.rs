@@ -3,6 +3,7 @@
 use super::Counter;
 use crate::client::ServerView;
 use crate::health::State;
+use crate::wire::version::Version;
 
 /// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Gauges {
     pub pending: Counter,
     /// [`ServerView::queued`]
     pub queued: Counter,
+    /// The [`Version`] that the server has said it is, as a number; 0: none of memcached's.
+    version: Counter,
 }
 
 impl Gauges {
@@ -32,8 +35,18 @@ impl Gauges {
 
     /// There is no client any more.
     pub fn clear(&self) {
-        let gauges = [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued];
+        let gauges =
+            [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued, &self.version];
         gauges.into_iter().for_each(|gauge| gauge.set(0));
+    }
+
+    pub(crate) fn set_version(&self, version: Option<Version>) {
+        self.version.set(version.map_or(0, Version::to_u64));
+    }
+
+    /// The version that the server has said it is, if it is one of memcached's.
+    pub fn version(&self) -> Option<Version> {
+        Version::from_u64(self.version.get())
     }
 
     /// What the client thinks of the server.

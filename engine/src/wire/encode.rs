@@ -5,15 +5,36 @@ use crate::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
 use crate::wire::outbound::Outbound;
 use crate::wire::Token;
 
-/// What a new connection is asked before anything else; the answer is `MN`.
-pub(crate) fn noop(out: &mut Outbound) {
-    out.put(b"mn\r\n");
+/// What a new connection is asked before anything else: `VERSION` and `MN` are the answers. Nothing in it is a command
+/// to change anything in any dialect.
+pub(crate) fn greeting(out: &mut Outbound) {
+    server(out, ServerVerb::Version);
+    server(out, ServerVerb::Noop);
 }
+
+/// What tells a server that speaks our dialect from one that resembles it: the key is read with the flags that reads have,
+/// and stored with those that stores have. The value is empty, so that what refuses the store, and takes its value for
+/// a command, takes it for an empty one; the `mn` behind it shows that. The item lives for a second.
+pub(crate) fn tries(out: &mut Outbound, key: &Key) {
+    command(out, b"mg ", key, None);
+    out.put(b" s v f c t l h u k T1");
+    number(out, b" O", TRIED_GET);
+    out.put(b"\r\n");
+    command(out, b"ms ", key, Some(0));
+    out.put(b" T1 F1");
+    number(out, b" O", TRIED_SET);
+    out.put(b"\r\n\r\n");
+    server(out, ServerVerb::Noop);
+}
+
+/// The tokens of the two.
+pub(crate) const TRIED_GET: Token = 1;
+pub(crate) const TRIED_SET: Token = 2;
 
 /// Appends the request for `verb` to the server itself. These carry no token: their replies differ from all others.
 pub(crate) fn server(out: &mut Outbound, verb: ServerVerb) {
     match verb {
-        ServerVerb::Noop => noop(out),
+        ServerVerb::Noop => out.put(b"mn\r\n"),
         ServerVerb::Version => out.put(b"version\r\n"),
         ServerVerb::Stats => out.put(b"stats\r\n"),
         ServerVerb::FlushAll { delay: 0 } => out.put(b"flush_all\r\n"),
@@ -170,6 +191,23 @@ mod tests {
         assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::NEVER) }), "mg cow v f c k T0 O7\r\n");
         assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow s c k T9 O7\r\n");
         assert_eq!(encoded(&[4], Verb::Get { touch: None }), "mg BA== b v f c k O7\r\n");
+    }
+
+    #[test]
+    fn the_greeting_and_what_is_tried() {
+        let written = |encode: &dyn Fn(&mut Outbound)| {
+            let mut out = Outbound::default();
+            encode(&mut out);
+            let mut slices = [IoSlice::new(&[]); 8];
+            let used = out.slices(&mut slices);
+            String::from_utf8(slices[..used].iter().flat_map(|s| s.to_vec()).collect()).unwrap()
+        };
+        assert_eq!(written(&greeting), "version\r\nmn\r\n");
+        let key = Key::new(b"p:", b"\0", Vec::new()).unwrap();
+        assert_eq!(
+            written(&|out| tries(out, &key)),
+            "mg cDoA b s v f c t l h u k T1 O1\r\nms cDoA 0 b T1 F1 O2\r\n\r\nmn\r\n"
+        );
     }
 
     #[test]

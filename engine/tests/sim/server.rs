@@ -12,6 +12,9 @@ use crate::checks::{Ledger, Version};
 use crate::network::{Link, Weather};
 use crate::session::{Mishap, Session};
 
+/// What is in a key that new connections try the server with.
+const GREETING: &[u8] = b"ngx_http_memcache greeting";
+
 /// What is behind the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -199,7 +202,11 @@ impl Server {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
         if text == b"mn" || text == b"version" {
             session.input.advance(line.len());
-            return Some(if text == b"mn" { b"MN\r\n".to_vec() } else { format!("VERSION 1.6.{id}\r\n").into_bytes() });
+            return Some(if text == b"mn" {
+                b"MN\r\n".to_vec()
+            } else {
+                format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes()
+            });
         }
         let words: Vec<&[u8]> = text.split(|&b| b == b' ').collect();
         let wire = words[1];
@@ -210,6 +217,17 @@ impl Server {
             size = Some(flags.remove(0).parse::<usize>().expect("a length"));
         }
         let key = if flags.contains(&"b") { STANDARD.decode(wire).expect("base64") } else { wire.to_vec() };
+        if memchr::memmem::find(&key, GREETING).is_some() {
+            // What a new connection tries; the item's second is over before anybody could ask for it.
+            assert_eq!(size.unwrap_or(0), 0, "a try has no value");
+            let whole = line.len() + size.map_or(0, |_| 2);
+            if session.input.len() < whole {
+                return None;
+            }
+            session.input.advance(whole);
+            let command = Command { word: "", key, flags };
+            return Some(command.line(if size.is_some() { "HD" } else { "EN" }));
+        }
         let command = Command { word: std::str::from_utf8(words[0]).expect("a command"), key, flags };
         ledger.seen(&command.key, id);
         let Some(size) = size else {

@@ -52,6 +52,7 @@ pub fn server(n: usize) -> Server {
         address: format!("10.0.0.{}:11211", n + 1),
         state: State::Live,
         since: NOW - 93_784_000,
+        version: Some("1.6.18".into()),
         weight: 1,
         pool: Pool { min: 1, smax: 2, max: 8, ttl: 60 },
         connections: Connections { open: 3, connecting: 0, idle: 2, busy: 1, opened: 14, failed: 0, lost: 0 },

@@ -7,6 +7,7 @@ package Test::Memcached;
 use warnings;
 use strict;
 
+use FindBin;
 use IO::Socket::INET;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
@@ -19,21 +20,62 @@ use constant START_TIME => 5;
 # for this.  The socket that it listens on counts as a connection that was made.
 use constant { OURS => 1, OURS_TOTAL => 2 };
 
+# The suites of Debian whose memcached "make memcacheds" has fetched, and where.
+use constant SUITES => qw/ bullseye trixie sid /;
+use constant FETCHED => $FindBin::Bin . '/../target/memcached';
+
+# The memcacheds that there are, by version, each as a command: the one that all
+# tests use, the fetched ones, and those of TEST_NGINX_MEMCACHEDS.
+sub versions {
+	my @commands = ([command()],
+		(map { [FETCHED . "/$_/run", 'memcached'] } SUITES),
+		(map { [split] } split /:/, $ENV{TEST_NGINX_MEMCACHEDS} // ''));
+	my %versions;
+
+	for my $command (@commands) {
+		next if $command->[0] =~ m!/! && !-x $command->[0];
+		open my $f, '-|', @$command, '-V' or next;
+		my ($version) = (<$f> // '') =~ /^memcached (\S+)/ or next;
+		$versions{$version} //= $command;
+	}
+
+	return %versions;
+}
+
+# The one that all tests use.
+sub command { split ' ', $ENV{TEST_NGINX_MEMCACHED} || 'memcached' }
+
+# Those that we can talk to, the oldest first; with an argument, those that are
+# too old for that.
+sub usable {
+	my ($class, $too_old) = @_;
+	my %versions = $class->versions();
+	my %number = map { $_ => join '', map { sprintf '%05d', $_ }
+		/^(\d+)\.(\d+)\.(\d+)/ } keys %versions;
+
+	return grep { $too_old ^ ($number{$_} ge '000010000600010') }
+		sort { $number{$a} cmp $number{$b} } keys %number;
+}
+
 # Starts memcached on 127.0.0.1:PORT, [::1]:PORT (address => '::1') or a unix
-# socket (socket => PATH), with a command in front of it (under => [COMMAND]);
-# options are those of its command line.
+# socket (socket => PATH), with a command in front of it (under => [COMMAND]),
+# and of another version than the usual one (version => '1.6.9'); options are
+# those of its command line.
 sub start {
 	my ($class, $t, $port, @options) = @_;
 	my %where = (address => '127.0.0.1');
 
-	while (@options && $options[0] =~ /^(?:address|socket|under)$/) {
+	while (@options && $options[0] =~ /^(?:address|socket|under|version)$/) {
 		my ($name, $value) = splice @options, 0, 2;
 		$where{$name} = $value;
 	}
 
 	my $self = bless { %where, port => $port, starter => $$, sent => 0 }, $class;
 
-	$t->run_daemon(@{$where{under} // []}, 'memcached', $where{socket}
+	my @command = $where{version}
+		? @{{ $class->versions() }->{$where{version}}} : command();
+
+	$t->run_daemon(@{$where{under} // []}, @command, $where{socket}
 		? ('-s', $where{socket}, '-a', '0777')
 		: ('-l', $where{address}, '-p', $port, '-U', '0'),
 		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
@@ -147,6 +189,29 @@ sub set {
 
 	my $line = $self->line();
 	die "memcached says $line\n" if $line ne 'HD';
+}
+
+# The same by the commands that every version has.
+sub classic_set {
+	my ($self, $key, $value) = @_;
+
+	$self->send(sprintf "set %s 0 0 %d\r\n%s\r\n", $key, length $value, $value);
+
+	my $line = $self->line();
+	die "memcached says $line\n" if $line ne 'STORED';
+}
+
+sub classic_get {
+	my ($self, $key) = @_;
+
+	$self->send("get $key\r\n");
+
+	my $line = $self->line();
+	return if $line !~ /^VALUE \S+ \d+ (\d+)/;
+
+	my $value = $self->take($1);
+	$self->take(length "\r\nEND\r\n");
+	return $value;
 }
 
 # The key as the meta protocol carries it, and what follows it.

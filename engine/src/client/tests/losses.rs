@@ -124,7 +124,7 @@ fn every_address_of_a_name_is_tried() {
 }
 
 #[test]
-fn f2_f37_connect_and_handshake_have_a_timeout() {
+fn f2_f37_connect_and_greeting_have_a_timeout() {
     let mut w = one(&[]);
     w.client.config.max_fails = 1;
     w.get("a", 1);
@@ -140,20 +140,6 @@ fn f2_f37_connect_and_handshake_have_a_timeout() {
     w.time_passes(Config::CONNECT_TIMEOUT);
     assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
     assert_eq!(w.view().connecting, 0, "the slot is free again");
-}
-
-#[test]
-fn f5_f62_f63_not_a_memcached_that_we_can_use() {
-    for answer in ["ERROR\r\n", "ERROR Too many open connections\r\n", "HTTP/1.1 400 Bad Request\r\n", "MN\r\nMN\r\n"] {
-        let mut w = one(&[]);
-        w.get("a", 1);
-        w.client.connected(w.conn(0), w.now);
-        w.written(0);
-        w.reply(0, answer);
-        assert_eq!(w.closed, [w.conn(0)], "{answer}");
-        assert!(matches!(&w.events[0], Event::ConnectFailed { cause: Cause::Handshake(_), .. }));
-        assert!(w.done().is_empty(), "not down after the first: {answer}");
-    }
 }
 
 #[test]

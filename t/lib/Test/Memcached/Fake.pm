@@ -15,6 +15,10 @@ package Test::Memcached::Fake;
 #	\0.2	wait so many seconds, without holding up other connections
 #	CLOSE, RESET, FINISH, DEAF, HEAR	(see below)
 #
+# The script is asked about "version" and "mn", with which each connection
+# begins, and not about what a server is tried with behind them, unless there is
+# the option "tries".
+#
 # A request has: verb, key (as on the wire), flags (a list), value, line, and
 # n (counted from 1 on its connection), connection (counted from 1), and
 # kept, a hash of the connection for the script's own use.
@@ -28,6 +32,7 @@ use Errno qw/ EAGAIN /;
 use Exporter qw/ import /;
 use IO::Select;
 use IO::Socket::INET;
+use MIME::Base64 qw/ decode_base64 /;
 use Socket qw/ SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP
 	TCP_NODELAY SHUT_WR /;
 use Time::HiRes qw/ time /;
@@ -49,6 +54,9 @@ our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR pieces /;
 #	header		called for a store when its line has come; if it says
 #			what to do, the script is not called when the value has
 #	buffer		bytes that a connection holds in each direction
+#	version		what it says that it is; default: 1.6.18
+#	tries		called instead of the script for the get, the store and
+#			the noop that a server is tried with
 sub start {
 	my ($class, $t, $port, $script, %options) = @_;
 
@@ -180,6 +188,13 @@ sub receive {
 	while (my $request = $self->next_request($c)) {
 		my $answered = $request->{verb} eq 'ms' && delete $c->{answered};
 
+		if ($request->tries()) {
+			$self->enqueue($c, $self->{tries}
+				? $self->{tries}->($request)
+				: $request->answer());
+			next;
+		}
+
 		$self->{requests}++ if $request->{verb} ne 'stats';
 		$self->enqueue($c, $self->{script}->($request))
 			if !$answered;
@@ -210,15 +225,31 @@ sub next_request {
 	substr($c->{in}, 0, $end) = '';
 	$c->{asked} = 0;
 
-	return bless { %request, flags => \@words, n => ++$c->{n} },
+	my $request = bless { %request, flags => \@words },
 		'Test::Memcached::Fake::Request';
+
+	# get, store, and the noop behind them
+	$request->{tries} = 1 if tries_key($request->{key})
+		|| $verb eq 'mn' && $c->{tried};
+	$c->{tried} = $request->{tries} && $verb eq 'ms';
+	$request->{n} = ++$c->{n} if !$request->{tries};
+
+	return $request;
+}
+
+# Whether it is the key that a server is tried with.
+sub tries_key {
+	my ($key) = @_;
+	return $key =~ m!^[A-Za-z0-9+/]{40,}=*$!
+		&& decode_base64($key) =~ /ngx_http_memcache greeting /;
 }
 
 # Asks once per store what to do before its value has come.
 sub header {
 	my ($self, $c, $request) = @_;
 
-	return if !$self->{header} || $c->{asked}++;
+	return if !$self->{header} || tries_key($request->{key})
+		|| $c->{asked}++;
 
 	my @todo = $self->{header}->($request) or return;
 
@@ -297,6 +328,9 @@ sub drop {
 
 package Test::Memcached::Fake::Request;
 
+# Whether it is what a new server is tried with.
+sub tries { $_[0]{tries} }
+
 # The answer that memcached gives.
 sub answer {
 	my ($self) = @_;
@@ -304,7 +338,8 @@ sub answer {
 	my $item = $fake->{store}{$key};
 
 	return "MN\r\n" if $verb eq 'mn';
-	return "VERSION 1.6.18\r\n" if $verb eq 'version';
+	return 'VERSION ' . ($fake->{version} // '1.6.18') . "\r\n"
+		if $verb eq 'version';
 	return $self->stats() if $verb eq 'stats';
 	return $self->miss($verb eq 'mg' ? 'EN' : 'NF')
 		if !$item && $verb =~ /^m[gad]$/;
@@ -317,6 +352,8 @@ sub answer {
 	}
 
 	if ($verb eq 'ms') {
+		return $self->line('HD') if $self->{tries};
+
 		my ($flags) = grep { /^F/ } @{$self->{flags}};
 		$fake->{store}{$key} = { value => $self->{value},
 			flags => $flags ? substr($flags, 1) : 0,

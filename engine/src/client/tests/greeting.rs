@@ -1,0 +1,176 @@
+//! What a server says before it is used.
+
+use super::*;
+use crate::wire::version::Version;
+
+const TRIED: &str = "EN O1\r\nHD O2\r\nMN\r\n";
+
+/// A connection that was asked for by a get, and says this to the greeting.
+fn greeted(answers: &[&str]) -> World {
+    let mut w = one(&[]);
+    w.get("a", 1);
+    w.client.connected(w.conn(0), w.now);
+    for answer in answers {
+        let asked = w.written(0);
+        assert!(!asked.is_empty() || answers.len() > 1, "{answer} to nothing");
+        w.reply(0, answer);
+    }
+    w
+}
+
+/// Why the connection was given up.
+fn unfit(w: &World) -> &Unfit {
+    assert_eq!(w.closed, [w.conn(0)]);
+    match &w.events[..] {
+        [Event::ConnectFailed { cause: Cause::Unfit(unfit), .. }, ..] => unfit,
+        events => panic!("{events:?}"),
+    }
+}
+
+#[test]
+fn r2_a_memcached_that_is_too_old_gets_nothing_but_the_greeting() {
+    for (text, version) in
+        [("1.6.9", Version::new(1, 6, 9)), ("1.6.6", Version::new(1, 6, 6)), ("1.4.39_3_gabc", Version::new(1, 4, 39))]
+    {
+        let mut w = greeted(&[&format!("VERSION {text}\r\nMN\r\n")]);
+        assert_eq!(unfit(&w), &Unfit::TooOld(version));
+        assert_eq!(w.view().state, State::Down, "nothing of it is a question of time");
+        assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
+        assert_eq!(w.view().counters.gauges.version(), Some(version), "for the status");
+        let (fault, _) = w.view().counters.last_fault.get().unwrap();
+        assert_eq!(fault.class(), "too_old");
+        let line =
+            format!("memcache: server \"h:1\" is memcached {version}, which is too old: 1.6.10 or later is needed");
+        assert_eq!(w.events[0].text(b"h:1"), line);
+    }
+}
+
+/// Whether its answers come together, or byte by byte.
+#[test]
+fn r2_what_resembles_memcached_is_not_asked_for_more_than_was_tried() {
+    let v = "VERSION 1.6.18\r\n";
+    let mn = format!("{v}MN\r\n");
+    let dialect = |tried, answer: &'static str| Unfit::Dialect { tried, answer: Bytes::from_static(answer.as_bytes()) };
+    let foreign = |bytes: &'static str| Unfit::Foreign(Bytes::from_static(bytes.as_bytes()));
+    let cases: Vec<(Vec<&str>, Unfit)> = vec![
+        (vec!["ERROR\r\n"], foreign("ERROR\r\n")),
+        (vec!["HTTP/1.1 400 Bad Request\r\n"], foreign("HTTP/1.1 400 Bad Request\r\n")),
+        (vec!["VERSION\r\n"], foreign("VERSION\r\n")),
+        (vec!["MN\r\n"], foreign("MN\r\n")),
+        (vec!["ERROR Too many open connections\r\n"], Unfit::TooManyConnections),
+        (vec!["CLIENT_ERROR unauthenticated\r\n"], Unfit::Unauthenticated),
+        (vec![v, "EN\r\n"], dialect("mn", "EN\r\n")),
+        (vec![v, "ERROR\r\n"], dialect("mn", "ERROR\r\n")),
+        // More than was asked for.
+        (vec![&mn, "MN\r\nMN\r\n"], dialect("mg", "MN\r\nMN\r\n")),
+        (vec![&mn, "EN O1\r\nHD O2\r\nMN\r\nMN\r\n"], dialect("mn", "MN\r\n")),
+        // Another dialect: Dragonfly, and what runs the value of a store.
+        (vec![&mn, "CLIENT_ERROR bad\r\n"], dialect("mg", "CLIENT_ERROR bad\r\n")),
+        (vec![&mn, "EN\r\nCLIENT_ERROR bad\r\nERROR\r\nMN\r\n"], dialect("ms", "CLIENT_ERROR bad\r\nERROR\r\nMN\r\n")),
+        (vec![&mn, "EN\r\nHD O2\r\nERROR\r\nMN\r\n"], dialect("mn", "ERROR\r\nMN\r\n")),
+        (vec![&mn, "EN\r\nSERVER_ERROR x\r\nERROR\r\nMN\r\n"], dialect("mn", "ERROR\r\nMN\r\n")),
+        // A token, or none, that is another's.
+        (vec![&mn, "EN O7\r\nHD O2\r\nMN\r\n"], dialect("mg", "EN O7\r\nHD O2\r\nMN\r\n")),
+        (vec![&mn, "EN\r\nHD\r\nMN\r\n"], dialect("ms", "HD\r\nMN\r\n")),
+        (vec![&mn, "EN\r\nSTORED\r\nMN\r\n"], dialect("ms", "STORED\r\nMN\r\n")),
+        // What is no memcached is not believed that it has read the value of a store that it refuses.
+        (vec!["VERSION df 1\r\nMN\r\n", "EN\r\nSERVER_ERROR x\r\nMN\r\n"], dialect("ms", "SERVER_ERROR x\r\nMN\r\n")),
+    ];
+    for (answers, expected) in cases {
+        let whole = greeted(&answers);
+        assert_eq!(unfit(&whole), &expected, "{answers:?}");
+        assert_eq!(whole.view().state, State::Live, "not after the first time: {answers:?}");
+        assert!(!whole.events[0].text(b"h:1").is_empty());
+    }
+}
+
+#[test]
+fn r2_a_whole_greeting_in_pieces_of_a_byte() {
+    let mut w = one(&[]);
+    w.get("a", 1);
+    w.client.connected(w.conn(0), w.now);
+    assert_eq!(w.written(0), "version\r\nmn\r\n");
+    for answers in ["VERSION 1.6.38\r\nMN\r\n", TRIED] {
+        for byte in answers.chars() {
+            assert_eq!(w.written(0), "", "nothing is asked before it is answered");
+            w.reply(0, byte.encode_utf8(&mut [0; 4]));
+        }
+        if answers != TRIED {
+            let tries = w.written(0);
+            let key = tries.split(' ').nth(1).unwrap().to_owned();
+            let expected = format!("mg {key} b s v f c t l h u k T1 O1\r\nms {key} 0 b T1 F1 O2\r\n\r\nmn\r\n");
+            assert_eq!(tries, expected);
+        }
+    }
+    assert!(w.written(0).starts_with("mg a "));
+    assert_eq!(w.view().counters.gauges.version(), Some(Version::new(1, 6, 38)));
+}
+
+/// memcached says so where it has no memory for the item, its proxy where it has no server for the key.
+#[test]
+fn r2_a_memcached_may_fail_to_carry_out_what_is_tried() {
+    let mut w = greeted(&["VERSION 1.6.45\r\nMN\r\n", "SERVER_ERROR no route\r\nSERVER_ERROR out of memory\r\nMN\r\n"]);
+    assert!(w.written(0).starts_with("mg a "));
+}
+
+/// Greets with the connection that was asked for last. True if the server is tried.
+fn is_tried(w: &mut World, version: &str) -> bool {
+    let n = w.opened.len() - 1;
+    w.client.connected(w.conn(n), w.now);
+    w.written(n);
+    w.reply(n, &format!("VERSION {version}\r\nMN\r\n"));
+    let tried = w.written(n).contains("\r\nms ");
+    if tried {
+        w.reply(n, TRIED);
+    }
+    tried
+}
+
+#[test]
+fn r2_what_has_passed_is_not_tried_again_unless_it_is_another_version() {
+    let mut w = one(&["max=4"]);
+    w.client.config.pipeline = 1;
+    for (n, version, tried) in [(0, "1.6.18", true), (1, "1.6.18", false), (2, "1.6.38", true), (3, "1.6.38", false)] {
+        w.get("a", 1);
+        w.await_open(n);
+        assert_eq!(is_tried(&mut w, version), tried, "{n}");
+    }
+}
+
+#[test]
+fn r2_what_was_down_is_tried_again() {
+    let mut w = one(&["max=1"]);
+    w.get("a", 1);
+    assert!(is_tried(&mut w, "1.6.18"));
+    w.lose(0, Loss::Error);
+    w.await_open(1);
+    w.lose(1, Loss::Refused);
+    assert_eq!(w.view().state, State::Down);
+    w.wait(Duration::from_secs(8));
+    assert!(is_tried(&mut w, "1.6.18"));
+}
+
+/// What answers before it was asked, or hangs up, or says nothing.
+#[test]
+fn r27_what_was_seen_is_what_is_reported() {
+    let mut w = one(&[]);
+    w.client.config.max_fails = 1;
+    w.get("a", 1);
+    w.client.connected(w.conn(0), w.now);
+    w.written(0);
+    w.lose(0, Loss::Eof);
+    assert!(matches!(&w.events[..], [Event::ServerDown { cause: Cause::HungUp, .. }]), "{:?}", w.events);
+
+    let mut w = one(&[]);
+    w.client.config.max_fails = 1;
+    w.get("a", 1);
+    w.client.connected(w.conn(0), w.now);
+    w.written(0);
+    w.wait(Config::CONNECT_TIMEOUT);
+    assert!(matches!(&w.events[0], Event::ConnectFailed { cause: Cause::Unanswered, .. }), "{:?}", w.events);
+
+    let mut w = one(&[]);
+    w.get("a", 1);
+    w.reply(0, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
+    assert_eq!(unfit(&w), &Unfit::Foreign(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+d")), "cut");
+}
