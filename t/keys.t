@@ -93,7 +93,7 @@ my @refused = (
 
 my @operations = (
 	['get', sub { kv_get(@_) }],
-	['get and touch', sub { kv_get(@_, args => 'touch=1') }],
+	['get and touch', sub { kv_post(shift, 'gat=1', @_) }],
 	['set', sub { kv_put(shift, "flush_all\r\n", @_) }],
 	['add', sub { kv_put(shift, "flush_all\r\n", @_,
 		headers => ['If-None-Match: *']) }],

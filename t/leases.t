@@ -134,7 +134,7 @@ is(code(kv_post('new', 'invalidate')), 204, 'mark once more');
 
 for my $client ([], [@other]) {
 	is(code(kv_get('new', @$client)), 404, 'marked - get');
-	is(code(kv_get('new', args => 'touch=500', @$client)), 404,
+	is(code(kv_post('new', 'gat=500', @$client)), 404,
 		'marked - get and touch');
 	is(header(kv_get('', args => 'keys=new', @$client),
 		'X-Memcache-Misses'), 1, 'marked - multi-get');
@@ -217,7 +217,7 @@ for my $key ('gone', 'stale') {
 	my $before = server_status(port(8081))->{errors}{cancelled};
 
 	$m->pause();
-	my $s = kv_get($key, args => 'lease=10000', start => 1);
+	my $s = kv_post($key, 'lease=10000', start => 1);
 	ok(wait_for(sub { server_status(port(8081))->{pending} == 1 }),
 		"$key - in flight");
 	close $s;
@@ -235,7 +235,7 @@ is($m->connections(), 2, 'connections');
 
 sub lease {
 	my ($key, %extra) = @_;
-	return kv_get($key, args => 'lease=10000', %extra);
+	return kv_post($key, delete $extra{args} // 'lease=10000', %extra);
 }
 
 # "200 won stale value"

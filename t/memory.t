@@ -118,7 +118,7 @@ my %request = (
 		'200 value of avalue of bvalue of c' ],
 	'large get' => [ sub { content(kv_get('large')) }, "200 $large" ],
 	'large set' => [ sub { code(kv_put('ls', $large)) }, 204 ],
-	'lease' => [ sub { code(kv_get('a', args => 'lease=60')) }, 200 ],
+	'lease' => [ sub { code(kv_post('a', 'lease=60')) }, 200 ],
 	'status' => [ sub { code(http_get('/status')) }, 200 ],
 );
 my $many = $request{'multi-get'};

@@ -185,7 +185,7 @@ is(content(kv_get('cow')), '200 cas', 'get after an error');
 is(code(kv_post('cow', 'touch=500')), 204, 'touch');
 like(($m->get('cow'))[2], qr/^(500|49\d)$/, 'touch - stored');
 is(code(kv_post('nothing', 'touch=500')), 404, 'touch - missing');
-is(content(kv_get('cow', args => 'touch=700')), '200 cas', 'get and touch');
+is(content(kv_post('cow', 'gat=700')), '200 cas', 'get and touch');
 like(($m->get('cow'))[2], qr/^(700|69\d)$/, 'get and touch - stored');
 
 # delete

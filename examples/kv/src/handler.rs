@@ -224,6 +224,7 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::MethodNotAllowed => {
             Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "GET, HEAD, PUT, POST, DELETE")
         }
+        Refusal::OnlyByPost => Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "POST"),
     }
 }
 

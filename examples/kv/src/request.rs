@@ -10,6 +10,9 @@ pub const MAX_KEYS: usize = 100;
 /// Seconds: what is longer, memcached takes for a moment in Unix time.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
 
+/// What `POST` can do: each of these changes something, also where it reads, so neither `GET` nor `HEAD` may have it.
+const ACTIONS: [&str; 9] = ["append", "prepend", "incr", "decr", "touch", "gat", "lease", "invalidate", "flush_all"];
+
 /// The parts of a request that say what to do.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
@@ -39,9 +42,9 @@ pub enum Command {
 /// Commands without a value.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// `GET KEY`, and with `touch` `GET KEY?touch=secs`.
+    /// `GET KEY`, and with `touch` `POST KEY?gat=secs`.
     Get { key: Vec<u8>, touch: Option<u32> },
-    /// `GET KEY?lease=secs`, with `recache=secs`.
+    /// `POST KEY?lease=secs`, with `recache=secs`.
     Lease { key: Vec<u8>, vivify: u32, recache: u32 },
     /// `GET KEY?inspect`.
     Inspect { key: Vec<u8> },
@@ -113,6 +116,8 @@ pub enum Refusal {
     BadRequest,
     /// 405.
     MethodNotAllowed,
+    /// 405: `GET` and `HEAD` change nothing, this is for `POST`.
+    OnlyByPost,
     /// 412: its condition cannot hold.
     PreconditionFailed,
 }
@@ -122,8 +127,9 @@ impl Command {
     pub fn parse(parts: Parts<'_>) -> Result<Self, Refusal> {
         let args = Args(parts.args);
         match parts.method {
+            "GET" | "HEAD" if ACTIONS.iter().any(|action| args.value(action).is_some()) => Err(Refusal::OnlyByPost),
             "GET" | "HEAD" if parts.key.is_empty() => list(args).map(Command::Plain),
-            "GET" | "HEAD" => get(parts.key, args).map(Command::Plain),
+            "GET" | "HEAD" => Ok(Command::Plain(get(parts.key, args))),
             "PUT" => put(parts, args).map(Command::WithBody),
             "POST" => post(parts, args),
             "DELETE" => Ok(Command::Plain(Plain::Delete { version: one_version(&parts)?, key: parts.key })),
@@ -132,22 +138,11 @@ impl Command {
     }
 }
 
-fn get(key: Vec<u8>, args: Args<'_>) -> Result<Plain, Refusal> {
-    const WAYS: [&str; 3] = ["touch", "lease", "inspect"];
-
-    Ok(match args.only(&WAYS)? {
-        Some("touch") => Plain::Get { key, touch: Some(args.required("touch")?) },
-        // For how long a missing item is somebody's to make: memcached knows up to 30 days.
-        Some("lease") => match args.required("lease")? {
-            vivify @ 1..=THIRTY_DAYS => {
-                let recache = args.number("recache")?.unwrap_or_default();
-                Plain::Lease { key, vivify, recache }
-            }
-            _ => return Err(Refusal::BadRequest),
-        },
-        Some("inspect") => Plain::Inspect { key },
-        _ => Plain::Get { key, touch: None },
-    })
+fn get(key: Vec<u8>, args: Args<'_>) -> Plain {
+    match args.value("inspect") {
+        Some(_) => Plain::Inspect { key },
+        None => Plain::Get { key, touch: None },
+    }
 }
 
 /// `GET` without a key.
@@ -181,8 +176,6 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
 }
 
 fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
-    const ACTIONS: [&str; 7] = ["append", "prepend", "incr", "decr", "touch", "invalidate", "flush_all"];
-
     let action = args.only(&ACTIONS)?.ok_or(Refusal::BadRequest)?;
     let version = one_version(&parts);
     let key = parts.key;
@@ -209,6 +202,14 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
         "incr" => count(key, Direction::Up)?,
         "decr" => count(key, Direction::Down)?,
         "touch" => Plain::Touch { key, ttl: args.required("touch")? },
+        "gat" => Plain::Get { key, touch: Some(args.required("gat")?) },
+        // For how long a missing item is somebody's to make: memcached knows up to 30 days.
+        "lease" => match args.required("lease")? {
+            vivify @ 1..=THIRTY_DAYS => {
+                Plain::Lease { key, vivify, recache: args.number("recache")?.unwrap_or_default() }
+            }
+            _ => return Err(Refusal::BadRequest),
+        },
         "invalidate" => Plain::Invalidate { key, version: version?, ttl: ttl()? },
         _ if !key.is_empty() => return Err(Refusal::BadRequest),
         _ => match args.number("delay")?.unwrap_or_default() {
