@@ -53,7 +53,7 @@
  *     has forked, is refused (NGX_HTTP_MEMCACHE_WRONG_THREAD).
  *   - There are clients in workers, and with "master_process off", from init_process on, whichever module's comes first.
  *     While the configuration is read, in init_module, in the master, the cache manager and loader, calls are refused
- *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE).
+ *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE), save require(), which is for that.
  *   - release() alone may be called from any thread: a value that was retained may be read and released there.
  *
  * LIFETIMES
@@ -98,7 +98,7 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
- * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT; "stand_in" in
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT; "stand_in" in
  *      the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
@@ -462,6 +462,13 @@ typedef struct {
     /* The index of the server that has a key, whether or not it is up. */
     ngx_http_memcache_status_t (*server_of_key)(ngx_http_memcache_client_t *client, const ngx_str_t *key,
         ngx_uint_t *index);
+
+    /*
+     * For the handler of a directive that is of no use without a client: where no "memcache_server" applies, "nginx -t"
+     * refuses the configuration, with the name and the line of the directive. In the http block it is enough that one
+     * server block has a client. INVALID: cf is not at a directive in a block of HTTP.
+     */
+    ngx_http_memcache_status_t (*require)(ngx_conf_t *cf);
 } ngx_http_memcache_api_t;
 
 

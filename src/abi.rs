@@ -9,6 +9,7 @@
 mod callback;
 mod operation;
 mod outcome;
+mod require;
 mod sized;
 
 use core::ffi::c_void;
@@ -51,6 +52,7 @@ pub static API: ngx_http_memcache_api_t = ngx_http_memcache_api_t {
     subset: Some(subset),
     submit_many: Some(submit_many),
     server_of_key: Some(server_of_key),
+    require: Some(require::require),
 };
 
 unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut ClientPtr) -> Status {

@@ -10,7 +10,7 @@ use memcache_engine::{Config, Subset, MAX_SUBSETS};
 use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
 use once_cell::unsync::OnceCell;
 
-use crate::conf::{Addresses, Place};
+use crate::conf::{Addresses, Place, Want};
 use crate::driver::Driver;
 use crate::worker::{self, NotAvailable};
 use crate::zone::{Record, Zone};
@@ -90,6 +90,8 @@ pub struct Clusters {
     pub list: Vec<NonNull<Cluster>>,
     /// The first `memcache_status`.
     pub status: Option<Place>,
+    /// Lines of siblings that need a client.
+    pub wanted: Vec<Want>,
     /// `memcache_zone`
     pub zone: Option<Zone>,
 }

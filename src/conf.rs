@@ -2,12 +2,14 @@
 
 #![allow(unsafe_code)]
 
+mod check;
 mod directive;
 mod server;
 mod settings;
 
 use core::ffi::{c_char, c_void};
 use core::ptr::{addr_of, null_mut, NonNull};
+use core::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{Failover, Hash};
@@ -20,12 +22,13 @@ use nginx_sys::{
 };
 
 use self::directive::{conf_error, CONF_OK};
-use self::settings::Settings;
+use self::settings::{At, Settings};
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
 use crate::{ctx_index, pool, status, variables, worker, zone};
 
+pub use self::check::Want;
 pub use self::directive::{Directive, Place, Refusal};
 pub use self::settings::Addresses;
 
@@ -144,18 +147,17 @@ macro_rules! handler {
 
 handler!(set_server, server::add);
 handler!(set_hash, |line, settings| {
-    let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line));
-    once(&mut settings.hash, parse)
+    let parse = || Hash::parse(line.arg()).ok_or_else(|| line.invalid_word(&Hash::ALL.map(Hash::name)));
+    once(&mut settings.hash, || Ok(At { value: parse()?, place: line.place() }))
 });
 handler!(set_failover, |line, settings| {
-    let parse = || Failover::parse(line.arg()).ok_or_else(|| invalid_word(line));
+    let parse = || Failover::parse(line.arg()).ok_or_else(|| line.invalid_word(&Failover::ALL.map(Failover::name)));
     once(&mut settings.failover, parse)
 });
-handler!(set_timeout, |line, settings| once(&mut settings.timeout, || line.time()));
-handler!(set_connect_timeout, |line, settings| once(&mut settings.connect_timeout, || line.time()));
+handler!(set_timeout, |line, settings| once(&mut settings.timeout, || time(line)));
+handler!(set_connect_timeout, |line, settings| once(&mut settings.connect_timeout, || time(line)));
 handler!(set_max_fails, |line, settings| {
-    let parse = || line.number(1, MAX_FAILS).and_then(|n| u32::try_from(n).map_err(|_| Refusal::INVALID_NUMBER));
-    once(&mut settings.max_fails, parse)
+    once(&mut settings.max_fails, || line.number(1, MAX_FAILS).map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
 });
 handler!(set_retry, |line, settings| once(&mut settings.retry, || line.time()));
 handler!(set_pipeline, |line, settings| once(&mut settings.pipeline, || line.number(1, MAX_PIPELINE)));
@@ -173,16 +175,17 @@ fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, Refusal>) -> 
     Ok(())
 }
 
+/// A time that is compared with others when the block is complete.
+fn time(line: &Directive<'_>) -> Result<At<Duration>, Refusal> {
+    Ok(At { value: line.time()?, place: line.place() })
+}
+
 /// nginx's own reader of flags writes to the configuration itself; this says the same.
 fn flag(line: &Directive<'_>) -> Result<bool, Refusal> {
     match line.arg() {
         word if word.eq_ignore_ascii_case(b"on") => Ok(true),
         word if word.eq_ignore_ascii_case(b"off") => Ok(false),
-        word => Err(Refusal::Text(format!(
-            "invalid value \"{}\" in \"{}\" directive, it must be \"on\" or \"off\"",
-            word.escape_ascii(),
-            line.name().escape_ascii(),
-        ))),
+        _ => Err(line.invalid_word(&["on", "off"])),
     }
 }
 
@@ -197,10 +200,6 @@ fn prefix(line: &Directive<'_>) -> Result<Bytes, Refusal> {
     Ok(Bytes::copy_from_slice(text))
 }
 
-fn invalid_word(line: &Directive<'_>) -> Refusal {
-    Refusal::Text(format!("invalid value \"{}\"", line.arg().escape_ascii()))
-}
-
 unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
     guard(conf_error(), || {
         // SAFETY: nginx calls the handler of a directive, so `cf` is there until it returns.
@@ -209,7 +208,7 @@ unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf
             [] => Some(Format::default()),
             _ => Format::parse(line.arg()),
         };
-        let Some(format) = format else { return line.refuse(invalid_word(&line)) };
+        let Some(format) = format else { return line.refuse(line.invalid_word(&Format::ALL.map(Format::name))) };
         // SAFETY: `conf` is what `create_loc_conf` made; nothing else refers to it while a line is read.
         let Some(conf) = (unsafe { conf.cast::<LocationConf>().as_mut() }) else { return conf_error() };
         if conf.status.replace(format).is_some() {
@@ -317,11 +316,19 @@ pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void,
 
         // SAFETY: the main configuration is there while the blocks are merged.
         let Some(clusters) = (unsafe { Clusters::of_conf(cf) }) else { return conf_error() };
+        let known = clusters.list.len();
         // SAFETY: the pool is that of the configuration, which the clusters belong to.
         inner.cluster = unsafe { clusters.share(config, addresses, false, (*cf).pool) };
         let Some(cluster) = inner.cluster else { return conf_error() };
         // SAFETY: it lives as long as the configuration; the context is that of the server block.
-        unsafe { cluster.as_ref().used_by(server_name(cf)) };
+        let cluster = unsafe { cluster.as_ref() };
+        // SAFETY: as above.
+        cluster.used_by(unsafe { server_name(cf) });
+        // Of blocks that share a client, one is enough.
+        // SAFETY: nginx merges a configuration with a log.
+        if let Some(log) = unsafe { Log::new((*cf).log) }.filter(|_| clusters.list.len() > known) {
+            check::doubt(&inner.settings, &cluster.config, log);
+        }
         CONF_OK
     })
 }
@@ -348,17 +355,15 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
         let (Some(clusters), Some(log)) = (unsafe { (Clusters::of_conf(cf), Log::new((*cf).log)) }) else {
             return NGX_ERROR as ngx_int_t;
         };
-        match &clusters.status {
-            Some(place) if clusters.list.is_empty() => {
-                log.emerg(format_args!("no \"memcache_server\" is defined for \"memcache_status\" in {place}"));
-                NGX_ERROR as ngx_int_t
-            }
-            _ => {
-                // SAFETY: as above.
-                unsafe { set_outer_cluster(cf, clusters) };
-                NGX_OK as ngx_int_t
-            }
+        // SAFETY: as above, the context is that of the http block.
+        let outer =
+            unsafe { (*cf).ctx.cast::<ngx_http_conf_ctx_t>().as_ref().and_then(|ctx| ServerConf::of_context(ctx)) };
+        if !check::check(clusters, outer, log) {
+            return NGX_ERROR as ngx_int_t;
         }
+        // SAFETY: as above.
+        unsafe { set_outer_cluster(cf, clusters) };
+        NGX_OK as ngx_int_t
     })
 }
 

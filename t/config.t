@@ -102,20 +102,25 @@ my @bad = (
 		'too many memcache servers, maximum is 16384'],
 
 	(map { my $name = $_; map { ["C26 $name $_", "$name $_;",
-		qq/"$name" directive invalid value/] }
-		qw/ 5q 0 -1 99999999999d 25h / }
+		qq/"$name" directive invalid value "$_", it must be a /
+		. 'time from 1ms to 24h'] } qw/ 5q 0 -1 99999999999d 25h / }
 		qw/ memcache_timeout memcache_connect_timeout
 		memcache_retry /),
 	(map { my $name = $_; map { ["C28 $name $_", "$name $_;",
-		qq/"$name" directive invalid number/] } qw/ x -1 1k / }
+		qq/"$name" directive invalid number "$_", it must be from /] }
+		qw/ x -1 1k / }
 		qw/ memcache_max_fails memcache_pipeline memcache_queue /),
-	(map { ["C28 $_", "$_;", 'value must be between '] }
-		'memcache_max_fails 0', 'memcache_max_fails 65536',
-		'memcache_pipeline 0', 'memcache_pipeline 4097',
-		'memcache_queue 1048577',
-		'memcache_queue 99999999999999999999'),
+	(map { my ($line, $limits) = @$_; ["C28 $line", "$line;",
+		'"' . (split ' ', $line)[0] . "\" value must be between $limits"] }
+		['memcache_max_fails 0', '1 and 65535'],
+		['memcache_max_fails 65536', '1 and 65535'],
+		['memcache_pipeline 0', '1 and 4096'],
+		['memcache_pipeline 4097', '1 and 4096'],
+		['memcache_queue 1048577', '0 and 1048576'],
+		['memcache_queue 99999999999999999999', '0 and 1048576']),
 	(map { ["C28 memcache_max_value $_", "memcache_max_value $_;",
-		'"memcache_max_value" directive invalid value'] }
+		qq/"memcache_max_value" directive invalid value "$_", /
+		. 'it must be a size from 1 to 1073741824'] }
 		qw/ 99999999999999g x -1 0 /),
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
@@ -127,8 +132,20 @@ my @bad = (
 	['C29 coalesce', 'memcache_coalesce maybe;',
 		'invalid value "maybe" in "memcache_coalesce" directive, '
 		. 'it must be "on" or "off"'],
-	['C30 hash', 'memcache_hash foo;', 'invalid value "foo"'],
-	['C30 failover', 'memcache_failover foo;', 'invalid value "foo"'],
+	['C30 R54 hash', 'memcache_hash ketma;',
+		'invalid value "ketma" in "memcache_hash" directive, it must be '
+		. '"modulo", "consistent", "ketama" or "rendezvous"'],
+	['C30 R54 failover', 'memcache_failover foo;',
+		'invalid value "foo" in "memcache_failover" directive, '
+		. 'it must be "off" or "next"'],
+	['R54 limit of a parameter', 'memcache_server 127.0.0.1 max=0;',
+		'invalid parameter "max=0", it must be a number from 1 to 65535'],
+	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
+		'invalid parameter "mx=5", there are "min=", "smax=", "max=", '
+		. '"ttl=" and "weight="'],
+	(map { ["R54 relative path $_", "memcache_server $_;", 'the path of '
+		. qq/the socket must begin with "\/" in memcache server "$_"/] }
+		'unix:relative.sock', 'unix:./m.sock', 'unix:@abstract'),
 
 	['C34 variable', 'memcache_server $host:1;',
 		'variables are not supported in "memcache_server"'],
@@ -151,7 +168,8 @@ my @bad = (
 
 	['C30 status', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_status foo; } }",
-		'invalid value "foo"'],
+		'invalid value "foo" in "memcache_status" directive, it must '
+		. 'be "html", "json" or "prometheus"'],
 	['weight with rendezvous', 'memcache_hash rendezvous;
 		server { listen 127.0.0.1:8080;
 		memcache_server 127.0.0.1:1 weight=2; }',
@@ -236,10 +254,74 @@ my @good = (
 	"$server server { listen 127.0.0.1:8080;
 		location / { memcache_status json; } }",
 	'server { listen 127.0.0.1:8080; location / { memcache_kv off; } }',
-	'server { listen 127.0.0.1:8080; location / { memcache_kv on; } }',
 );
 
-$t->plan(@bad + @misplaced + @good + 8);
+# what needs a client, where there is none: lines for the http block, and the
+# line of nginx.conf that is to blame, after "http {" and what is before
+my $kv = 'location / { memcache_kv on; }';
+my @without = (
+	['location', "server {\n listen 127.0.0.1:8080;\n location / {\n"
+		. " memcache_kv on;\n }\n }", 4],
+	['nested', "server {\n listen 127.0.0.1:8080;\n location /a/ {\n"
+		. " location /a/b/ {\n memcache_kv on;\n }\n }\n }", 5],
+	['of the second', "server {\n listen 127.0.0.1:8080;\n $server\n $kv\n }"
+		. "\n server {\n listen 127.0.0.1:8082;\n $kv\n }", 8],
+	['settings only', "server {\n listen 127.0.0.1:8080;\n"
+		. " memcache_timeout 1s;\n $kv\n }", 4],
+	['another directive', "server {\n listen 127.0.0.1:8080;\n"
+		. " memcache_session sid;\n }", 3, 'memcache_session'],
+	['access phase', "server {\n listen 127.0.0.1:8080;\n location / {\n"
+		. " rate_limit \$uri limit=1 window=1s;\n }\n }", 4, 'rate_limit'],
+	['http block', "memcache_session sid;", 1, 'memcache_session'],
+	['threads', "server {\n listen 127.0.0.1:8080;\n location / {\n"
+		. " memcache_digest;\n }\n }", 4, 'memcache_digest'],
+);
+
+# where it may be
+my @with = (
+	"$server server { listen 127.0.0.1:8080; $kv }",
+	"server { listen 127.0.0.1:8080; $kv $server }",
+	"memcache_session sid; server { listen 127.0.0.1:8080; $server }",
+	"rate_limit \$uri limit=1 window=1s; $server",
+	"server { listen 127.0.0.1:8080; rate_limit off; }",
+);
+
+# two directives that contradict each other: the line of the one to blame
+my @pairs = (
+	['rendezvous', "memcache_hash rendezvous;\nmemcache_server 127.0.0.1:1;\n"
+		. "memcache_server 127.0.0.1:2 weight=2;", 3,
+		'"weight" is not supported with "memcache_hash rendezvous"'],
+	['rendezvous, inherited', "memcache_server 127.0.0.1:2 weight=2;\n"
+		. "server {\n listen 127.0.0.1:8080;\n memcache_hash rendezvous;\n }",
+		1, '"weight" is not supported with "memcache_hash rendezvous"'],
+	['consistent', "memcache_hash consistent;\nmemcache_server 127.0.0.1:1 "
+		. "weight=16380;\nmemcache_server 127.0.0.1:2 weight=5;\n"
+		. 'memcache_server 127.0.0.1:3;', 3,
+		'"weight" adds up to 16386 with "memcache_hash consistent"'],
+);
+
+# what is allowed, but hardly meant: lines, the line to blame, text
+my @doubts = (
+	['weights', "memcache_server 127.0.0.1:1 weight=32767;\n"
+		. "memcache_server 127.0.0.1:2;\nmemcache_server 127.0.0.1:3;", 3,
+		'memcache server "127.0.0.1:3" gets no keys'],
+	['timeouts', "$server\nmemcache_timeout 1s;\n"
+		. 'memcache_connect_timeout 2s;', 3,
+		'"memcache_connect_timeout" of 2000ms is longer than '
+		. '"memcache_timeout" of 1000ms'],
+	['timeouts, of the default', "$server\nmemcache_connect_timeout 2s;", 2,
+		'"memcache_connect_timeout" of 2000ms is longer than'],
+);
+
+# and what is not to be doubted
+my @fine = ("$server memcache_timeout 100ms;",
+	"$server memcache_connect_timeout 1s;",
+	'memcache_server 127.0.0.1:1 weight=32767; memcache_server 127.0.0.1:2;',
+	'memcache_hash ketama; memcache_server 127.0.0.1:1 weight=32768; '
+	. 'memcache_server 127.0.0.1:2;');
+
+$t->plan(@bad + @misplaced + @good + @without + @with + @pairs + 2 * @doubts
+	+ @fine + 8);
 
 ###############################################################################
 
@@ -260,6 +342,45 @@ for (@misplaced) {
 for my $lines (@good) {
 	my $name = $lines =~ s/\s+/ /gr;
 	like(check($t, http => $lines), qr/test is successful/, $name);
+}
+
+for (@without) {
+	my ($name, $lines, $line, $directive) = @$_;
+	$directive //= 'memcache_kv';
+	my $said = check($t, http => $lines);
+	$line += first_line($t);
+	like($said, qr/\[emerg\] no "memcache_server" is defined for "$directive" in \S*nginx\.conf:$line\n/,
+		"R54 R39 without a server - $name");
+}
+
+for my $lines (@with) {
+	my $name = $lines =~ s/\s+/ /gr;
+	like(check($t, http => $lines), qr/test is successful/, "R54 $name");
+}
+
+for (@pairs) {
+	my ($name, $lines, $line, $text) = @$_;
+	my $said = check($t, http => $lines);
+	$line += first_line($t);
+	like($said, qr/\[emerg\] \Q$text\E.* in \S*nginx\.conf:$line\n/,
+		"R54 the line to blame - $name");
+}
+
+for (@doubts) {
+	my ($name, $lines, $line, $text) = @$_;
+	my $said = check($t, http => $lines);
+	$line += first_line($t);
+	like($said, qr/\[warn\] \Q$text\E.* in \S*nginx\.conf:$line\n.*test is successful/s,
+		"R54 doubt - $name");
+
+	# blocks that share a client have one line
+	$said = check($t, http => "$lines\nserver { listen 127.0.0.1:8080; }");
+	is(scalar(() = $said =~ /\[warn\].*memcache/g), 1, "R54 doubt, said once - $name");
+}
+
+for my $lines (@fine) {
+	my $name = $lines =~ s/\s+/ /gr;
+	unlike(check($t, http => $lines), qr/\[warn\].*memcache|\[emerg\]/, "R54 fine - $name");
 }
 
 like(check($t, http => $some), qr/test is successful/, 'C42 10000 servers');
@@ -296,6 +417,13 @@ is(scalar IO::Select->new($listen)->can_read(0.2), undef, 'not connected');
 
 ###############################################################################
 
+# The line before the first one that a test has put into the http block.
+sub first_line {
+	my ($t) = @_;
+	my @lines = split /^/, $t->read_file('nginx.conf');
+	return (grep { $lines[$_] =~ /# lines of a test$/ } 0 .. $#lines)[0] + 1;
+}
+
 # Checks a configuration with lines in the given blocks.
 sub check {
 	my ($t, %lines) = @_;
@@ -307,6 +435,9 @@ sub check {
 %%TEST_GLOBALS%%
 
 %%MEMCACHE_GLOBALS%%
+%%LOAD_MEMCACHE_RATE_LIMIT%%
+%%LOAD_MEMCACHE_SESSION%%
+%%LOAD_MEMCACHE_TOKIO_BRIDGE%%
 
 daemon off;
 
@@ -319,6 +450,7 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
+    # lines of a test
     $in{http}
 
     server {

@@ -78,7 +78,7 @@ http {
 
 EOF
 
-$t->plan(125);
+$t->plan(127);
 
 ###############################################################################
 
@@ -98,6 +98,8 @@ my $refused = $none->(NOT_AVAILABLE);
 my $said = check_config($t, $text);
 like($said, qr/in postconfiguration: conf=32 $refused/,
 	'A2 - postconfiguration');
+like($said, qr/misuse without a directive: require=36$/m,
+	'A2 - require() where no directive is');
 like($said, qr/in init_module: $refused/, 'A2 - init_module, nginx -t');
 like($said, qr/test is successful/, 'A2 - nginx -t');
 is($m->connections(), 0, 'A2 - nothing was opened');
@@ -221,6 +223,7 @@ for ([INVALID, 'op', 0, 12 + 8, -1], [INVALID, 'size', 0, 8, 119],
 	[INVALID, 'server-index', 2, -1], [INVALID, 'enabled-index', 2, -1],
 	[INVALID, 'client-null', 0], [INVALID, 'request-null', 0],
 	[INVALID, 'request-none', 0], [INVALID, 'conf-null', 0],
+	[INVALID, 'require-null', 0],
 	[INVALID, 'subset-null', 0], [INVALID, 'subset-length', 0, 3, -1],
 	[INVALID, 'key-of', 0], [INVALID, 'many-null', 0],
 	[INVALID, 'many-keys', 0], [INVALID, 'many-key', 0],

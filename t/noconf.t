@@ -23,12 +23,13 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite/)
-	->has_daemon('memcached')->plan(12)
+	->has_daemon('memcached')->plan(11)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
 
 %%MEMCACHE_GLOBALS%%
+%%LOAD_MEMCACHE_TEST%%
 
 daemon off;
 
@@ -56,8 +57,13 @@ http {
             memcached_pass 127.0.0.1:8081;
         }
 
-        location /kv/ {
-            memcache_kv on;
+        # a sibling that does not ask for a client when it is configured
+        location = /get {
+            test_content get;
+        }
+
+        location = /set {
+            test_content set;
         }
     }
 
@@ -83,10 +89,10 @@ $t->run();
 
 ###############################################################################
 
-is(code(kv_get('cow')), 503, 'kv - get');
-is(code(kv_put('cow', 'moo')), 503, 'kv - put');
-is(code(kv_delete('cow')), 503, 'kv - delete');
-is(code(kv_get('', args => 'servers')), 503, 'kv - servers');
+is(code(http_get('/get?key=cow')), 503, 'sibling - get');
+is(code(http_get('/set?key=cow&value=moo')), 503, 'sibling - set');
+like($t->read_file('error.log'),
+	qr/no "memcache_server" is defined here, client: /, 'sibling - logged');
 is($m->connections(), 0, 'not connected');
 
 is(content(http_get('/file.txt')), '200 a file', 'static file');
@@ -98,6 +104,6 @@ is(content(http_get('/stock/cow')), '200 moo', 'memcached_pass');
 is(code(kv_put('cow', 'moo', PeerAddr => '127.0.0.1:' . port(8082))), 204,
 	'another server block has a list');
 is($m->get('cow'), 'moo', 'another server block - stored');
-is(code(kv_get('cow')), 503, 'kv - still none');
+is(code(http_get('/get?key=cow')), 503, 'sibling - still none');
 
 ###############################################################################

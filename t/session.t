@@ -237,7 +237,8 @@ sub asked {
 # What "nginx -t" says to a line of the http block.
 sub check {
 	my ($t, $line, $modules) = @_;
-	my $text = $globals . "http {\n%%TEST_GLOBALS_HTTP%%\n$line\n}\n";
+	my $text = $globals . "http {\n%%TEST_GLOBALS_HTTP%%\n$line\n"
+		. "server { listen 127.0.0.1:8080; memcache_server 127.0.0.1; }\n}\n";
 
 	$modules //= $load;
 	$text =~ s/<load>/$modules/;

@@ -3,7 +3,7 @@
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t};
+use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t};
 
 use crate::operation::borrowed;
 use crate::sys;
@@ -19,6 +19,15 @@ pub(crate) type Handle = NonNull<sys::ngx_http_memcache_client_t>;
 impl Table {
     pub(crate) const fn new(api: &'static sys::ngx_http_memcache_api_t) -> Self {
         Table(api)
+    }
+
+    /// # Safety
+    ///
+    /// `cf` is what nginx gave to the handler of a directive.
+    pub(crate) unsafe fn require(self, cf: *mut ngx_conf_t) -> Result<(), Error> {
+        let function = self.0.require.ok_or(MISSING)?;
+        // SAFETY: guaranteed by the caller.
+        ok(unsafe { function(cf) })
     }
 
     /// # Safety

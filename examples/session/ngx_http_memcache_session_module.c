@@ -216,6 +216,10 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "needs ngx_http_memcache_module, which is not loaded or too old";
     }
 
+    if (scf->mc->require(cf) != NGX_HTTP_MEMCACHE_OK) {
+        return "cannot be used here";
+    }
+
     scf->cookie = value[1];
     scf->ttl = cf->args->nelts > 2 ? ngx_parse_time(&value[2], 1) : 1800;
     scf->failed = cf->args->nelts > 3 ? NGX_DECLINED

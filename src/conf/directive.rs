@@ -6,9 +6,12 @@ use core::ffi::{c_char, CStr};
 use core::fmt;
 use core::ptr::{addr_of_mut, null_mut};
 use core::time::Duration;
+use std::rc::Rc;
 
 use memcache_engine::config::MAX_TIMEOUT;
 use nginx_sys::{ngx_conf_t, ngx_parse_offset, ngx_parse_size, ngx_parse_time, ngx_str_t, NGX_LOG_EMERG};
+
+use crate::log::Log;
 
 /// `NGX_CONF_OK`.
 pub const CONF_OK: *mut c_char = null_mut();
@@ -24,6 +27,8 @@ pub enum Refusal {
     Plain(&'static CStr),
     /// A text of our own.
     Text(String),
+    /// A text of our own, about a line that was read before.
+    At(String, Place),
     /// There is no memory; nginx has logged it.
     NoMemory,
 }
@@ -31,16 +36,12 @@ pub enum Refusal {
 impl Refusal {
     /// The directive was given before in the same block.
     pub const DUPLICATE: Refusal = Refusal::Plain(c"is duplicate");
-    /// The argument is not a time or a size, or out of range.
-    pub const INVALID_VALUE: Refusal = Refusal::Plain(c"invalid value");
-    /// The argument is not a number.
-    pub const INVALID_NUMBER: Refusal = Refusal::Plain(c"invalid number");
 }
 
 /// Where a line is.
 #[derive(Clone, Debug)]
 pub struct Place {
-    file: String,
+    file: Rc<str>,
     line: usize,
 }
 
@@ -93,11 +94,11 @@ impl<'a> Directive<'a> {
         let mut text = self.args().first().copied().unwrap_or_default();
         // SAFETY: a string that nginx made; it is only read.
         let millis = unsafe { ngx_parse_time(addr_of_mut!(text), 0) };
-        let time = u64::try_from(millis).map(Duration::from_millis).map_err(|_| Refusal::INVALID_VALUE)?;
-        if time.is_zero() || time > MAX_TIMEOUT {
-            return Err(Refusal::INVALID_VALUE);
-        }
-        Ok(time)
+        let time = u64::try_from(millis).ok().map(Duration::from_millis);
+        time.filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT).ok_or_else(|| {
+            let hours = MAX_TIMEOUT.as_secs() / 3600;
+            self.invalid("value", format_args!("a time from 1ms to {hours}h"))
+        })
     }
 
     /// The argument as a size in bytes, with nginx's units.
@@ -105,18 +106,39 @@ impl<'a> Directive<'a> {
         let mut text = self.args().first().copied().unwrap_or_default();
         // SAFETY: as in `time`.
         let size = unsafe { ngx_parse_offset(addr_of_mut!(text)) };
-        let size = usize::try_from(size).map_err(|_| Refusal::INVALID_VALUE)?;
-        if !(least..=most).contains(&size) {
-            return Err(Refusal::INVALID_VALUE);
-        }
-        Ok(size)
+        let size = usize::try_from(size).ok().filter(|size| (least..=most).contains(size));
+        size.ok_or_else(|| self.invalid("value", format_args!("a size from {least} to {most}")))
+    }
+
+    /// `"memcache_timeout" directive invalid value "0", it must be a time from 1ms to 24h`, which begins as nginx says
+    /// it.
+    fn invalid(&self, what: &str, valid: fmt::Arguments<'_>) -> Refusal {
+        let (name, arg) = (self.name().escape_ascii(), self.arg().escape_ascii());
+        Refusal::Text(format!("\"{name}\" directive invalid {what} \"{arg}\", it must be {valid}"))
+    }
+
+    /// The argument is none of these words.
+    pub fn invalid_word(&self, words: &[&str]) -> Refusal {
+        let (name, arg) = (self.name().escape_ascii(), self.arg().escape_ascii());
+        let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        let valid = match quoted.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        };
+        Refusal::Text(format!("invalid value \"{arg}\" in \"{name}\" directive, it must be {valid}"))
     }
 
     /// The argument as name and size of shared memory, `name:size`.
     pub fn zone(&self) -> Result<(ngx_str_t, usize), Refusal> {
         let text = self.args().first().copied().unwrap_or_default();
         let bytes = text.as_bytes();
-        let quoted = |what| Refusal::Text(format!("invalid zone {what} \"{}\"", bytes.escape_ascii()));
+        let quoted = |what| {
+            Refusal::Text(format!(
+                "invalid zone {what} \"{}\", it must be a name and a size such as \"memcache:1m\"",
+                bytes.escape_ascii()
+            ))
+        };
         let colon = bytes.iter().position(|&byte| byte == b':').ok_or_else(|| quoted("size"))?;
         if colon == 0 {
             return Err(quoted("name"));
@@ -135,20 +157,20 @@ impl<'a> Directive<'a> {
     pub fn number(&self, least: usize, most: usize) -> Result<usize, Refusal> {
         let text = self.arg();
         if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-            return Err(Refusal::INVALID_NUMBER);
+            return Err(self.invalid("number", format_args!("from {least} to {most}")));
         }
         let number = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-        match number {
-            Some(number) if (least..=most).contains(&number) => Ok(number),
-            _ => Err(Refusal::Text(format!("value must be between {least} and {most}"))),
-        }
+        number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+            let name = self.name().escape_ascii();
+            Refusal::Text(format!("\"{name}\" value must be between {least} and {most}"))
+        })
     }
 
     /// Where the line is.
     pub fn place(&self) -> Place {
         // SAFETY: while a line is read, `conf_file` is the file that it is in; there is none for `nginx -g`.
         match unsafe { self.cf.conf_file.as_ref() } {
-            Some(conf) => Place { file: conf.file.name.to_string(), line: conf.line },
+            Some(conf) => Place { file: conf.file.name.to_string().into(), line: conf.line },
             None => Place { file: "command line".into(), line: 0 },
         }
     }
@@ -158,6 +180,13 @@ impl<'a> Directive<'a> {
         match refusal {
             Refusal::Plain(text) => text.as_ptr().cast_mut(),
             Refusal::NoMemory => conf_error(),
+            Refusal::At(text, place) => {
+                // SAFETY: nginx reads a configuration with a log.
+                if let Some(log) = unsafe { Log::new(self.cf.log) } {
+                    log.emerg(format_args!("{text} in {place}"));
+                }
+                conf_error()
+            }
             Refusal::Text(text) => {
                 let (len, data) = (text.len(), text.as_ptr());
                 // SAFETY: "%*s" takes a size_t and a pointer; the text is copied before the call returns.

@@ -16,7 +16,7 @@ use super::settings::{Addresses, Settings};
 
 /// Adds the server of this line to the level's list.
 pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal> {
-    let (&address, params) = line.args().split_first().ok_or(Refusal::INVALID_VALUE)?;
+    let (&address, params) = line.args().split_first().ok_or(Refusal::NoMemory)?;
     check_characters(address.as_bytes())?;
 
     let mut parsed = ServerParams::default();
@@ -41,6 +41,7 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
     servers.taken.extend(addresses.iter().map(|address| sockaddr_bytes(address).to_vec()));
     let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
     servers.list.push((config, addresses));
+    servers.places.push(line.place());
     Ok(())
 }
 
@@ -52,6 +53,13 @@ fn check_characters(address: &[u8]) -> Result<(), Refusal> {
     let is_path = address.starts_with(b"unix:");
     if address.iter().any(|&b| b.is_ascii_control() || (!is_path && matches!(b, b' ' | b'"' | b'\''))) {
         return Err(Refusal::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
+    }
+    // It would be looked for in whatever folder nginx was started in.
+    if address.strip_prefix(b"unix:").is_some_and(|path| !path.is_empty() && !path.starts_with(b"/")) {
+        let address = hex_escape(address);
+        return Err(Refusal::Text(format!(
+            "the path of the socket must begin with \"/\" in memcache server \"{address}\""
+        )));
     }
     Ok(())
 }

@@ -7,19 +7,30 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
+use memcache_engine::config::{Config, Failover, Hash, ServerConfig, MODULO_PLACES};
 use nginx_sys::ngx_addr_t;
 
-use super::directive::Refusal;
+use super::directive::{Place, Refusal};
 
 /// The socket addresses that a server's name stands for, at least one. They lie in the configuration's pool.
 pub type Addresses = Rc<[ngx_addr_t]>;
+
+/// What a line says, and where it is.
+#[derive(Clone)]
+pub struct At<T> {
+    /// What it says.
+    pub value: T,
+    /// Where it is.
+    pub place: Place,
+}
 
 /// The servers of one level.
 #[derive(Clone, Default)]
 pub struct Servers {
     /// In the order of the configuration.
     pub list: Vec<(ServerConfig, Addresses)>,
+    /// Their lines, in the same order.
+    pub places: Vec<Place>,
     /// Their socket addresses, to find a server that is listed twice.
     pub taken: HashSet<Vec<u8>>,
 }
@@ -30,13 +41,13 @@ pub struct Settings {
     /// `memcache_server`; a level's own list replaces the inherited one.
     pub servers: Option<Rc<Servers>>,
     /// `memcache_hash`.
-    pub hash: Option<Hash>,
+    pub hash: Option<At<Hash>>,
     /// `memcache_failover`.
     pub failover: Option<Failover>,
     /// `memcache_timeout`.
-    pub timeout: Option<Duration>,
+    pub timeout: Option<At<Duration>>,
     /// `memcache_connect_timeout`.
-    pub connect_timeout: Option<Duration>,
+    pub connect_timeout: Option<At<Duration>>,
     /// `memcache_max_fails`.
     pub max_fails: Option<u32>,
     /// `memcache_retry`.
@@ -83,10 +94,10 @@ impl Settings {
         let (servers, addresses) = servers.list.iter().cloned().unzip();
         let defaults = Config::new(servers);
         let config = Config {
-            hash: self.hash.unwrap_or(defaults.hash),
+            hash: self.hash.as_ref().map_or(defaults.hash, |hash| hash.value),
             failover: self.failover.unwrap_or(defaults.failover),
-            timeout: self.timeout.unwrap_or(defaults.timeout),
-            connect_timeout: self.connect_timeout.unwrap_or(defaults.connect_timeout),
+            timeout: self.timeout.as_ref().map_or(defaults.timeout, |time| time.value),
+            connect_timeout: self.connect_timeout.as_ref().map_or(defaults.connect_timeout, |time| time.value),
             max_fails: self.max_fails.unwrap_or(defaults.max_fails),
             retry: self.retry.unwrap_or(defaults.retry),
             pipeline: self.pipeline.unwrap_or(defaults.pipeline),
@@ -96,7 +107,36 @@ impl Settings {
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
             servers: defaults.servers,
         };
-        config.check_weights().map_err(|e| Refusal::Text(e.to_string()))?;
+        config.check_weights().map_err(|e| match self.place_of(e.server()) {
+            Some(place) => Refusal::At(e.to_string(), place.clone()),
+            None => Refusal::Text(e.to_string()),
+        })?;
         Ok(Some((config, addresses)))
+    }
+
+    fn place_of(&self, server: usize) -> Option<&Place> {
+        self.servers.as_ref()?.places.get(server)
+    }
+
+    /// What is allowed, but hardly what was meant, each with its line.
+    pub fn doubts(&self, config: &Config) -> Vec<(String, Place)> {
+        let mut doubts = Vec::new();
+        if let Some((server, place)) = config.first_without_keys().and_then(|id| Some((id, self.place_of(id)?))) {
+            let name = config.servers.get(server).map_or(&b""[..], |server| &server.name).escape_ascii();
+            let text = format!(
+                "memcache server \"{name}\" gets no keys: with \"memcache_hash modulo\", weights that add up to more than \
+                 {MODULO_PLACES} leave nothing for the last servers"
+            );
+            doubts.push((text, place.clone()));
+        }
+        if let Some(connect) = self.connect_timeout.as_ref().filter(|_| config.connect_timeout > config.timeout) {
+            let (connect_timeout, timeout) = (config.connect_timeout.as_millis(), config.timeout.as_millis());
+            let text = format!(
+                "\"memcache_connect_timeout\" of {connect_timeout}ms is longer than \"memcache_timeout\" of {timeout}ms: \
+                 operations do not wait for it"
+            );
+            doubts.push((text, connect.place.clone()));
+        }
+        doubts
     }
 }

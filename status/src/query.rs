@@ -17,11 +17,18 @@ pub enum Format {
 impl Format {
     /// The format with this name: of the directive's argument, of `?format=`, and of what is behind the location.
     pub fn parse(word: &[u8]) -> Option<Format> {
-        match word {
-            b"html" => Some(Format::Html),
-            b"json" => Some(Format::Json),
-            b"prometheus" => Some(Format::Prometheus),
-            _ => None,
+        Format::ALL.into_iter().find(|format| format.name().as_bytes() == word)
+    }
+
+    /// All of them.
+    pub const ALL: [Format; 3] = [Format::Html, Format::Json, Format::Prometheus];
+
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Html => "html",
+            Format::Json => "json",
+            Format::Prometheus => "prometheus",
         }
     }
 }

@@ -124,6 +124,12 @@ log_all(ngx_cycle_t *cycle, ngx_log_t *log, const char *where, ngx_http_conf_ctx
 static ngx_int_t
 in_postconfiguration(ngx_conf_t *cf)
 {
+    const ngx_http_memcache_api_t  *mc;
+
+    if (ngx_http_memcache_api(cf->cycle, &mc) == NGX_HTTP_MEMCACHE_OK) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0, "misuse without a directive: require=%uD", mc->require(cf));
+    }
+
     return log_all(cf->cycle, cf->log, "postconfiguration", cf->ctx);
 }
 
@@ -662,6 +668,8 @@ a17(sibling_t *s)
         sibling_say(s, "%uD", s->mc->client_of_request((void *) bytes, &s->client)); return NGX_OK;
     } else if (IS("conf-null")) {
         sibling_say(s, "%uD", s->mc->client_of_conf(NULL, &s->client)); return NGX_OK;
+    } else if (IS("require-null")) {
+        sibling_say(s, "%uD", s->mc->require(NULL)); return NGX_OK;
     } else if (IS("subset-null")) {
         sibling_say(s, "%uD", s->mc->subset(s->client, NULL, 1, &s->client)); return NGX_OK;
     } else if (IS("subset-length")) {

@@ -196,6 +196,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     subset: Some(subset),
     submit_many: Some(submit_many),
     server_of_key: Some(server_of_key),
+    require: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.

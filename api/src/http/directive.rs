@@ -104,19 +104,25 @@ macro_rules! content_handler {
     };
 }
 
-/// Checks, while a configuration is read, that the memcache module is loaded and fits. If not, one line at level
-/// "emerg" says what `directive` needs, and where the directive is.
+/// Checks, while a configuration is read, that the memcache module is loaded and fits, and that there is a client where
+/// the directive is. If not, one line at level "emerg" says what `directive` needs, and where it is.
 ///
-/// For modules that do not use [`content_handler!`](crate::content_handler): call it from the handler of a directive,
-/// or in postconfiguration, and refuse the configuration if it fails.
+/// For modules that do not use [`content_handler!`](crate::content_handler): call it from the handler of a directive
+/// that is of no use without a client, and refuse the configuration if it fails. Whether a `memcache_server` applies is
+/// known when all has been read; the memcache module refuses the configuration then. In the `http` block, it is enough
+/// that one server block has a client.
 ///
 /// # Safety
 ///
-/// `cf` is what nginx gave to the caller.
+/// `cf` is what nginx gave to the caller, the handler of a directive in a block of HTTP.
 pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error> {
     // SAFETY: the configuration that is being read has a cycle of its own, which ngx_cycle is not yet.
     let error = match unsafe { find::in_cycle((*cf).cycle) } {
-        Ok(_) => return Ok(()),
+        // SAFETY: guaranteed by the caller.
+        Ok(table) => match unsafe { table.require(cf) } {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
         Err(error) => error,
     };
     match error {
@@ -127,8 +133,11 @@ pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error>
                 "\"{directive}\" requires memcache ABI {REQUIRED}, {major}.{minor} is available"
             );
         }
-        _ => {
+        Error::NotLoaded => {
             ngx_conf_log_error!(NGX_LOG_EMERG, cf, "\"{directive}\" requires ngx_http_memcache_module");
+        }
+        _ => {
+            ngx_conf_log_error!(NGX_LOG_EMERG, cf, "\"{directive}\": {error}");
         }
     }
     Err(error)

@@ -10,12 +10,20 @@ use super::{Config, Hash};
 /// The ring of `ketama` has 160 points per server, whatever the weights; the other hashes have none.
 pub const MAX_RING_WEIGHT: u32 = 16_384;
 
+/// The places that `memcache_hash modulo` spreads keys over: what is taken of a key's hash has 15 bits.
+pub const MODULO_PLACES: u32 = 32_768;
+
 /// What is wrong with the weights; the text is what `nginx -t` prints.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum WeightError {
     /// The scheme that is shared with others knows none.
-    #[error("\"weight\" is not supported with \"memcache_hash {}\"", .0.name())]
-    Unsupported(Hash),
+    #[error("\"weight\" is not supported with \"memcache_hash {}\"", .hash.name())]
+    Unsupported {
+        /// The configured hash.
+        hash: Hash,
+        /// The first server that has one.
+        server: usize,
+    },
     /// The ring would become too large.
     #[error("\"weight\" adds up to {sum} with \"memcache_hash {}\", maximum is {MAX_RING_WEIGHT}", .hash.name())]
     TooLarge {
@@ -23,21 +31,56 @@ pub enum WeightError {
         hash: Hash,
         /// The sum of all weights.
         sum: u64,
+        /// The server with which they became too many.
+        server: usize,
     },
+}
+
+impl WeightError {
+    /// Whose weight it is: a place in [`Config::servers`].
+    pub fn server(&self) -> usize {
+        match *self {
+            WeightError::Unsupported { server, .. } | WeightError::TooLarge { server, .. } => server,
+        }
+    }
 }
 
 impl Config {
     /// Whether the servers may have their weights with this hash. A client must not be made if they may not.
     pub fn check_weights(&self) -> Result<(), WeightError> {
-        let weights = || self.servers.iter().map(|server| server.weight);
-        match self.hash {
-            Hash::Rendezvous if weights().any(|weight| weight != 1) => Err(WeightError::Unsupported(self.hash)),
-            Hash::Consistent => match weights().map(u64::from).fold(0, u64::saturating_add) {
-                sum if sum > u64::from(MAX_RING_WEIGHT) => Err(WeightError::TooLarge { hash: self.hash, sum }),
-                _ => Ok(()),
+        let hash = self.hash;
+        match hash {
+            Hash::Rendezvous => match self.servers.iter().position(|server| server.weight != 1) {
+                Some(server) => Err(WeightError::Unsupported { hash, server }),
+                None => Ok(()),
             },
-            Hash::Rendezvous | Hash::Modulo | Hash::Ketama => Ok(()),
+            Hash::Consistent => match self.weights().position(|(_, end)| end > u64::from(MAX_RING_WEIGHT)) {
+                Some(server) => {
+                    let sum = self.weights().last().map_or(0, |(_, end)| end);
+                    Err(WeightError::TooLarge { hash, sum, server })
+                }
+                None => Ok(()),
+            },
+            Hash::Modulo | Hash::Ketama => Ok(()),
         }
+    }
+
+    /// The first server that has no keys whatever they are: with `memcache_hash modulo`, the last ones get nothing when
+    /// the weights add up to more than there are places. A client works all the same.
+    pub fn first_without_keys(&self) -> Option<usize> {
+        if self.hash != Hash::Modulo {
+            return None;
+        }
+        self.weights().position(|(begin, _)| begin >= u64::from(MODULO_PLACES))
+    }
+
+    /// For each server, what the weights before it add up to, and that with its own.
+    fn weights(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.servers.iter().scan(0_u64, |sum, server| {
+            let begin = *sum;
+            *sum = begin.saturating_add(u64::from(server.weight));
+            Some((begin, *sum))
+        })
     }
 }
 
@@ -75,5 +118,23 @@ mod tests {
         assert_eq!(check(Hash::Rendezvous, &[1, 1]), Ok(()));
         let text = "\"weight\" is not supported with \"memcache_hash rendezvous\"";
         assert_eq!(check(Hash::Rendezvous, &[1, 2]).unwrap_err(), text);
+    }
+
+    #[test]
+    fn r54_the_server_that_is_to_blame() {
+        let error = |hash, weights| {
+            let (pool, _) = ServerParams::default().finish().unwrap();
+            let server = |&weight: &u32| ServerConfig { name: "a:1".into(), addresses: 1, pool, weight };
+            let servers: &[u32] = weights;
+            let mut config = Config::new(servers.iter().map(server).collect());
+            config.hash = hash;
+            (config.check_weights().err().map(|e| e.server()), config.first_without_keys())
+        };
+        assert_eq!(error(Hash::Rendezvous, &[1, 1, 2]), (Some(2), None));
+        assert_eq!(error(Hash::Consistent, &[16_000, 384, 1, 5]), (Some(2), None));
+        assert_eq!(error(Hash::Modulo, &[32_767, 1]), (None, None), "each has a place");
+        assert_eq!(error(Hash::Modulo, &[32_767, 2]), (None, None), "one has half of its places");
+        assert_eq!(error(Hash::Modulo, &[32_767, 1, 1, 1]), (None, Some(2)));
+        assert_eq!(error(Hash::Ketama, &[65_535, 65_535]), (None, None));
     }
 }
