@@ -4,13 +4,13 @@
 //! server is its configured name: a name that resolves to another address keeps its keys.
 
 mod continuum;
+mod rendezvous;
 #[cfg(test)]
 mod tests;
 
-use memcache::exp::{Rendezvous, Router as _};
-
 use crate::config::{Hash, ServerConfig};
 use continuum::Continuum;
+use rendezvous::Rendezvous;
 
 /// How the keys are spread over a list of servers, made once from the configuration.
 #[derive(Debug)]
@@ -21,8 +21,7 @@ pub(crate) enum Router {
     Modulo(Vec<u32>),
     Consistent(Continuum),
     Ketama(Continuum),
-    /// The names of the servers.
-    Rendezvous(Vec<String>),
+    Rendezvous(Rendezvous),
 }
 
 /// Why a key goes where it goes.
@@ -48,10 +47,7 @@ impl Router {
             }
             Hash::Consistent => Router::Consistent(Continuum::consistent(servers)),
             Hash::Ketama => Router::Ketama(Continuum::ketama(servers)),
-            Hash::Rendezvous => {
-                let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-                Router::Rendezvous(servers.iter().map(|server| name(&server.name)).collect())
-            }
+            Hash::Rendezvous => Router::Rendezvous(Rendezvous::new(servers)),
         }
     }
 
@@ -67,7 +63,7 @@ impl Router {
             }
             Router::Consistent(continuum) => continuum.find(crc32fast::hash(key)),
             Router::Ketama(continuum) => continuum.find(continuum::ketama_hash(key)),
-            Router::Rendezvous(names) => Rendezvous::new().route(key, names),
+            Router::Rendezvous(rendezvous) => rendezvous.find_live(key, |_| true).unwrap_or(0),
         }
     }
 
@@ -110,13 +106,7 @@ impl Router {
             }
             Router::Consistent(continuum) => continuum.find_live(crc32fast::hash(key), live),
             Router::Ketama(continuum) => continuum.find_live(continuum::ketama_hash(key), live),
-            Router::Rendezvous(names) => {
-                let (servers, names): (Vec<usize>, Vec<&str>) =
-                    names.iter().map(String::as_str).enumerate().filter(|&(server, _)| live(server)).unzip();
-                let names: Vec<String> = names.into_iter().map(String::from).collect();
-                let at = (!names.is_empty()).then(|| Rendezvous::new().route(key, &names))?;
-                servers.get(at).copied()
-            }
+            Router::Rendezvous(rendezvous) => rendezvous.find_live(key, live),
         }
     }
 }

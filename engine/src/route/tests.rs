@@ -1,5 +1,10 @@
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::{ServerConfig, ServerParams, MAX_RING_WEIGHT, MAX_WEIGHT};
 
@@ -65,6 +70,27 @@ fn ketama_vectors() {
 fn consistent_vectors() {
     let weighted = [("10.0.0.1:11211", 3), ("10.0.0.2:11211", 1), ("10.0.0.3:11212", 2)];
     assert_eq!(servers(&router(Hash::Consistent, &weighted)), [1, 2, 2, 0, 0, 1, 0, 2, 0, 0, 1, 0]);
+}
+
+/// Vectors of memcache 0.21.0, built with Rust 1.95.
+#[test]
+fn rendezvous_vectors() {
+    let three = [("10.0.1.1:11211", 1), ("10.0.1.2:11211", 1), ("10.0.1.3:11211", 1)];
+    assert_eq!(servers(&router(Hash::Rendezvous, &three)), [1, 1, 1, 0, 1, 0, 2, 0, 0, 2, 1, 1]);
+    let others = [("[2001:db8::1]:11211", 1), ("localhost:11212", 1), ("unix:/run/a.sock", 1), ("a", 1)];
+    assert_eq!(servers(&router(Hash::Rendezvous, &others)), [3, 1, 0, 2, 1, 3, 3, 0, 2, 1, 0, 2]);
+}
+
+proptest! {
+    /// All lengths, as the rest of eight bytes is hashed another way. When this fails with a new Rust and the vectors do
+    /// not, programs that use the crate `memcache` have moved their keys: what they are built with then decides.
+    #[test]
+    #[cfg(all(target_endian = "little", target_pointer_width = "64"))]
+    fn rendezvous_hashes_as_the_standard_library(bytes in vec(any::<u8>(), 0..260)) {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        prop_assert_eq!(rendezvous::hash(&bytes), hasher.finish());
+    }
 }
 
 /// Names that have a point in common, and keys that belong to it (nginx 1.22.1, libmemcached 1.1.4).

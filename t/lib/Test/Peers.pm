@@ -18,8 +18,8 @@ use strict;
 use File::Spec;
 use FindBin;
 
-# How each becomes a program: by a C compiler, as a script, or as an example of
-# the engine; and Debian's packages for it.
+# How each becomes a program: by a C compiler, as a script, or by "make examples"
+# (one of which needs a newer Rust than all the rest); and Debian's packages.
 my %peers = (
 	libmemcached => { cc => 'libmemcached.c -lmemcached',
 		packages => 'gcc libmemcached-dev' },
@@ -29,7 +29,8 @@ my %peers = (
 		packages => 'gcc libaprutil1-dev' },
 	php => { script => 'php memcached.php',
 		packages => 'php-cli php-memcached' },
-	memcache_crate => { example => 'memcache_crate' },
+	memcache_crate => { example => '../memcache_crate',
+		rust => 'memcache_crate/Cargo.toml' },
 	engine => { example => 'route' },
 );
 
@@ -56,6 +57,20 @@ sub ask {
 
 	return @answers if @answers == @$keys;
 	die "$name gave " . @answers . ' answers to ' . @$keys . " keys\n";
+}
+
+# Why there can be no such program here; the program is missed, otherwise.
+sub lacks {
+	my ($self, $name) = @_;
+	my $peer = $peers{$name} or return;
+
+	return if !$peer->{rust} || -x examples() . "/$peer->{example}";
+
+	my ($needs) = slurp("$FindBin::Bin/peers/$peer->{rust}")
+		=~ /^rust-version = "1\.(\d+)"/m or die "no rust-version\n";
+	my ($minor) = (`rustc -V` // '') =~ /^rustc 1\.(\d+)/ or return;
+
+	return $minor < $needs ? "Rust 1.$minor is too old for $name" : undef;
 }
 
 sub program {
