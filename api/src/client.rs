@@ -113,11 +113,11 @@ impl Client {
     /// Stores an item, whatever was there; with [`cas`](Operation::cas), only over the version named.
     ///
     /// ```no_run
-    /// # use ngx_memcache::{Cas, Client, Error, Raw, Seconds};
+    /// # use ngx_memcache::{Cas, Client, Error, Seconds};
     /// # async fn example(mc: Client, bytes: &[u8]) -> Result<(), Error> {
     /// mc.set("cow", "moo").ttl(60.secs()).await?;
     /// mc.set("answer", 42_u64).await?;
-    /// mc.set("picture", Raw(bytes)).flags(7).await?;
+    /// mc.set("picture", bytes).flags(7).await?;
     ///
     /// if let Some(item) = mc.get("cow").await? {
     ///     if mc.set("cow", "moo moo").cas(item.cas()).await? == Cas::Changed {

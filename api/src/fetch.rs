@@ -3,12 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use memcache::exp::Decode;
-
 use crate::operation::{Params, MAX_RELATIVE};
 use crate::sys;
-use crate::value::{self, IntoValue};
-use crate::{Cas, Client, Error, Fault, Item, Lease, Raw, Ttl, Won};
+use crate::{Cas, Client, Error, Fault, FromValue, IntoValue, Item, Lease, Ttl, Won};
 
 /// How fresh an item that is [fetched](Client::fetch) has to be, and who makes it anew when.
 ///
@@ -118,8 +115,8 @@ impl Fetched {
     }
 
     /// The value as a type of Rust, as [`Item::decode`].
-    pub fn decode<T: Decode>(&self) -> Result<T, Error> {
-        value::decode(self.value(), self.flags())
+    pub fn decode<T: FromValue>(&self) -> Result<T, Error> {
+        T::from_value(self.value(), self.flags())
     }
 
     fn item(item: Item, source: Source) -> Self {
@@ -213,7 +210,7 @@ impl<'k> Holder<'k> {
             Ok(value) => value.into_value()?,
             Err(error) => return self.fall_back(error),
         };
-        let store = self.client.set(self.key, Raw(&bytes)).flags(flags).ttl(freshness.ttl).cas(self.won.cas);
+        let store = self.client.set(self.key, &*bytes).flags(flags).ttl(freshness.ttl).cas(self.won.cas);
         let source = match store.await {
             Ok(outcome) => {
                 // Whatever the outcome was, nobody waits for this lease any more.

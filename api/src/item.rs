@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use memcache::exp::Decode;
-
 use crate::table::Value;
-use crate::value;
-use crate::{Error, Origin};
+use crate::{Error, FromValue, Origin};
 
 /// An item that was read: its value, the flags that were stored with it, and its version.
 ///
@@ -44,11 +41,11 @@ impl Item {
         self.origin
     }
 
-    /// The value as a type of Rust: strings, integers, `Vec<u8>`, and what implements [`Decode`].
+    /// The value as a type of Rust: strings, integers, `Vec<u8>`, and what implements [`FromValue`].
     ///
     /// Fails with [`Error::Decode`] if the value is something else, and with [`Error::NoMemory`].
-    pub fn decode<T: Decode>(&self) -> Result<T, Error> {
-        value::decode(self.value(), self.flags)
+    pub fn decode<T: FromValue>(&self) -> Result<T, Error> {
+        T::from_value(self.value(), self.flags)
     }
 }
 

@@ -123,7 +123,6 @@ pub use error::{Error, Fault};
 pub use fetch::{Fetched, Freshness, Source};
 pub use item::Item;
 pub use lease::{Lease, Metadata, Won};
-pub use memcache;
 pub use memcache_reserve::Reserve;
 pub use multi::GetMulti;
 pub use operation::Operation;
@@ -132,7 +131,7 @@ pub use origin::{Origin, WithOrigin};
 pub use remote::{Remote, REMOTE_QUEUE};
 pub use server::{Pool, Server, Servers, State};
 pub use ttl::{Seconds, Ttl};
-pub use value::{IntoValue, Raw};
+pub use value::{FromValue, IntoValue};
 
 /// What the macros of this crate use.
 #[doc(hidden)]

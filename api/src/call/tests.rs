@@ -353,7 +353,7 @@ fn parameters_reach_the_module() {
     let _ = finish(mc.set("k", 42_u64).ttl(60.secs()).timeout(Duration::from_micros(1)).cas(5), OK, b"");
     let set = seen(0);
     assert_eq!((set.op, set.cas, set.ttl, set.timeout), (sys::NGX_HTTP_MEMCACHE_SET, 5, 60, 1));
-    assert_eq!((set.value.as_slice(), set.flags), (&b"42"[..], memcache::exp::FLAG_INT));
+    assert_eq!((set.value.as_slice(), set.flags), (&b"42"[..], 2));
 
     let _ = finish(client().add("k", "v").flags(9), OK, b"");
     assert_eq!((seen(0).op, seen(0).flags), (sys::NGX_HTTP_MEMCACHE_ADD, 9));

@@ -79,7 +79,7 @@ where
 /// use ngx::core::Status;
 /// use ngx::http::{HTTPStatus, Request};
 /// use ngx_memcache::http::{self, Body, Respond};
-/// use ngx_memcache::{Client, Error, Raw};
+/// use ngx_memcache::{Client, Error};
 ///
 /// fn store(request: &mut Request) -> Status {
 ///     let mc = match Client::from_request(request) {
@@ -87,7 +87,7 @@ where
 ///         Err(error) => return error.respond(request),
 ///     };
 ///     http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
-///         mc.set("cow", Raw(body.bytes())).await?;
+///         mc.set("cow", body.bytes()).await?;
 ///         Ok::<_, Error>(HTTPStatus::NO_CONTENT)
 ///     })
 /// }

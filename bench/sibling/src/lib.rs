@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Client, Error, Freshness, Raw};
+use ngx_memcache::{Client, Error, Freshness};
 
 ngx_memcache::content_handler! {
     module: ngx_http_memcache_bench_module,
@@ -46,7 +46,7 @@ fn handle(request: &mut Request) -> Status {
         b"set" => {
             let key = key.to_vec();
             http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
-                mc.set(key, Raw(body.bytes())).await?;
+                mc.set(key, body.bytes()).await?;
                 Ok::<_, Error>(HTTPStatus::NO_CONTENT)
             })
         }

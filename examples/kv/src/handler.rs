@@ -3,7 +3,7 @@
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Raw, Seconds, Server, Ttl};
+use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Seconds, Server, Ttl};
 
 use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
 
@@ -18,7 +18,7 @@ pub fn handle(request: &mut Request) -> Status {
     match command {
         Command::Plain(command) => http::spawn(request, plain(mc, command)),
         Command::WithBody(command) => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
-            with_body(mc, command, Raw(body.bytes())).await
+            with_body(mc, command, body.bytes()).await
         }),
     }
 }
@@ -82,7 +82,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     })
 }
 
-async fn with_body(mc: Client, command: WithBody, value: Raw<'_>) -> Result<Response, Error> {
+async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Response, Error> {
     match command {
         WithBody::Store { key, condition, flags, ttl } => {
             let ttl = Ttl::from_protocol(ttl);

@@ -214,6 +214,6 @@ fn made_values_are_what_would_be_read() {
     assert!(poll(future.as_mut()).is_pending());
     answer(0, sys::NGX_HTTP_MEMCACHE_BUSY, b"");
     let Poll::Ready(Ok(fetched)) = poll(future) else { panic!("no answer") };
-    assert_eq!((fetched.value(), fetched.flags()), (&b"42"[..], memcache::exp::FLAG_INT));
+    assert_eq!((fetched.value(), fetched.flags()), (&b"42"[..], 2));
     assert_eq!(fetched.decode::<u64>(), Ok(42));
 }

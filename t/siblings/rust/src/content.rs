@@ -8,7 +8,7 @@ use std::time::Duration;
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
-use ngx_memcache::{Client, Error, Item, Raw, Server};
+use ngx_memcache::{Client, Error, Item, Server};
 
 use crate::args::Args;
 use crate::{fetch, misuse, remote};
@@ -39,7 +39,7 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
             Ok::<_, Error>(HTTPStatus::NO_CONTENT)
         }),
         "body" => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
-            mc.set(args.key(), Raw(body.bytes())).await?;
+            mc.set(args.key(), body.bytes()).await?;
             Ok::<_, Error>(Response::ok().body(format!("{} bytes", body.bytes().len())))
         }),
         "overlap" => http::spawn(request, overlap(mc, args)),

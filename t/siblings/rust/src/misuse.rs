@@ -1,6 +1,7 @@
 //! What a sibling should not do, and what it should survive.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::future::{poll_fn, Future};
 use std::mem;
 use std::panic::panic_any;
@@ -12,8 +13,7 @@ use std::thread;
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 use ngx_memcache::http::{self, Respond, Response};
-use ngx_memcache::memcache::exp::{Encode, EncodeError, Encoded};
-use ngx_memcache::{Client, Error, Item};
+use ngx_memcache::{Client, Error, IntoValue, Item};
 use tokio::sync::oneshot;
 use tokio::task::{spawn_local, LocalSet};
 
@@ -67,9 +67,9 @@ impl Drop for Bomb {
 
 struct Unencodable;
 
-impl Encode for Unencodable {
+impl IntoValue<'static> for Unencodable {
     #[allow(clippy::panic)]
-    fn encode(&self) -> Result<Encoded, EncodeError> {
+    fn into_value(self) -> Result<(Cow<'static, [u8]>, u32), Error> {
         panic!("in an encoding")
     }
 }
