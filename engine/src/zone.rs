@@ -4,6 +4,7 @@
 //! stays when it exits or crashes: the next one in its slot goes on from there. So the sums only grow, through crashes
 //! and reloads.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest, Md5};
@@ -150,10 +151,12 @@ impl<R: Copy> Ledger<R> {
     /// an earlier one. `workers` are the configurations of the workers that are alive.
     pub fn expire(&mut self, running: u64, workers: &[u64]) -> Vec<R> {
         let generation = self.generation;
-        let unused = |entry: &mut Entry<R>| {
+        let unused = |entry: &Entry<R>| {
             entry.used < generation && entry.used < running && workers.iter().all(|&worker| worker > entry.used)
         };
-        self.entries.extract_if(.., unused).map(|entry| entry.record).collect()
+        let (unused, used): (Vec<_>, Vec<_>) = mem::take(&mut self.entries).into_iter().partition(unused);
+        self.entries = used;
+        unused.into_iter().map(|entry| entry.record).collect()
     }
 }
 

@@ -206,7 +206,8 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
     for arg in rest {
         let refused = || Some(format!("invalid parameter \"{arg}\" in \"rate_limit\" directive"));
         if let Some(number) = arg.as_bytes().strip_prefix(b"limit=") {
-            let number = str::from_utf8(number).ok().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
+            let number =
+                std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
             requests = Some(number.filter(|_| requests.is_none()).ok_or_else(refused)?);
         } else if arg.as_bytes().starts_with(b"window=") {
             let seconds = u32::try_from(seconds(arg)).ok().filter(|seconds| (1..=MAX_WINDOW).contains(seconds));

@@ -46,6 +46,6 @@ pub fn digest(request: &mut Request) -> Status {
 fn rounds(request: &Request) -> Option<u32> {
     match request.as_ref().args.as_bytes() {
         [] => Some(1000),
-        args => str::from_utf8(args.strip_prefix(b"rounds=")?).ok()?.parse().ok(),
+        args => std::str::from_utf8(args.strip_prefix(b"rounds=")?).ok()?.parse().ok(),
     }
 }
