@@ -49,11 +49,13 @@ my $load = '%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_SESSION%%';
 like(check($t, 'memcache_session sid;'), qr/test is successful/, 'a name');
 like(check($t, 'memcache_session sid 1h optional;'), qr/test is successful/,
 	'all that there is');
-for my $bad ('sid 0', 'sid x', 'sid 1h no') {
+for my $bad ('sid 0', 'sid x') {
 	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
-		"memcache_session"\ directive\ has\ an\ invalid\ parameter\ in
-		/x, "bad - $bad");
+		"memcache_session"\ directive\ has\ an\ invalid\ time,\ it
+		\ must\ be\ 1s\ or\ longer\ in/x, "bad - $bad");
 }
+like(check($t, 'memcache_session sid 1h no;'), qr/\[emerg\] .*
+	has\ an\ invalid\ parameter,\ there\ is\ "optional"\ in/x, 'bad - word');
 like(check($t, 'memcache_session sid; memcache_session sid;'),
 	qr/"memcache_session" directive is duplicate in/, 'bad - duplicate');
 like(check($t, 'memcache_session;'), qr/invalid number of arguments/,

@@ -225,10 +225,12 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     scf->failed = cf->args->nelts > 3 ? NGX_DECLINED
                                       : NGX_HTTP_SERVICE_UNAVAILABLE;
 
-    if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0
-        || (cf->args->nelts > 3 && ngx_strcmp(value[3].data, "optional") != 0))
-    {
-        return "has an invalid parameter";
+    if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0) {
+        return "has an invalid time, it must be 1s or longer";
+    }
+
+    if (cf->args->nelts > 3 && ngx_strcmp(value[3].data, "optional") != 0) {
+        return "has an invalid parameter, there is \"optional\"";
     }
 
     name.data = ngx_pnalloc(cf->pool, sizeof("cookie_") + value[1].len);

@@ -204,16 +204,22 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
     }
     let (mut requests, mut window) = (None, None);
     for arg in rest {
-        let refused = || Some(format!("invalid parameter \"{arg}\" in \"rate_limit\" directive"));
+        let refused = |valid| Some(format!("invalid parameter \"{arg}\" in \"rate_limit\" directive, {valid}"));
         if let Some(number) = arg.as_bytes().strip_prefix(b"limit=") {
             let number =
                 std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
-            requests = Some(number.filter(|_| requests.is_none()).ok_or_else(refused)?);
+            let number = number.ok_or_else(|| refused("it must be a number from 1"))?;
+            if requests.replace(number).is_some() {
+                return Err(refused("it is duplicate"));
+            }
         } else if arg.as_bytes().starts_with(b"window=") {
             let seconds = u32::try_from(seconds(arg)).ok().filter(|seconds| (1..=MAX_WINDOW).contains(seconds));
-            window = Some(seconds.filter(|_| window.is_none()).ok_or_else(refused)?);
+            let seconds = seconds.ok_or_else(|| refused("it must be a time from 1s to 24h"))?;
+            if window.replace(seconds).is_some() {
+                return Err(refused("it is duplicate"));
+            }
         } else {
-            return Err(refused());
+            return Err(refused("there are \"limit=\" and \"window=\""));
         }
     }
     let (Some(requests), Some(window)) = (requests, window) else {
