@@ -62,6 +62,9 @@ pub(crate) enum Phase {
 pub(crate) struct Pending {
     /// The operation; `None`: a placeholder.
     call: Option<CallId>,
+    /// Its key, if that is sent encoded and the reply may name it: as it is, it cannot be read without being known, and
+    /// a placeholder's reply has to be read too.
+    key: Option<Box<Key>>,
     expect: Expect,
     token: Token,
     /// Bytes of the request; 0 until it is encoded. No value is so large that they do not fit.
@@ -221,9 +224,17 @@ impl Connection {
     }
 
     /// Puts an operation at the end of the FIFO and returns its number there.
-    pub fn push(&mut self, call: CallId, expect: Expect) -> u32 {
+    pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>) -> u32 {
+        let key = key.filter(|key| key.is_binary() && expect.asks_for_key()).cloned().map(Box::new);
         let number = self.head.wrapping_add(self.pending.len() as u32);
-        self.pending.push_back(Pending { call: Some(call), expect, token: 0, len: 0, overdue: Instant::default() });
+        self.pending.push_back(Pending {
+            call: Some(call),
+            key,
+            expect,
+            token: 0,
+            len: 0,
+            overdue: Instant::default(),
+        });
         number
     }
 
@@ -327,6 +338,11 @@ impl Connection {
     }
 
     // Reading
+
+    /// Whether the reply that has to come next is to a request whose key was sent encoded.
+    pub fn is_due_encoded(&self) -> bool {
+        self.pending.front().is_some_and(|pending| pending.key.is_some())
+    }
 
     /// The buffer to read into, with room for a chunk or for what is missing of a large value. `spare` is asked for an
     /// unused buffer.

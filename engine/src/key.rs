@@ -69,9 +69,23 @@ impl Key {
     }
 
     /// The key that a server named, prefix included; `None` if it is none that we would have sent.
-    pub(crate) fn from_wire(bytes: &[u8], binary: bool) -> Option<Self> {
-        let raw = if binary { STANDARD.decode(bytes).ok()? } else { bytes.to_vec() };
-        Key::new(&[], &raw, Vec::new()).ok().filter(|key| key.binary == binary)
+    pub(crate) fn from_wire(bytes: &[u8], encoded: bool) -> Option<Self> {
+        let raw = if encoded { STANDARD.decode(bytes).ok()? } else { bytes.to_vec() };
+        Key::new(&[], &raw, Vec::new()).ok()
+    }
+
+    /// Whether a server that names a key so means this one.
+    ///
+    /// memcached names an item's key encoded if whoever stored it has sent it so, whatever we have done. An item that it
+    /// has made by itself, for `ma` with an initial value or for a lease, it names as it is, with all bytes that a line
+    /// cannot have (seen from 1.6.10 to 1.6.45).
+    pub(crate) fn is_named(&self, name: &[u8], encoded: bool) -> bool {
+        match (self.binary, encoded) {
+            (false, false) => name == self.raw,
+            (false, true) => self.encoded(|encoded| name == encoded),
+            // As it is, it can be no other key, and as it was sent it is none that anybody uses.
+            (true, _) => name == self.raw || self.encoded(|encoded| name == encoded),
+        }
     }
 
     /// Prefix and key as the caller wrote them: what routing hashes.
@@ -89,8 +103,12 @@ impl Key {
         if !self.binary {
             return with(&self.raw);
         }
-        let mut encoded = [0; MAX_KEY];
-        // The length was checked when the key was made, so the empty answer, which no server ever echoes, is unused.
+        self.encoded(with)
+    }
+
+    fn encoded<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        let mut encoded = [0; MAX_KEY.div_ceil(3).saturating_mul(4)];
+        // There is room for every key, so the empty answer, which no server ever echoes, is unused.
         let len = STANDARD.encode_slice(&self.raw, &mut encoded).unwrap_or(0);
         with(encoded.get(..len).unwrap_or_default())
     }
@@ -152,6 +170,26 @@ mod tests {
             assert!(Key::new(b"", key.raw(), Vec::new()).is_ok_and(|same| same == key), "{len}");
         }
         assert_eq!(Key::greeting(b"p:", 1).raw(), b"p:ngx_http_memcache greeting 0000000000000001");
+    }
+
+    #[test]
+    fn r1_a_key_is_recognized_by_its_name_in_either_form() {
+        for text in [&b"cow"[..], b"YSBi", &[b'a'; 250]] {
+            let key = key(b"", text).unwrap();
+            let encoded = STANDARD.encode(text).into_bytes();
+            assert!(key.is_named(text, false) && key.is_named(&encoded, true));
+            assert!(!key.is_named(&encoded, false), "that is another text key");
+            assert!(!key.is_named(text, true), "that is what it decodes to");
+            assert!(!key.is_named(b"", false) && !key.is_named(b"", true));
+        }
+        for raw in [&b"a b"[..], b"a\r\nHD O1", b"\0", b"\x7f\xff", &[b' '; 186]] {
+            let key = key(b"", raw).unwrap();
+            let encoded = STANDARD.encode(raw).into_bytes();
+            for marked in [false, true] {
+                assert!(key.is_named(raw, marked) && key.is_named(&encoded, marked));
+                assert!(!key.is_named(&raw[1..], marked) && !key.is_named(&encoded[1..], marked));
+            }
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Op {
             other => (other % 8, other / 8),
         };
         let key = match sort {
-            1 => format!("\x01{number}").into_bytes(),
+            1 => format!("\x01\r\n{number}").into_bytes(),
             2 => format!("{number:x<240}").into_bytes(),
             3 => Vec::new(),
             4 => vec![b'x'; 251],

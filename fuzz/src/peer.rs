@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
 use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome, MAX_LINE};
 
@@ -97,6 +99,7 @@ impl Peer {
     /// | `z` `y` | an item that is larger than the client takes; only the line of one that has a GiB |
     /// | `S` `C` `c` `E` | errors |
     /// | `t` `k` `l` `e` | a wrong token, a wrong key, a wrong length, a wrong end of a value |
+    /// | `a` | a right answer that names a key as it is which was sent encoded |
     /// | `Z` `o` | a size that is none, a line that is about as long as it may be |
     /// | `q` `f` | a right answer that is cut off, one with flags that nobody asked for |
     /// | `p` `d` | nothing: it gets no reply; the last reply again |
@@ -184,6 +187,14 @@ impl Peer {
             b'k' if head.reads() => {
                 let other = Request { key: [&head.key[..], b"x"].concat(), ..head.clone() };
                 (self.item(&other, n, 0).0, Says::Stolen(key()))
+            }
+            b'a' if head.reads() && head.flag(b'b').is_some() => {
+                let raw = STANDARD.decode(&head.key).expect("an encoded key");
+                let flags = head.flags.iter().filter(|flag| flag[0] != b'b').cloned().collect();
+                match self.item(&Request { key: raw, flags, ..head.clone() }, n, 0) {
+                    (bytes, Says::Answer(_, answer)) => (bytes, Says::Answer(key(), answer)),
+                    other => other,
+                }
             }
             b'l' if head.reads() => {
                 let short = n % 2 == 1 && self.max_value > 0;

@@ -323,7 +323,9 @@ impl World {
             assert!(asked.is_none_or(|asked| asked == *number), "{number} has the answer of {asked:?}");
         }
         if let Some((cause, victim)) = ends {
-            let lost = |output: &Output| matches!(output, Output::Event(Event::ConnectionLost { cause: c, .. }) if *c == cause);
+            let is = |c: &Cause| *c == cause || cause == Cause::Protocol && *c == Cause::EncodedKey;
+            let lost =
+                |output: &Output| matches!(output, Output::Event(Event::ConnectionLost { cause, .. }) if is(cause));
             assert!(closed && outputs.iter().any(lost), "{cause:?} is expected: {outputs:?}");
             if let Some(victim) = victim {
                 let told = |(number, answer): &(u64, Answer)| {

@@ -61,6 +61,9 @@ pub enum Cause {
     /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
     /// bytes may be somebody's value.
     Protocol,
+    /// The same, to a request whose key was sent encoded. The key's bytes may be what the server gets wrong, and they
+    /// may be a stranger's choice: the connection is out of step, but this does not count as a failure of the server.
+    EncodedKey,
     /// The server refused a request in a way that leaves open where the next reply begins.
     Refused,
     /// A reply is late by more than a deadline.
@@ -135,7 +138,7 @@ impl Event {
                 }
             },
             Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
-            Event::ConnectionLost { cause: Cause::Protocol, operations, .. } => format!(
+            Event::ConnectionLost { cause: Cause::Protocol | Cause::EncodedKey, operations, .. } => format!(
                 "memcache: unexpected reply from \"{name}\", closing connection, operations affected: {operations}"
             ),
             Event::ConnectionLost { cause, operations, .. } => {

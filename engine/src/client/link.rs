@@ -123,7 +123,7 @@ impl<T> Client<T> {
                     if let Some(server) = self.servers.get_mut(id).filter(|_| malformed == Malformed::TooLong) {
                         server.counters.stats.limits.reply.bump();
                     }
-                    break Some(Cause::Protocol);
+                    break Some(if connection.is_due_encoded() { Cause::EncodedKey } else { Cause::Protocol });
                 }
             }
         };
@@ -266,8 +266,10 @@ impl<T> Client<T> {
             let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
             self.outputs.push_back(Output::Event(event));
         }
-        // A request that the server refused is not a sign of ill health.
-        let weight = u32::from(*cause != Cause::Refused && (!quiet || (unproven && !others)));
+        // A request that the server refused is not a sign of ill health, nor is an answer that it may have got wrong for
+        // the bytes of a key: whoever chooses these does not choose whether the server is down.
+        let is_fault = !matches!(cause, Cause::Refused | Cause::EncodedKey);
+        let weight = u32::from(is_fault && (!quiet || (unproven && !others)));
         // A server that hangs up as soon as it is asked something would be connected to without end.
         if !self.failure(id, weight, cause, now) && unproven {
             self.hold(id, now);
@@ -358,7 +360,7 @@ impl<T> Client<T> {
         let end = match cause {
             Cause::Lost(Loss::Closing) if self.draining => End::Exit,
             // The server's answer to it was no answer: asking again would bring the same.
-            Cause::Protocol if orphan.due => End::Protocol,
+            Cause::Protocol | Cause::EncodedKey if orphan.due => End::Protocol,
             _ => End::Lost,
         };
         self.again_or_error(orphan.call, orphan.started, end, now)

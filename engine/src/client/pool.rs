@@ -46,7 +46,7 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(id) else { return true };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
             let expect = call.work().map_or(Expect::Nothing, Expect::from);
-            call.place = Place::Sent(conn, connection.push(id, expect));
+            call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref()));
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
             }

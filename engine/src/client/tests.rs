@@ -23,6 +23,7 @@ mod failover;
 mod greeting;
 mod leases;
 mod losses;
+mod names;
 mod pools;
 mod share;
 mod stats;

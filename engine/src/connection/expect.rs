@@ -56,7 +56,7 @@ impl Expect {
     }
 
     /// Whether the key was asked for, which a hit has to bring.
-    fn asks_for_key(self) -> bool {
+    pub fn asks_for_key(self) -> bool {
         matches!(self, Expect::Get | Expect::Lease | Expect::Inspect | Expect::Touch)
     }
 
@@ -107,9 +107,10 @@ pub(super) fn check<'k>(
     if !pending.expect.asks_for_key() {
         return Ok(());
     }
-    match (line.key, pending.call.and_then(key)) {
+    let own = pending.key.as_deref().or_else(|| pending.call.and_then(key));
+    match (line.key, own) {
         (None, _) if matches!(line.code, Code::Value | Code::Done) => Err(Malformed::Syntax),
-        (Some(echoed), Some(key)) if !key.wire(|wire| wire == echoed) => Err(Malformed::Syntax),
+        (Some(name), Some(own)) if !own.is_named(name, line.binary) => Err(Malformed::Syntax),
         _ => Ok(()),
     }
 }

@@ -31,7 +31,10 @@ impl Stray {
         if pending.expect == Expect::Lease && pending.call.is_some() && usable {
             return None;
         }
-        let key = Key::from_wire(line.key?, line.binary)?;
+        let key = match &pending.key {
+            Some(key) => Key::clone(key),
+            None => Key::from_wire(line.key?, line.binary)?,
+        };
         Some(Stray { key, cas: line.cas, vacant: !line.stale })
     }
 }

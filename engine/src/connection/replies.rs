@@ -32,7 +32,11 @@ impl Connection {
             // Bytes that nothing was asked for: whatever they are, they are not for the next request.
             let head = self.pending.front().filter(|head| self.sent(head) != Sent::Nothing).ok_or(Malformed::Syntax)?;
             let complete = self.sent(head) == Sent::All;
-            let Some((line, used)) = self.decoder.line(&self.input)? else { return Ok(None) };
+            let line = match &head.key {
+                Some(key) => self.decoder.line_naming(&self.input, key.raw())?,
+                None => self.decoder.line(&self.input)?,
+            };
+            let Some((line, used)) = line else { return Ok(None) };
             let (answer, in_sync) = match line {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
                     return Err(Malformed::Syntax);

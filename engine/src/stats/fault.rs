@@ -65,6 +65,8 @@ faults! {
     Dialect: "dialect", "the server does not know all of memcached's meta commands";
     /// [`Cause::Protocol`]
     Protocol: "protocol", "unexpected reply";
+    /// [`Cause::EncodedKey`]
+    EncodedKey: "encoded_key", "unexpected reply to a key that was sent encoded";
     /// [`Cause::Refused`]
     Rejected: "rejected", "the server refused a request";
     /// [`Cause::Overdue`]
@@ -99,6 +101,7 @@ impl From<&Cause> for Fault {
                 Unfit::Dialect { .. } => Fault::Dialect,
             },
             Cause::Protocol => Fault::Protocol,
+            Cause::EncodedKey => Fault::EncodedKey,
             Cause::Refused => Fault::Rejected,
             Cause::Overdue => Fault::Overdue,
             Cause::Timeouts => Fault::Timeouts,

@@ -3,6 +3,8 @@
 //! A reply is a line, and for `VA` a value of announced length behind it. The decoder remembers how far it has looked,
 //! so a reply that comes in a thousand pieces is still read once.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The longest line of a reply, in bytes, without its line end. Longer ones are not the protocol: a key has 250 bytes,
@@ -95,8 +97,10 @@ impl Head<'_> {
 }
 
 impl<'a> Line<'a> {
-    fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
-        if memchr::memchr2(b'\r', 0, line).is_some() {
+    /// The name of a key that is in the line as it is may have any bytes.
+    fn parse(line: &'a [u8], name: Range<usize>) -> Result<Self, Malformed> {
+        let (before, behind) = (line.get(..name.start), line.get(name.end..));
+        if [before, behind].into_iter().any(|part| part.is_none_or(|part| memchr::memchr2(b'\r', 0, part).is_some())) {
             return Err(Malformed::Syntax);
         }
         let (word, rest) = match memchr::memchr(b' ', line) {
@@ -120,12 +124,13 @@ impl<'a> Line<'a> {
             b"CLIENT_ERROR" | b"ERROR" => return Ok(Line::ClientError(text)),
             _ => return Err(Malformed::Syntax),
         };
-        Head::parse(code, text).map(Line::Head)
+        Head::parse(code, text, name.len()).map(Line::Head)
     }
 }
 
 impl<'a> Head<'a> {
-    fn parse(code: Code, text: &'a [u8]) -> Result<Self, Malformed> {
+    /// `named`: bytes of the first name of a key, if that is more than a word.
+    fn parse(code: Code, text: &'a [u8], mut named: usize) -> Result<Self, Malformed> {
         let mut head = Head { code, ..Head::default() };
         let mut words = Words(text);
         if code == Code::Value {
@@ -134,6 +139,7 @@ impl<'a> Head<'a> {
         while let Some(flag) = words.flag() {
             match flag {
                 b'O' => head.token = Some(words.number()?),
+                b'k' if named > 0 => head.key = Some(words.bytes(std::mem::take(&mut named))?),
                 b'k' => head.key = Some(words.word()),
                 b'c' => head.cas = words.number()?,
                 b'f' => head.flags = words.number32()?,
@@ -181,6 +187,13 @@ impl<'a> Words<'a> {
         let (word, rest) = self.0.split_at_checked(end).unwrap_or_default();
         self.0 = rest.get(1..).unwrap_or_default();
         word
+    }
+
+    /// So many bytes, and the space behind them.
+    fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(Malformed::Syntax)?;
+        self.0 = rest.get(1..).unwrap_or_default();
+        Ok(bytes)
     }
 
     /// The same, which has to be a number.
@@ -234,6 +247,31 @@ fn checked_number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |n, &byte| n.checked_mul(10)?.checked_add(byte.wrapping_sub(b'0').into()))
 }
 
+/// Where a line names a key as it is.
+enum Name {
+    Here(Range<usize>),
+    /// So far it could be that; more bytes will tell.
+    Begun,
+    /// Nowhere, or not this one, or encoded.
+    None,
+}
+
+/// Looks for the key behind the first flag `k` of the line at the front of the buffer. What is in front of it are a code
+/// and numbers. An encoded name is longer than the key, and has none of the bytes for which it is encoded, so that
+/// neither is taken for the other.
+fn name_of(buffer: &[u8], key: &[u8]) -> Name {
+    let line = memchr::memchr(b'\n', buffer).and_then(|end| buffer.get(..end)).unwrap_or(buffer);
+    let is_head = line.get(2) == Some(&b' ');
+    let Some(at) = memchr::memmem::find(line, b" k").filter(|_| is_head) else { return Name::None };
+    let start = at.saturating_add(2);
+    let rest = buffer.get(start..).unwrap_or_default();
+    match (rest.strip_prefix(key).map(<[u8]>::first), key.starts_with(rest)) {
+        (Some(Some(b' ' | b'\r')), _) => Name::Here(start..start.saturating_add(key.len())),
+        (Some(None), _) | (None, true) => Name::Begun,
+        _ => Name::None,
+    }
+}
+
 /// What is being read.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Reading {
@@ -260,19 +298,33 @@ impl Decoder {
     /// The caller removes these bytes from the buffer, and if a value follows says what to do with it by
     /// [`want`](Decoder::want) or [`skip`](Decoder::skip).
     pub fn line<'b>(&mut self, buffer: &'b [u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
-        let fresh = buffer.get(self.scanned..).unwrap_or_default();
+        self.line_with(buffer, 0..0)
+    }
+
+    /// The same where the line may name this key as it is, whatever bytes it has: line ends, too.
+    pub fn line_naming<'b>(&mut self, buffer: &'b [u8], key: &[u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
+        match name_of(buffer, key) {
+            Name::Here(range) => self.line_with(buffer, range),
+            Name::Begun => Ok(None),
+            Name::None => self.line(buffer),
+        }
+    }
+
+    fn line_with<'b>(&mut self, buffer: &'b [u8], name: Range<usize>) -> Result<Option<(Line<'b>, usize)>, Malformed> {
+        let from = self.scanned.max(name.end);
+        let fresh = buffer.get(from..).unwrap_or_default();
         let Some(offset) = memchr::memchr(b'\n', fresh) else {
             self.scanned = buffer.len();
             // One more than the longest line may be there: the CR of its end.
             return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed::TooLong) } else { Ok(None) };
         };
-        let end = self.scanned.saturating_add(offset);
+        let end = from.saturating_add(offset);
         self.scanned = 0;
         let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::Syntax)?;
         if line.len() > MAX_LINE {
             return Err(Malformed::TooLong);
         }
-        Ok(Some((Line::parse(line)?, end.saturating_add(1))))
+        Ok(Some((Line::parse(line, name)?, end.saturating_add(1))))
     }
 
     /// The value of `size` bytes that comes next is wanted.

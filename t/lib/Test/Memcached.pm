@@ -53,7 +53,7 @@ sub usable {
 	my %number = map { $_ => join '', map { sprintf '%05d', $_ }
 		/^(\d+)\.(\d+)\.(\d+)/ } keys %versions;
 
-	return grep { $too_old ^ ($number{$_} ge '000010000600010') }
+	return grep { !$too_old == ($number{$_} ge '000010000600010') }
 		sort { $number{$a} cmp $number{$b} } keys %number;
 }
 

@@ -106,11 +106,15 @@ fn a_lease_that_comes_too_late_is_handed_back() {
         ("VA 0 f7 c5 kAGs= b O# W\r\n\r\n", "md AGs= b C5 O#\r\n"),
         ("VA 3 f7 c5 kk O# W\r\nmoo\r\n", ""),
         ("VA 3 f7 c5 kk O#\r\nmoo\r\n", ""),
+        // Stored by somebody who sends all keys encoded.
+        ("VA 0 f0 c5 kaw== b O# W\r\n\r\n", "md k C5 O#\r\n"),
+        // Named as it is, as memcached does with an item that it has made (R1).
+        ("VA 0 f7 c5 k\0k O# W\r\n\r\n", "md AGs= b C5 O#\r\n"),
         // Not a key that can have been asked for.
-        ("VA 0 f0 c5 kaw== b O# W\r\n\r\n", ""),
+        ("VA 0 f0 c5 k== b O# W\r\n\r\n", ""),
     ] {
         let mut w = ready();
-        let key = if reply.contains("kAGs=") { "\0k" } else { "k" };
+        let key = if reply.contains("kAGs=") || reply.contains('\0') { "\0k" } else { "k" };
         let call = w.submit(key, LEASE, 1).unwrap();
         let token = tokens(&w.written(0))[0].to_string();
         assert_eq!(w.cancel(call), Some(1));

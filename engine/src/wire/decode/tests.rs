@@ -332,6 +332,67 @@ proptest! {
     ) {
         let code = if value { Code::Value } else { Code::Done };
         let text = words.join(" ");
-        prop_assert_eq!(Head::parse(code, text.as_bytes()), head_of_words(code, text.as_bytes()), "{}", text);
+        prop_assert_eq!(Head::parse(code, text.as_bytes(), 0), head_of_words(code, text.as_bytes()), "{}", text);
     }
+}
+
+/// An item that memcached has made by itself is named as it is (R1): whatever is in the key, the line is what is around it.
+#[test]
+fn r1_a_key_in_a_line_as_it_is() {
+    let keys: [&[u8]; 8] =
+        [b"a b", b"c\r\nHD x", b"\r\n", b"d\0e", b" k k b ", b"\x7f\xff", b"a\r\nEN O9\r\n", &[b' '; 186]];
+    for key in keys {
+        let around = [
+            ("VA 0 f0 c3 k", " O5 W\r\n"),
+            ("HD s1 f0 c2 t60 l0 h1 k", " O5\r\n"),
+            ("EN k", " O5\r\n"),
+            ("HD k", "\r\n"),
+        ];
+        for (before, behind) in around {
+            let line = [before.as_bytes(), key, behind.as_bytes()].concat();
+            let next = [&line[..], b"EN\r\n"].concat();
+            let (read, used) = Decoder::default().line_naming(&next, key).unwrap().unwrap();
+            assert_eq!(used, line.len());
+            let Line::Head(head) = read else { panic!("{read:?}") };
+            assert_eq!(head.key, Some(key));
+            assert!(!head.binary);
+            assert_eq!(head.token, behind.contains("O5").then_some(5));
+            assert_eq!(head.won, behind.contains('W'));
+            // The same in pieces of a byte.
+            let mut decoder = Decoder::default();
+            for len in 0..line.len() {
+                assert_eq!(
+                    decoder.line_naming(&line[..len], key),
+                    Ok(None),
+                    "{len} bytes of {:?}",
+                    line.escape_ascii()
+                );
+            }
+            assert_eq!(decoder.line_naming(&line, key).unwrap().unwrap().1, line.len());
+        }
+    }
+}
+
+#[test]
+fn r1_a_key_that_is_encoded_or_another_is_read_as_before() {
+    let lines: [&[u8]; 7] = [
+        b"VA 1 f0 c4 kYw0KSEQgeA== b O6\r\n",
+        b"VA 1 f0 c4 kother O6\r\n",
+        b"VA 1 f0 c4 O6\r\n",
+        b"EN\r\n",
+        b"SERVER_ERROR out of k\r\n",
+        b"VA 1 k\r\n",
+        b"MN\r\n",
+    ];
+    for line in lines {
+        for len in 0..=line.len() {
+            let (mut one, mut other) = (Decoder::default(), Decoder::default());
+            assert_eq!(one.line_naming(&line[..len], b"c\r\nHD x"), other.line(&line[..len]));
+        }
+    }
+    // Nearly the key: the first line ends where it seems to.
+    let nearly = b"VA 1 f0 c4 kc\r\nHD y O6\r\n";
+    let (line, used) = Decoder::default().line_naming(nearly, b"c\r\nHD x").unwrap().unwrap();
+    assert_eq!((line, used), Decoder::default().line(nearly).unwrap().unwrap());
+    assert_eq!(used, 15);
 }
