@@ -42,6 +42,10 @@
  *   - A call whose op->request is set is cancelled when the main request ends, whatever ends it: the handler does not
  *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
  *     to live until the handler has run or the call was cancelled.
+ *   - A main request has ended, for this module, when nginx has run its http cleanups: in the log phase, and in handlers
+ *     of cleanups of its pool. A call whose op->request is one that has ended is INVALID then, with COUNT too: what
+ *     is to be done there takes no request. A handler of an http cleanup cannot always be told that; what is accepted
+ *     there is cancelled with the request, before anything of it is sent. check_request() says how it is.
  *   - What a cancelled call has sent may still be carried out. Its reply is awaited, and thrown away.
  *   - What operations fail with is in the error log already: the module sums it up, in one line for each server and
  *     second, with the server's name. A sibling that logs each of them fills the disk while a server is down. CLIENT and
@@ -98,8 +102,8 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
- * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(); TOO_MANY, MAX_KEYS, MAX_SUBSETS, COUNT; "stand_in" in
- *      the result.
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
+ *      MAX_SUBSETS, COUNT; "stand_in" in the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -160,7 +164,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_NOT_CONFIGURED  33  /* no "memcache_server" applies here */
 #define NGX_HTTP_MEMCACHE_WRONG_THREAD    34  /* not the worker's event loop thread */
 #define NGX_HTTP_MEMCACHE_STALE           35  /* a handle that is not, or no longer, in use */
-#define NGX_HTTP_MEMCACHE_INVALID         36  /* an argument is NULL, out of range, or of an unknown kind */
+#define NGX_HTTP_MEMCACHE_INVALID         36  /* an argument is NULL, out of range, of an unknown kind; a request that has ended */
 #define NGX_HTTP_MEMCACHE_NO_MEMORY       37  /* refused, nothing was sent; or the value that was read was dropped */
 #define NGX_HTTP_MEMCACHE_INTERNAL        38  /* a defect of the module: please report it */
 #define NGX_HTTP_MEMCACHE_TOO_MANY        39  /* since 1.2: more than MAX_KEYS keys, or MAX_SUBSETS subsets */
@@ -469,6 +473,9 @@ typedef struct {
      * server block has a client. INVALID: cf is not at a directive in a block of HTTP.
      */
     ngx_http_memcache_status_t (*require)(ngx_conf_t *cf);
+
+    /* Whether a request takes calls: OK, or INVALID when it has ended; see CALLS. */
+    ngx_http_memcache_status_t (*check_request)(ngx_http_request_t *r);
 } ngx_http_memcache_api_t;
 
 

@@ -9,6 +9,7 @@
 mod callback;
 mod operation;
 mod outcome;
+mod request;
 mod require;
 mod sized;
 
@@ -20,10 +21,12 @@ use bytes::Bytes;
 use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
 use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
-use self::callback::{delivered, Binding, Handler, Unbound};
-pub use self::callback::{tally_in_cleanups, Callback};
+pub use self::callback::Callback;
+use self::callback::{delivered, Handler};
 use self::operation::{Many, Operation};
 use self::outcome::status_of;
+pub use self::request::{tally_of, watch_ends};
+use self::request::{Binding, Unbound};
 use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::ServerConf;
@@ -53,6 +56,7 @@ pub static API: ngx_http_memcache_api_t = ngx_http_memcache_api_t {
     submit_many: Some(submit_many),
     server_of_key: Some(server_of_key),
     require: Some(require::require),
+    check_request: Some(check_request),
 };
 
 unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut ClientPtr) -> Status {
@@ -195,10 +199,7 @@ unsafe fn accept(
     }
     if !request.is_null() {
         // SAFETY: by the contract.
-        unsafe { callback.bind(request, driver, binding) }.map_err(|unbound| match unbound {
-            Unbound::NotARequest => NGX_HTTP_MEMCACHE_INVALID,
-            Unbound::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
-        })?;
+        unsafe { callback.bind(request, driver, binding) }?;
     }
     let note = callback.note();
     let id = submit(callback).map_err(|refused| match refused {
@@ -321,7 +322,24 @@ unsafe extern "C" fn server_of_key(client: ClientPtr, key: *const ngx_str_t, ind
     })
 }
 
+unsafe extern "C" fn check_request(r: *mut ngx_http_request_t) -> Status {
+    answer(|| {
+        check_caller()?;
+        // SAFETY: the caller passes a request, or NULL.
+        Ok(unsafe { request::check(ptr::from_ref(checked(r)?).cast_mut()) }?)
+    })
+}
+
 /* what the functions share */
+
+impl From<Unbound> for Status {
+    fn from(unbound: Unbound) -> Status {
+        match unbound {
+            Unbound::NotARequest => NGX_HTTP_MEMCACHE_INVALID,
+            Unbound::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
+        }
+    }
+}
 
 /// The status that a call returns.
 fn answer(call: impl FnOnce() -> Result<(), Status>) -> Status {

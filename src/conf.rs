@@ -26,7 +26,7 @@ use self::settings::{At, Settings};
 use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
 use crate::log::Log;
-use crate::{ctx_index, pool, status, variables, worker, zone};
+use crate::{abi, ctx_index, pool, status, variables, worker, zone};
 
 pub use self::check::Want;
 pub use self::directive::{Directive, Place, Refusal};
@@ -362,8 +362,10 @@ pub unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
         // SAFETY: as above.
-        unsafe { set_outer_cluster(cf, clusters) };
-        NGX_OK as ngx_int_t
+        unsafe {
+            set_outer_cluster(cf, clusters);
+            abi::watch_ends(cf).map_or(NGX_ERROR, |()| NGX_OK as i32) as ngx_int_t
+        }
     })
 }
 

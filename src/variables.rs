@@ -6,21 +6,18 @@
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
-use core::ptr::{self, NonNull};
 
 use memcache_engine::Instant;
 use nginx_sys::{
-    ngx_conf_t, ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_palloc,
-    ngx_pnalloc, ngx_str_t, NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK,
+    ngx_conf_t, ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_pnalloc,
+    ngx_str_t, NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_OK,
 };
 
-use crate::abi::tally_in_cleanups;
+use crate::abi::tally_of;
 use crate::boundary::guard;
-use crate::ctx_index;
 
-/// What a main request has asked of memcached. It lives in the request's pool.
+/// What a main request has asked of memcached.
 pub struct Tally {
-    request: *mut ngx_http_request_t,
     operations: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -56,14 +53,17 @@ pub struct Status {
 }
 
 impl Tally {
-    /// The tally of a main request, a new one if it has none. `None`: there is no memory.
-    ///
-    /// # Safety
-    ///
-    /// `main` is a main request that is there.
-    pub unsafe fn of(main: *mut ngx_http_request_t) -> Option<NonNull<Tally>> {
-        // SAFETY: by the contract.
-        unsafe { find(main).or_else(|| create(main)) }
+    /// That of a request that has asked for nothing yet.
+    pub fn new() -> Tally {
+        Tally {
+            operations: Cell::new(0),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+            status: Cell::new(Status { gravity: Gravity::Fine, word: "OK" }),
+            pending: Cell::new(0),
+            since: Cell::default(),
+            time: Cell::new(0),
+        }
     }
 
     /// A call with so many operations was accepted.
@@ -102,51 +102,10 @@ impl Tally {
             self.status.set(status);
         }
     }
-
-    /// The request ends: from now on, its context alone leads here. An internal redirect may have cleared that.
-    ///
-    /// # Safety
-    ///
-    /// The main request is still there.
-    pub unsafe fn keep_for_log(&self) {
-        // SAFETY: by the contract; a request has a context for each module.
-        unsafe { (*self.request).ctx.add(ctx_index()).write(ptr::from_ref(self).cast_mut().cast()) };
-    }
 }
 
 fn more(number: &Cell<u64>, count: usize) {
     number.set(number.get().saturating_add(count as u64));
-}
-
-/// # Safety
-///
-/// `main` is a main request that is there.
-unsafe fn find(main: *mut ngx_http_request_t) -> Option<NonNull<Tally>> {
-    // SAFETY: by the contract; a request has a context for each module, and ours is a tally or NULL. Where a redirect has
-    // cleared it, the operations still know.
-    unsafe { NonNull::new((*(*main).ctx.add(ctx_index())).cast()).or_else(|| tally_in_cleanups((*main).cleanup)) }
-}
-
-/// # Safety
-///
-/// `main` is a main request that is there.
-unsafe fn create(main: *mut ngx_http_request_t) -> Option<NonNull<Tally>> {
-    // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers. A tally needs no `Drop`.
-    unsafe {
-        let tally = NonNull::new(ngx_palloc((*main).pool, size_of::<Tally>()).cast::<Tally>())?;
-        tally.write(Tally {
-            request: main,
-            operations: Cell::new(0),
-            hits: Cell::new(0),
-            misses: Cell::new(0),
-            status: Cell::new(Status { gravity: Gravity::Fine, word: "OK" }),
-            pending: Cell::new(0),
-            since: Cell::default(),
-            time: Cell::new(0),
-        });
-        (*main).ctx.add(ctx_index()).write(tally.as_ptr().cast());
-        Some(tally)
-    }
 }
 
 /* the variables */
@@ -186,7 +145,7 @@ unsafe extern "C" fn get(r: *mut ngx_http_request_t, value: *mut ngx_http_variab
         // SAFETY: nginx asks for a variable of a request that is there, its main one too, with a place for the value.
         unsafe {
             let value = &mut *value;
-            let shown = VARIABLES.get(index).zip(find((*r).main)).map(|((_, show), tally)| show(tally.as_ref()));
+            let shown = VARIABLES.get(index).zip(tally_of((*r).main)).map(|((_, show), tally)| show(tally));
             let Some(text) = shown else {
                 value.set_not_found(1);
                 return NGX_OK as ngx_int_t;

@@ -215,7 +215,7 @@ for my $what ('spawn', 'body') {
 	is(content(http_get("/log/$what/f?key=1")), '200 file', "log - $what");
 }
 is(scalar(() = $t->read_file('error.log')
-	=~ /a handler of the log phase cannot wait: use spawn_detached/g), 2,
+	=~ /a handler of the log phase, or of a cleanup, cannot wait:/g), 2,
 	'log - refused');
 
 # subrequests

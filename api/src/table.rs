@@ -41,6 +41,17 @@ impl Table {
         NonNull::new(client).ok_or(Error::NotAvailable)
     }
 
+    /// Whether calls may be bound to a request, which has not ended. If the module does not know, they may.
+    ///
+    /// # Safety
+    ///
+    /// `request` is alive.
+    pub(crate) unsafe fn takes_calls(self, request: *mut ngx_http_request_t) -> bool {
+        // SAFETY: the request is alive, says the caller.
+        let status = self.0.check_request.map(|function| unsafe { function(request) });
+        status != Some(sys::NGX_HTTP_MEMCACHE_INVALID)
+    }
+
     /// # Safety
     ///
     /// `block` is the context of a block of a configuration that is there.

@@ -1,25 +1,19 @@
-//! A sibling's handler: how it gets its answer, and how it is forgotten with its request.
+//! A sibling's handler, and how it gets its answer.
 
 #![allow(unsafe_code)]
 
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId, Instant, Outcome, Part};
-use nginx_sys::{ngx_http_cleanup_add, ngx_http_cleanup_t, ngx_http_request_t, ngx_uint_t, NGX_HTTP_MODULE};
+use memcache_engine::{Answer, CallId, Outcome, Part};
+use nginx_sys::{ngx_http_request_t, ngx_uint_t};
 
 use super::outcome;
-use crate::boundary::guard;
-use crate::clock;
+use super::request::{self, Binding, Link, Unbound};
 use crate::driver::Driver;
 use crate::sys::*;
-use crate::variables::Tally;
-
-/// How many cleanup records of a request are looked at for one that is free again.
-const LOOK_FOR_SPARE: usize = 16;
 
 /// What a sibling gave to be called.
 #[derive(Clone, Copy)]
@@ -35,64 +29,6 @@ pub struct Callback {
     handler: Handler,
     data: *mut c_void,
     link: Option<NonNull<Link>>,
-}
-
-/// An operation in the list of what its request has to clean up. It lives in the request's pool and is never taken out
-/// of the list, which nginx may be walking: it is marked, and used again by the request's next operation.
-struct Link {
-    driver: Cell<*const Driver>,
-    /// 0: the record is free.
-    call: Cell<u64>,
-    /// The request's, in the same pool.
-    tally: NonNull<Tally>,
-    binding: Cell<Binding>,
-}
-
-/// What binds an operation to its request.
-#[derive(Clone, Copy)]
-pub struct Binding {
-    /// Whether it is cancelled when the request ends.
-    pub cancels: bool,
-    /// How many operations it consists of.
-    pub operations: usize,
-    /// Whether they are such as hit or miss.
-    pub reads: bool,
-}
-
-impl Link {
-    fn tally(&self) -> &Tally {
-        // SAFETY: the tally is in the pool that the link is in.
-        unsafe { self.tally.as_ref() }
-    }
-
-    /// The operation has begun.
-    fn begin(&self, call: CallId) {
-        self.call.set(call.to_u64());
-        self.tally().begin(self.binding.get().operations, self.latest());
-    }
-
-    /// It has been answered.
-    fn answered(&self, results: &[ngx_http_memcache_result_t]) {
-        let reads = self.binding.get().reads;
-        results.iter().for_each(|result| self.tally().note(reads, outcome::shown(result.status, reads)));
-        if self.call.replace(0) != 0 {
-            self.tally().end(self.latest());
-        }
-    }
-
-    /// It has been taken back, if it has not ended.
-    fn cancelled(&self) {
-        if self.call.replace(0) != 0 {
-            self.tally().note(false, outcome::CANCELLED);
-            self.tally().end(clock::now());
-        }
-    }
-
-    /// When something happened last to the client: an operation was accepted, or a reply has come.
-    fn latest(&self) -> Instant {
-        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
-        unsafe { self.driver.get().as_ref() }.map_or_else(clock::now, Driver::latest)
-    }
 }
 
 /// The answers that are being delivered: the only ones that `retain` takes.
@@ -116,34 +52,15 @@ impl Callback {
     ///
     /// # Safety
     ///
-    /// `request` points to a request or to nothing that looks like one.
+    /// As for [`request::bind`].
     pub unsafe fn bind(
         &mut self,
         request: *mut ngx_http_request_t,
         driver: &Driver,
         binding: Binding,
     ) -> Result<(), Unbound> {
-        // SAFETY: by the contract, and after the check of the signature, requests are there as long as their main one.
-        let main = unsafe {
-            if (*request).signature != NGX_HTTP_MODULE {
-                return Err(Unbound::NotARequest);
-            }
-            (*request).main
-        };
-        // SAFETY: as above.
-        unsafe {
-            // A request that is being freed, which includes the log phase, has already cleaned up.
-            if main.is_null() || (*main).count() == 0 {
-                return Err(Unbound::NotARequest);
-            }
-        }
-        // SAFETY: as above; cleanup records live as long as the main request.
-        let link = unsafe { spare_link((*main).cleanup).or_else(|| new_link(main)) }.ok_or(Unbound::NoMemory)?;
-        // SAFETY: it lives in the pool of the main request, which is there.
-        let place = unsafe { link.as_ref() };
-        place.driver.set(driver);
-        place.binding.set(binding);
-        self.link = Some(link);
+        // SAFETY: by the contract.
+        self.link = Some(unsafe { request::bind(request, driver, binding) }?);
         Ok(())
     }
 
@@ -152,10 +69,8 @@ impl Callback {
         let link = self.link;
         move |call| {
             // SAFETY: called by the same call of the function table as `bind`, so the request is still there.
-            let Some(link) = link.as_ref().map(|link| unsafe { link.as_ref() }) else { return };
-            match *call {
-                Ok(call) => link.begin(call),
-                Err(status) => link.tally().refused(link.binding.get().operations, outcome::shown(status, false)),
+            if let Some(link) = link.as_ref().map(|link| unsafe { link.as_ref() }) {
+                link.submitted(call);
             }
         }
     }
@@ -218,98 +133,11 @@ fn deliver(
 impl Drop for Callback {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
-            // SAFETY: the request is still there: its end would have taken the callback from the engine, and with it
-            // the link, as `on_request_end` does. When a worker exits, requests are never freed before the clients.
+            // SAFETY: the request's memory is still there: its end would have taken the callback from the engine, or the
+            // link from it. When a worker exits, requests are never freed before the clients.
             unsafe { link.as_ref() }.cancelled();
         }
     }
-}
-
-/// Why an operation cannot be bound to its request.
-pub enum Unbound {
-    /// It is none, or has ended.
-    NotARequest,
-    NoMemory,
-}
-
-/// A record of ours that is free again, so that a long request with many operations does not grow.
-///
-/// # Safety
-///
-/// The list is that of a request that is there.
-unsafe fn spare_link(mut cleanup: *mut ngx_http_cleanup_t) -> Option<NonNull<Link>> {
-    for _ in 0..LOOK_FOR_SPARE {
-        // SAFETY: by the contract; records with our handler are ours.
-        unsafe {
-            let record = cleanup.as_ref()?;
-            if record.handler.is_some_and(|handler| handler as usize == on_request_end as *const () as usize) {
-                let link = NonNull::new(record.data.cast::<Link>())?;
-                if link.as_ref().call.get() == 0 {
-                    return Some(link);
-                }
-            }
-            cleanup = record.next;
-        }
-    }
-    None
-}
-
-/// # Safety
-///
-/// The request is there.
-unsafe fn new_link(main: *mut ngx_http_request_t) -> Option<NonNull<Link>> {
-    // SAFETY: by the contract; the record comes with memory of the size asked for, aligned for pointers.
-    unsafe {
-        let tally = Tally::of(main)?;
-        let cleanup = ngx_http_cleanup_add(main, size_of::<Link>()).as_mut()?;
-        let link = NonNull::new(cleanup.data.cast::<Link>())?;
-        let binding = Cell::new(Binding { cancels: true, operations: 1, reads: false });
-        link.write(Link { driver: Cell::new(ptr::null()), call: Cell::new(0), tally, binding });
-        cleanup.handler = Some(on_request_end);
-        Some(link)
-    }
-}
-
-/// The tally of a request that has an operation of ours among its cleanup records.
-///
-/// # Safety
-///
-/// The list is that of a request that is there.
-pub unsafe fn tally_in_cleanups(mut cleanup: *mut ngx_http_cleanup_t) -> Option<NonNull<Tally>> {
-    loop {
-        // SAFETY: by the contract; records with our handler are ours.
-        unsafe {
-            let record = cleanup.as_ref()?;
-            if record.handler.is_some_and(|handler| handler as usize == on_request_end as *const () as usize) {
-                return Some(record.data.cast::<Link>().as_ref()?.tally);
-            }
-            cleanup = record.next;
-        }
-    }
-}
-
-unsafe extern "C" fn on_request_end(data: *mut c_void) {
-    guard((), || {
-        // SAFETY: nginx calls this with the data of the record, which `new_link` wrote, before it frees the request.
-        let Some(link) = (unsafe { data.cast::<Link>().as_ref() }) else { return };
-        // SAFETY: the request is still there, and is logged after this.
-        unsafe { link.tally().keep_for_log() };
-        let call = link.call.get();
-        if call == 0 {
-            return;
-        }
-        link.cancelled();
-        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
-        if let Some(driver) = unsafe { link.driver.get().as_ref() } {
-            let call = CallId::from_u64(call);
-            if link.binding.get().cancels {
-                // The link is free already, and dropping the callback says so again while it is there.
-                drop(driver.cancel(call));
-            } else {
-                driver.with_callback(call, Callback::unbind);
-            }
-        }
-    });
 }
 
 /// The value of a result that is being delivered; `None` for any other.

@@ -197,6 +197,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     submit_many: Some(submit_many),
     server_of_key: Some(server_of_key),
     require: None,
+    check_request: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.

@@ -16,6 +16,7 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, Request};
 
 use super::headers::Headers;
+use super::spawn::is_gone;
 use crate::Item;
 
 /// A response: status, headers and a body, which is sent without being copied.
@@ -95,6 +96,9 @@ impl Response {
 
     /// Sends it, and says what the handler is to return to nginx.
     pub(super) fn send(self, request: &mut Request) -> Status {
+        if is_gone(request) {
+            return Status::NGX_ERROR;
+        }
         let r = request.as_mut();
         // SAFETY: there is a reference to the request.
         match unsafe { self.write(r) } {
@@ -140,8 +144,11 @@ impl Response {
 /// Adds a header to the response of a request, for handlers of phases that let it go on: it is sent with whatever others
 /// answer. Control characters are left out of its value.
 ///
-/// Fails if there is no memory, with what the handler is to return.
+/// Fails if there is no memory, or the request has ended, with what the handler is to return.
 pub fn add_header(request: &mut Request, name: &'static str, value: impl Display) -> Result<(), Status> {
+    if is_gone(request) {
+        return Err(Status::NGX_ERROR);
+    }
     let mut headers = Headers::default();
     headers.add(name, value);
     for (name, value) in headers.iter() {

@@ -14,6 +14,7 @@ use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 
 use super::task::{Place, Task, TaskRef};
 use super::{log, Body, Respond};
+use crate::find;
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
 ///
@@ -32,9 +33,10 @@ use super::{log, Body, Respond};
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
 ///
-/// Not for the **log phase**: the request is being freed then, and nothing can wait for it. Where nginx frees a main
-/// request, that is refused with a line in the error log; a subrequest that is logged (`log_subrequest on`) cannot be
-/// told from one that runs. Use [`spawn_detached`](super::spawn_detached) there.
+/// Not for the **log phase**, nor for the handler of a cleanup: the request has ended then, and nothing can wait for it.
+/// That is refused, with a line in the error log, also for a subrequest that is logged (`log_subrequest on`). A handler
+/// of an http cleanup that nginx calls before it logs cannot always be told; its block is dropped with the request. Use
+/// [`spawn_detached`](super::spawn_detached) there.
 ///
 /// Wakers may be used on any thread, but only wake on the worker's own, unless the feature `tokio` is on.
 pub fn spawn<F>(request: &mut Request, future: F) -> Status
@@ -272,16 +274,28 @@ unsafe fn finalize(r: *mut ngx_http_request_t, status: Status) {
     unsafe { ngx_http_finalize_request(r, status.0) };
 }
 
-/// Whether the request is being freed: its phases are over, what was to be cleaned up is, and it is being logged.
+/// Whether the request is being freed: its phases are over. It is the module that knows; without it there is nothing to
+/// wait for.
 fn has_ended(request: &Request) -> bool {
+    if is_gone(request) {
+        return true;
+    }
+    let r: *const ngx_http_request_t = request.into();
+    // SAFETY: there is a reference to the request.
+    find::table().is_ok_and(|table| unsafe { !table.takes_calls(r.cast_mut()) })
+}
+
+/// Whether nginx is destroying the request's pool, or says otherwise that it is the last to use the request.
+pub(super) fn is_gone(request: &Request) -> bool {
     // SAFETY: a request has a main one.
-    unsafe { (*request.as_ref().main).count() == 0 }
+    let main = unsafe { &*request.as_ref().main };
+    main.pool.is_null() || main.count() == 0
 }
 
 const TWICE: &str = "spawn was called twice for one request: the first call counts";
 
 fn refuse(request: &Request) -> Status {
-    log::error(request, "a handler of the log phase cannot wait: use spawn_detached");
+    log::error(request, "a handler of the log phase, or of a cleanup, cannot wait: use spawn_detached");
     Status::NGX_ERROR
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_http_cleanup_add, ngx_http_request_t, ngx_int_t,
-    ngx_post_event, ngx_posted_events, pthread_t,
+    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, pthread_t,
 };
 use ngx::http::{HTTPStatus, Request};
 
@@ -27,7 +27,7 @@ use crate::remote::notify;
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
 ///
-/// It is shared by a cleanup record of the main request and by its wakers. A waker may outlive the request and be
+/// It is shared by a record in the pool of the main request and by its wakers. A waker may outlive the request and be
 /// cloned, used and dropped on any thread; everything else happens on the worker's event loop. Woken on another
 /// thread, it does nothing, or, with the feature `tokio`, tells the event loop.
 ///
@@ -53,10 +53,14 @@ pub(super) struct Task {
 /// A reference of the event loop's to a task. With the last one the task becomes a spare one, unless a waker is left.
 pub(super) struct TaskRef(ManuallyDrop<Arc<Task>>);
 
-/// What the cleanup record has, and the event's data point to.
+/// What the request has in its pool, and the event's data point to. Two cleanups end it, whichever comes first: that of
+/// the request, before the request is logged, and that of the pool, without which a task that was begun while the
+/// request ended would be left with a request that is gone.
 struct Record {
-    task: TaskRef,
-    waker: Waker,
+    task: ManuallyDrop<TaskRef>,
+    waker: ManuallyDrop<Waker>,
+    /// Both were dropped.
+    over: bool,
 }
 
 /// How many tasks of requests that have ended are kept for the next ones, and how large their futures may be, in bytes.
@@ -154,9 +158,12 @@ impl Task {
         // Without it, a task that another thread wakes is not woken; it is tried again with the next one.
         #[cfg(feature = "tokio")]
         let _ = notify::start();
-        // SAFETY: the request is alive, says the caller; nginx puts the record at its main request.
-        let cleanup = unsafe { ngx_http_cleanup_add(request, mem::size_of::<Record>()).as_mut()? };
-        let record = cleanup.data.cast::<Record>();
+        // SAFETY: the request and its pool are alive, says the caller; nginx puts the first at the main request.
+        let (early, late) = unsafe {
+            let early = ngx_http_cleanup_add(request, 0).as_mut()?;
+            (early, ngx_pool_cleanup_add((*request).pool, mem::size_of::<Record>()).as_mut()?)
+        };
+        let record = late.data.cast::<Record>();
 
         // SAFETY: the event is in no queue. nginx sets ngx_cycle before it handles a request.
         unsafe {
@@ -166,10 +173,13 @@ impl Task {
             (*event).log = (*ngx_cycle).log;
         }
         const { assert!(mem::align_of::<Record>() <= ngx::ffi::NGX_ALIGNMENT) };
-        let task = TaskRef(ManuallyDrop::new(self.clone()));
+        let task = ManuallyDrop::new(TaskRef(ManuallyDrop::new(self.clone())));
+        let waker = ManuallyDrop::new(Waker::from(self.clone()));
         // SAFETY: nginx has made room for a record, aligned as all that comes from its pools.
-        unsafe { record.write(Record { task, waker: Waker::from(self.clone()) }) };
-        cleanup.handler = Some(request_ends);
+        unsafe { record.write(Record { task, waker, over: false }) };
+        early.data = record.cast();
+        early.handler = Some(request_ends);
+        late.handler = Some(request_ends);
         self.request.set(request);
         self.place.set(place);
         Some(())
@@ -182,7 +192,7 @@ impl Task {
     /// `event` is the event of a task, and nginx is calling its handler.
     pub(super) unsafe fn of_event(event: *const ngx_event_t) -> TaskRef {
         // SAFETY: bind() put it there; the event runs, so the request has not ended and has its record.
-        unsafe { (*(*event).data.cast::<Record>()).task.clone() }
+        unsafe { TaskRef::clone(&(*(*event).data.cast::<Record>()).task) }
     }
 
     /// The task of this request that was made at `place`, and not forgotten since.
@@ -200,7 +210,7 @@ impl Task {
                 // SAFETY: bind() put it there.
                 let task = unsafe { &(*this.data.cast::<Record>()).task };
                 if task.request.get() == request && task.place.get() == place {
-                    return Some(task.clone());
+                    return Some(TaskRef::clone(task));
                 }
             }
             cleanup = this.next;
@@ -242,8 +252,7 @@ impl Task {
         }
         // A copy that is not counted, as the request may end, and its record go, while this is used.
         // SAFETY: the task has a request, and so a record, which bind() wrote; the caller holds what the waker points to.
-        let waker =
-            ManuallyDrop::new(unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) });
+        let waker = unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) };
         let mut context = Context::from_waker(&waker);
         // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it.
         let future = unsafe { (*self.slot.get()).future()? };
@@ -355,9 +364,17 @@ impl Drop for TaskRef {
 
 type RequestEnds = unsafe extern "C" fn(*mut std::ffi::c_void);
 
-/// The cleanup of the main request: runs once, when it is terminated or freed.
+/// The cleanup of the main request, when it is terminated or freed, and of its pool.
 unsafe extern "C" fn request_ends(data: *mut std::ffi::c_void) {
-    // SAFETY: bind() put the record there, and nobody uses it afterwards.
-    let record = unsafe { data.cast::<Record>().read() };
-    record.task.forget_request();
+    let record = data.cast::<Record>();
+    // SAFETY: bind() put the record there, and its memory is still there. It is read once, and nobody uses what was in
+    // it afterwards.
+    let (task, _waker) = unsafe {
+        if mem::replace(&mut (*record).over, true) {
+            return;
+        }
+        let Record { task, waker, .. } = record.read();
+        (ManuallyDrop::into_inner(task), ManuallyDrop::into_inner(waker))
+    };
+    task.forget_request();
 }

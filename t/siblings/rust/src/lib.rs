@@ -5,6 +5,7 @@
 
 mod args;
 mod content;
+mod ending;
 mod fetch;
 mod misuse;
 mod module;

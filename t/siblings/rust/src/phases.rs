@@ -6,6 +6,7 @@ use ngx_memcache::http::{self, Body, Response};
 use ngx_memcache::{Client, Error};
 
 use crate::args::Args;
+use crate::ending;
 
 /// Every handler counts `PHASE:KEY`. Then:
 ///
@@ -14,8 +15,13 @@ use crate::args::Args;
 /// - `answer`: a response with the count as its body.
 /// - `panic`: panics when the count is there.
 /// - `body`: tries to read the body.
+///
+/// In the rewrite phase, also `ending`: tries what cannot be done in the handlers of cleanups, see [`ending`].
 pub fn rewrite(request: &mut Request, what: &str) -> Status {
-    handle(request, "rewrite", what, Status::NGX_DECLINED)
+    match what {
+        "ending" => ending::add(request),
+        _ => handle(request, "rewrite", what, Status::NGX_DECLINED),
+    }
 }
 
 /// The same.
@@ -52,7 +58,7 @@ fn handle(request: &mut Request, phase: &'static str, what: &str, go_on: Status)
 }
 
 /// - `count`: counts `log:KEY`, detached.
-/// - `spawn`, `spawn_body`: tries what cannot be done.
+/// - `spawn`, `spawn_body`, `ending`: tries what cannot be done.
 pub fn log(request: &mut Request, what: &str) -> Status {
     let Ok(mc) = Client::from_request(request) else { return Status::NGX_OK };
     let key = format!("log:{}", Args::of(request).key());
@@ -65,6 +71,7 @@ pub fn log(request: &mut Request, what: &str) -> Status {
         "spawn" => {
             http::spawn(request, async move { mc.get(key).await });
         }
+        "ending" => ending::try_all(request, "log"),
         "spawn_body" => {
             http::spawn_with_body(request, 100, async |_: &Body| HTTPStatus::OK);
         }

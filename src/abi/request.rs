@@ -1,0 +1,391 @@
+//! What binds calls to the request that they were made for, and how it is known that a request has ended.
+//!
+//! nginx ends a main request in this order (`ngx_http_free_request()`): the handlers of its http cleanups run, then the
+//! handlers of the log phase, then `r->pool` becomes NULL and the pool is destroyed, which runs the handlers of its own
+//! cleanups and then frees the memory, that of the request too. A client that goes away has the http cleanups run
+//! earlier. Neither `count`, which stays 1 where the connection is kept, nor anything else in the request says how far
+//! this has come. So:
+//!
+//! - The first call that is bound to a request makes an [`Owner`] in its pool, which ends the calls twice: in an http
+//!   cleanup, in time for the access log, and in a cleanup of the pool, which catches what was bound in between. An
+//!   owner that has ended takes no more calls.
+//! - A handler of the log phase, which runs before all others, marks requests that have no owner by then.
+//!
+//! **Invariant:** no call leads to a request whose memory is gone, whenever and from wherever it was bound. The cleanup
+//! of the pool alone ensures that; all else is there to refuse early, and by the same answer on every way to end.
+
+#![allow(unsafe_code)]
+
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::{self, addr_of, NonNull};
+
+use memcache_engine::{CallId, Instant};
+use nginx_sys::{
+    ngx_array_push, ngx_conf_t, ngx_http_cleanup_add, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t,
+    ngx_palloc, ngx_pool_cleanup_add, NGX_HTTP_MODULE, NGX_OK,
+};
+
+use super::callback::Callback;
+use super::outcome;
+use crate::boundary::guard;
+use crate::clock;
+use crate::ctx_index;
+use crate::driver::Driver;
+use crate::sys::ngx_http_memcache_result_t;
+use crate::variables::Tally;
+
+/// How many links of a request are looked at for one that is free again.
+const LOOK_FOR_SPARE: usize = 16;
+
+/// A main request that calls are bound to. It lives in the request's pool, as what belongs to a cleanup of it.
+pub struct Owner {
+    tally: Tally,
+    /// All there are, free ones too.
+    links: Cell<Option<NonNull<Link>>>,
+    ended: Cell<bool>,
+}
+
+/// A call of an owner's. It lives in the request's pool until that is destroyed: when the call is over, it is marked as
+/// free, and used again by the request's next one.
+pub struct Link {
+    next: Option<NonNull<Link>>,
+    owner: NonNull<Owner>,
+    driver: Cell<*const Driver>,
+    /// 0: the link is free.
+    call: Cell<u64>,
+    binding: Cell<Binding>,
+}
+
+/// What binds an operation to its request.
+#[derive(Clone, Copy)]
+pub struct Binding {
+    /// Whether it is cancelled when the request ends.
+    pub cancels: bool,
+    /// How many operations it consists of.
+    pub operations: usize,
+    /// Whether they are such as hit or miss.
+    pub reads: bool,
+}
+
+/// Why an operation cannot be bound to its request.
+pub enum Unbound {
+    /// It is none, or has ended.
+    NotARequest,
+    NoMemory,
+}
+
+/// What a request's context points to when the request has ended without an owner.
+static ENDED: u8 = 0;
+
+/// A link of a request for a call that is about to be submitted.
+///
+/// # Safety
+///
+/// `request` points to a request or to nothing that looks like one.
+pub unsafe fn bind(
+    request: *mut ngx_http_request_t,
+    driver: &Driver,
+    binding: Binding,
+) -> Result<NonNull<Link>, Unbound> {
+    // SAFETY: by the contract. Subrequests are there as long as their main one.
+    let owner = unsafe { Owner::of(main_of(request)?)? };
+    // SAFETY: it is in the pool of the main request, which is there; so is what is made next.
+    let link = unsafe { owner.as_ref().spare().map_or_else(|| Owner::link((*request).main, owner), Some) };
+    let link = link.ok_or(Unbound::NoMemory)?;
+    // SAFETY: as above.
+    let place = unsafe { link.as_ref() };
+    place.driver.set(driver);
+    place.binding.set(binding);
+    Ok(link)
+}
+
+/// Whether calls may still be bound to a request, and something may wait for it.
+///
+/// # Safety
+///
+/// As for [`bind`].
+pub unsafe fn check(request: *mut ngx_http_request_t) -> Result<(), Unbound> {
+    // SAFETY: by the contract; the context of a subrequest that was logged is marked, too.
+    unsafe {
+        let main = main_of(request)?;
+        match find(main) {
+            Some(owner) if owner.as_ref().ended.get() => Err(Unbound::NotARequest),
+            _ if is_marked(main) || is_marked(request) => Err(Unbound::NotARequest),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a main request has asked of memcached, if it has.
+///
+/// # Safety
+///
+/// `main` is a main request whose memory is there.
+pub unsafe fn tally_of<'a>(main: *mut ngx_http_request_t) -> Option<&'a Tally> {
+    // SAFETY: by the contract; the owner is in the same memory.
+    unsafe { find(main).map(|owner| &owner.as_ref().tally) }
+}
+
+/// The main request of one that has not begun to be freed, as far as it says so itself.
+///
+/// # Safety
+///
+/// As for [`bind`].
+unsafe fn main_of(request: *mut ngx_http_request_t) -> Result<*mut ngx_http_request_t, Unbound> {
+    // SAFETY: by the contract, and after the check of the signature, requests are there as long as their main one.
+    unsafe {
+        if (*request).signature != NGX_HTTP_MODULE {
+            return Err(Unbound::NotARequest);
+        }
+        let main = (*request).main;
+        if main.is_null() || (*main).pool.is_null() || (*main).count() == 0 {
+            return Err(Unbound::NotARequest);
+        }
+        Ok(main)
+    }
+}
+
+/// # Safety
+///
+/// The request's memory is there.
+unsafe fn context(request: *mut ngx_http_request_t) -> *mut *mut c_void {
+    // SAFETY: by the contract; a request has a context for each module.
+    unsafe { (*request).ctx.add(ctx_index()) }
+}
+
+/// # Safety
+///
+/// The request's memory is there.
+unsafe fn is_marked(request: *mut ngx_http_request_t) -> bool {
+    // SAFETY: by the contract.
+    ptr::eq(unsafe { *context(request) }.cast(), &raw const ENDED)
+}
+
+/// The owner of a main request, if it has one. An internal redirect clears the context; the pool still knows.
+///
+/// # Safety
+///
+/// The main request's memory is there.
+unsafe fn find(main: *mut ngx_http_request_t) -> Option<NonNull<Owner>> {
+    // SAFETY: by the contract; the context is ours, and cleanups with our handler are, too.
+    unsafe {
+        let owner = NonNull::new(*context(main)).filter(|_| !is_marked(main));
+        if owner.is_some() || (*main).pool.is_null() {
+            return owner.map(NonNull::cast);
+        }
+        let mut cleanup = (*(*main).pool).cleanup;
+        while let Some(record) = cleanup.as_ref() {
+            if record.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, on_pool_end as Cleanup)) {
+                return NonNull::new(record.data.cast());
+            }
+            cleanup = record.next;
+        }
+        None
+    }
+}
+
+impl Owner {
+    /// The owner of a main request, a new one if it has none.
+    ///
+    /// # Safety
+    ///
+    /// The main request and its pool are there.
+    unsafe fn of(main: *mut ngx_http_request_t) -> Result<NonNull<Owner>, Unbound> {
+        // SAFETY: by the contract.
+        unsafe {
+            let owner = match find(main) {
+                Some(owner) => owner,
+                None if is_marked(main) => return Err(Unbound::NotARequest),
+                None => Owner::create(main).ok_or(Unbound::NoMemory)?,
+            };
+            if owner.as_ref().ended.get() {
+                return Err(Unbound::NotARequest);
+            }
+            context(main).write(owner.as_ptr().cast());
+            Ok(owner)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Owner::of`].
+    unsafe fn create(main: *mut ngx_http_request_t) -> Option<NonNull<Owner>> {
+        // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers. An owner needs no `Drop`.
+        unsafe {
+            let early = ngx_http_cleanup_add(main, 0).as_mut()?;
+            let late = ngx_pool_cleanup_add((*main).pool, size_of::<Owner>()).as_mut()?;
+            let owner = NonNull::new(late.data.cast::<Owner>())?;
+            owner.write(Owner { tally: Tally::new(), links: Cell::new(None), ended: Cell::new(false) });
+            late.handler = Some(on_pool_end);
+            early.data = owner.as_ptr().cast();
+            early.handler = Some(on_request_end);
+            Some(owner)
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = NonNull<Link>> {
+        let mut next = self.links.get();
+        core::iter::from_fn(move || {
+            let link = next?;
+            // SAFETY: links are in the pool that their owner is in.
+            next = unsafe { link.as_ref() }.next;
+            Some(link)
+        })
+    }
+
+    /// A link that is free again, so that a long request with many operations does not grow.
+    fn spare(&self) -> Option<NonNull<Link>> {
+        // SAFETY: as in `all`.
+        self.all().take(LOOK_FOR_SPARE).find(|link| unsafe { link.as_ref() }.call.get() == 0)
+    }
+
+    /// A new link.
+    ///
+    /// # Safety
+    ///
+    /// The main request, and its owner, are there.
+    unsafe fn link(main: *mut ngx_http_request_t, owner: NonNull<Owner>) -> Option<NonNull<Link>> {
+        // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers.
+        unsafe {
+            let link = NonNull::new(ngx_palloc((*main).pool, size_of::<Link>()).cast::<Link>())?;
+            link.write(Link {
+                next: owner.as_ref().links.replace(Some(link)),
+                owner,
+                driver: Cell::new(ptr::null()),
+                call: Cell::new(0),
+                binding: Cell::new(Binding { cancels: true, operations: 1, reads: false }),
+            });
+            Some(link)
+        }
+    }
+
+    /// The request ends: its calls are taken back, or forget it.
+    fn end(&self) {
+        self.ended.set(true);
+        // SAFETY: as in `all`.
+        self.all().for_each(|link| unsafe { link.as_ref() }.end());
+    }
+}
+
+impl Link {
+    fn tally(&self) -> &Tally {
+        // SAFETY: the owner is in the pool that the link is in.
+        unsafe { &self.owner.as_ref().tally }
+    }
+
+    /// The operation has begun, or was refused with this status.
+    pub fn submitted(&self, call: &Result<CallId, super::Status>) {
+        let operations = self.binding.get().operations;
+        match *call {
+            Ok(call) => {
+                self.call.set(call.to_u64());
+                self.tally().begin(operations, self.latest());
+            }
+            Err(status) => self.tally().refused(operations, outcome::shown(status, false)),
+        }
+    }
+
+    /// It has been answered.
+    pub fn answered(&self, results: &[ngx_http_memcache_result_t]) {
+        let reads = self.binding.get().reads;
+        results.iter().for_each(|result| self.tally().note(reads, outcome::shown(result.status, reads)));
+        if self.call.replace(0) != 0 {
+            self.tally().end(self.latest());
+        }
+    }
+
+    /// It has been taken back, if it has not ended.
+    pub fn cancelled(&self) {
+        if self.call.replace(0) != 0 {
+            self.tally().note(false, outcome::CANCELLED);
+            self.tally().end(clock::now());
+        }
+    }
+
+    /// The request ends.
+    fn end(&self) {
+        let call = self.call.get();
+        if call == 0 {
+            return;
+        }
+        self.cancelled();
+        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
+        if let Some(driver) = unsafe { self.driver.get().as_ref() } {
+            let call = CallId::from_u64(call);
+            if self.binding.get().cancels {
+                // The link is free already, and dropping the callback says so again while it is there.
+                drop(driver.cancel(call));
+            } else {
+                driver.with_callback(call, Callback::unbind);
+            }
+        }
+    }
+
+    /// When something happened last to the client: an operation was accepted, or a reply has come.
+    fn latest(&self) -> Instant {
+        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
+        unsafe { self.driver.get().as_ref() }.map_or_else(clock::now, Driver::latest)
+    }
+}
+
+type Cleanup = unsafe extern "C" fn(*mut c_void);
+
+/// The http cleanup of a request that calls are bound to.
+unsafe extern "C" fn on_request_end(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: nginx calls this with what `create` put there, while the request is.
+        if let Some(owner) = unsafe { data.cast::<Owner>().as_ref() } {
+            owner.end();
+        }
+    });
+}
+
+/// The cleanup of its pool. It is another function, as it also tells which cleanup of a pool is ours.
+unsafe extern "C" fn on_pool_end(data: *mut c_void) {
+    guard((), || {
+        // SAFETY: as above; the pool's memory is freed after this.
+        if let Some(owner) = unsafe { data.cast::<Owner>().as_ref() } {
+            owner.end();
+        }
+    });
+}
+
+/// The handler of the log phase: from here on a main request is being freed. A subrequest is logged when it is done.
+unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(NGX_OK as ngx_int_t, || {
+        // SAFETY: nginx logs a request that is there, its main one too.
+        unsafe {
+            match find((*r).main) {
+                Some(owner) if ptr::eq(r, (*r).main) => owner.as_ref().end(),
+                _ => context(r).write((&raw const ENDED).cast_mut().cast()),
+            }
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// Has nginx call the handler of the log phase before those of all other modules. `None`: there is no memory.
+///
+/// # Safety
+///
+/// `cf` is what nginx passes to `postconfiguration`.
+pub unsafe fn watch_ends(cf: *mut ngx_conf_t) -> Option<()> {
+    // SAFETY: by the contract, the context is that of the http block, with the configuration of nginx's core.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let index = addr_of!(ngx_http_core_module.ctx_index).read();
+        let core = (*(*ctx).main_conf.add(index)).cast::<ngx_http_core_main_conf_t>();
+        let phase = (*core).phases.get_mut(ngx_http_phases_NGX_HTTP_LOG_PHASE as usize)?;
+        let handlers = &raw mut phase.handlers;
+        if ngx_array_push(handlers).is_null() {
+            return None;
+        }
+        let first = (*handlers).elts.cast::<ngx_http_handler_pt>();
+        // The others move up by one place, which there is now.
+        ptr::copy(first, first.add(1), (*handlers).nelts.saturating_sub(1));
+        first.write(Some(on_log));
+    }
+    Some(())
+}
