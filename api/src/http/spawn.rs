@@ -28,7 +28,9 @@ use crate::find;
 /// of `spawn` returns the result (its new block is dropped without being polled): a [`Status`] such as `NGX_OK` or
 /// `NGX_DECLINED` lets the request go on as the phase defines it (a rewrite handler has to say `NGX_DECLINED`), an
 /// HTTP status refuses it. A [`Response`](super::Response) with a body ends the request in any phase. One call of
-/// `spawn` is one handler's: a second one in the same does nothing.
+/// `spawn` is one handler's: a second one in the same does nothing. An **internal redirect** while a block waits
+/// (`error_page`, `post_action` when the client has gone) leaves the request to the handlers of the new location: the
+/// block is dropped, without a word.
 ///
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
@@ -162,11 +164,12 @@ unsafe fn start(task: &TaskRef, r: *mut ngx_http_request_t) -> Status {
         }
         return Status::NGX_DONE;
     };
+    let answered = task.has_answered();
     task.forget_request();
 
     // SAFETY: as above.
     unsafe {
-        if is_content_phase(&*r) || (*r).header_sent() == 0 {
+        if is_content_phase(&*r) || !answered {
             return status;
         }
         // A phase handler's NGX_OK would let the request go on; but its answer is out.
@@ -198,6 +201,9 @@ unsafe fn wait(r: *mut ngx_http_request_t) {
 unsafe extern "C" fn resume(event: *mut ngx_event_t) {
     // SAFETY: nginx calls the handler of the task's event.
     let task = unsafe { Task::of_event(event) };
+    if task.forget_if_redirected() {
+        return;
+    }
     let Some(r) = task.request() else { return };
 
     // SAFETY: the request is alive until it is finalized. Its connection is a slot that nginx does not give back to the
@@ -210,7 +216,7 @@ unsafe extern "C" fn resume(event: *mut ngx_event_t) {
             if (*r).discard_body() == 0 {
                 (*r).read_event_handler = Some(ngx_http_block_reading);
             }
-            if task.place() == Place::Content || (*r).header_sent() != 0 {
+            if task.place() == Place::Content || task.has_answered() {
                 task.forget_request();
                 finalize(r, status);
             } else {

@@ -39,6 +39,10 @@ pub(super) struct Task {
     /// NULL when the request has ended, or the task has nothing more to do with it.
     request: Cell<*mut ngx_http_request_t>,
     place: Cell<Place>,
+    /// The request's, when the handler was called: each internal redirect takes one.
+    uri_changes: Cell<u32>,
+    /// Whether the header was sent before: a request has a `post_action` when it was answered.
+    header_sent: Cell<bool>,
     stage: Cell<Stage>,
     /// What a phase handler is to return when the phases are run again.
     result: Cell<Option<Status>>,
@@ -131,6 +135,8 @@ impl Task {
                 owner: event_loop::this_thread(),
                 request: Cell::new(ptr::null_mut()),
                 place: Cell::new(Place::Content),
+                uri_changes: Cell::new(0),
+                header_sent: Cell::new(false),
                 stage: Cell::new(Stage::Over),
                 result: Cell::new(None),
                 #[cfg(feature = "tokio")]
@@ -182,6 +188,11 @@ impl Task {
         late.handler = Some(request_ends);
         self.request.set(request);
         self.place.set(place);
+        // SAFETY: the request is alive, says the caller.
+        unsafe {
+            self.uri_changes.set((*request).uri_changes());
+            self.header_sent.set((*request).header_sent() != 0);
+        }
         Some(())
     }
 
@@ -195,7 +206,8 @@ impl Task {
         unsafe { TaskRef::clone(&(*(*event).data.cast::<Record>()).task) }
     }
 
-    /// The task of this request that was made at `place`, and not forgotten since.
+    /// The task of this request that was made at `place`, and not forgotten since. One of before an internal redirect,
+    /// which has begun the phases anew, is forgotten.
     ///
     /// # Safety
     ///
@@ -209,13 +221,29 @@ impl Task {
             if this.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, request_ends as RequestEnds)) {
                 // SAFETY: bind() put it there.
                 let task = unsafe { &(*this.data.cast::<Record>()).task };
-                if task.request.get() == request && task.place.get() == place {
+                if task.request.get() == request && task.place.get() == place && !task.forget_if_redirected() {
                     return Some(TaskRef::clone(task));
                 }
             }
             cleanup = this.next;
         }
         None
+    }
+
+    /// Forgets the request if it was redirected since: it is another handler's by now. Says whether it was.
+    pub(super) fn forget_if_redirected(&self) -> bool {
+        // SAFETY: a task has a request only while that is alive.
+        let redirected = self.request().is_some_and(|r| unsafe { (*r).uri_changes() } != self.uri_changes.get());
+        if redirected {
+            self.forget_request();
+        }
+        redirected
+    }
+
+    /// Whether the handler has sent a header.
+    pub(super) fn has_answered(&self) -> bool {
+        // SAFETY: as above.
+        !self.header_sent.get() && self.request().is_some_and(|r| unsafe { (*r).header_sent() } != 0)
     }
 
     pub(super) fn place(&self) -> Place {
