@@ -263,6 +263,14 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_LEASE_WON   1
 #define NGX_HTTP_MEMCACHE_LEASE_LOST  2
 
+/*
+ * Versions ("cas" of an operation and of its result) compare within one memcached process only: each counts from 1. After
+ * a restart, on a server that stands in for another one, and where the key is another server's because the list of
+ * servers has changed, the same number is the version of something else. Use it in the request that has read it. What
+ * outlives that, such as an ETag that a client brings back, needs something of the content beside it: read the item,
+ * compare that, and then write with the version that was read just now. (examples/kv does so.)
+ */
+
 /* result->ttl: it does not expire */
 #define NGX_HTTP_MEMCACHE_NEVER       0xffffffff
 
@@ -316,7 +324,7 @@ typedef struct {
     uint32_t                       options;
     ngx_str_t                      key;      /* 1-250 bytes with the prefix; binary keys up to 186 bytes */
     ngx_str_t                      value;    /* up to "memcache_max_value" */
-    uint64_t                       cas;      /* 0: unconditional */
+    uint64_t                       cas;      /* 0: unconditional; see "Versions" */
     uint64_t                       delta;
     uint64_t                       initial;
     uint32_t                       flags;

@@ -98,7 +98,7 @@ my @operations = (
 	['add', sub { kv_put(shift, "flush_all\r\n", @_,
 		headers => ['If-None-Match: *']) }],
 	['cas', sub { kv_put(shift, "flush_all\r\n", @_,
-		headers => ['If-Match: "1"']) }],
+		headers => ['If-Match: "1-00000000"']) }],
 	['append', sub { kv_post(shift, 'append', @_, value => 'x') }],
 	['incr', sub { kv_post(shift, 'incr=1&initial=1', @_) }],
 	['touch', sub { kv_post(shift, 'touch=1', @_) }],

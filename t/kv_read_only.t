@@ -147,8 +147,9 @@ sub documented {
 	my (@queries, $row);
 
 	for my $first ($table =~ /^\| (.*?) \|/mg) {
-		if ($first =~ /^… with `(.*)`/) {
-			push @queries, { %$row, headers => [$1] };
+		if ($first =~ /^… with /) {
+			push @queries, map { { %$row, headers => [$_] } }
+				$first =~ /`(.*?)`/g;
 			next;
 		}
 

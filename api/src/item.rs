@@ -31,7 +31,7 @@ impl Item {
         self.flags
     }
 
-    /// The version of the item, for compare-and-swap.
+    /// The version of the item, for compare-and-swap. It is good for a moment, not for keeping: see [`Cas`](crate::Cas).
     pub fn cas(&self) -> u64 {
         self.cas
     }

@@ -28,7 +28,7 @@ pub enum Lease {
 pub struct Won {
     /// The version to replace, by [`set`](crate::Client::set) with [`cas`](crate::Operation::cas). The answer
     /// [`Changed`](crate::Cas::Changed) or [`Missing`](crate::Cas::Missing) says that somebody else stored, marked or
-    /// deleted the item meanwhile: leave it alone then.
+    /// deleted the item meanwhile: leave it alone then. It is as good as the server's process: see [`Cas`](crate::Cas).
     pub cas: u64,
     /// What can be used until the new item is there, if there is anything.
     pub old: Option<Item>,

@@ -1,11 +1,14 @@
 //! Doing what a request means.
 
 use ngx::core::Status;
+use ngx::ffi::{NGX_HTTP_GET, NGX_HTTP_HEAD};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
 use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Seconds, Server, Ttl};
 
-use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, WithBody};
+use crate::condition;
+use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, Which, WithBody};
+use crate::tag::Tag;
 
 /// The content handler.
 pub fn handle(request: &mut Request) -> Status {
@@ -67,18 +70,25 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             }
         }
         Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
-        Plain::Invalidate { key, version: None, ttl } => {
-            done_or(HTTPStatus::NOT_FOUND, mc.invalidate(key).ttl(Ttl::from_protocol(ttl)).await?)
+        Plain::Invalidate { key, which, ttl } => {
+            let ttl = Ttl::from_protocol(ttl);
+            match which {
+                Which::Any => done_or(HTTPStatus::NOT_FOUND, mc.invalidate(key).ttl(ttl).await?),
+                Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, mc.invalidate(key).ttl(ttl).await?),
+                Which::Tagged(tags) => {
+                    let invalidate = async |version| mc.invalidate(&key).ttl(ttl).cas(version).await;
+                    done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(&mc, &key, &tags, invalidate).await?)
+                }
+            }
         }
-        Plain::Invalidate { key, version: Some(version), ttl } => {
-            let outcome = mc.invalidate(key).ttl(Ttl::from_protocol(ttl)).cas(version).await?;
-            done_or(HTTPStatus::PRECONDITION_FAILED, outcome == Cas::Applied)
-        }
-        Plain::Delete { key, version: None } => done_or(HTTPStatus::NOT_FOUND, mc.delete(key).await?),
-        Plain::Delete { key, version: Some(version) } => {
-            let outcome = mc.delete(key).cas(version).await?;
-            done_or(HTTPStatus::PRECONDITION_FAILED, outcome == Cas::Applied)
-        }
+        Plain::Delete { key, which } => match which {
+            Which::Any => done_or(HTTPStatus::NOT_FOUND, mc.delete(key).await?),
+            Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, mc.delete(key).await?),
+            Which::Tagged(tags) => {
+                let delete = async |version| mc.delete(&key).cas(version).await;
+                done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(&mc, &key, &tags, delete).await?)
+            }
+        },
     })
 }
 
@@ -86,14 +96,17 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
     match command {
         WithBody::Store { key, condition, flags, ttl } => {
             let ttl = Ttl::from_protocol(ttl);
+            let creates = condition == Condition::Absent;
             let stored = match condition {
                 Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
                 Condition::Absent => mc.add(key, value).flags(flags).ttl(ttl).await?,
                 Condition::Present => mc.replace(key, value).flags(flags).ttl(ttl).await?,
-                Condition::Version(cas) => mc.set(key, value).flags(flags).ttl(ttl).cas(cas).await? == Cas::Applied,
+                Condition::Tagged(tags) => {
+                    let store = async |version| mc.set(&key, value).flags(flags).ttl(ttl).cas(version).await;
+                    if_tagged(&mc, &key, &tags, store).await?
+                }
             };
-            let created = stored && condition == Condition::Absent;
-            Ok(if created {
+            Ok(if stored && creates {
                 Response::new(HTTPStatus::CREATED)
             } else {
                 done_or(HTTPStatus::PRECONDITION_FAILED, stored)
@@ -109,6 +122,19 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
     }
 }
 
+/// Does something to the version of an item that one of the tags names: whether it was there.
+async fn if_tagged(
+    mc: &Client,
+    key: &[u8],
+    tags: &[Tag],
+    change: impl AsyncFnOnce(u64) -> Result<Cas, Error>,
+) -> Result<bool, Error> {
+    match condition::version_of(mc, key, tags).await? {
+        Some(version) => Ok(change(version).await? == Cas::Applied),
+        None => Ok(false),
+    }
+}
+
 fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
     Response::new(if done { HTTPStatus::NO_CONTENT } else { otherwise })
 }
@@ -120,10 +146,10 @@ fn foreign() -> Response {
 
 fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
-    foreign().header("X-Memcache-Flags", item.flags()).header("ETag", format_args!("\"{}\"", item.cas())).body(item)
+    foreign().header("X-Memcache-Flags", item.flags()).header("ETag", condition::tag_of(&item)).body(item)
 }
 
-/// The item, and who makes it anew. With `won`, the version is there also where the item is not: a `PUT` with it as
+/// The item, and who makes it anew. With `won`, the tag is there also where the item is not: a `PUT` with it as
 /// `If-Match` stores the item, a `DELETE` or `POST ?invalidate` with it hands the lease back.
 fn lease(lease: Lease) -> Response {
     let (who, item, cas, stale) = match lease {
@@ -138,7 +164,7 @@ fn lease(lease: Lease) -> Response {
         (Some(item), _) => item_or_404(Some(item)),
         // With a body of its own: nginx takes the ETag away from the pages that it makes.
         (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND)
-            .header("ETag", format_args!("\"{cas}\""))
+            .header("ETag", Tag::vacant(cas))
             .content_type("text/plain")
             .body("yours to make\n"),
         (None, None) => Response::new(HTTPStatus::NOT_FOUND),
@@ -220,6 +246,9 @@ fn line(server: &Server, version: &str) -> String {
 fn refuse(refusal: Refusal) -> Response {
     match refusal {
         Refusal::BadRequest => Response::new(HTTPStatus::BAD_REQUEST),
+        Refusal::UnknownCondition(header) => Response::new(HTTPStatus::BAD_REQUEST)
+            .content_type("text/plain")
+            .body(format!("{header} is not known here: nothing was done\n")),
         Refusal::PreconditionFailed => Response::new(HTTPStatus::PRECONDITION_FAILED),
         Refusal::MethodNotAllowed => {
             Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "GET, HEAD, PUT, POST, DELETE")
@@ -228,9 +257,17 @@ fn refuse(refusal: Refusal) -> Response {
     }
 }
 
+/// Headers that make a request conditional, or partial, and that no action knows.
+const UNKNOWN: [&str; 4] = ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "Content-Range"];
+
 fn parts(request: &Request) -> Parts<'_> {
     let r = request.as_ref();
+    // What a read depends on is for nginx to look at.
+    let is_read = matches!(r.method as u32, NGX_HTTP_GET | NGX_HTTP_HEAD);
     let header = |name: &str| {
+        if is_read {
+            return None;
+        }
         let found = request.headers_in_iterator().find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
         found.map(|(_, value)| value.as_bytes())
     };
@@ -244,6 +281,7 @@ fn parts(request: &Request) -> Parts<'_> {
         args: r.args.as_bytes(),
         if_match: header("If-Match"),
         if_none_match: header("If-None-Match"),
+        unknown: UNKNOWN.into_iter().find(|name| header(name).is_some()),
         flags: header("X-Memcache-Flags"),
     }
 }

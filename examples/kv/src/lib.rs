@@ -6,11 +6,15 @@
 //! }
 //! ```
 //!
-//! [`request`] says what a request means, `handler` does it. Start your own module from here.
+//! [`request`] says what a request means, `handler` does it; [`tag`] and `condition` are about what a client has seen.
+//! Start your own module from here.
 
+#[cfg(not(test))]
+mod condition;
 #[cfg(not(test))]
 mod handler;
 mod request;
+mod tag;
 
 /// A request that there is no memory for is an error, not the end of the worker.
 #[global_allocator]

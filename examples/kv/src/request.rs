@@ -4,6 +4,8 @@ use std::str;
 
 use percent_encoding::percent_decode;
 
+use crate::tag::Tag;
+
 /// Keys that one request may ask for.
 pub const MAX_KEYS: usize = 100;
 
@@ -26,6 +28,8 @@ pub struct Parts<'a> {
     pub if_match: Option<&'a [u8]>,
     /// The header `If-None-Match`.
     pub if_none_match: Option<&'a [u8]>,
+    /// A header that makes the request conditional, or partial, and that no action knows.
+    pub unknown: Option<&'static str>,
     /// The header `X-Memcache-Flags`.
     pub flags: Option<&'a [u8]>,
 }
@@ -58,10 +62,10 @@ pub enum Plain {
     Count { key: Vec<u8>, direction: Direction, delta: u64, initial: Option<u64>, ttl: u32 },
     /// `POST KEY?touch=secs`.
     Touch { key: Vec<u8>, ttl: u32 },
-    /// `POST KEY?invalidate`, with `ttl=secs`, with `If-Match` only that version.
-    Invalidate { key: Vec<u8>, version: Option<u64>, ttl: u32 },
-    /// `DELETE KEY`, with `If-Match` only that version.
-    Delete { key: Vec<u8>, version: Option<u64> },
+    /// `POST KEY?invalidate`, with `ttl=secs`.
+    Invalidate { key: Vec<u8>, which: Which, ttl: u32 },
+    /// `DELETE KEY`.
+    Delete { key: Vec<u8>, which: Which },
 }
 
 /// Commands whose value is the body.
@@ -73,8 +77,19 @@ pub enum WithBody {
     Extend { key: Vec<u8>, end: End },
 }
 
+/// Which item is meant by a request that changes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Whatever there is; 404 without any.
+    Any,
+    /// `If-Match: *`: whatever there is; 412 without any.
+    Present,
+    /// `If-Match: "tag", …`: only one of these.
+    Tagged(Vec<Tag>),
+}
+
 /// When to store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Always.
     None,
@@ -82,8 +97,8 @@ pub enum Condition {
     Absent,
     /// `If-Match: *`: if there is one.
     Present,
-    /// `If-Match: "cas"`: if it is this version.
-    Version(u64),
+    /// `If-Match: "tag", …`: if it is one of these.
+    Tagged(Vec<Tag>),
 }
 
 /// Where to count to.
@@ -114,6 +129,9 @@ pub enum End {
 pub enum Refusal {
     /// 400.
     BadRequest,
+    /// 400: a header makes it conditional in a way that the action does not know. To ignore that would be to do what was
+    /// not asked for.
+    UnknownCondition(&'static str),
     /// 405.
     MethodNotAllowed,
     /// 405: `GET` and `HEAD` change nothing, this is for `POST`.
@@ -126,13 +144,16 @@ impl Command {
     /// What the request means.
     pub fn parse(parts: Parts<'_>) -> Result<Self, Refusal> {
         let args = Args(parts.args);
+        if let Some(header) = parts.unknown {
+            return Err(Refusal::UnknownCondition(header));
+        }
         match parts.method {
             "GET" | "HEAD" if ACTIONS.iter().any(|action| args.value(action).is_some()) => Err(Refusal::OnlyByPost),
             "GET" | "HEAD" if parts.key.is_empty() => list(args).map(Command::Plain),
             "GET" | "HEAD" => Ok(Command::Plain(get(parts.key, args))),
             "PUT" => put(parts, args).map(Command::WithBody),
             "POST" => post(parts, args),
-            "DELETE" => Ok(Command::Plain(Plain::Delete { version: one_version(&parts)?, key: parts.key })),
+            "DELETE" => Ok(Command::Plain(Plain::Delete { which: which(&parts)?, key: parts.key })),
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
@@ -168,8 +189,8 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
         (None, None) => Condition::None,
         (None, Some(b"*")) => Condition::Absent,
         (Some(b"*"), None) => Condition::Present,
-        (Some(tag), None) => Condition::Version(version(tag)?),
-        _ => return Err(Refusal::BadRequest),
+        (Some(list), None) => Condition::Tagged(tags(list)?),
+        (_, Some(_)) => return Err(Refusal::UnknownCondition("If-None-Match")),
     };
     let flags = parts.flags.map(number).transpose()?.unwrap_or_default();
     Ok(WithBody::Store { key: parts.key, condition, flags, ttl: args.number("ttl")?.unwrap_or_default() })
@@ -177,7 +198,11 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
 
 fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
     let action = args.only(&ACTIONS)?.ok_or(Refusal::BadRequest)?;
-    let version = one_version(&parts);
+    // One of the actions knows a condition.
+    let which = match action {
+        "invalidate" => which(&parts)?,
+        _ => unconditional(&parts)?,
+    };
     let key = parts.key;
     let end = match action {
         "append" => Some(End::Back),
@@ -210,7 +235,7 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
             }
             _ => return Err(Refusal::BadRequest),
         },
-        "invalidate" => Plain::Invalidate { key, version: version?, ttl: ttl()? },
+        "invalidate" => Plain::Invalidate { key, which, ttl: ttl()? },
         _ if !key.is_empty() => return Err(Refusal::BadRequest),
         _ => match args.number("delay")?.unwrap_or_default() {
             delay @ ..=THIRTY_DAYS => {
@@ -233,15 +258,30 @@ pub fn key(unparsed: Option<&[u8]>, uri: &[u8], location: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The version that an item must have.
-fn one_version(parts: &Parts<'_>) -> Result<Option<u64>, Refusal> {
-    parts.if_match.filter(|&tag| tag != b"*").map(version).transpose()
+/// The item that an action is about which knows `If-Match`.
+fn which(parts: &Parts<'_>) -> Result<Which, Refusal> {
+    match (parts.if_match, parts.if_none_match) {
+        (_, Some(_)) => Err(Refusal::UnknownCondition("If-None-Match")),
+        (None, None) => Ok(Which::Any),
+        (Some(b"*"), None) => Ok(Which::Present),
+        (Some(list), None) => Ok(Which::Tagged(tags(list)?)),
+    }
 }
 
-/// The version in an entity tag. Other people's tags, and weak ones, match nothing.
-fn version(tag: &[u8]) -> Result<u64, Refusal> {
-    let text = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
-    text.and_then(|text| number(text).ok()).ok_or(Refusal::PreconditionFailed)
+/// The same for an action that knows no condition.
+fn unconditional(parts: &Parts<'_>) -> Result<Which, Refusal> {
+    match parts.if_match {
+        Some(_) => Err(Refusal::UnknownCondition("If-Match")),
+        None => which(parts),
+    }
+}
+
+/// The tags of an `If-Match`. Without one of ours it matches nothing.
+fn tags(list: &[u8]) -> Result<Vec<Tag>, Refusal> {
+    match Tag::parse_list(list) {
+        tags if tags.is_empty() => Err(Refusal::PreconditionFailed),
+        tags => Ok(tags),
+    }
 }
 
 /// Decimal digits.

@@ -97,7 +97,9 @@ fn servers_by_their_numbers() {
 
 #[test]
 fn invalidate() {
-    let parse = |if_match: Option<&'static str>, args: &'static str| {
+    let tag = Tag::of(3, 0, b"cow");
+    let quoted = tag.to_string();
+    let parse = |if_match: Option<&str>, args: &'static str| {
         let if_match = if_match.map(str::as_bytes);
         Command::parse(Parts {
             method: "POST",
@@ -107,10 +109,11 @@ fn invalidate() {
             ..Parts::default()
         })
     };
-    let expected = |version, ttl| Ok(Command::Plain(Plain::Invalidate { key: b"k".to_vec(), version, ttl }));
-    assert_eq!(parse(None, "invalidate"), expected(None, 0));
-    assert_eq!(parse(None, "invalidate&ttl=9"), expected(None, 9));
-    assert_eq!(parse(Some("\"3\""), "invalidate"), expected(Some(3), 0));
+    let expected = |which, ttl| Ok(Command::Plain(Plain::Invalidate { key: b"k".to_vec(), which, ttl }));
+    assert_eq!(parse(None, "invalidate"), expected(Which::Any, 0));
+    assert_eq!(parse(None, "invalidate&ttl=9"), expected(Which::Any, 9));
+    assert_eq!(parse(Some("*"), "invalidate"), expected(Which::Present, 0));
+    assert_eq!(parse(Some(&quoted), "invalidate"), expected(Which::Tagged(vec![tag]), 0));
     assert_eq!(parse(Some("3"), "invalidate"), Err(Refusal::PreconditionFailed));
     assert_eq!(parse(None, "invalidate&ttl=x"), Err(Refusal::BadRequest));
     assert_eq!(parse(None, "invalidate&touch=1"), Err(Refusal::BadRequest));
@@ -134,13 +137,18 @@ fn put_conditions() {
     assert_eq!(put(None, None), Ok(Condition::None));
     assert_eq!(put(None, Some("*")), Ok(Condition::Absent));
     assert_eq!(put(Some("*"), None), Ok(Condition::Present));
-    assert_eq!(put(Some("\"17\""), None), Ok(Condition::Version(17)));
-    assert_eq!(put(Some("\"18446744073709551616\""), None), Err(Refusal::PreconditionFailed));
-    assert_eq!(put(Some("W/\"17\""), None), Err(Refusal::PreconditionFailed));
-    assert_eq!(put(Some("17"), None), Err(Refusal::PreconditionFailed));
-    assert_eq!(put(Some("\"\""), None), Err(Refusal::PreconditionFailed));
-    assert_eq!(put(None, Some("\"17\"")), Err(Refusal::BadRequest));
-    assert_eq!(put(Some("*"), Some("*")), Err(Refusal::BadRequest));
+    let tags = [Tag::of(17, 0, b"cow"), Tag::vacant(3)];
+    let list = tags.map(|tag| tag.to_string()).join(", ");
+    assert_eq!(put(Some(&list), None), Ok(Condition::Tagged(tags.to_vec())));
+    for foreign in ["\"17\"", "W/\"17-vacant\"", "17", "\"\"", ""] {
+        assert_eq!(put(Some(foreign), None), Err(Refusal::PreconditionFailed), "{foreign}");
+    }
+    let unknown = Err(Refusal::UnknownCondition("If-None-Match"));
+    for (if_match, if_none_match) in
+        [(None, "\"17\""), (None, "*, *"), (None, ""), (Some("*"), "*"), (Some(&list[..]), "*")]
+    {
+        assert_eq!(put(if_match, Some(if_none_match)), unknown, "{if_match:?} {if_none_match}");
+    }
 }
 
 #[test]
@@ -185,11 +193,47 @@ fn delete() {
         let if_match = if_match.map(str::as_bytes);
         Command::parse(Parts { method: "DELETE", key: b"k".to_vec(), if_match, ..Parts::default() })
     };
-    let expected = |version| Ok(Command::Plain(Plain::Delete { key: b"k".to_vec(), version }));
-    assert_eq!(delete(None), expected(None));
-    assert_eq!(delete(Some("*")), expected(None));
-    assert_eq!(delete(Some("\"3\"")), expected(Some(3)));
+    let expected = |which| Ok(Command::Plain(Plain::Delete { key: b"k".to_vec(), which }));
+    assert_eq!(delete(None), expected(Which::Any));
+    assert_eq!(delete(Some("*")), expected(Which::Present));
+    assert_eq!(delete(Some("\"3-vacant\"")), expected(Which::Tagged(vec![Tag::vacant(3)])));
     assert_eq!(delete(Some("3")), Err(Refusal::PreconditionFailed));
+}
+
+/// R61: a condition is met, or nothing is done.
+#[test]
+fn r61_no_condition_is_ignored() {
+    let arguments = |action: &str| match action {
+        "append" | "prepend" | "invalidate" => action.to_string(),
+        _ => format!("{action}=1"),
+    };
+    let actions = ACTIONS.map(|action| ("POST", arguments(action))).into_iter();
+    for (method, args) in actions.chain([("PUT", String::new()), ("DELETE", String::new())]) {
+        let key = if args.starts_with("flush_all") { Vec::new() } else { b"k".to_vec() };
+        let parse = |if_match, if_none_match, unknown| {
+            let (key, args) = (key.clone(), args.as_bytes());
+            Command::parse(Parts { method, key, args, if_match, if_none_match, unknown, flags: None })
+        };
+        assert!(parse(None, None, None).is_ok(), "{method} {args}");
+        assert_eq!(parse(None, None, Some("If-Range")), Err(Refusal::UnknownCondition("If-Range")));
+        for (if_match, if_none_match) in [
+            (Some(&b"*"[..]), None),
+            (Some(b"\"3-vacant\""), None),
+            (Some(b"\"3\""), None),
+            (None, Some(&b"*"[..])),
+            (None, Some(b"\"3-vacant\"")),
+            (Some(b"*"), Some(b"*")),
+        ] {
+            let knows = match (if_match, if_none_match) {
+                (Some(_), None) => matches!(method, "PUT" | "DELETE") || args == "invalidate",
+                (None, Some(b"*")) => method == "PUT",
+                _ => false,
+            };
+            let command = parse(if_match, if_none_match, None);
+            let what = format!("{method} {args} {if_match:?} {if_none_match:?}: {command:?}");
+            assert_eq!(matches!(command, Err(Refusal::UnknownCondition(_))), !knows, "{what}");
+        }
+    }
 }
 
 #[test]

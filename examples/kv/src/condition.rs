@@ -1,0 +1,43 @@
+//! Whether an item is what a client has seen.
+
+use ngx_memcache::{Client, Error, Item, Lease, Seconds};
+
+use crate::tag::Tag;
+
+/// The version of the item, if it is one that the tags name: what then is done to this version alone is done to what the
+/// client has seen.
+///
+/// The item is read and compared here, and its version is compared by memcached once more, when it is changed. What is
+/// left between the two is a server that is restarted just then and in which the key has the same version already.
+pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<u64>, Error> {
+    if let Some(item) = mc.get(key).await? {
+        return Ok(named(&item, tags));
+    }
+    let Some(about) = mc.inspect(key).await? else {
+        // There is no item; at most the place of one that somebody was told to make, of which nothing is shown. Nobody
+        // was told so twice: of several such tags the first is as good as any.
+        return Ok(tags.iter().find_map(Tag::place));
+    };
+    if !(about.stale && about.leased) {
+        return Ok(None);
+    }
+    // The old value is shown to those who ask for the lease, which is somebody else's already.
+    Ok(match mc.lease(key, 1.secs()).await? {
+        Lease::Lost { old: Some(item) } => named(&item, tags),
+        Lease::Won(won) => {
+            // It was handed back just now.
+            mc.hand_back(key, &won).await?;
+            None
+        }
+        Lease::Hit(_) | Lease::Lost { old: None } => None,
+    })
+}
+
+/// The tag of an item.
+pub fn tag_of(item: &Item) -> Tag {
+    Tag::of(item.cas(), item.flags(), item.value())
+}
+
+fn named(item: &Item, tags: &[Tag]) -> Option<u64> {
+    tags.contains(&tag_of(item)).then(|| item.cas())
+}
