@@ -110,12 +110,12 @@ Host: localhost
 Connection: close
 Transfer-Encoding: chunked
 
-3
-abc
-4
-defg
-0
-
+3\x0d
+abc\x0d
+4\x0d
+defg\x0d
+0\x0d
+\x0d
 EOF
 is($m->get('chunked'), 'abcdefg', 'chunked body - stored');
 
