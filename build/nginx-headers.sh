@@ -1,12 +1,18 @@
 #!/bin/bash
-# nginx-headers.sh DIR: configures the headers of Debian's package nginx-dev into DIR, where building a module needs
-# them. Nothing is compiled. Done again only when the package has changed.
+# nginx-headers.sh DIR [ROOT]: configures the headers of Debian's package nginx-dev into DIR, where building a module needs
+# them. Nothing is compiled. Done again only when the package has changed. The package is the installed one, or the one
+# that build/suite.sh has unpacked into ROOT.
 
 set -euo pipefail
 
 dir=$(realpath -m "$1")
-source=/usr/share/nginx/src
-version=$(dpkg-query -W -f '${Version}' nginx-dev)
+root=${2:+$(realpath "$2")}
+source=$root/usr/share/nginx/src
+if [[ $root ]]; then
+    version=$(sed -n 's/^#define NGINX_VERSION *"\(.*\)"/\1/p' "$source/src/core/nginx.h")
+else
+    version=$(dpkg-query -W -f '${Version}' nginx-dev)
+fi
 
 [[ $version == "$(cat "$dir/.nginx-dev" 2>/dev/null)" ]] && exit 0
 

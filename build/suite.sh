@@ -1,6 +1,7 @@
 #!/bin/bash
-# suite.sh SUITE DIR PACKAGE...: the packages of another suite of Debian, and all that they depend on, unpacked into DIR;
-# nothing is installed. DIR/run PROGRAM [ARGUMENT...] runs a program of it with the libraries of that suite.
+# suite.sh SUITE DIR [--alone] PACKAGE...: the packages of another suite of Debian, and all that they depend on, unpacked
+# into DIR; nothing is installed. DIR/run PROGRAM [ARGUMENT...] runs a program of it with the libraries of that suite.
+# With --alone it is the packages without what they depend on: headers, say.
 #
 # A suite is bullseye, trixie, sid, or another that the mirror has from which this machine installs. What is in DIR
 # already stays as it is: remove it to get what the suite has today.
@@ -9,6 +10,11 @@ set -euo pipefail
 
 suite=$1 dir=$(realpath -m "$2")
 shift 2
+get=(--download-only -y install)
+if [[ $1 == --alone ]]; then
+    get=(download)
+    shift
+fi
 [[ -e $dir/run ]] && exit 0
 
 command -v apt-get >/dev/null || { echo "suite: this is not Debian: $* of $suite cannot be had here" >&2; exit 1; }
@@ -32,7 +38,7 @@ options=(-q=2 -o Dir::State="$new/apt" -o Dir::State::status="$new/apt/status" -
 
 echo "suite: $* of $suite, from $mirror"
 apt-get "${options[@]}" update
-apt-get "${options[@]}" --download-only -y install "$@" </dev/null >"$new/apt/log" 2>&1 ||
+(cd "$new/apt/cache" && apt-get "${options[@]}" "${get[@]}" "$@") </dev/null >"$new/apt/log" 2>&1 ||
     { cat "$new/apt/log" >&2; exit 1; }
 for package in "$new"/apt/cache/*.deb; do
     dpkg-deb --extract "$package" "$new"
