@@ -66,6 +66,12 @@ TEST_LIB := $(if $(NGINX_TESTS),$(abspath $(NGINX_TESTS)/lib),$(abspath t/dialec
 for_nginx = $(MAKE) --no-print-directory NGINX_SOURCE_DIR=$(1) NGINX_BUILD_DIR=$(1)/objs \
             CARGO_TARGET_DIR=target/cargo-$(NEW_VERSION) MODULES_DIR=target/modules-$(NEW_VERSION)
 
+# The same, for the one of another release of Debian.
+SUITE_DIR    = $(abspath target/nginx/$(or $(RELEASE),$(error RELEASE is trixie or sid)))
+SUITE_SOURCE = $(SUITE_DIR)/dev/usr/share/nginx/src
+for_suite    = $(MAKE) --no-print-directory NGINX_SOURCE_DIR=$(SUITE_SOURCE) NGINX_BUILD_DIR=$(SUITE_DIR)/objs \
+               CARGO_TARGET_DIR=target/cargo-$(RELEASE) MODULES_DIR=target/modules-$(RELEASE)
+
 # Installed, not copied over: a running nginx keeps the old file that it has mapped.
 install_modules = @mkdir -p $(MODULES_DIR) && cd $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release && \
                   for m in $(1); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
@@ -188,6 +194,14 @@ prove: siblings examples memcacheds $(if $(filter t/readme_rust.t,$(wildcard $(T
 	TEST_NGINX_MEMCACHE_EXAMPLES=$(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/debug/examples \
 	TEST_NGINX_MEMCACHE_README=$(CARGO_TARGET_DIR)/readme/visits.so \
 	prove -j$(JOBS) -I $(TEST_LIB) -I $(abspath t/lib) $(T)
+
+# From Debian's packages of that release, which are not installed.
+prove-nginx: ## the same with the nginx of another Debian: RELEASE=trixie or sid, T=t/ops.t
+	@bash build/deps.sh $(NEW_DEPS) dpkg-dev
+	@bash build/nginx-suite.sh $(RELEASE) $(SUITE_DIR)
+	NGINX_SOURCE_DIR=$(SUITE_SOURCE) NGINX_BUILD_DIR=$(SUITE_DIR)/objs CARGO_TARGET_DIR=target/cargo-$(RELEASE) \
+	cargo test -p memcache-bits
+	@$(for_suite) TEST_NGINX_BINARY=$(SUITE_DIR)/nginx prove
 
 check: nginx-headers ## formatting, lints, documentation, the header as C and as C++, dependencies
 	@bash build/deps.sh g++

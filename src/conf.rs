@@ -257,8 +257,15 @@ pub unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
-/// Makes the list of clusters, which the server blocks fill.
+/// Makes the list of clusters, which the server blocks fill. It is the first that nginx calls of the module.
 pub unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    if let Err(wrong) = memcache_bits::check() {
+        // SAFETY: nginx passes a configuration with its log.
+        if let Some(log) = unsafe { Log::new((*cf).log) } {
+            log.emerg(format_args!("ngx_http_memcache_module: {wrong}"));
+        }
+        return null_mut();
+    }
     // SAFETY: nginx passes a configuration with its pool.
     guard(null_mut(), || unsafe { create::<Clusters>(cf) })
 }

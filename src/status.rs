@@ -10,6 +10,7 @@ mod collect;
 use core::ptr::{addr_of, addr_of_mut, null_mut};
 use core::slice;
 
+use memcache_bits::request;
 use memcache_status::snapshot::Worker;
 use memcache_status::{html, json, prometheus, Format, Query, UnknownFormat};
 use nginx_sys::{
@@ -148,13 +149,13 @@ unsafe fn send(r: *mut ngx_http_request_t, reply: Reply) -> Option<ngx_int_t> {
         (*r).headers_out.content_type_len = reply.content_type.find(';').unwrap_or(content_type.len);
         (*r).headers_out.content_type_lowcase = null_mut();
         // There is no time of a last change that a condition could be about.
-        (*r).set_disable_not_modified(1);
+        request::set_disable_not_modified(&mut *r, true);
         add_header(r, "Cache-Control", "no-store")?;
         add_header(r, "X-Content-Type-Options", "nosniff")?;
         add_header(r, "Content-Security-Policy", reply.policy)?;
 
         let rc = ngx_http_send_header(r);
-        if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || (*r).header_only() != 0 {
+        if rc == NGX_ERROR as ngx_int_t || rc > NGX_OK as ngx_int_t || request::header_only(&*r) {
             return Some(rc);
         }
 

@@ -34,6 +34,10 @@ pub enum Error {
         minor: u32,
     },
 
+    /// This sibling was built with bindings of nginx that do not fit its nginx: see [`bits`](crate::http::bits).
+    #[error("{0}")]
+    WrongBindings(memcache_bits::Wrong),
+
     /// No `memcache_server` applies to the request's server block.
     #[error("no \"memcache_server\" is defined here")]
     NotConfigured,
@@ -170,7 +174,7 @@ impl Error {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
-            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => Fault::Setup,
+            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
             Error::Busy | Error::NoMemory => Fault::Load,
             Error::NotSent | Error::Unknown { .. } => Fault::Network,
@@ -223,7 +227,7 @@ impl Error {
             Error::Encode(_) | Error::NoMemory => 500,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => 500,
             Error::Timeout { .. } => 504,
-            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => 503,
+            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => 503,
             Error::NotConfigured | Error::NotAvailable => 503,
             Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } => 503,
             Error::Server(_) | Error::Client(_) | Error::Protocol { .. } | Error::Unknown { .. } => 502,

@@ -38,12 +38,14 @@ pub(crate) fn table() -> Result<Table, Error> {
 }
 
 /// What the header's inline function `ngx_http_memcache_api()` does: finds the module by its name, and checks that its
-/// interface is the one that this crate was built for.
+/// interface is the one that this crate was built for; and before, that this crate's nginx is the one that runs.
 ///
 /// # Safety
 ///
 /// `cycle` is alive. While a configuration is read, it is `cf->cycle`.
 pub(crate) unsafe fn in_cycle(cycle: *const ngx_cycle_t) -> Result<Table, Error> {
+    memcache_bits::check().map_err(Error::WrongBindings)?;
+
     // SAFETY: guaranteed by the caller.
     let cycle = unsafe { &*cycle };
     if cycle.modules.is_null() {

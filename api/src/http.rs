@@ -19,6 +19,9 @@
 //!     })
 //! }
 //! ```
+//!
+//! Bit-fields of the request, such as nginx's `r->header_only`, are in [`bits`]: with nginx 1.29.3 and later those of
+//! `ngx` and `nginx-sys` 0.5 are wrong.
 
 mod body;
 mod detached;
@@ -36,6 +39,8 @@ mod timer;
 pub(crate) use self::panic::contain;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
+#[doc(inline)]
+pub use memcache_bits::request as bits;
 pub use respond::Respond;
 pub use response::{add_header, Content, Response};
 pub use spawn::{spawn, spawn_with_body};

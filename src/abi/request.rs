@@ -140,7 +140,7 @@ unsafe fn main_of(request: *mut ngx_http_request_t) -> Result<*mut ngx_http_requ
             return Err(Unbound::NotARequest);
         }
         let main = (*request).main;
-        if main.is_null() || (*main).pool.is_null() || (*main).count() == 0 {
+        if main.is_null() || (*main).pool.is_null() || memcache_bits::request::count(&*main) == 0 {
             return Err(Unbound::NotARequest);
         }
         Ok(main)

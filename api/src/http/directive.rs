@@ -104,8 +104,9 @@ macro_rules! content_handler {
     };
 }
 
-/// Checks, while a configuration is read, that the memcache module is loaded and fits, and that there is a client where
-/// the directive is. If not, one line at level "emerg" says what `directive` needs, and where it is.
+/// Checks, while a configuration is read, that the memcache module is loaded and fits, that this crate's bindings of nginx
+/// are right, and that there is a client where the directive is. If not, one line at level "emerg" says what `directive`
+/// needs, and where it is.
 ///
 /// For modules that do not use [`content_handler!`](crate::content_handler): call it from the handler of a directive
 /// that is of no use without a client, and refuse the configuration if it fails. Whether a `memcache_server` applies is

@@ -15,6 +15,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
+use super::bits;
 use super::headers::Headers;
 use super::spawn::is_gone;
 use crate::Item;
@@ -125,7 +126,7 @@ impl Response {
         r.headers_out.content_length_n = self.content.len().try_into().map_err(|_| no_memory())?;
         if r.method != NGX_HTTP_GET as usize && r.method != NGX_HTTP_HEAD as usize {
             // If-Match and the like are about the item then, not about this response.
-            r.set_disable_not_modified(1);
+            bits::set_disable_not_modified(r, true);
         }
         // SAFETY: as above.
         unsafe {
@@ -133,7 +134,7 @@ impl Response {
             let chain = self.content.into_chain(r)?;
 
             let status = ngx_http_send_header(r);
-            if status == Status::NGX_ERROR.0 || status > Status::NGX_OK.0 || r.header_only() != 0 {
+            if status == Status::NGX_ERROR.0 || status > Status::NGX_OK.0 || bits::header_only(r) {
                 return Ok(Status(status));
             }
             Ok(Status(ngx_http_output_filter(r, chain)))

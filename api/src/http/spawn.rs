@@ -13,7 +13,7 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 
 use super::task::{Place, Task, TaskRef};
-use super::{log, Body, Respond};
+use super::{bits, log, Body, Respond};
 use crate::find;
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
@@ -133,7 +133,7 @@ where
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
     };
 
-    request.as_mut().set_request_body_in_single_buf(1);
+    bits::set_request_body_in_single_buf(request.as_mut(), true);
     // SAFETY: as above. From now on the request belongs to nginx and the task, until nginx has the body or fails.
     let status = unsafe { ngx_http_read_client_request_body(r, Some(body_is_read)) };
     if status >= SPECIAL_RESPONSE {
@@ -191,8 +191,8 @@ unsafe fn wait(r: *mut ngx_http_request_t) {
         (*r).write_event_handler = Some(ngx_http_request_empty_handler);
         // The content phase gives up a reference for NGX_DONE; the others do not.
         if is_content_phase(&*r) {
-            let main = (*r).main;
-            (*main).set_count((*main).count().saturating_add(1));
+            let main = &mut *(*r).main;
+            bits::set_count(main, bits::count(main).saturating_add(1));
         }
     }
 }
@@ -213,7 +213,7 @@ unsafe extern "C" fn resume(event: *mut ngx_event_t) {
         log::attach(r);
         if let Some(status) = task.run() {
             // nginx may be reading a body that nobody wants: the response has started that.
-            if (*r).discard_body() == 0 {
+            if !bits::discard_body(&*r) {
                 (*r).read_event_handler = Some(ngx_http_block_reading);
             }
             if task.place() == Place::Content || task.has_answered() {
@@ -258,7 +258,7 @@ unsafe fn watch_client(r: *mut ngx_http_request_t) -> Result<(), Status> {
     // SAFETY: guaranteed by the caller; a request has a connection with two events.
     unsafe {
         // nginx reads the rest of the request itself, or nobody is there any more.
-        if (*r).discard_body() != 0 || (*r).post_action() != 0 {
+        if bits::discard_body(&*r) || bits::post_action(&*r) {
             return Ok(());
         }
         let read = (*(*r).connection).read;
@@ -295,7 +295,7 @@ fn has_ended(request: &Request) -> bool {
 pub(super) fn is_gone(request: &Request) -> bool {
     // SAFETY: a request has a main one.
     let main = unsafe { &*request.as_ref().main };
-    main.pool.is_null() || main.count() == 0
+    main.pool.is_null() || bits::count(main) == 0
 }
 
 const TWICE: &str = "spawn was called twice for one request: the first call counts";

@@ -16,6 +16,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
+use super::bits;
 use super::log;
 use super::panic::{caught, contain};
 use super::slot::{Handle, Slot};
@@ -190,8 +191,8 @@ impl Task {
         self.place.set(place);
         // SAFETY: the request is alive, says the caller.
         unsafe {
-            self.uri_changes.set((*request).uri_changes());
-            self.header_sent.set((*request).header_sent() != 0);
+            self.uri_changes.set(bits::uri_changes(&*request));
+            self.header_sent.set(bits::header_sent(&*request));
         }
         Some(())
     }
@@ -233,7 +234,7 @@ impl Task {
     /// Forgets the request if it was redirected since: it is another handler's by now. Says whether it was.
     pub(super) fn forget_if_redirected(&self) -> bool {
         // SAFETY: a task has a request only while that is alive.
-        let redirected = self.request().is_some_and(|r| unsafe { (*r).uri_changes() } != self.uri_changes.get());
+        let redirected = self.request().is_some_and(|r| unsafe { bits::uri_changes(&*r) } != self.uri_changes.get());
         if redirected {
             self.forget_request();
         }
@@ -243,7 +244,7 @@ impl Task {
     /// Whether the handler has sent a header.
     pub(super) fn has_answered(&self) -> bool {
         // SAFETY: as above.
-        !self.header_sent.get() && self.request().is_some_and(|r| unsafe { (*r).header_sent() } != 0)
+        !self.header_sent.get() && self.request().is_some_and(|r| unsafe { bits::header_sent(&*r) })
     }
 
     pub(super) fn place(&self) -> Place {

@@ -3,7 +3,7 @@
 use ngx::core::Status;
 use ngx::ffi::{NGX_HTTP_GET, NGX_HTTP_HEAD};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
-use ngx_memcache::http::{self, Body, Respond, Response};
+use ngx_memcache::http::{self, bits, Body, Respond, Response};
 use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Seconds, Server, Ttl};
 
 use crate::condition;
@@ -272,7 +272,7 @@ fn parts(request: &Request) -> Parts<'_> {
         found.map(|(_, value)| value.as_bytes())
     };
     // A subrequest has the unparsed URI of its parent, which says nothing about its key.
-    let unparsed = (r.valid_unparsed_uri() != 0).then(|| r.unparsed_uri.as_bytes());
+    let unparsed = bits::valid_unparsed_uri(r).then(|| r.unparsed_uri.as_bytes());
     let location = NgxHttpCoreModule::location_conf(request).map_or(&[][..], |location| location.name.as_bytes());
 
     Parts {
