@@ -29,7 +29,7 @@ pub struct Cluster {
     /// Names of the `server` blocks that use it, [`MAX_USERS`] at most.
     pub used_by: RefCell<Vec<Vec<u8>>>,
     /// The servers' memory in the zone, in the same order; empty without a zone.
-    pub records: RefCell<Vec<Option<Record>>>,
+    pub records: RefCell<Vec<Record>>,
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Driver>,
 }

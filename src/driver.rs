@@ -35,7 +35,6 @@ use crate::boundary::guard;
 use crate::clock;
 use crate::cluster::Cluster;
 use crate::conf::Addresses;
-use crate::log::Log;
 use crate::memory;
 use crate::peer::Peer;
 use crate::worker::{self, NotAvailable};
@@ -108,10 +107,8 @@ impl Driver {
         let Cluster { config, addresses, .. } = cluster;
         // SAFETY: in a worker, `ngx_cycle` is the cycle that this client belongs to.
         let log = unsafe { addr_of!(ngx_cycle).read().as_ref() }.ok_or(NotAvailable)?.log;
-        // SAFETY: the log of the worker's cycle outlives the call.
-        let zone_log = unsafe { Log::new(log) }.ok_or(NotAvailable)?;
         let zone = worker::clusters()?.zone.as_ref();
-        let company = zone.map_or_else(Company::default, |zone| zone.company(cluster, zone_log));
+        let company = zone.map_or_else(Company::default, |zone| zone.company(cluster));
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
             addresses: addresses.clone(),
@@ -159,6 +156,7 @@ impl Driver {
     /// Closes everything. No handler of a sibling runs, now or later.
     pub fn shut_down(&self) {
         if self.state.replace(State::Ended) != State::Ended {
+            self.view(|client| client.publish_last(clock::now()));
             self.say_rest();
         }
         self.turn.delete();

@@ -15,7 +15,8 @@
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
 //! `abi/operation.rs`, `abi/request.rs`, `abi/sized.rs`, `boundary.rs`, `clock.rs`, `cluster.rs`, `conf.rs`,
 //! `conf/directive.rs`, `conf/server.rs`, `driver.rs`, `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`,
-//! `pool.rs`, `status.rs`, `variables.rs`, `worker.rs`, `zone.rs`, and the generated `sys.rs`. The others forbid it.
+//! `pool.rs`, `status.rs`, `variables.rs`, `worker.rs`, `zone.rs`, `zone/memory.rs`, `zone/processes.rs`, and the
+//! generated `sys.rs`. The others forbid it.
 
 #![deny(unsafe_code)]
 

@@ -4,24 +4,33 @@
 //! read a configuration; workers read and write atomic numbers and nothing else, so that one that crashes leaves nothing
 //! locked or half done. What the memory is used for is known to the master and inherited by its workers: there are no
 //! pointers in the zone itself.
+//!
+//! Memory is given away only when nobody may use it any more: see [`Ledger`](memcache_engine::zone::Ledger). Who that is
+//! the master knows by its list of processes, not by what they have written into the zone: a worker that has no slot yet,
+//! or never gets one, counts as well. After a crash the master looks at the process before it reads a configuration. The
+//! new nginx of an upgrade has a zone of its own. Without a master there is none at all: a configuration that is being
+//! replaced goes on in the process that unmaps its zone.
 
 #![allow(unsafe_code)]
+
+mod memory;
+mod processes;
 
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
-use core::slice;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use memcache_engine::zone::{claim, keys, Ledger, ServerKey, Slot, LAYOUT};
-use memcache_engine::{Board, Company, Counters, Memory, ServerMemory};
+use memcache_engine::zone::{claim, keys, Piece, Processes, ServerKey, Slot};
+use memcache_engine::{Board, Company, Counters, ServerMemory};
 use memcache_status::snapshot::Worker;
 use nginx_sys::{
-    ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_pid, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t, ngx_slab_pool_t, ngx_slab_stat_t, ngx_str_t,
-    NGX_ERROR, NGX_OK,
+    ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_pool_t,
+    ngx_str_t, NGX_ERROR, NGX_OK,
 };
 
+use self::memory::{need, page_size, Memory, Pieces};
+use self::processes::{children, is_alive, pid};
 use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::{Directive, Place, Refusal};
@@ -42,39 +51,54 @@ pub struct Zone {
 struct Content {
     /// All configurations' that had the zone one after the other.
     registry: Rc<RefCell<Registry>>,
-    generation: u64,
-    slots: &'static [Slot],
+    /// This configuration's number, which is there as long as the configuration is, in this process.
+    generation: Rc<u64>,
+    slots: Slots,
     /// This worker's.
     mine: Cell<Option<usize>>,
 }
 
+/// All slots, one table after the other.
+type Slots = Vec<&'static [Slot]>;
+
 #[derive(Default)]
 struct Registry {
-    ledger: Ledger<Record>,
-    /// The last one is used by new workers; the others have fewer slots, and may be in use by workers of before.
-    tables: Vec<&'static [Slot]>,
+    pieces: Pieces,
+    /// The configurations that may be there in this process.
+    here: Vec<Weak<u64>>,
+    processes: Processes,
+    /// Tables come, and never go.
+    slots: Slots,
 }
 
-/// A server's memory.
-#[derive(Clone, Copy)]
+/// A server's memory; where there was no room for it, none.
+#[derive(Clone, Default)]
 pub struct Record {
-    board: &'static Board,
-    counters: &'static [Counters],
+    board: Option<&'static Board>,
+    /// For each table of slots, how many it has, and their counters.
+    tables: Vec<(usize, Option<&'static [Counters]>)>,
+    rest: Option<&'static Counters>,
 }
 
 impl Record {
     /// What all workers know of the server.
-    pub fn board(&self) -> &'static Board {
+    pub fn board(&self) -> Option<&'static Board> {
         self.board
     }
 
-    /// What each slot's workers have counted.
-    pub fn counters(&self) -> &'static [Counters] {
-        self.counters
+    /// What the workers of a slot have counted.
+    pub fn of_slot(&self, slot: usize) -> Option<&'static Counters> {
+        let mut first = 0usize;
+        self.tables.iter().find_map(|&(slots, counters)| {
+            let at = slot.checked_sub(first)?;
+            first = first.saturating_add(slots);
+            counters?.get(at).filter(|_| at < slots)
+        })
     }
 
-    fn bytes(slots: usize) -> usize {
-        size_of::<Board>().saturating_add(slots.saturating_mul(size_of::<Counters>()))
+    /// What all workers have counted; `None`: nobody knows.
+    pub fn counters(&self) -> Option<impl Iterator<Item = &'static Counters> + Clone + '_> {
+        Some(self.tables.iter().filter_map(|(_, counters)| *counters).flatten().chain([self.rest?]))
     }
 }
 
@@ -93,7 +117,7 @@ pub unsafe fn add(
     // SAFETY: by the contract; nginx keeps a copy of the name, whose bytes are in the configuration's pool.
     unsafe {
         // `init` refuses what is too small; nginx needs a few pages to come so far.
-        let least = addr_of!(ngx_pagesize).read().saturating_mul(8);
+        let least = page_size().saturating_mul(8);
         let zone = ngx_shared_memory_add(line.as_ptr(), &raw mut name, size.max(least), tag);
         // The zone is used for something else; nginx has said so.
         let zone = zone.as_mut().ok_or(Refusal::NoMemory)?;
@@ -145,133 +169,77 @@ impl Zone {
         pool: *mut ngx_slab_pool_t,
         log: Log,
     ) -> Option<()> {
-        // Room for the workers that come and those that go in a reload, and for some that crash.
-        let slots = self.worker_processes().saturating_mul(2).saturating_add(2);
-        let need = need(slots, clusters.servers());
+        let (name, place) = (&self.name, &self.place);
+        let Some(workers) = self.worker_processes() else { return Some(()) };
+        // Room for the workers that come and those that go in a reload, and for nginx's helpers, which take no slot.
+        let need = need(&[workers, workers.saturating_add(HELPERS)], clusters.servers());
         if self.size < need {
-            let (name, place) = (&self.name, &self.place);
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {place}"));
             return None;
         }
-        // SAFETY: by the contract. What is in the pool is for who has put it there to say; a pool that is out of memory
-        // says so here, not by itself.
-        let layout = unsafe {
-            (*pool).set_log_nomem(0);
-            if before.is_none() {
-                (*pool).data = core::ptr::without_provenance_mut(LAYOUT as usize);
-            }
-            (*pool).data.addr() as u64
-        };
-        if layout != LAYOUT {
-            let (name, place) = (&self.name, &self.place);
+        // SAFETY: by the contract; this is the master.
+        let memory = unsafe { Memory::new(pool) }?;
+        if !memory.check_layout(before.is_none()) {
             log.emerg(format_args!("zone \"{name}\" has the layout of another version of the module in {place}"));
             return None;
         }
 
-        let running = before.as_ref().map_or(0, |before| before.generation);
-        let registry = before.map(|before| before.registry).unwrap_or_default();
+        let running = before.as_ref().map_or(0, |before| *before.generation);
+        let registry = before.as_ref().map(|before| before.registry.clone()).unwrap_or_default();
         let mut books = registry.try_borrow_mut().ok()?;
-        let generation = books.ledger.begin();
-        let live = books.tables.iter().flat_map(|table| table.iter()).filter_map(Slot::holder);
-        let live: Vec<u64> = live.filter(|&(pid, _)| is_alive(pid)).map(|(_, generation)| generation).collect();
-        for record in books.ledger.expire(running, &live) {
-            // SAFETY: it was allocated from this pool, and nobody uses it any more.
-            unsafe { ngx_slab_free(pool, core::ptr::from_ref(record.board).cast_mut().cast()) };
-        }
+        let Registry { pieces, here, processes, slots } = &mut *books;
+        processes.update(children(), running);
+        let generation = Rc::new(pieces.begin());
+        here.retain(|generation| generation.strong_count() > 0);
+        here.push(Rc::downgrade(&generation));
+        let here = here.iter().filter_map(Weak::upgrade).map(|generation| *generation);
+        let in_use: Vec<u64> = processes.generations().chain(here).collect();
+        // SAFETY: nobody may use them, by the rule of the ledger.
+        unsafe { memory.free(pieces.expire(&in_use)) };
 
-        let table = match books.tables.last() {
-            Some(table) if table.len() >= slots => *table,
-            _ => {
-                // SAFETY: by the contract; zeros are slots that nobody has.
-                let table = unsafe { allocate::<Slot>(pool, slots.saturating_mul(size_of::<Slot>())) };
-                // SAFETY: there is room for so many.
-                let table = table.map(|table| unsafe { slice::from_raw_parts(table.as_ptr(), slots) });
-                table.inspect(|table| books.tables.push(table)).or_else(|| books.tables.last().copied())?
-            }
-        };
-
-        let mut without = 0u32;
-        for (cluster, keys) in clusters.iter().zip(keys(clusters.iter().map(|cluster| &cluster.config))) {
-            // SAFETY: by the contract.
-            let records = keys.into_iter().map(|key| unsafe { self.record(&mut books.ledger, key, table.len(), pool) });
-            let records: Vec<_> = records.collect();
-            without =
-                without.saturating_add(u32::try_from(records.iter().filter(|r| r.is_none()).count()).unwrap_or(0));
+        // Each process that there is may have a slot or take one, and so will each of the new workers.
+        let missing = workers.saturating_add(processes.count()).saturating_sub(slots.iter().copied().flatten().count());
+        slots.extend(Some(missing).filter(|&missing| missing > 0).and_then(|missing| memory.slots(missing)));
+        let records = records(clusters, &memory, pieces, slots);
+        report(&self.name, &records, log);
+        for (cluster, records) in clusters.iter().zip(records) {
             cluster.records.replace(records);
         }
-        if without > 0 {
-            log.warn(format_args!(
-                "memcache: zone \"{}\" has no room for {without} more servers while those of earlier configurations \
-                 are in use, each worker counts for itself",
-                self.name,
-            ));
-        }
+
+        let slots = slots.clone();
         drop(books);
-        self.content.replace(Some(Content { registry, generation, slots: table, mine: Cell::new(None) }));
+        self.content.replace(Some(Content { registry, generation, slots, mine: Cell::new(None) }));
         Some(())
     }
 
-    /// # Safety
-    ///
-    /// As for [`fill`](Zone::fill).
-    unsafe fn record(
-        &self,
-        ledger: &mut Ledger<Record>,
-        key: ServerKey,
-        slots: usize,
-        pool: *mut ngx_slab_pool_t,
-    ) -> Option<Record> {
-        if let Some(record) = ledger.find(key, slots) {
-            return Some(record);
-        }
-        // SAFETY: by the contract. Zeros are a board and counters; the counters are behind the board, both aligned, as
-        // the board's size is a multiple of its alignment, which is theirs too.
-        let record = unsafe {
-            const { assert!(align_of::<Board>() == align_of::<Counters>()) };
-            let board = allocate::<Board>(pool, Record::bytes(slots))?;
-            let counters = slice::from_raw_parts(board.as_ptr().add(1).cast::<Counters>(), slots);
-            Record { board: board.as_ref(), counters }
-        };
-        if let (Some(before), Some(first)) = (ledger.smaller(key), record.counters.first()) {
-            before.counters.iter().for_each(|counters| first.resume(counters));
-        }
-        ledger.add(key, slots, record);
-        Some(record)
-    }
-
-    /// How many workers there will be.
-    fn worker_processes(&self) -> usize {
+    /// How many workers there will be; `None` without a master.
+    fn worker_processes(&self) -> Option<usize> {
         // SAFETY: the cycle that the directive belongs to is there, and so is its core configuration, complete.
         let core = unsafe {
             let conf_ctx = self.cycle.as_ref().conf_ctx;
             (*conf_ctx.add(addr_of!(ngx_core_module.index).read())).cast::<ngx_core_conf_t>().as_ref()
         };
-        core.map_or(1, |core| if core.master == 0 { 1 } else { usize::try_from(core.worker_processes).unwrap_or(1) })
+        let core = core.filter(|core| core.master != 0)?;
+        Some(usize::try_from(core.worker_processes).unwrap_or(1))
     }
 
     /// The memory of a cluster's servers for the client of this worker, which has a slot from now on, if one is free.
-    pub fn company(&self, cluster: &Cluster, log: Log) -> Company {
+    pub fn company(&self, cluster: &Cluster) -> Company {
         let who = pid();
         let Some(content) = &*self.content.borrow() else { return Company::default() };
         if content.mine.get().is_none() {
-            content.mine.set(claim(content.slots, who, content.generation, is_alive));
-            if content.mine.get().is_none() {
-                log.warn(format_args!(
-                    "memcache: zone \"{}\" has no slot for this worker while those of earlier configurations run, it \
-                     counts for itself",
-                    self.name,
-                ));
-            }
+            let slots = content.slots.iter().copied().flatten();
+            content.mine.set(claim(slots, who, *content.generation, is_alive));
         }
-        let own = |record: &Record| Some(Memory::Shared(record.counters.get(content.mine.get()?)?));
         let records = cluster.records.borrow();
-        let servers = records.iter().map(|record| match record {
-            Some(record) => {
-                let counters = own(record).unwrap_or_default();
-                counters.gauges.clear();
-                ServerMemory { counters, board: Memory::Shared(record.board) }
+        let servers = records.iter().map(|record| {
+            let own = content.mine.get().and_then(|mine| record.of_slot(mine));
+            own.inspect(|own| own.gauges.clear());
+            ServerMemory {
+                counters: own.map(memcache_engine::Memory::Shared).unwrap_or_default(),
+                rest: record.rest.filter(|_| own.is_none()).map(memcache_engine::Memory::Shared),
+                board: record.board.map(memcache_engine::Memory::Shared).unwrap_or_default(),
             }
-            None => ServerMemory::default(),
         });
         Company { who, servers: servers.collect() }
     }
@@ -282,64 +250,68 @@ impl Zone {
         let Some(mine) = content.mine.take() else { return };
         for cluster in clusters.iter() {
             let records = cluster.records.borrow();
-            let counters = records.iter().flatten().filter_map(|record| record.counters.get(mine));
-            counters.for_each(|counters| counters.gauges.clear());
+            records.iter().filter_map(|record| record.of_slot(mine)).for_each(|counters| counters.gauges.clear());
         }
-        if let Some(slot) = content.slots.get(mine) {
+        if let Some(slot) = content.slots.iter().copied().flatten().nth(mine) {
             slot.release(pid());
         }
     }
 
-    /// The workers that have a slot, and which one this is; `None`: this worker has none.
-    pub fn workers(&self) -> Option<(Vec<Worker>, Worker)> {
+    /// The workers that have a slot, and the configuration of this one; `None`: there is no zone.
+    pub fn workers(&self) -> Option<(Vec<Worker>, u64)> {
         let content = self.content()?;
         let holder = |(slot, holder): (usize, &Slot)| {
             let (pid, generation) = holder.holder().filter(|&(pid, _)| is_alive(pid))?;
             Some(Worker { slot, pid: i32::try_from(pid).ok()?, generation })
         };
-        let workers: Vec<_> = content.slots.iter().enumerate().filter_map(holder).collect();
-        let mine = content.mine.get()?;
-        let this = workers.iter().find(|worker| worker.slot == mine)?.clone();
-        Some((workers, this))
+        Some((content.slots.iter().copied().flatten().enumerate().filter_map(holder).collect(), *content.generation))
     }
 }
 
-/// The size that a zone has to have, in bytes: what nginx keeps of it, and whole pages for each server and for the slots.
-fn need(slots: usize, servers: usize) -> usize {
-    // SAFETY: nginx sets it when it starts.
-    let page = unsafe { addr_of!(ngx_pagesize).read() };
-    let pages = |bytes: usize| bytes.div_ceil(page.max(1));
-    let table = pages(slots.saturating_mul(size_of::<Slot>()));
-    let pages = pages(Record::bytes(slots)).saturating_mul(servers).saturating_add(table);
-    // One list and one set of numbers for each power of two up to a page.
-    let lists = size_of::<ngx_slab_page_t>().saturating_add(size_of::<ngx_slab_stat_t>()).saturating_mul(16);
-    let per_page = page.saturating_add(size_of::<ngx_slab_page_t>());
-    let head = size_of::<ngx_slab_pool_t>().saturating_add(lists).saturating_add(page);
-    // nginx rounds down in between.
-    pages.saturating_mul(per_page).saturating_add(head).next_multiple_of(page.max(1))
+/// nginx's processes that are no workers: the manager and the loader of its caches.
+const HELPERS: usize = 2;
+
+/// The memory of all servers of all clusters: first what is needed to know the same, and to lose nothing, then what tells
+/// workers apart.
+fn records(clusters: &Clusters, memory: &Memory, pieces: &mut Pieces, slots: &Slots) -> Vec<Vec<Record>> {
+    let keys = keys(clusters.iter().map(|cluster| &cluster.config));
+    let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
+    for (cluster, keys) in clusters.iter().zip(&keys) {
+        let record = |(key, addresses): (&ServerKey, &crate::conf::Addresses)| {
+            let board = memory.piece(pieces, key.of(Piece::Board(&addresses.key())), 1);
+            let rest = memory.piece(pieces, key.of(Piece::Rest), 1);
+            Record { board: board.and_then(<[_]>::first), rest: rest.and_then(<[_]>::first), tables: Vec::new() }
+        };
+        records.push(keys.iter().zip(&cluster.addresses).map(record).collect());
+    }
+    for (number, table) in slots.iter().enumerate() {
+        for (key, record) in keys.iter().flatten().zip(records.iter_mut().flatten()) {
+            let counters = memory.piece(pieces, key.of(Piece::Slots(number)), table.len());
+            record.tables.push((table.len(), counters));
+        }
+    }
+    records
 }
 
-/// Zeroed memory of a zone; `None`: there is none.
-///
-/// # Safety
-///
-/// The pool is there. Memory of `T`s is at least as large as one.
-unsafe fn allocate<T>(pool: *mut ngx_slab_pool_t, bytes: usize) -> Option<NonNull<T>> {
-    // SAFETY: by the contract. nginx's lock is held by nobody but a master, which is this process.
-    let memory = unsafe { ngx_slab_calloc(pool, bytes) };
-    NonNull::new(memory.cast::<T>()).filter(|memory| memory.is_aligned())
-}
-
-fn pid() -> u32 {
-    // SAFETY: nginx sets it when the process starts.
-    u32::try_from(unsafe { addr_of!(ngx_pid).read() }).unwrap_or(0)
-}
-
-/// Whether there is such a process, or was a moment ago.
-fn is_alive(pid: u32) -> bool {
-    let Ok(pid) = i32::try_from(pid) else { return false };
-    // SAFETY: nothing is sent. A process that may not be sent anything is there.
-    unsafe {
-        nginx_sys::kill(pid, 0) == 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::PermissionDenied
+/// Says what there is no room for.
+fn report(name: &str, records: &[Vec<Record>], log: Log) {
+    let all = || records.iter().flatten();
+    let without = all().filter(|record| record.board.is_none() || record.rest.is_none()).count();
+    if without > 0 {
+        log.warn(format_args!(
+            "memcache: zone \"{name}\" has no room for {without} more servers while those of earlier configurations are \
+             in use, each worker knows and counts for itself",
+        ));
+    }
+    // All servers have the same tables.
+    let tables = all().next().map_or(0, |record| record.tables.len());
+    let is_missing =
+        |table: &usize| all().any(|record| record.tables.get(*table).is_none_or(|table| table.1.is_none()));
+    let slots = |table: usize| all().next().and_then(|record| record.tables.get(table)).map_or(0, |table| table.0);
+    let missing = (0..tables).filter(is_missing).map(slots).fold(0, usize::saturating_add);
+    if missing > 0 && without == 0 {
+        log.warn(format_args!(
+            "memcache: zone \"{name}\" has no room for the numbers of {missing} more workers, they count together"
+        ));
     }
 }

@@ -11,6 +11,7 @@ use crate::connection::{Connection, Large, Stray};
 use crate::health::{Health, Verdict};
 use crate::reply::{Answer, Lease, Outcome, Part};
 use crate::request::Verb;
+use crate::stats::Rest;
 use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -154,7 +155,7 @@ impl<T> Client<T> {
         config.pipeline = config.pipeline.max(1);
         let mut memory = company.servers.into_iter();
         let mut server = |_: &ServerConfig| {
-            let ServerMemory { counters, board } = memory.next().unwrap_or_default();
+            let ServerMemory { counters, rest, board } = memory.next().unwrap_or_default();
             Server {
                 connections: Vec::new(),
                 latest: None,
@@ -169,6 +170,7 @@ impl<T> Client<T> {
                 refused: 0,
                 due: None,
                 counters,
+                rest: rest.map(Rest::new),
                 touched: true,
                 board,
                 seen: Verdict::default(),

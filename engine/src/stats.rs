@@ -5,12 +5,14 @@ mod fault;
 mod gauges;
 mod histogram;
 mod history;
+mod rest;
 
 pub use counter::{Counter, Memory};
 pub use fault::{Fault, LastFault};
 pub use gauges::Gauges;
 pub use histogram::{Distribution, Histogram, BOUND, BUCKETS, STEPS};
 pub use history::{history, History, Sample, SPAN, SPANS};
+pub(crate) use rest::Rest;
 
 use crate::client::Work;
 use crate::error::Error;
@@ -59,9 +61,9 @@ macro_rules! counters {
                 [$((stringify!($field), self.$field.get())),*].into_iter()
             }
 
-            fn resume(&self, before: &Self) {
-                $(self.$group.resume(&before.$group);)*
-                $(self.$field.add(before.$field.get());)*
+            fn fold(&self, own: &Self, told: &Self) {
+                $(self.$group.fold(&own.$group, &told.$group);)*
+                $(self.$field.fold(&own.$field, &told.$field);)*
             }
         }
     };
@@ -251,12 +253,13 @@ impl Counters {
         stats
     }
 
-    /// Goes on from what another one has counted, its last minutes excepted.
-    pub fn resume(&self, before: &Counters) {
-        self.stats.resume(&before.stats);
-        self.latency.iter().zip(&before.latency).for_each(|(histogram, before)| histogram.resume(before));
-        self.queue_time.resume(&before.queue_time);
-        self.last_fault.resume(&before.last_fault);
+    /// Adds what `own` has counted since `told`, which remembers that.
+    fn fold(&self, own: &Counters, told: &Counters, now: Instant) {
+        self.look_at(now);
+        self.stats.fold(&own.stats, &told.stats);
+        self.latency.iter().zip(&own.latency).zip(&told.latency).for_each(|((all, own), told)| all.fold(own, told));
+        self.queue_time.fold(&own.queue_time, &told.queue_time);
+        self.last_fault.fold(&own.last_fault);
     }
 
     /// Sees to it that what is counted from now on is in the history at its time.

@@ -1,10 +1,10 @@
 //! Memory that several processes share: which worker counts where, and which memory belongs to which server.
 //!
 //! A worker counts in a slot of its own, and the slots of all are summed when they are read. What a worker has counted
-//! stays when it exits or crashes: the next one in its slot goes on from there. So the sums only grow, through crashes
+//! stays when it exits or crashes: the next one in its slot goes on from there. A worker for which there is no slot, or no
+//! memory behind it, adds what it counts to memory that all such workers share. So the sums only grow, through crashes
 //! and reloads.
 
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use md5::{Digest, Md5};
@@ -13,8 +13,12 @@ use crate::config::Config;
 use crate::health::Board;
 use crate::stats::{Counter, Counters};
 
+mod ledger;
+
+pub use ledger::{Ledger, Processes};
+
 /// The version of what lies in shared memory. Its sizes are part of it.
-pub const LAYOUT: u64 = (1 << 48) | ((size_of::<Board>() as u64) << 32) | size_of::<Counters>() as u64;
+pub const LAYOUT: u64 = (2 << 48) | ((size_of::<Board>() as u64) << 32) | size_of::<Counters>() as u64;
 
 /// A worker's place in shared memory. Zeros are a place that nobody has.
 #[derive(Debug, Default)]
@@ -45,17 +49,48 @@ impl Slot {
     }
 }
 
-/// Takes a place for a process: that of one that has died, or else a free one. `None`: all are in use.
-pub fn claim(slots: &[Slot], pid: u32, generation: u64, alive: impl Fn(u32) -> bool) -> Option<usize> {
+/// Takes a place for a process: that of one that has died, or else a free one; which of them. `None`: all are in use.
+pub fn claim<'a>(
+    slots: impl Iterator<Item = &'a Slot> + Clone,
+    pid: u32,
+    generation: u64,
+    alive: impl Fn(u32) -> bool,
+) -> Option<usize> {
     let dead = |slot: &Slot| slot.holder().map(|(pid, _)| pid).filter(|&holder| holder == pid || !alive(holder));
-    let of_dead = slots.iter().position(|slot| dead(slot).is_some_and(|holder| slot.take(holder, pid, generation)));
-    of_dead.or_else(|| slots.iter().position(|slot| slot.holder().is_none() && slot.take(0, pid, generation)))
+    let of_dead = |slot: &Slot| dead(slot).is_some_and(|holder| slot.take(holder, pid, generation));
+    let free = |slot: &Slot| slot.holder().is_none() && slot.take(0, pid, generation);
+    slots.clone().position(of_dead).or_else(|| slots.clone().position(free))
 }
 
 /// What tells a server in a configuration from all others: 128 bits that are the same whenever it is configured the
 /// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerKey([u8; 16]);
+
+/// A piece of a server's memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// The [`Board`] of the server at these socket addresses. What is known of a server belongs to where it is: when its
+    /// name leads elsewhere, nothing is known.
+    Board(&'a [u8]),
+    /// The [`Counters`] of the workers in this table of slots. They belong to the name.
+    Slots(usize),
+    /// The [`Counters`] of all workers that have none of their own.
+    Rest,
+}
+
+impl ServerKey {
+    /// The key of a piece of the server's memory.
+    pub fn of(&self, piece: Piece<'_>) -> ServerKey {
+        let all = Md5::new().chain_update(self.0);
+        let all = match piece {
+            Piece::Board(addresses) => all.chain_update("board ").chain_update(addresses),
+            Piece::Slots(table) => all.chain_update(format!("slots {table}")),
+            Piece::Rest => all.chain_update("rest"),
+        };
+        ServerKey(all.finalize().into())
+    }
+}
 
 /// The keys of the servers of some clients, in their order. A server is the same in another configuration if its name is
 /// and all settings of its client are; its weight and pool may differ, and the client's other servers.
@@ -101,65 +136,6 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
     ServerKey(Md5::new().chain_update(settings).chain_update(name).finalize().into())
 }
 
-/// Which memory belongs to which server, over all configurations that nginx has read. `R` is a piece of memory.
-#[derive(Debug)]
-pub struct Ledger<R> {
-    generation: u64,
-    entries: Vec<Entry<R>>,
-}
-
-#[derive(Debug)]
-struct Entry<R> {
-    key: ServerKey,
-    slots: usize,
-    record: R,
-    /// The last configuration that has this server.
-    used: u64,
-}
-
-impl<R: Copy> Default for Ledger<R> {
-    fn default() -> Self {
-        Ledger { generation: 0, entries: Vec::new() }
-    }
-}
-
-impl<R: Copy> Ledger<R> {
-    /// A new configuration begins; its number.
-    pub fn begin(&mut self) -> u64 {
-        self.generation = self.generation.saturating_add(1);
-        self.generation
-    }
-
-    /// The server's memory, if it has any with so many slots.
-    pub fn find(&mut self, key: ServerKey, slots: usize) -> Option<R> {
-        let entry = self.entries.iter_mut().find(|entry| entry.key == key && entry.slots >= slots)?;
-        entry.used = self.generation;
-        Some(entry.record)
-    }
-
-    /// Memory of the server with fewer slots, whose sums go on in larger memory.
-    pub fn smaller(&self, key: ServerKey) -> Option<R> {
-        self.entries.iter().rfind(|entry| entry.key == key).map(|entry| entry.record)
-    }
-
-    /// The server has memory from now on.
-    pub fn add(&mut self, key: ServerKey, slots: usize, record: R) {
-        self.entries.push(Entry { key, slots, record, used: self.generation });
-    }
-
-    /// Takes out what nobody uses: neither the configuration that runs, nor the one that is to replace it, nor a worker of
-    /// an earlier one. `workers` are the configurations of the workers that are alive.
-    pub fn expire(&mut self, running: u64, workers: &[u64]) -> Vec<R> {
-        let generation = self.generation;
-        let unused = |entry: &Entry<R>| {
-            entry.used < generation && entry.used < running && workers.iter().all(|&worker| worker > entry.used)
-        };
-        let (unused, used): (Vec<_>, Vec<_>) = mem::take(&mut self.entries).into_iter().partition(unused);
-        self.entries = used;
-        unused.into_iter().map(|entry| entry.record).collect()
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
@@ -175,17 +151,17 @@ mod tests {
     #[test]
     fn the_dead_are_replaced_first_and_the_living_are_left_alone() {
         let slots = slots(3);
-        assert_eq!(claim(&slots, 10, 1, |_| true), Some(0));
-        assert_eq!(claim(&slots, 11, 1, |_| true), Some(1));
-        assert_eq!(claim(&slots, 12, 2, |pid| pid != 11), Some(1));
+        assert_eq!(claim(slots.iter(), 10, 1, |_| true), Some(0));
+        assert_eq!(claim(slots.iter(), 11, 1, |_| true), Some(1));
+        assert_eq!(claim(slots.iter(), 12, 2, |pid| pid != 11), Some(1));
         assert_eq!(slots[1].holder(), Some((12, 2)));
-        assert_eq!(claim(&slots, 13, 2, |_| true), Some(2));
-        assert_eq!(claim(&slots, 14, 2, |_| true), None);
+        assert_eq!(claim(slots.iter(), 13, 2, |_| true), Some(2));
+        assert_eq!(claim(slots.iter(), 14, 2, |_| true), None);
         slots[0].release(99);
         assert_eq!(slots[0].holder(), Some((10, 1)), "it is not its own");
         slots[0].release(10);
-        assert_eq!(claim(&slots, 14, 2, |_| true), Some(0));
-        assert_eq!(claim(&slots, 14, 3, |_| true), Some(0), "a number that was used again");
+        assert_eq!(claim(slots.iter(), 14, 2, |_| true), Some(0));
+        assert_eq!(claim(slots.iter(), 14, 3, |_| true), Some(0), "a number that was used again");
     }
 
     #[test]
@@ -196,7 +172,7 @@ mod tests {
                 .map(|pid| {
                     scope.spawn({
                         let slots = &slots;
-                        move || claim(slots, pid, 1, |_| true)
+                        move || claim(slots.iter(), pid, 1, |_| true)
                     })
                 })
                 .collect();
@@ -231,45 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_kept_while_anybody_may_use_it() {
-        let [a, b] = keys([&config(&["a:1", "b:1"])])[0][..] else { panic!() };
-        let mut ledger = Ledger::default();
-        assert_eq!(ledger.begin(), 1);
-        assert_eq!(ledger.find(a, 4), None);
-        ledger.add(a, 4, "a");
-        ledger.add(b, 4, "b");
-
-        ledger.begin();
-        assert_eq!(ledger.find(a, 4), Some("a"));
-        assert_eq!(ledger.expire(1, &[1, 1]), [""; 0], "the configuration that runs has b");
-
-        // That configuration was not taken after all; the next one is.
-        ledger.begin();
-        assert_eq!(ledger.find(a, 4), Some("a"));
-        assert_eq!(ledger.expire(1, &[1, 1]), [""; 0]);
-
-        ledger.begin();
-        assert_eq!(ledger.find(a, 4), Some("a"));
-        assert_eq!(ledger.expire(3, &[3, 1]), [""; 0], "a worker of the first one is still there");
-
-        ledger.begin();
-        assert_eq!(ledger.find(a, 4), Some("a"));
-        assert_eq!(ledger.expire(4, &[4, 3]), ["b"]);
-        assert_eq!(ledger.find(b, 4), None);
-    }
-
-    #[test]
-    fn more_workers_need_larger_memory() {
+    fn r45_what_is_known_belongs_to_the_address_and_what_is_counted_to_the_name() {
         let [a] = keys([&config(&["a:1"])])[0][..] else { panic!() };
-        let mut ledger = Ledger::default();
-        ledger.begin();
-        ledger.add(a, 4, 4);
-        ledger.begin();
-        assert_eq!(ledger.find(a, 10), None);
-        assert_eq!(ledger.smaller(a), Some(4));
-        ledger.add(a, 10, 10);
-        ledger.begin();
-        assert_eq!(ledger.find(a, 10), Some(10));
-        assert_eq!(ledger.expire(2, &[2]), [4]);
+        assert_eq!(a.of(Piece::Board(b"10.0.0.1")), a.of(Piece::Board(b"10.0.0.1")));
+        let all = [
+            a,
+            a.of(Piece::Board(b"10.0.0.1")),
+            a.of(Piece::Board(b"10.0.0.2")),
+            a.of(Piece::Board(b"")),
+            a.of(Piece::Slots(0)),
+            a.of(Piece::Slots(1)),
+            a.of(Piece::Rest),
+        ];
+        assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     }
 }

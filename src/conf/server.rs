@@ -35,10 +35,10 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
     if servers.list.len() >= MAX_SERVERS {
         return Err(Refusal::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
     }
-    if addresses.iter().any(|address| servers.taken.contains(sockaddr_bytes(address))) {
+    if addresses.bytes().iter().any(|address| servers.taken.contains(address)) {
         return Err(Refusal::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
     }
-    servers.taken.extend(addresses.iter().map(|address| sockaddr_bytes(address).to_vec()));
+    servers.taken.extend(addresses.bytes().iter().cloned());
     let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
     servers.list.push((config, addresses));
     servers.places.push(line.place());
@@ -90,18 +90,19 @@ fn resolve(line: &Directive<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses
         return Err(Refusal::Text(format!("{err} in memcache server \"{}\"", Shown(address))));
     }
 
-    let addresses: Addresses = if url.addrs.is_null() || url.naddrs == 0 {
+    let addresses: &[ngx_addr_t] = if url.addrs.is_null() || url.naddrs == 0 {
         return Err(Refusal::Text(format!("host not found in memcache server \"{}\"", Shown(address))));
     } else {
         // SAFETY: `naddrs` addresses in the pool of the configuration, which `Addresses` may point into.
-        unsafe { slice::from_raw_parts(url.addrs, url.naddrs) }.into()
+        unsafe { slice::from_raw_parts(url.addrs, url.naddrs) }
     };
+    let addresses = addresses.iter().map(|address| (sockaddr_bytes(address).to_vec(), *address)).collect();
 
     let mut name = address.as_bytes().to_vec();
     if url.no_port() != 0 {
         name.extend_from_slice(format!(":{DEFAULT_PORT}").as_bytes());
     }
-    Ok((name.into(), addresses))
+    Ok((name.into(), Addresses::new(addresses)))
 }
 
 /// The bytes that tell one socket address from another.

@@ -12,8 +12,45 @@ use nginx_sys::ngx_addr_t;
 
 use super::directive::{Place, Refusal};
 
-/// The socket addresses that a server's name stands for, at least one. They lie in the configuration's pool.
-pub type Addresses = Rc<[ngx_addr_t]>;
+/// The socket addresses that a server's name stands for, at least one, in an order that depends on nothing but themselves.
+/// They lie in the configuration's pool.
+#[derive(Clone)]
+pub struct Addresses {
+    list: Rc<[ngx_addr_t]>,
+    /// The bytes of each.
+    bytes: Rc<[Vec<u8>]>,
+}
+
+impl Addresses {
+    /// `all`: the addresses, and what tells each from the others.
+    pub fn new(mut all: Vec<(Vec<u8>, ngx_addr_t)>) -> Addresses {
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.dedup_by(|a, b| a.0 == b.0);
+        let (bytes, list): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        Addresses { list: list.into(), bytes: bytes.into() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<&ngx_addr_t> {
+        self.list.get(index)
+    }
+
+    /// The bytes that tell each from all others.
+    pub fn bytes(&self) -> &[Vec<u8>] {
+        &self.bytes
+    }
+
+    /// The bytes that tell this list from all others.
+    pub fn key(&self) -> Vec<u8> {
+        let with_length = |bytes: &Vec<u8>| [&bytes.len().to_le_bytes()[..], bytes].concat();
+        self.bytes.iter().flat_map(with_length).collect()
+    }
+}
 
 /// What a line says, and where it is.
 #[derive(Clone)]

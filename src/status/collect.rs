@@ -22,10 +22,9 @@ use crate::zone::Record;
 /// Everything about the clients of this worker, or of all workers, and where `key` goes to.
 pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snapshot {
     let calendar = Calendar::new();
-    // A worker without a slot does not count with the others, so it speaks for itself.
     let zone = clusters.zone.as_ref().and_then(|zone| zone.workers());
     let scope = if zone.is_some() { Scope::Zone } else { Scope::Worker };
-    let (workers, this) = zone.unwrap_or_else(|| (vec![worker.clone()], worker));
+    let (workers, generation) = zone.unwrap_or_else(|| (vec![worker.clone()], worker.generation));
     let view = View { calendar, scope, workers: &workers };
 
     let running = || clusters.iter().filter_map(|cluster| Some((cluster, cluster.running()?)));
@@ -38,8 +37,8 @@ pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snap
         nginx: text(NGINX_VERSION.to_bytes()),
         now: calendar.millis(calendar.now()),
         scope,
-        pid: this.pid,
-        generation: this.generation,
+        pid: worker.pid,
+        generation,
         clients: clients.collect(),
         routes: running().map(|(_, driver)| driver).enumerate().filter_map(route).collect(),
         workers,
@@ -58,7 +57,7 @@ impl View<'_> {
         let config = client.config();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let records = cluster.records.borrow();
-        let record = |id: ServerId| records.get(id).and_then(Option::as_ref).filter(|_| self.scope == Scope::Zone);
+        let record = |id: ServerId| records.get(id);
         let server = |id| client.server(id).map(|server| self.server(&server, record(id)));
         let servers: Vec<_> = (0..config.servers.len()).filter_map(server).collect();
         let pending = match self.scope {
@@ -87,22 +86,18 @@ impl View<'_> {
     fn server(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
         let own = [server.counters];
         // What was counted here may not have been published yet.
-        server.publish();
-        match record {
-            Some(record) => {
-                let workers =
-                    self.workers.iter().filter_map(|worker| Some((worker.slot, record.counters().get(worker.slot)?)));
-                let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
-                let mut sum = self.sum(server, record.counters().iter());
-                let board = record.board();
-                if server.state != State::Disabled {
-                    sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
-                    sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
-                }
-                snapshot::Server { workers, ..sum }
-            }
-            None => self.sum(server, own.into_iter()),
+        server.publish(self.calendar.now());
+        let Some((record, all)) = record.and_then(|record| Some((record, record.counters()?))) else {
+            return self.sum(server, own.into_iter());
+        };
+        let workers = self.workers.iter().filter_map(|worker| Some((worker.slot, record.of_slot(worker.slot)?)));
+        let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
+        let mut sum = self.sum(server, all);
+        if let Some(board) = record.board().filter(|_| server.state != State::Disabled) {
+            sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
+            sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
         }
+        snapshot::Server { workers, ..sum }
     }
 
     fn sum<'a>(

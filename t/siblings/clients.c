@@ -3,7 +3,7 @@
  *
  * "clients_conf label" keeps the context of its block under that label. When the process starts, the label is stored as
  * the value of the key "init" through the client of each block: before the module starts, if the sibling is loaded
- * first.
+ * first. The client of the label "late" is not asked for before a request does.
  *
  *     do=conf         the client of the block called "label"
  *     do=subset       the number of servers of a subset, and what they are
@@ -127,6 +127,10 @@ clients_init_process(ngx_cycle_t *cycle)
     (void) ngx_http_memcache_api(cycle, &mc);
 
     for (i = 0; cmcf != NULL && i < cmcf->n; i++) {
+        if (cmcf->labels[i].len == 4 && ngx_memcmp(cmcf->labels[i].data, "late", 4) == 0) {
+            continue;
+        }
+
         ngx_memzero(&op, sizeof(op));
         op.size = sizeof(op);
         op.op = NGX_HTTP_MEMCACHE_SET;

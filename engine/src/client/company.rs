@@ -10,6 +10,8 @@ use crate::time::Instant;
 pub struct ServerMemory {
     /// This client's own: nobody else writes there.
     pub counters: Memory<Counters>,
+    /// Where this client tells what it has counted, if nobody else reads its own counters. Others do the same there.
+    pub rest: Option<Memory<Counters>>,
     /// Shared by all clients of the server.
     pub board: Memory<Board>,
 }

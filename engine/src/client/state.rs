@@ -11,7 +11,7 @@ use crate::health::{Board, Health, State, Verdict};
 use crate::key::Key;
 use crate::reply::Answer;
 use crate::request::{ServerVerb, Verb};
-use crate::stats::{Counters, Kind, Memory};
+use crate::stats::{Counters, Kind, Memory, Rest};
 use crate::throttle::Throttle;
 use crate::time::Instant;
 
@@ -215,6 +215,7 @@ pub(super) struct Server {
     /// When maintenance is due.
     pub due: Option<Instant>,
     pub counters: Memory<Counters>,
+    pub rest: Option<Rest>,
     /// Whether its gauges may have changed since they were published.
     pub touched: bool,
 }

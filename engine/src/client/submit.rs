@@ -91,6 +91,7 @@ impl<T> Client<T> {
         };
         if let Some(home) = self.servers.get_mut(home) {
             home.counters.stats.failed_over.bump();
+            home.touched = true;
         }
         self.learn(server, now);
         (home, server)
@@ -122,6 +123,7 @@ impl<T> Client<T> {
         } else {
             None
         };
+        server.touched = true;
         if let Some(error) = error {
             server.counters.failed_with(&error, now);
             return Err(error);
@@ -133,7 +135,6 @@ impl<T> Client<T> {
             }
         }
         server.counters.accepted(&order.work, now);
-        server.touched = true;
         server.backlog = server.backlog.saturating_add(size);
         Ok(Room { leader, target })
     }

@@ -6,7 +6,7 @@ use super::{Client, ServerId};
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Phase};
 use crate::health::State;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, Rest, Stats};
 use crate::time::Instant;
 
 /// A server as configured and as it is now.
@@ -32,6 +32,7 @@ pub struct ServerView<'a> {
     pub queued: usize,
     /// What is counted.
     pub counters: &'a Counters,
+    rest: Option<&'a Rest>,
 }
 
 impl ServerView<'_> {
@@ -40,9 +41,12 @@ impl ServerView<'_> {
         self.counters.read()
     }
 
-    /// Lets others see what there is now.
-    pub fn publish(&self) {
+    /// Lets others see what there is now, and what was counted.
+    pub fn publish(&self, now: Instant) {
         self.counters.gauges.publish(self);
+        if let Some(rest) = self.rest {
+            rest.tell(self.counters, now);
+        }
     }
 }
 
@@ -67,6 +71,7 @@ impl<T> Client<T> {
             pending: ready().map(Connection::load).sum(),
             queued: server.queued,
             counters: &server.counters,
+            rest: server.rest.as_ref(),
         })
     }
 
@@ -82,10 +87,15 @@ impl<T> Client<T> {
             let Some(server) = self.servers.get_mut(id) else { return };
             if std::mem::take(&mut server.touched) {
                 if let Some(view) = self.server(id) {
-                    view.publish();
+                    view.publish(now);
                 }
             }
         }
+    }
+
+    /// The same for all servers, whenever it was last: before nobody is there any more who could.
+    pub fn publish_last(&self, now: Instant) {
+        (0..self.servers.len()).filter_map(|id| self.server(id)).for_each(|view| view.publish(now));
     }
 
     pub(super) fn touch(&mut self, id: ServerId) {

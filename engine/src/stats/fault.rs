@@ -140,8 +140,8 @@ impl LastFault {
         }
     }
 
-    pub(super) fn resume(&self, before: &LastFault) {
-        self.0.raise(before.0.get());
+    pub(super) fn fold(&self, own: &LastFault) {
+        self.0.fold_largest(&own.0);
     }
 
     /// What it was, and when.

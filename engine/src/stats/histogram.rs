@@ -68,10 +68,10 @@ impl Histogram {
         buckets.iter().map(Counter::get).fold(0, u64::wrapping_add)
     }
 
-    pub(super) fn resume(&self, before: &Histogram) {
-        self.buckets.iter().zip(&before.buckets).for_each(|(bucket, before)| bucket.add(before.get()));
-        self.sum.add(before.sum.get());
-        self.max.raise(before.max.get());
+    pub(super) fn fold(&self, own: &Histogram, told: &Histogram) {
+        self.buckets.iter().zip(&own.buckets).zip(&told.buckets).for_each(|((all, own), told)| all.fold(own, told));
+        self.sum.fold(&own.sum, &told.sum);
+        self.max.fold_largest(&own.max);
     }
 }
 

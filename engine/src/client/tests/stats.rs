@@ -109,20 +109,23 @@ fn the_last_minutes() {
 }
 
 #[test]
-fn larger_memory_goes_on_from_smaller() {
-    let mut w = one(&["max=1"]);
+fn r46_what_is_counted_without_a_place_is_told() {
+    let now = Instant::from_micros(1_000_000);
+    let sum = crate::stats::Memory::<crate::stats::Counters>::default();
+    let servers = vec![ServerMemory { rest: Some(sum.clone()), ..ServerMemory::default() }];
+    let client = Client::among(config(&[&["max=1"]]), 7, Company { who: 1, servers }, now);
+    let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
     w.accept_after_get();
     w.get("cow", 2);
     w.wait(Config::TIMEOUT);
-    let more = crate::stats::Counters::default();
-    (0..2).for_each(|_| more.resume(w.view().counters));
-    let stats = more.read();
-    assert_eq!((stats.operations.get, stats.misses, stats.errors.timeout, stats.opened), (4, 2, 2, 2));
-    let mut gets = Distribution::default();
-    gets.add(&more.latency[Kind::Get as usize]);
-    assert_eq!((gets.count(), gets.max()), (4, Config::TIMEOUT.as_micros() as u64));
-    assert_eq!(more.last_fault.get(), w.view().counters.last_fault.get());
-    assert_eq!(history([&more].into_iter(), w.now).map(|(_, s)| s.operations()).sum::<u64>(), 0);
+    w.done();
+    w.client.publish(w.now);
+    let stats = sum.read();
+    assert_eq!(stats, w.view().stats());
+    assert_eq!((stats.operations.get, stats.misses, stats.errors.timeout, stats.opened), (2, 1, 1, 1));
+    assert_eq!(sum.gauges.open.get(), 0, "what there is now has no place there");
+    w.client.publish(w.now.after(Duration::from_secs(1)));
+    assert_eq!(sum.read(), stats, "not twice");
 }
 
 impl World {
