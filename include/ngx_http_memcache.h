@@ -51,6 +51,17 @@
  *     second, with the server's name. A sibling that logs each of them fills the disk while a server is down. CLIENT and
  *     INVALID_KEY, which are about one request, and the errors of a call, save NO_MEMORY, are the sibling's to log.
  *
+ * ORDER
+ *
+ *   - What the calls of one worker, whoever makes them, submit for one key to one server is carried out in that order: a
+ *     call goes behind each write of its key that has no answer yet. So a get sees every write that was submitted before
+ *     it, and of two writes the later one stays, whether or not anybody waits for an answer between them. That holds in
+ *     the queue, with several connections, and for what is sent again.
+ *   - A get that is under way may see a write that was submitted after it.
+ *   - A call that ended without an answer, with maybe_applied or cancelled, may be carried out later, behind others.
+ *   - There is no order between keys, between calls on servers (FLUSH_ALL) and others, between workers, and between a
+ *     server and one that stands in for it. A lease that WAITs is submitted anew each time it asks.
+ *
  * THREADS AND PROCESSES
  *
  *   - Everything happens on the worker's event loop thread. A call from another thread, or from a child that the worker

@@ -76,6 +76,15 @@
 //! through a `Remote` (`Client::remote`), and may wake a block of [`http::spawn`] that waits for it.
 //! `examples/tokio_bridge` shows a runtime that starts and ends with the worker.
 //!
+//! # Order
+//!
+//! What is submitted in one worker for one key to one server is carried out in that order, by whatever modules and
+//! futures: an operation goes behind each write of its key that has no answer yet. So a `get` sees every `set` that was
+//! submitted before it (a future submits when it is first polled), and of two writes the later one stays, without waiting
+//! for an answer between them. A `get` that is under way may see a write that was submitted after it. An operation that
+//! ended without an answer, [maybe applied](Error::maybe_applied) or dropped, may be carried out later, behind others.
+//! There is no order between keys, between `flush_all` and others, between workers, or between a server and its stand-in.
+//!
 //! # Errors and retries
 //!
 //! A miss is not an error. Of errors, [`Error::fault`] says whose they are, and [`Error::http_status`] what to tell the

@@ -9,17 +9,20 @@ use slotmap::{Key as _, KeyData, SlotMap};
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
 use crate::health::{Health, Verdict};
-use crate::reply::{Answer, Lease, Outcome, Part};
+use crate::reply::{Answer, Outcome, Part};
 use crate::request::Verb;
 use crate::stats::Rest;
 use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 
+mod again;
 mod batch;
 mod company;
 mod event;
+mod leave;
 mod link;
+mod order;
 mod outcome;
 mod pool;
 mod share;
@@ -36,7 +39,7 @@ mod wait;
 
 pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
-use share::Leaders;
+use share::{Group, Leaders, Leaver};
 pub(crate) use state::Work;
 use state::{Call, Order, Owner, Place, Server, Task, Timer};
 pub use submit::Rejected;
@@ -110,7 +113,17 @@ pub struct Completion<T> {
 ///
 /// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
 /// latest (given calls of `timeout`). It gets its own reply or an error, never a byte of another's. What waits is
-/// bounded by the configuration.
+/// bounded by the configuration. What is submitted for one key to one server is carried out in that order:
+///
+/// - An operation goes behind each write of its key that has no answer yet, on the same connection, also through the queue,
+///   a second try, and where one get takes over the exchange of another. So a read sees every write that was submitted
+///   before it, and of two writes the later one stays.
+/// - A read that is under way may see a write that was submitted after it.
+/// - An operation that ended without an answer (it timed out, was cancelled, or its connection was lost) and may have been
+///   applied may be later, behind others.
+/// - A lease get that waits for somebody else is submitted anew each time it asks.
+/// - There is no order between keys, between operations on servers (`flush_all`) and others, between clients, and between a
+///   server and one that stands in for it.
 #[derive(Debug)]
 pub struct Client<T> {
     config: Config,
@@ -125,8 +138,8 @@ pub struct Client<T> {
     /// Operations that have their answer; some may be cancelled.
     completions: VecDeque<CallId>,
     leaders: Leaders,
-    /// Gets that share the exchange of another; some may have given up.
-    followers: HashMap<CallId, Vec<CallId>>,
+    /// Gets that share an exchange.
+    groups: HashMap<CallId, Group>,
     /// Lease gets that wait for somebody to make the item.
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
@@ -162,6 +175,7 @@ impl<T> Client<T> {
                 connecting: 0,
                 queue: VecDeque::new(),
                 queued: 0,
+                writes: order::Writes::default(),
                 backlog: 0,
                 health: Health::new(now),
                 passed: Bytes::new(),
@@ -187,7 +201,7 @@ impl<T> Client<T> {
             writes: Writes::default(),
             completions: VecDeque::new(),
             leaders: HashMap::new(),
-            followers: HashMap::new(),
+            groups: HashMap::new(),
             waiting: HashMap::new(),
             rng: fastrand::Rng::with_seed(seed),
             who: company.who,
@@ -209,49 +223,11 @@ impl<T> Client<T> {
         let Stray { key, cas, vacant } = stray;
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         // Without room now, the lease ends by itself, after the time that its asker chose.
-        if let Some(target) = self.pick(id) {
+        if let Some(target) = self.target(id, Some(&key)) {
             let order = Order { key: Some(key), work: Work::Keyed(verb), subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
             self.place(call, id, Some(target));
         }
-    }
-
-    /// The lease of an operation that is cancelled when it had won, and before it was told so.
-    fn untold(call: &Call<T>) -> Option<Stray> {
-        let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
-        let key = call.key.clone()?;
-        (*stale || old.is_none()).then_some(Stray { key, cas: *cas, vacant: !stale })
-    }
-
-    /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
-    /// handed out. The server may carry it out all the same.
-    pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
-        // What nobody was told the id of is nobody's to cancel.
-        let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
-        self.withdraw_parts(id, now);
-        self.withdraw(id, now)
-    }
-
-    fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
-        let mut call = self.calls.remove(id)?;
-        if let Some(stray) = Self::untold(&call) {
-            self.hand_back(call.server, stray, now);
-        }
-        if let Some(key) = call.waits_for() {
-            self.stop_waiting(id, &(call.subset, key.raw().to_vec()), now);
-        }
-        let followers = self.followers_of(id);
-        if followers.is_empty() || !self.hand_over(id, call.server, call.place, followers, now) {
-            let overdue = call.deadline.after(call.timeout());
-            self.leave(call.server, call.place, call.take_backlog(), overdue, now);
-            Self::unmark(&mut self.leaders, id, call.key.as_ref());
-        }
-        if let Some(server) = self.servers.get_mut(call.server) {
-            server.counters.stats.errors.cancelled.bump();
-            server.touched = true;
-        }
-        self.recycle(call.key);
-        call.owner.into_caller()
     }
 
     /// The next operation that ended.
@@ -331,9 +307,11 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.place = Place::Done;
         let own = matches!(call.owner, Owner::Nobody);
-        let answered_by = call.server;
         if let Some(server) = self.servers.get_mut(call.server) {
             server.backlog = server.backlog.saturating_sub(call.take_backlog());
+            if let Some(hold) = call.hold.take() {
+                server.writes.release(hold);
+            }
             if !own {
                 server.touched = true;
                 server.counters.answered(&answer, call.work(), call.since, now);
@@ -341,16 +319,12 @@ impl<T> Client<T> {
         }
         let stored =
             matches!(call.task, Task::Work(Work::Keyed(Verb::Store { .. }))) && matches!(answer, Ok(Outcome::Done));
-        Self::unmark(&mut self.leaders, id, call.key.as_ref());
+        let group = call.group.take();
         if stored {
             self.stored(id, now);
         }
-        for follower in self.followers_of(id) {
-            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.place == Place::Following(id)) {
-                // The leader may have moved since it was followed.
-                call.server = answered_by;
-                self.finish(follower, answer.clone(), now);
-            }
+        if let Some(group) = group {
+            self.finish_group(id, group, &answer, now);
         }
         self.answer(id, answer);
     }
@@ -375,24 +349,5 @@ impl<T> Client<T> {
         if let Owner::Batch(whole, index) = call.owner {
             self.gather(whole, index, Part { answer, stand_in });
         }
-    }
-
-    /// An operation that gives up leaves its place. Returns whether the server may carry it out.
-    fn leave(&mut self, id: ServerId, place: Place, backlog: usize, overdue: Instant, now: Instant) -> bool {
-        if let Some(server) = self.servers.get_mut(id) {
-            server.backlog = server.backlog.saturating_sub(backlog);
-            if place == Place::Queued {
-                server.queued = server.queued.saturating_sub(1);
-            }
-        }
-        let Place::Sent(conn, number) = place else { return false };
-        let Some(connection) = self.connections.get_mut(conn) else { return false };
-        if connection.abandon(number, overdue) {
-            self.timers.insert(overdue, Timer::Overdue(conn, number));
-            return true;
-        }
-        // There is room for another, or nothing left to do.
-        self.settle(conn, id, now);
-        false
     }
 }

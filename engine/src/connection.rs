@@ -19,6 +19,7 @@ use crate::wire::outbound::Outbound;
 use crate::wire::version::Version;
 use crate::wire::Token;
 
+mod due;
 mod expect;
 mod greeting;
 mod large;
@@ -69,8 +70,9 @@ pub(crate) struct Pending {
     token: Token,
     /// Bytes of the request; 0 until it is encoded. No value is so large that they do not fit.
     len: u32,
-    /// Of a placeholder: when its reply is so late that the connection is given up.
-    overdue: Instant,
+    /// When the reply is so late that the connection is given up: from when the first one that it was for gave up,
+    /// whoever waits for it now.
+    overdue: Option<Instant>,
 }
 
 /// How much of a request is written.
@@ -227,14 +229,7 @@ impl Connection {
     pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>) -> u32 {
         let key = key.filter(|key| key.is_binary() && expect.asks_for_key()).cloned().map(Box::new);
         let number = self.head.wrapping_add(self.pending.len() as u32);
-        self.pending.push_back(Pending {
-            call: Some(call),
-            key,
-            expect,
-            token: 0,
-            len: 0,
-            overdue: Instant::default(),
-        });
+        self.pending.push_back(Pending { call: Some(call), key, expect, token: 0, len: 0, overdue: None });
         number
     }
 
@@ -258,6 +253,10 @@ impl Connection {
                 let before = self.out.len();
                 encode(call, pending.token, &mut self.out);
                 pending.len = u32::try_from(self.out.len().saturating_sub(before)).unwrap_or(u32::MAX);
+                if pending.len == 0 {
+                    // What was not sent must not be waited for: the next reply would be taken for its own.
+                    (pending.call, pending.expect) = (None, Expect::Nothing);
+                }
             }
         }
     }
@@ -289,34 +288,6 @@ impl Connection {
         }
     }
 
-    /// The operation with this number gives up. True if its request is written, or in part, or about to be: then its
-    /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it.
-    pub fn abandon(&mut self, number: u32, overdue: Instant) -> bool {
-        let index = self.index(number);
-        let Some(pending) = self.pending.get_mut(index) else { return false };
-        pending.call = None;
-        pending.overdue = overdue;
-        if index < self.encoded {
-            return true;
-        }
-        pending.expect = Expect::Nothing;
-        self.settle();
-        false
-    }
-
-    /// The reply to the request with this number is another operation's from now on.
-    pub fn reassign(&mut self, number: u32, call: CallId) {
-        let index = self.index(number);
-        if let Some(pending) = self.pending.get_mut(index) {
-            pending.call = Some(call);
-        }
-    }
-
-    /// Whether the request with this number still waits for its reply.
-    pub fn awaits(&self, number: u32) -> bool {
-        self.index(number) < self.pending.len()
-    }
-
     /// Where in the FIFO the request with this number is; of one that has left it, behind its end.
     fn index(&self, number: u32) -> usize {
         number.wrapping_sub(self.head) as usize
@@ -330,11 +301,6 @@ impl Connection {
             () if self.sent_end < self.written => Sent::Part,
             () => Sent::Nothing,
         }
-    }
-
-    /// Whether the reply that has to come next is one that nobody waits for any more, and that should have been here.
-    pub fn is_overdue(&self, now: Instant) -> bool {
-        self.pending.front().is_some_and(|p| p.call.is_none() && p.overdue <= now)
     }
 
     // Reading

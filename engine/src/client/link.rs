@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::outcome::{self, End};
-use super::{CallId, Cause, Client, ConnId, Event, Loss, Output, Owner, Place, ServerId, Task, Work};
-use crate::connection::{Orphan, Phase, Progress, Unfit};
+use super::{Cause, Client, ConnId, Event, Loss, Output, Owner, ServerId, Task, Work};
+use crate::connection::{Connection, Orphan, Phase, Progress, Unfit};
 use crate::health::{Policy, State};
 use crate::key::Key;
 use crate::reply::Outcome;
@@ -198,6 +197,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return false };
         server.counters.stats.bytes_written.add(bytes as u64);
         let calls = &mut self.calls;
+        let was_bulky = connection.is_bulky();
         connection.wrote(bytes, |call| {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
@@ -211,10 +211,14 @@ impl<T> Client<T> {
             }
         });
         let more = connection.has_more();
+        if was_bulky && !connection.is_bulky() && server.queued > 0 {
+            self.pump(id, now);
+        }
         if self.draining {
             self.rest(conn, id, now);
         }
-        more
+        // What waited may be on this connection by now.
+        more || self.connections.get(conn).is_some_and(Connection::has_more)
     }
 
     /// The driver lost the connection; its socket is closed.
@@ -341,82 +345,5 @@ impl<T> Client<T> {
 
     pub(super) fn policy(&mut self) -> Policy {
         Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: self.rng.f64() }
-    }
-
-    /// The server is down: what waits for it goes to the one that stands in for it, or fails.
-    pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        server.queued = 0;
-        for call in std::mem::take(&mut server.queue) {
-            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
-                self.again_or_error(call, false, End::Lost, now);
-            }
-        }
-    }
-
-    /// An operation whose connection ended: again on another one, if that does no harm, or an error. Returns it if it
-    /// has to be put into its server's queue.
-    fn orphaned(&mut self, orphan: Orphan, cause: &Cause, now: Instant) -> Option<CallId> {
-        let end = match cause {
-            Cause::Lost(Loss::Closing) if self.draining => End::Exit,
-            // The server's answer to it was no answer: asking again would bring the same.
-            Cause::Protocol | Cause::EncodedKey if orphan.due => End::Protocol,
-            _ => End::Lost,
-        };
-        self.again_or_error(orphan.call, orphan.started, end, now)
-    }
-
-    /// See [`outcome`] for which it is.
-    fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
-        let call = self.calls.get(id)?;
-        let (home, writes) = (call.server, call.is_write());
-        // What hands a lease back has to be said to the server that gave it.
-        let may_move = !matches!(call.owner, Owner::Nobody);
-        let key = call.key.as_ref().filter(|_| may_move);
-        let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
-        let live = self.servers.get(target).is_some_and(|server| {
-            // What moves to another server has to find room there.
-            server.is_live() && (target == home || server.queued < self.config.queue)
-        });
-        let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
-        match outcome::of(loss) {
-            Some(error) => {
-                self.complete(id, Err(error), now);
-                None
-            }
-            None => self.send_again(id, home, target, now),
-        }
-    }
-
-    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) -> Option<CallId> {
-        let call = self.calls.get_mut(id)?;
-        call.retried = true;
-        call.place = Place::Queued;
-        call.server = target;
-        let backlog = call.backlog as usize;
-        if let Some(server) = self.servers.get_mut(home) {
-            server.counters.stats.retried.bump();
-            if target != home {
-                server.counters.stats.failed_over.bump();
-                server.backlog = server.backlog.saturating_sub(backlog);
-            }
-        }
-        if target == home {
-            return Some(id);
-        }
-        if let Some(server) = self.servers.get_mut(target) {
-            server.backlog = server.backlog.saturating_add(backlog);
-        }
-        let conn = self.pick(target);
-        self.place(id, target, conn);
-        self.grow(target, now);
-        None
-    }
-
-    /// What was lost with a connection has waited longer than what is in the queue.
-    fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        server.queued = server.queued.saturating_add(calls.len());
-        calls.into_iter().rev().for_each(|call| server.queue.push_front(call));
     }
 }

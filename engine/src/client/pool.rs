@@ -11,13 +11,17 @@ use crate::PIPELINE_BOUND;
 
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
-    pub(super) fn pick(&self, id: ServerId) -> Option<ConnId> {
-        let server = self.servers.get(id)?;
+    #[inline(always)]
+    pub(super) fn pick(&self, id: ServerId, server: &Server) -> Option<ConnId> {
         let (conn, connection) = self.least_loaded(server)?;
         let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
+        if connection.load() >= bound {
+            return None;
+        }
         // Behind a megabyte it would take as long as the megabyte; where another connection may be had, it waits for
-        // that one.
-        if connection.load() >= bound || (connection.is_bulky() && self.may_grow(id, server)) {
+        // that one, if it may wait at all.
+        let another = || server.connecting > 0 || self.may_grow(id, server);
+        if connection.is_bulky() && self.config.queue > 0 && another() {
             return None;
         }
         Some(conn)
@@ -49,6 +53,9 @@ impl<T> Client<T> {
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref()));
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
+                if call.is_write() {
+                    call.hold = call.key.as_ref().map(|key| server.writes.hold(key, conn));
+                }
             }
             self.writes.mark(conn, connection);
             return !connection.is_bulky() && connection.load() < self.config.pipeline;
@@ -71,7 +78,7 @@ impl<T> Client<T> {
     pub(super) fn make_room(
         &mut self,
         id: ServerId,
-        leader: Option<CallId>,
+        group: Option<CallId>,
         target: Option<ConnId>,
     ) -> Result<(), TryReserveError> {
         self.make_room_for_one()?;
@@ -79,9 +86,9 @@ impl<T> Client<T> {
         if self.config.coalesce {
             self.leaders.try_reserve(1)?;
         }
-        if let Some(leader) = leader {
-            self.followers.try_reserve(1)?;
-            return self.followers.entry(leader).or_default().try_reserve(1);
+        if let Some(name) = group {
+            self.groups.try_reserve(1)?;
+            return self.group(name).try_reserve();
         }
         match target.and_then(|conn| self.connections.get_mut(conn)) {
             Some(connection) => connection.try_reserve(),
@@ -97,31 +104,50 @@ impl<T> Client<T> {
         self.completions.try_reserve(most.saturating_sub(self.completions.len()))
     }
 
-    /// Puts waiting operations on connections that have room.
+    /// Puts waiting operations on connections that have room, in their order.
     pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
-        while let Some(target) = self.servers.get(id).filter(|s| s.queued > 0).and_then(|_| self.pick(id)) {
-            let Some(server) = self.servers.get_mut(id) else { return };
-            let Some(call) = server.queue.pop_front() else { return };
-            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
-                server.queued = server.queued.saturating_sub(1);
-                self.place(call, id, Some(target));
+        while let Some(server) = self.servers.get_mut(id).filter(|server| server.queued > 0) {
+            let Some(&call) = server.queue.front() else { break };
+            if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+                server.queue.pop_front();
+                continue;
             }
+            let Some(target) = self.target_of_queued(id, call) else { break };
+            if let Some(server) = self.servers.get_mut(id) {
+                server.queue.pop_front();
+                server.queued = server.queued.saturating_sub(1);
+            }
+            self.place(call, id, Some(target));
         }
         self.grow(id, now);
     }
 
+    /// Puts an operation where it may go now: on a connection, or behind what waits.
+    pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
+        let target = self.target(id, self.calls.get(call).and_then(|call| call.key.as_ref()));
+        if !self.place(call, id, target) {
+            self.pump(id, now);
+        }
+    }
+
     /// Opens another connection if those that there are do not do.
     pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
+        let queued = self.servers.get(id).map_or(0, |server| server.queued);
+        self.grow_for(id, queued, now);
+    }
+
+    /// The same for so many operations that have no connection.
+    pub(super) fn grow_for(&mut self, id: ServerId, queued: usize, now: Instant) {
         let pipeline = self.config.pipeline;
         let Some(server) = self.servers.get(id).filter(|server| self.may_grow(id, server)) else { return };
         let wanted = match self.least_loaded(server) {
             Some((_, best)) if !best.is_bulky() && best.load() < pipeline => return,
             // All are full. One more, unless it is on its way.
             Some(_) => server.connecting == 0,
-            None => server.connecting == 0 && server.queued > 0,
+            None => server.connecting == 0 && queued > 0,
         };
         // As many as the queue would fill.
-        let wanted = wanted || server.connecting.saturating_mul(pipeline) < server.queued;
+        let wanted = wanted || server.connecting.saturating_mul(pipeline) < queued;
         if !wanted {
             return;
         }

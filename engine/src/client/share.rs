@@ -1,38 +1,89 @@
 //! Gets that share one exchange (`memcache_coalesce`).
 //!
 //! The first of several equal gets leads: it alone is sent. The others follow, each with its own deadline, and end with
-//! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it. Where the leader is
-//! cancelled or late, the next one takes its place, and the exchange goes on.
+//! the same answer. They are for the same server, whichever [`Subset`](super::Subset) chose it.
+//!
+//! What time an exchange has is its own, whoever waits for it: `memcache_timeout` from when it was begun. Until then it
+//! goes on where its leader is cancelled or late, for the next one of those who follow. Then it is late itself: nobody
+//! joins it any more, and with the next one that gives up, those who still have time ask anew, which may be on another
+//! connection. Without this an item that many ask for would never leave a connection that hangs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError, VecDeque};
 
-use super::{CallId, Client, Order, Place, ServerId, Work};
+use super::{Call, CallId, Client, Order, Place, ServerId, Timer, Work};
 use crate::key::Key;
+use crate::reply::Answer;
 use crate::request::Verb;
 use crate::time::Instant;
 
-/// The get under way that others of its key share the exchange of.
-pub(super) type Leaders = HashMap<Vec<u8>, CallId>;
+/// By key, the gets under way that others can share the exchange of.
+pub(super) type Leaders = HashMap<Vec<u8>, Lead>;
+
+/// An exchange that others can share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lead {
+    /// Those who share it, named after the one that came first, whoever leads now.
+    group: CallId,
+    /// When it is late.
+    late: Instant,
+}
+
+/// Those who share an exchange, if it is more than one.
+#[derive(Debug)]
+pub(super) struct Group {
+    leader: CallId,
+    late: Instant,
+    /// In the order in which they came; some may have given up.
+    followers: VecDeque<CallId>,
+}
+
+/// A get that others follow gives up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaver {
+    /// What it led; it does not any more.
+    pub group: Option<CallId>,
+    pub server: ServerId,
+    pub place: Place,
+    /// When its connection is given up if the reply has not come by then.
+    pub overdue: Instant,
+}
+
+impl Group {
+    pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
+        self.followers.try_reserve(1)
+    }
+}
 
 impl<T> Client<T> {
-    /// The get that is under way and that this operation on the server can share the exchange of.
-    pub(super) fn leader_of(&self, order: &Order) -> Option<CallId> {
+    /// The group of the get that is under way and that this operation on the server can share the exchange of.
+    pub(super) fn group_for(&self, order: &Order, now: Instant) -> Option<CallId> {
         let Order { key: Some(key), work: Work::Keyed(Verb::Get { touch: None }), server, .. } = order else {
             return None;
         };
-        let leader = *self.leaders.get(key.raw())?;
+        let lead = self.leaders.get(key.raw()).filter(|lead| now < lead.late)?;
+        let group = self.groups.get(&lead.group);
+        let leader = group.map_or(lead.group, |group| group.leader);
         self.calls.get(leader).filter(|call| call.place != Place::Done && call.server == *server)?;
-        let followers = self.followers.get(&leader).map_or(0, Vec::len);
-        (followers < self.config.queue).then_some(leader)
+        // Those who follow do not wait for a connection, so that a queue of none does not forbid it.
+        let most = if self.config.queue == 0 { self.config.pipeline } else { self.config.queue };
+        (group.map_or(0, |group| group.followers.len()) < most).then_some(lead.group)
     }
 
-    pub(super) fn follow(&mut self, id: CallId, leader: CallId) {
-        let Some(server) = self.calls.get(leader).map(|leader| leader.server) else { return };
-        self.followers.entry(leader).or_default().push(id);
+    /// The group with this name, which is begun if there is none.
+    pub(super) fn group(&mut self, name: CallId) -> &mut Group {
+        let late = self.calls.get(name).map_or(Instant::default(), |leader| leader.since.after(self.config.timeout));
+        self.groups.entry(name).or_insert_with(|| Group { leader: name, late, followers: VecDeque::new() })
+    }
+
+    pub(super) fn follow(&mut self, id: CallId, name: CallId) {
+        let group = self.group(name);
+        group.followers.push_back(id);
+        let leader = group.leader;
         if let Some(call) = self.calls.get_mut(id) {
-            call.place = Place::Following(leader);
+            call.place = Place::Following(name);
         }
-        if let Some(server) = self.servers.get_mut(server) {
+        let server = self.calls.get(leader).map(|leader| leader.server);
+        if let Some(server) = server.and_then(|server| self.servers.get_mut(server)) {
             server.counters.stats.coalesced.bump();
         }
     }
@@ -43,10 +94,12 @@ impl<T> Client<T> {
         if !self.config.coalesce {
             return;
         }
-        let Some(call) = self.calls.get(id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
         match (&call.key, call.work()) {
             (Some(key), Some(Work::Keyed(Verb::Get { touch: None }))) => {
-                self.leaders.insert(key.raw().to_vec(), id);
+                self.leaders
+                    .insert(key.raw().to_vec(), Lead { group: id, late: call.since.after(self.config.timeout) });
+                call.group = Some(id);
             }
             (Some(key), Some(Work::Keyed(verb))) if verb.is_write() => {
                 self.leaders.remove(key.raw());
@@ -56,67 +109,103 @@ impl<T> Client<T> {
         }
     }
 
-    /// A get ended: nobody follows it any more.
-    pub(super) fn unmark(leaders: &mut Leaders, id: CallId, key: Option<&Key>) {
-        if let Some(key) = key.filter(|key| leaders.get(key.raw()) == Some(&id)) {
-            leaders.remove(key.raw());
+    /// Nobody joins a group any more.
+    pub(super) fn unmark(&mut self, group: Option<CallId>, key: Option<&Key>) {
+        let Some((group, key)) = group.zip(key) else { return };
+        if self.leaders.get(key.raw()).is_some_and(|lead| lead.group == group) {
+            self.leaders.remove(key.raw());
         }
     }
 
-    /// Those that follow a get, which are no longer known to do so.
-    pub(super) fn followers_of(&mut self, leader: CallId) -> Vec<CallId> {
-        // Nearly always there are none at all, and nothing to look for.
-        if self.followers.is_empty() {
-            return Vec::new();
-        }
-        self.followers.remove(&leader).unwrap_or_default()
-    }
-
-    /// A leader on this server gives up: the first of those that follow takes its place. True if there is one.
-    pub(super) fn hand_over(
-        &mut self,
-        id: CallId,
-        server: ServerId,
-        place: Place,
-        followers: Vec<CallId>,
-        now: Instant,
-    ) -> bool {
-        let follows = |heir: &CallId| self.calls.get(*heir).is_some_and(|call| call.place == Place::Following(id));
-        let mut heirs = followers.into_iter().filter(follows).collect::<Vec<_>>().into_iter();
-        let Some(heir) = heirs.next() else { return false };
-        let rest: Vec<CallId> = heirs.collect();
-        for &follower in &rest {
-            if let Some(call) = self.calls.get_mut(follower) {
-                call.place = Place::Following(heir);
+    /// The one that leads a group has its answer: so have all.
+    pub(super) fn finish_group(&mut self, leader: CallId, name: CallId, answer: &Answer, now: Instant) {
+        let Some(call) = self.calls.get(leader) else { return };
+        // It may have moved since it was followed.
+        let server = call.server;
+        if let Some(key) = &call.key {
+            if self.leaders.get(key.raw()).is_some_and(|lead| lead.group == name) {
+                self.leaders.remove(key.raw());
             }
         }
-        let Some(call) = self.calls.get_mut(heir) else { return false };
+        let Some(group) = self.groups.remove(&name) else { return };
+        for follower in group.followers {
+            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.place == Place::Following(name)) {
+                call.server = server;
+                self.finish(follower, answer.clone(), now);
+            }
+        }
+    }
+
+    /// A get gives up. The first of those that follow and still have time leads from now on. `None`: there is none, and
+    /// its place is still to be left; otherwise, whether it was sent.
+    ///
+    /// It has ended already: nothing that happens here can send it.
+    pub(super) fn hand_over(&mut self, leaver: Leaver, now: Instant) -> Option<bool> {
+        let Leaver { group, server, place, overdue } = leaver;
+        let name = group?;
+        let heir = self.heir(name, now)?;
+        let group = self.groups.get_mut(&name)?;
+        let (Place::Sent(conn, number), true) = (place, now < group.late) else {
+            let sent = self.leave(server, place, 0, overdue, now);
+            self.lead_anew(name, heir, server, sent, now);
+            return Some(sent);
+        };
+        group.leader = heir;
+        let call = self.calls.get_mut(heir)?;
+        call.group = Some(name);
         call.place = place;
         // The leader may have moved since it was followed.
         call.server = server;
-        if let Some(leader) =
-            call.key.as_ref().and_then(|key| self.leaders.get_mut(key.raw())).filter(|leader| **leader == id)
-        {
-            *leader = heir;
+        if self.connections.get_mut(conn).is_some_and(|c| c.reassign(number, heir, overdue)) {
+            self.timers.insert(overdue, Timer::Overdue(conn, number));
         }
-        if !rest.is_empty() {
-            self.followers.insert(heir, rest);
+        Some(true)
+    }
+
+    /// One of those that follow is late. If its exchange is late as well, the others do not wait for that any longer: it
+    /// goes on for its leader alone.
+    pub(super) fn desert(&mut self, name: CallId, now: Instant) {
+        let Some(group) = self.groups.get(&name).filter(|group| group.late <= now) else { return };
+        let leader = group.leader;
+        let Some(heir) = self.heir(name, now) else { return };
+        let Some(leader) = self.calls.get_mut(leader) else { return };
+        leader.group = None;
+        let server = leader.server;
+        self.lead_anew(name, heir, server, true, now);
+    }
+
+    /// Another exchange begins for a group; `again`: the one before was sent.
+    fn lead_anew(&mut self, name: CallId, heir: CallId, server: ServerId, again: bool, now: Instant) {
+        let late = now.after(self.config.timeout);
+        if let Some(group) = self.groups.get_mut(&name) {
+            (group.leader, group.late) = (heir, late);
         }
-        match place {
-            Place::Sent(conn, number) => {
-                if let Some(connection) = self.connections.get_mut(conn) {
-                    connection.reassign(number, heir);
-                }
+        let Some(call) = self.calls.get_mut(heir) else { return };
+        call.group = Some(name);
+        call.server = server;
+        call.retried |= again;
+        if let Some(lead) = call.key.as_ref().and_then(|key| self.leaders.get_mut(key.raw())) {
+            if lead.group == name {
+                lead.late = late;
             }
-            _ => {
-                // It loses the place in the queue, not the time that it has.
-                if let Some(server) = self.servers.get_mut(server) {
-                    server.queued = server.queued.saturating_sub(1);
-                }
-                self.place(heir, server, None);
-                self.pump(server, now);
+        }
+        if let Some(server) = self.servers.get_mut(server).filter(|_| again) {
+            server.counters.stats.retried.bump();
+        }
+        self.dispatch(heir, server, now);
+    }
+
+    /// Takes the first one that follows and still has time out of a group, which is no more if there is none.
+    fn heir(&mut self, name: CallId, now: Instant) -> Option<CallId> {
+        let group = self.groups.get_mut(&name)?;
+        while let Some(next) = group.followers.pop_front() {
+            // Who is late as well ends by its own timer.
+            let follows = |call: &Call<T>| call.place == Place::Following(name) && call.deadline > now;
+            if self.calls.get(next).is_some_and(follows) {
+                return Some(next);
             }
         }
-        true
+        self.groups.remove(&name);
+        None
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::batch::Batch;
+use super::order::{Hold, Writes};
 use super::{CallId, ConnId, ServerId, Subset};
 use crate::health::{Board, Health, State, Verdict};
 use crate::key::Key;
@@ -22,7 +23,7 @@ pub(super) enum Place {
     Queued,
     /// In a connection's FIFO, with this number.
     Sent(ConnId, u32),
-    /// In the exchange of this other get, which is equal.
+    /// In the exchange of equal gets, a group of this name.
     Following(CallId),
     /// For the item that somebody else makes.
     Waiting,
@@ -131,6 +132,10 @@ pub(super) struct Call<T> {
     pub backlog: u32,
     /// Whether it was moved to another connection once.
     pub retried: bool,
+    /// The group of gets that it leads.
+    pub group: Option<CallId>,
+    /// Of a write on a connection: what keeps those that come later behind it.
+    pub hold: Option<Hold>,
 }
 
 impl<T> Call<T> {
@@ -148,6 +153,8 @@ impl<T> Call<T> {
             deadline: now,
             backlog: 0,
             retried: false,
+            group: None,
+            hold: None,
         }
     }
 
@@ -196,6 +203,7 @@ pub(super) struct Server {
     pub queue: VecDeque<CallId>,
     /// How many of the queue still wait.
     pub queued: usize,
+    pub writes: Writes,
     /// Bytes of values that are not written yet.
     pub backlog: usize,
     pub health: Health,

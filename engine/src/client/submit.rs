@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
+use super::{order, Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
 use crate::config::MAX_TIMEOUT;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::key::Key;
 use crate::request::{Request, ServerVerb};
@@ -21,8 +22,8 @@ pub struct Rejected<T> {
 /// Where an operation that was admitted has room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
-    /// In the exchange of this get.
-    leader: Option<CallId>,
+    /// In the exchange of this group of gets.
+    group: Option<CallId>,
     /// On this connection; if neither, in the queue.
     target: Option<ConnId>,
 }
@@ -100,20 +101,28 @@ impl<T> Client<T> {
     /// Whether there is room for an operation, and where.
     pub(super) fn admit(&mut self, order: &Order, now: Instant) -> Result<Room, Error> {
         let id = order.server;
-        let leader = self.leader_of(order);
+        let group = self.group_for(order, now);
         let size = order.work.value_len();
         let limit = self.config.max_value;
-        let target = self.pick(id);
-        let room = self.make_room(id, leader, target);
+        let target = self.target(id, order.key.as_ref());
+        let mut room = self.make_room(id, group, target);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
+        // Of others it was asked when the connection was chosen.
+        let (connections, config) = (&self.connections, &self.config);
+        let load = || target.and_then(|conn| connections.get(conn)).map_or(0, Connection::load);
+        let full = !server.writes.is_empty() && load() >= order::most_behind(config);
+        room = room.and_then(|()| server.writes.try_reserve());
         let live = server.is_live();
         let limits = &server.counters.stats.limits;
         let error = if size > limit {
             Some(Error::TooLarge { size, limit })
         } else if !live {
             Some(Error::ServerDown)
-        } else if leader.is_none() && target.is_none() && server.queued >= self.config.queue {
+        } else if group.is_none() && target.is_none() && server.queued >= self.config.queue {
             limits.queue.bump();
+            Some(Error::Busy)
+        } else if full && group.is_none() {
+            limits.pipeline.bump();
             Some(Error::Busy)
         } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
             limits.backlog.bump();
@@ -126,9 +135,13 @@ impl<T> Client<T> {
         server.touched = true;
         if let Some(error) = error {
             server.counters.failed_with(&error, now);
+            if error == Error::Busy {
+                // With `memcache_queue 0` nothing waits for a connection, and so nothing else asks for one.
+                self.grow_for(id, 1, now);
+            }
             return Err(error);
         }
-        if leader.is_none() && target.is_none() && server.connecting == 0 {
+        if group.is_none() && target.is_none() && server.connecting == 0 {
             let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
             if server.connections.len() >= max {
                 server.counters.stats.limits.pipeline.bump();
@@ -136,7 +149,7 @@ impl<T> Client<T> {
         }
         server.counters.accepted(&order.work, now);
         server.backlog = server.backlog.saturating_add(size);
-        Ok(Room { leader, target })
+        Ok(Room { group, target })
     }
 
     /// Begins an operation that was admitted.
@@ -151,12 +164,13 @@ impl<T> Client<T> {
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
         let server = order.server;
         let call = self.enter(owner, order, timeout, now);
-        match room.leader {
-            Some(leader) => self.follow(call, leader),
+        match room.group {
+            Some(group) => self.follow(call, group),
             None => {
                 self.mark(call);
                 if !self.place(call, server, room.target) {
-                    self.grow(server, now);
+                    // What waits may have found room meanwhile, and this one behind it.
+                    self.pump(server, now);
                 }
             }
         }
@@ -178,6 +192,8 @@ impl<T> Client<T> {
             since: now,
             deadline,
             retried: false,
+            group: None,
+            hold: None,
         };
         let call = self.calls.insert(call);
         let timer = Timer::Call(call);

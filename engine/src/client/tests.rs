@@ -24,6 +24,7 @@ mod greeting;
 mod leases;
 mod losses;
 mod names;
+mod order;
 mod pools;
 mod share;
 mod stats;

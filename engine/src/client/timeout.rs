@@ -1,6 +1,6 @@
 //! What time brings about.
 
-use super::{Call, Cause, Client, Place, ServerId, Timer};
+use super::{Call, Cause, Client, Leaver, Place, ServerId, Timer};
 use crate::connection::Phase;
 use crate::error::Error;
 use crate::reply::{Lease, Outcome};
@@ -67,18 +67,27 @@ impl<T> Client<T> {
     fn expire_call(&mut self, id: super::CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
-        let (overdue, backlog) = (now.after(call.timeout()), call.take_backlog());
-        let followers = self.followers_of(id);
+        let backlog = call.take_backlog();
+        let overdue = now.after(call.timeout().max(self.config.timeout));
         if place == Place::Waiting {
             // It has waited long enough for somebody else.
             self.complete(id, Ok(Outcome::Lease(Lease::Lost { old: None })), now);
             return None;
         }
-        let handed_over = !followers.is_empty() && self.hand_over(id, server, place, followers, now);
-        let sent = if handed_over {
-            matches!(place, Place::Sent(..))
-        } else {
-            self.leave(server, place, backlog, overdue, now)
+        // It has left its place before anything that waits may move there.
+        call.place = Place::Done;
+        let group = call.group;
+        if let Place::Following(name) = place {
+            self.desert(name, now);
+        }
+        let sent = match self.hand_over(Leaver { group, server, place, overdue }, now) {
+            Some(sent) => {
+                if let Some(call) = self.calls.get_mut(id) {
+                    call.group = None;
+                }
+                sent
+            }
+            None => self.leave(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         sent.then_some(server)

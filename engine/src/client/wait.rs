@@ -60,6 +60,9 @@ impl<T> Client<T> {
         let pause = FIRST_PAUSE.saturating_mul(1 << waiting.asked.min(MAX_DOUBLINGS));
         if let Some(call) = self.calls.get_mut(id) {
             call.place = Place::Waiting;
+            if let Some((server, hold)) = self.servers.get_mut(call.server).zip(call.hold.take()) {
+                server.writes.release(hold);
+            }
         }
         if asks {
             // A quarter less at most: the workers that wait for the same key do not ask all at once.
@@ -111,9 +114,7 @@ impl<T> Client<T> {
             call.server = server;
             call.retried = false;
         }
-        let target = self.pick(server);
-        self.place(id, server, target);
-        self.grow(server, now);
+        self.dispatch(id, server, now);
     }
 
     /// The key was stored by this operation: those who wait for it need not wait longer.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
     Config, Direction, Error, Hash, Outcome, Request, ServerConfig, ServerParams, ServerVerb, StoreMode, Ttl, Verb,
+    PIPELINE_BOUND,
 };
 
 use crate::checks::Op;
@@ -170,9 +171,11 @@ impl Workload {
                 assert_eq!(rejected.context, number);
                 let views = || (0..world.servers.len()).filter_map(|id| world.client.server(id));
                 let queue = world.client.config().queue;
+                let pipeline = world.client.config().pipeline * PIPELINE_BOUND + queue;
                 assert!(match rejected.error {
                     Error::ServerDown => !world.down().is_empty(),
-                    Error::Busy => views().any(|view| view.queued >= queue),
+                    // Or so much is on the connection that it has to go to.
+                    Error::Busy => views().any(|view| view.queued >= queue || view.pending >= pipeline),
                     _ => false,
                 });
                 Some(rejected.error)

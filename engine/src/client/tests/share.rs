@@ -196,3 +196,135 @@ fn the_heir_of_a_leader_that_moved_is_where_that_was() {
     w.reply(1, &format!("EN O{}\r\n", tokens(&out)[0]));
     assert_eq!(w.done(), [(3, Ok(Outcome::Miss)), (2, Ok(Outcome::Miss))]);
 }
+
+/// Two connections that have worked for a while; the first one answers nothing any more.
+fn one_of_two_hangs(timeout: Option<Duration>) -> (World, CallId) {
+    let mut config = config(&[&["min=2", "max=2"]]);
+    config.coalesce = true;
+    let mut w = world(config);
+    w.accept(0);
+    w.accept(1);
+    let request = Request { key: b"k", verb: Verb::Get { touch: None }, timeout };
+    let leader = w.client.submit(request, 0, w.now).map_err(|r| r.error).unwrap();
+    assert_eq!(gets(&w.written(0)), 1, "on the connection that hangs");
+    (w, leader)
+}
+
+/// Gets of a hot key each 10 ms while the first connection hangs: how many fail, and whether it was given up.
+fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
+    let (mut w, leader) = one_of_two_hangs(timeout);
+    let mut failed = 0;
+    for n in 1..600 {
+        w.wait(Duration::from_millis(10));
+        w.get("k", n);
+        if cancelled && n == 50 {
+            w.cancel(leader);
+        }
+        for conn in 1..w.opened.len() {
+            if w.client.connections.get(w.conn(conn)).is_some_and(|c| c.phase == crate::connection::Phase::Connecting) {
+                w.accept(conn);
+            }
+            if !w.closed.contains(&w.conn(conn)) {
+                let replies: String = tokens(&w.written(conn)).iter().map(|t| format!("EN kk O{t}\r\n")).collect();
+                if !replies.is_empty() {
+                    w.reply(conn, &replies);
+                }
+            }
+        }
+        failed += w.done().into_iter().filter(|(n, answer)| *n > 0 && answer.is_err()).count();
+    }
+    assert!(w.client.groups.is_empty() && w.client.pending() <= 1, "nothing is left behind");
+    (failed, w.closed.contains(&w.conn(0)))
+}
+
+/// Row R6: the item is asked for on the other connection when the exchange is late, and the one that hangs is given up.
+#[test]
+fn r6_a_hot_key_leaves_a_connection_that_hangs() {
+    let long = Some(Duration::from_secs(20));
+    let short = Some(Duration::from_millis(100));
+    for (timeout, cancelled) in [(None, false), (None, true), (long, false), (long, true), (short, false)] {
+        let (failed, closed) = hot_key(timeout, cancelled);
+        assert!(failed <= 2, "{failed} failed: {timeout:?}, cancelled: {cancelled}");
+        assert!(closed || timeout == long, "given up: {timeout:?}, cancelled: {cancelled}");
+    }
+}
+
+/// Row R6: nobody joins an exchange that is late, also where another one leads it by now.
+#[test]
+fn r6_a_late_exchange_is_not_joined() {
+    let (mut w, leader) = one_of_two_hangs(None);
+    w.wait(Duration::from_millis(500));
+    w.get("k", 1);
+    w.cancel(leader);
+    w.wait(Duration::from_millis(499));
+    w.get("k", 2);
+    assert_eq!(gets(&w.written(1)), 0);
+    w.wait(Duration::from_millis(1));
+    w.get("k", 3);
+    assert_eq!(gets(&w.written(1)), 1, "a new exchange");
+    assert_eq!(w.view().stats().coalesced, 2);
+}
+
+/// Row R6: the connection's due time does not move with those who wait, and whoever still waits asks elsewhere.
+#[test]
+fn r6_the_due_time_belongs_to_the_exchange() {
+    let mut w = sharing();
+    let leader = w.get("k", 0);
+    w.accept(0);
+    w.written(0);
+    for n in 1..10 {
+        w.wait(Duration::from_millis(99));
+        let request = Request { key: b"k", verb: Verb::Get { touch: None }, timeout: Some(Duration::from_secs(9)) };
+        w.client.submit(request, n, w.now).map_err(|r| r.error).unwrap();
+        if n == 1 {
+            w.cancel(leader);
+        }
+    }
+    assert_eq!(w.view().stats().coalesced, 9);
+    w.wait(Duration::from_millis(109 + 999));
+    assert!(w.closed.is_empty());
+    w.wait(Duration::from_millis(1));
+    assert_eq!(w.closed, [w.conn(0)], "a second after it was due");
+    assert_eq!(w.done(), []);
+    w.accept(1);
+    let t = tokens(&w.written(1));
+    w.reply(1, &format!("EN kk O{}\r\n", t[0]));
+    assert_eq!((t.len(), w.done().len(), w.client.pending()), (1, 9, 0));
+}
+
+/// Row R7: a leader that waits is late while a connection has room. It is not sent: a request of which nothing is written
+/// would be given the reply of the next one.
+#[test]
+fn r7_a_leader_that_is_late_in_the_queue_is_not_sent() {
+    let mut config = config(&[&["max=2"]]);
+    config.coalesce = true;
+    let mut w = world(config);
+    w.get("warm", 90);
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &format!("EN O{t}\r\n"));
+    w.set("large", &"x".repeat(200_000), 91);
+    let set = tokens(&w.write(0, 1000))[0];
+    let request = Request { key: b"k", verb: Verb::Get { touch: None }, timeout: Some(Duration::from_millis(50)) };
+    w.client.submit(request, 1, w.now).map_err(|r| r.error).unwrap();
+    w.outputs();
+    w.get("k", 2);
+    assert_eq!((w.view().queued, w.opened.len()), (1, 2), "behind the large value it would have to wait for longer");
+    w.done();
+    w.get("x", 4);
+    w.wait(Duration::from_millis(50));
+    assert_eq!(w.done(), [(1, Err(Error::Timeout { maybe_applied: false }))]);
+    assert_eq!(w.view().queued, 2);
+    // The large value has been written; the other connection is not there yet.
+    let mut out = w.written(0);
+    assert_eq!((gets(&out), w.view().queued), (1, 0));
+    w.get("other", 3);
+    out += &w.written(0);
+    w.reply(0, &format!("HD O{set}\r\n"));
+    for t in tokens(&out) {
+        w.reply(0, &format!("EN O{t}\r\n"));
+    }
+    let answers: Vec<u32> = w.done().into_iter().filter(|(_, answer)| answer.is_ok()).map(|(n, _)| n).collect();
+    assert!(w.closed.is_empty() && w.events.is_empty(), "{:?}", w.events);
+    assert_eq!((answers.len(), w.client.pending(), w.view().queued), (4, 0, 0), "{answers:?}");
+}

@@ -1,0 +1,86 @@
+//! What becomes of operations whose connection ended, or whose server is down.
+
+use super::outcome::{self, End};
+use super::{CallId, Cause, Client, Loss, Owner, Place, ServerId};
+use crate::connection::Orphan;
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// The server is down: what waits for it goes to the one that stands in for it, or fails.
+    pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.queued = 0;
+        for call in std::mem::take(&mut server.queue) {
+            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+                self.again_or_error(call, false, End::Lost, now);
+            }
+        }
+    }
+
+    /// An operation whose connection ended: again on another one, if that does no harm, or an error. Returns it if it
+    /// has to be put into its server's queue.
+    pub(super) fn orphaned(&mut self, orphan: Orphan, cause: &Cause, now: Instant) -> Option<CallId> {
+        let end = match cause {
+            Cause::Lost(Loss::Closing) if self.draining => End::Exit,
+            // The server's answer to it was no answer: asking again would bring the same.
+            Cause::Protocol | Cause::EncodedKey if orphan.due => End::Protocol,
+            _ => End::Lost,
+        };
+        self.again_or_error(orphan.call, orphan.started, end, now)
+    }
+
+    /// See [`outcome`] for which it is.
+    fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
+        let call = self.calls.get(id)?;
+        let (home, writes) = (call.server, call.is_write());
+        // What hands a lease back has to be said to the server that gave it.
+        let may_move = !matches!(call.owner, Owner::Nobody);
+        let key = call.key.as_ref().filter(|_| may_move);
+        let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
+        let live = self.servers.get(target).is_some_and(|server| {
+            // What moves to another server has to find room there.
+            server.is_live() && (target == home || server.queued < self.config.queue)
+        });
+        let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
+        match outcome::of(loss) {
+            Some(error) => {
+                self.complete(id, Err(error), now);
+                None
+            }
+            None => self.send_again(id, home, target, now),
+        }
+    }
+
+    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) -> Option<CallId> {
+        let call = self.calls.get_mut(id)?;
+        call.retried = true;
+        call.place = Place::Queued;
+        call.server = target;
+        let backlog = call.backlog as usize;
+        if let Some(server) = self.servers.get_mut(home) {
+            if let Some(hold) = call.hold.take() {
+                server.writes.release(hold);
+            }
+            server.counters.stats.retried.bump();
+            if target != home {
+                server.counters.stats.failed_over.bump();
+                server.backlog = server.backlog.saturating_sub(backlog);
+            }
+        }
+        if target == home {
+            return Some(id);
+        }
+        if let Some(server) = self.servers.get_mut(target) {
+            server.backlog = server.backlog.saturating_add(backlog);
+        }
+        self.dispatch(id, target, now);
+        None
+    }
+
+    /// What was lost with a connection has waited longer than what is in the queue.
+    pub(super) fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.queued = server.queued.saturating_add(calls.len());
+        calls.into_iter().rev().for_each(|call| server.queue.push_front(call));
+    }
+}

@@ -1,0 +1,68 @@
+//! How an operation gives up its place.
+
+use super::{Call, CallId, Client, Leaver, Owner, Place, ServerId, Task, Timer};
+use crate::connection::Stray;
+use crate::reply::{Lease, Outcome};
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// The lease of an operation that is cancelled when it had won, and before it was told so.
+    fn untold(call: &Call<T>) -> Option<Stray> {
+        let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
+        let key = call.key.clone()?;
+        (*stale || old.is_none()).then_some(Stray { key, cas: *cas, vacant: !stale })
+    }
+
+    /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
+    /// handed out. The server may carry it out all the same.
+    pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
+        // What nobody was told the id of is nobody's to cancel.
+        let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
+        self.withdraw_parts(id, now);
+        self.withdraw(id, now)
+    }
+
+    pub(super) fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
+        let mut call = self.calls.remove(id)?;
+        if let Some(stray) = Self::untold(&call) {
+            self.hand_back(call.server, stray, now);
+        }
+        if let Some(key) = call.waits_for() {
+            self.stop_waiting(id, &(call.subset, key.raw().to_vec()), now);
+        }
+        if let Some((server, hold)) = self.servers.get_mut(call.server).zip(call.hold.take()) {
+            server.writes.release(hold);
+        }
+        let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
+        let leaver = Leaver { group: call.group, server: call.server, place: call.place, overdue };
+        if self.hand_over(leaver, now).is_none() {
+            self.unmark(call.group, call.key.as_ref());
+            self.leave(call.server, call.place, call.take_backlog(), overdue, now);
+        }
+        if let Some(server) = self.servers.get_mut(call.server) {
+            server.counters.stats.errors.cancelled.bump();
+            server.touched = true;
+        }
+        self.recycle(call.key);
+        call.owner.into_caller()
+    }
+
+    /// An operation that gives up leaves its place. Returns whether the server may carry it out.
+    pub(super) fn leave(&mut self, id: ServerId, place: Place, backlog: usize, overdue: Instant, now: Instant) -> bool {
+        if let Some(server) = self.servers.get_mut(id) {
+            server.backlog = server.backlog.saturating_sub(backlog);
+            if place == Place::Queued {
+                server.queued = server.queued.saturating_sub(1);
+            }
+        }
+        let Place::Sent(conn, number) = place else { return false };
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        if connection.abandon(number, overdue) {
+            self.timers.insert(overdue, Timer::Overdue(conn, number));
+            return true;
+        }
+        // There is room for another, or nothing left to do.
+        self.settle(conn, id, now);
+        false
+    }
+}

@@ -1,0 +1,114 @@
+//! The order of operations on one key.
+//!
+//! What is promised is in the documentation of [`Client`]: behind each write of its key without an answer an operation
+//! goes to the connection that this is on, or into the queue. Written in order on two connections would not be carried
+//! out in order.
+//!
+//! Nothing is looked up for a read unless a write is pending and the server has several connections; a key that is
+//! written to all the time stays on its connection, until there is a moment without, or the connection is given up.
+
+use std::collections::{HashMap, TryReserveError};
+
+use super::{CallId, Client, ConnId, Server, ServerId};
+use crate::config::Config;
+use crate::key::Key;
+use crate::PIPELINE_BOUND;
+
+/// Writes that are on a connection without an answer, by the hashes of their keys. Two keys with one hash are taken for
+/// one key, which does no harm.
+#[derive(Debug, Default)]
+pub(super) struct Writes(HashMap<u32, Held>);
+
+/// Writes of one key.
+#[derive(Debug)]
+struct Held {
+    /// Invariant: all of them are on this connection.
+    conn: ConnId,
+    writes: u32,
+}
+
+/// A write that is counted in [`Writes`]: by this hash.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold(u32);
+
+impl Writes {
+    pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
+        self.0.try_reserve(1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The write is on this connection: those that come later must not pass it.
+    pub fn hold(&mut self, key: &Key, conn: ConnId) -> Hold {
+        let hash = hash(key);
+        let held = self.0.entry(hash).or_insert(Held { conn, writes: 0 });
+        held.conn = conn;
+        held.writes = held.writes.saturating_add(1);
+        Hold(hash)
+    }
+
+    /// It has its answer, or will get none.
+    pub fn release(&mut self, hold: Hold) {
+        let Hold(hash) = hold;
+        let Some(held) = self.0.get_mut(&hash) else { return };
+        held.writes = held.writes.saturating_sub(1);
+        if held.writes == 0 {
+            self.0.remove(&hash);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.values().map(|held| held.writes as usize).sum()
+    }
+
+    /// The connection that an operation on this key has to go to.
+    fn conn(&self, key: &Key) -> Option<ConnId> {
+        self.0.get(&hash(key)).map(|held| held.conn)
+    }
+}
+
+fn hash(key: &Key) -> u32 {
+    crc32fast::hash(key.raw())
+}
+
+/// So many replies may be awaited on a connection before those that have to go to it are refused.
+pub(super) fn most_behind(config: &Config) -> usize {
+    config.pipeline.saturating_mul(PIPELINE_BOUND).saturating_add(config.queue)
+}
+
+impl<T> Client<T> {
+    /// The connection that a new operation goes to now; `None`: it has to wait.
+    #[inline(always)]
+    pub(super) fn target(&self, id: ServerId, key: Option<&Key>) -> Option<ConnId> {
+        let server = self.servers.get(id)?;
+        // Nothing passes the queue: what is in it may be for the same key, or has waited for longer.
+        if server.queued > 0 {
+            return None;
+        }
+        if !server.writes.is_empty() {
+            if let Some(conn) = key.and_then(|key| self.conn_behind(server, key)) {
+                return Some(conn);
+            }
+        }
+        self.pick(id, server)
+    }
+
+    /// The same for the first one of the queue.
+    pub(super) fn target_of_queued(&self, id: ServerId, call: CallId) -> Option<ConnId> {
+        let (server, call) = (self.servers.get(id)?, self.calls.get(call)?);
+        let behind = call.key.as_ref().and_then(|key| self.conn_behind(server, key));
+        behind.or_else(|| self.pick(id, server))
+    }
+
+    /// The connection with writes of this key, which it may go to when others may not any more: those behind it in the
+    /// queue must not wait for that. See also [`most_behind`].
+    fn conn_behind(&self, server: &Server, key: &Key) -> Option<ConnId> {
+        if server.connections.len() < 2 {
+            return None;
+        }
+        server.writes.conn(key).filter(|&conn| self.connections.contains_key(conn))
+    }
+}

@@ -1,0 +1,41 @@
+//! Until when replies are waited for.
+
+use super::{Connection, Expect};
+use crate::client::CallId;
+use crate::time::Instant;
+
+impl Connection {
+    /// The operation with this number gives up. True if its request is written, or in part, or about to be: then its
+    /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it.
+    pub fn abandon(&mut self, number: u32, overdue: Instant) -> bool {
+        let index = self.index(number);
+        let Some(pending) = self.pending.get_mut(index) else { return false };
+        pending.call = None;
+        pending.overdue.get_or_insert(overdue);
+        if index < self.encoded {
+            return true;
+        }
+        pending.expect = Expect::Nothing;
+        self.settle();
+        false
+    }
+
+    /// The reply to the request with this number is another operation's from now on, and is awaited until `overdue`,
+    /// unless that was said before. True if it was not.
+    pub fn reassign(&mut self, number: u32, call: CallId, overdue: Instant) -> bool {
+        let index = self.index(number);
+        let Some(pending) = self.pending.get_mut(index) else { return false };
+        pending.call = Some(call);
+        pending.overdue.replace(pending.overdue.unwrap_or(overdue)).is_none()
+    }
+
+    /// Whether the request with this number still waits for its reply.
+    pub fn awaits(&self, number: u32) -> bool {
+        self.index(number) < self.pending.len()
+    }
+
+    /// Whether the reply that has to come next should have been here.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.pending.front().is_some_and(|p| p.overdue.is_some_and(|at| at <= now))
+    }
+}
