@@ -266,7 +266,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * With WAIT, a lease that is LOST with nothing to use is no answer before the call's deadline: the module asks again,
  * at growing intervals, and at once when the item is stored through this client (or this subset of it) in this worker,
  * until there is an item or the lease is WON.
- * At the deadline the answer is MISS with LOST. Choose op->timeout by how long it takes to make the item.
+ * At the deadline the answer is MISS with LOST. Where "memcache_queue" leases of the client wait already, the answer is
+ * BUSY. Choose op->timeout by how long it takes to make the item.
  */
 
 /* result->lease */

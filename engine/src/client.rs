@@ -8,6 +8,7 @@ use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
+use crate::error::Error;
 use crate::health::{Health, Verdict};
 use crate::reply::{Answer, Outcome, Part};
 use crate::request::Verb;
@@ -140,7 +141,8 @@ pub struct Client<T> {
     leaders: Leaders,
     /// Gets that share an exchange.
     groups: HashMap<CallId, Group>,
-    /// Lease gets that wait for somebody to make the item.
+    /// Lease gets that wait for somebody to make the item, and how many they are.
+    waiters: usize,
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
     rng: fastrand::Rng,
     /// Which of the servers' clients this is.
@@ -203,6 +205,7 @@ impl<T> Client<T> {
             leaders: HashMap::new(),
             groups: HashMap::new(),
             waiting: HashMap::new(),
+            waiters: 0,
             rng: fastrand::Rng::with_seed(seed),
             who: company.who,
             draining: false,
@@ -297,8 +300,16 @@ impl<T> Client<T> {
     fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
         // Only what a lease get is told can be a reason to wait on.
         let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
-        if !of_lease || !self.waits_on(id, &answer, now) {
-            self.finish(id, answer, now);
+        let verdict = if of_lease { self.waits_on(id, &answer, now) } else { wait::Verdict::Ends };
+        match verdict {
+            wait::Verdict::Ends => self.finish(id, answer, now),
+            wait::Verdict::Waits => {}
+            wait::Verdict::Full => {
+                if let Some(server) = self.calls.get(id).and_then(|call| self.servers.get(call.server)) {
+                    server.counters.stats.limits.queue.bump();
+                }
+                self.finish(id, Err(Error::Busy), now);
+            }
         }
     }
 

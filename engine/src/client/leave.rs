@@ -28,7 +28,7 @@ impl<T> Client<T> {
             self.hand_back(call.server, stray, now);
         }
         if let Some(key) = call.waits_for() {
-            self.stop_waiting(id, &(call.subset, key.raw().to_vec()), now);
+            self.stop_waiting(id, call.place == Place::Waiting, &(call.subset, key.raw().to_vec()), now);
         }
         if let Some((server, hold)) = self.servers.get_mut(call.server).zip(call.hold.take()) {
             server.writes.release(hold);

@@ -1,4 +1,5 @@
-//! Lease gets that wait for the item that somebody else makes.
+//! Lease gets that wait for the item that somebody else makes: at most `memcache_queue` of them, beyond which they are
+//! busy.
 //!
 //! Of all that wait for a key one asks the server again, at growing intervals, and all are answered with what it gets.
 //! A store of that key by this client has it ask at once, so that those who wait in the winner's own worker do not wait
@@ -20,43 +21,67 @@ const MAX_DOUBLINGS: u32 = 4;
 /// Lease gets that wait for one key of a subset.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// The first one asks.
+    /// The first one asks, and has not ended; of the others some may have.
     calls: VecDeque<CallId>,
+    /// How many of them have not.
+    live: usize,
     /// How often it was asked.
     asked: u32,
 }
 
+/// What an answer means for a lease get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It ends with the answer.
+    Ends,
+    /// It waits on.
+    Waits,
+    /// It would have to wait, and too many do.
+    Full,
+}
+
 impl<T> Client<T> {
-    /// A lease get has an answer. True if it waits on instead of ending with it.
-    pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> bool {
-        let Some(call) = self.calls.get(id) else { return false };
-        let Some(key) = call.waits_for() else { return false };
+    /// A lease get has an answer.
+    pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> Verdict {
+        let Some(call) = self.calls.get(id) else { return Verdict::Ends };
+        let Some(key) = call.waits_for() else { return Verdict::Ends };
+        let waited = call.place == Place::Waiting;
         let key = (call.subset, key.raw().to_vec());
         match answer {
             // One whose time is over has to make it itself, or one for whom there is no memory to wait.
             Ok(Outcome::Lease(Lease::Lost { old: None }))
                 if call.deadline > now && self.waiting.try_reserve(1).is_ok() =>
             {
-                self.enqueue(id, key, now);
-                true
+                self.enqueue(id, key, now)
             }
             Ok(Outcome::Lease(Lease::Hit(_) | Lease::Lost { old: Some(_) })) => {
                 self.serve(&key, id, answer, now);
-                false
+                Verdict::Ends
             }
             _ => {
-                self.stop_waiting(id, &key, now);
-                false
+                self.stop_waiting(id, waited, &key, now);
+                Verdict::Ends
             }
         }
     }
 
-    fn enqueue(&mut self, id: CallId, key: (Subset, Vec<u8>), now: Instant) {
-        let waiting = self.waiting.entry(key).or_default();
-        if !waiting.calls.contains(&id) {
+    fn enqueue(&mut self, id: CallId, key: (Subset, Vec<u8>), now: Instant) -> Verdict {
+        let full = self.waiters >= self.config.queue;
+        let waiting = match self.waiting.get_mut(&key) {
+            Some(waiting) => waiting,
+            None if full => return Verdict::Full,
+            None => self.waiting.entry(key).or_default(),
+        };
+        // One that has asked for all is still the first.
+        if waiting.calls.front() != Some(&id) {
+            if full || waiting.calls.try_reserve(1).is_err() {
+                return Verdict::Full;
+            }
             waiting.calls.push_back(id);
+            waiting.live = waiting.live.saturating_add(1);
+            self.waiters = self.waiters.saturating_add(1);
         }
-        let asks = waiting.calls.front() == Some(&id);
+        let first = waiting.calls.front() == Some(&id);
         let pause = FIRST_PAUSE.saturating_mul(1 << waiting.asked.min(MAX_DOUBLINGS));
         if let Some(call) = self.calls.get_mut(id) {
             call.place = Place::Waiting;
@@ -64,30 +89,47 @@ impl<T> Client<T> {
                 server.writes.release(hold);
             }
         }
-        if asks {
+        if first {
             // A quarter less at most: the workers that wait for the same key do not ask all at once.
             let pause = pause.mul_f64(1.0 - self.rng.f64() / 4.0);
             self.timers.insert(now.after(pause), Timer::Ask(id));
         }
+        Verdict::Waits
     }
 
     /// Everybody who waits for the key gets what one of them got.
     fn serve(&mut self, key: &(Subset, Vec<u8>), id: CallId, answer: &Answer, now: Instant) {
         let Some(waiting) = self.waiting.remove(key) else { return };
-        let Some(answered_by) = self.calls.get(id).map(|call| call.server) else { return };
+        self.waiters = self.waiters.saturating_sub(waiting.live);
         for other in waiting.calls.into_iter().filter(|&other| other != id) {
-            if let Some(call) = self.calls.get_mut(other).filter(|call| call.place == Place::Waiting) {
-                call.server = answered_by;
+            if self.calls.get(other).is_some_and(|call| call.place == Place::Waiting) {
                 self.finish(other, answer.clone(), now);
             }
         }
     }
 
-    /// One who waited does not any more: the next one asks.
-    pub(super) fn stop_waiting(&mut self, id: CallId, key: &(Subset, Vec<u8>), now: Instant) {
+    /// One ended that may have waited for the key; `waited`: it did until now. If it was the one that asks, the next one
+    /// does.
+    pub(super) fn stop_waiting(&mut self, id: CallId, waited: bool, key: &(Subset, Vec<u8>), now: Instant) {
         let Some(waiting) = self.waiting.get_mut(key) else { return };
         let asked = waiting.calls.front() == Some(&id);
-        waiting.calls.retain(|&other| other != id);
+        if !asked && !waited {
+            return;
+        }
+        waiting.live = waiting.live.saturating_sub(1);
+        self.waiters = self.waiters.saturating_sub(1);
+        let calls = &self.calls;
+        let waits = |id: &CallId| calls.get(*id).is_some_and(|call| call.place == Place::Waiting);
+        if asked {
+            waiting.calls.pop_front();
+            while waiting.calls.front().is_some_and(|next| !waits(next)) {
+                waiting.calls.pop_front();
+            }
+        } else if waiting.calls.len() > waiting.live.saturating_mul(2).saturating_add(64) {
+            // It costs too much to look for each one that ends.
+            let first = waiting.calls.front().copied();
+            waiting.calls.retain(|other| Some(*other) == first || (*other != id && waits(other)));
+        }
         match waiting.calls.front() {
             None => drop(self.waiting.remove(key)),
             Some(&next) if asked => {

@@ -68,7 +68,7 @@ fn one_asks_again_for_all_and_less_often_each_time() {
     asked_after(&mut w, HIT);
     assert_eq!(w.done(), [(2, hit()), (3, hit()), (1, hit())]);
     assert_eq!(w.client.pending(), 0);
-    assert!(w.client.waiting.is_empty());
+    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn who_asks_may_leave() {
     w.written(0);
     asked_after(&mut w, HIT);
     assert_eq!(w.done(), [(2, hit())]);
-    assert!(w.client.waiting.is_empty());
+    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
 }
 
 #[test]
@@ -164,4 +164,72 @@ fn a_win_that_nobody_was_told_of_is_handed_back() {
     assert_eq!(w.cancel(call), Some(1));
     assert_eq!(w.done(), []);
     assert!(w.written(0).starts_with("md k C5 O"));
+}
+
+/// Row R14: so many wait, and no more; what gives up leaves room.
+#[test]
+fn r14_waiting_leases_are_bounded() {
+    let mut config = config(&[&["max=1"]]);
+    config.queue = 3;
+    let mut w = world(config);
+    w.get("warm", 90);
+    w.accept(0);
+    w.written(0);
+    let calls: Vec<CallId> = (0..5).map(|n| w.submit("k", LEASE, n).unwrap()).collect();
+    let out = w.written(0);
+    w.reply(0, &format!("EN O{}\r\n", tokens(&out)[0] - 1));
+    for t in tokens(&out) {
+        w.reply(0, &VACANT.replace('#', &t.to_string()));
+    }
+    assert_eq!(w.done(), [(90, Ok(Outcome::Miss)), (3, Err(Error::Busy)), (4, Err(Error::Busy))]);
+    assert_eq!((w.client.waiters, w.view().stats().limits.queue, w.view().stats().errors.busy), (3, 2, 2));
+    w.cancel(calls[1]);
+    w.submit("k", LEASE, 5).unwrap();
+    answer(&mut w, VACANT);
+    assert_eq!((w.done(), w.client.waiters), (vec![], 3));
+    // The one that asks is not in its own way.
+    asked_after(&mut w, VACANT);
+    asked_after(&mut w, HIT);
+    assert_eq!(w.done(), [(2, hit()), (5, hit()), (0, hit())]);
+    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
+}
+
+#[test]
+fn r14_with_a_queue_of_none_nobody_waits() {
+    let mut config = config(&[&["min=1"]]);
+    config.queue = 0;
+    let mut w = world(config);
+    w.accept(0);
+    w.submit("k", LEASE, 1).unwrap();
+    answer(&mut w, VACANT);
+    assert_eq!(w.done(), [(1, Err(Error::Busy))]);
+    let not_waiting = Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait: false };
+    w.submit("k", not_waiting, 2).unwrap();
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &VACANT.replace('#', &t.to_string()));
+    assert_eq!(w.done(), [(2, lost())]);
+}
+
+/// Row R14: so many that what looks at all of them for each one would take for ever, whichever way they end.
+#[test]
+fn r14_very_many_wait() {
+    const MANY: u32 = 50_000;
+    let ends: [fn(&mut World, &[CallId]); 4] = [
+        |w, _| assert!(asked_after(w, HIT) > 0),
+        |w, calls| calls.iter().for_each(|&call| assert!(w.cancel(call).is_some())),
+        |w, calls| calls.iter().rev().for_each(|&call| assert!(w.cancel(call).is_some())),
+        |w, _| w.wait(Duration::from_secs(1)),
+    ];
+    for end in ends {
+        let mut config = config(&[&["max=1"]]);
+        (config.queue, config.pipeline) = (MANY as usize, 8_000);
+        let mut w = world(config);
+        let calls: Vec<CallId> = (0..MANY).map(|n| w.submit("k", LEASE, n).unwrap()).collect();
+        w.accept(0);
+        assert_eq!(answer(&mut w, VACANT), calls.len());
+        assert_eq!(w.client.waiters, calls.len());
+        end(&mut w, &calls);
+        w.done();
+        assert!(w.client.waiting.is_empty() && w.client.waiters == 0 && w.client.pending() == 0);
+    }
 }
