@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for memcache module: whatever bytes a key has, and whoever has made its
-# item, every operation does the same (R1).  memcached names an item that it has
-# made by itself, for a counter or a lease, with the bytes of its key as they
-# are, where it was sent encoded.
+# Tests for memcache module: names that lead elsewhere after a reload, and names
+# with several addresses.  The test runs in a mount namespace of its own, in
+# which /etc/hosts is its own, too.
 
 ###############################################################################
 
@@ -12,11 +11,25 @@ use strict;
 
 use Test::More;
 
-BEGIN { use FindBin; chdir($FindBin::Bin); }
+BEGIN {
+	use FindBin; chdir($FindBin::Bin);
+
+	my $why = $> != 0 ? 'needs root'
+		: system('unshare --mount true 2>/dev/null') != 0
+			? 'no mount namespaces here' : '';
+
+	plan(skip_all => $why) if $why;
+
+	if (!$ENV{TEST_NGINX_NAMESPACE}++) {
+		exec 'unshare', '--mount', $^X, (map { "-I$_" } @INC),
+			"$FindBin::Bin/$FindBin::Script" or die "unshare: $!\n";
+	}
+}
 
 use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
+use Test::Nginx::Lifecycle;
 use Test::Memcached;
 
 ###############################################################################
@@ -24,25 +37,16 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my @versions = Test::Memcached->usable();
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(12);
 
-my $servers = join '', map { <<"EOF" } 0 .. $#versions;
-    server {
-        listen       127.0.0.1:@{[8020 + $_]};
-        server_name  localhost;
-        memcache_server 127.0.0.1:@{[8040 + $_]} max=1;
-        location /kv/ { memcache_kv on; }
-    }
-EOF
-
-$t->write_file_expand('nginx.conf', conf(<<'EOF' . $servers . "}\n"));
+my $conf = <<'EOF';
 
 %%TEST_GLOBALS%%
 
 %%MEMCACHE_GLOBALS%%
 
 daemon off;
+worker_processes <workers>;
 
 events {
 }
@@ -50,144 +54,111 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
-    memcache_connect_timeout 30s;
-    memcache_timeout 30s;
+    <zone>
+    memcache_server cache.test:%%PORT_8081%% <params>;
+    memcache_retry <retry>;
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location /status {
+            memcache_status json;
+        }
+    }
+}
 
 EOF
 
-my @keys = (
-	['spaces', 'a b'],
-	['a space at the end', 'a '],
-	['a tab', "a\tb"],
-	['a line end', "a\r\nb"],
-	['a reply', "a\r\nHD O1\r\nVA 1 f0 c1 ka O2\r\n9"],
-	['flags', ' k k O1 W b'],
-	['0x7f', "\x7f"],
-	['0xff', "\xff"],
-	['all bytes', join '', map { chr } 1 .. 127],
-	['186 bytes', ' ' x 186],
-	['187 bytes', 'x' x 187],
-	['250 bytes', 'x' x 250],
-);
+my $zone = 'memcache_zone memcache:4m;';
+my (%m, $master);
 
-# who makes the item
-my %makers = (
-	counter => sub { kv_post(shift, 'incr=1&initial=5', @_) },
-	lease => sub { kv_post(shift, 'lease=60', @_) },
-	client => sub { kv_put(shift, '5', @_) },
-);
-
-# what is done with it
-my %verbs = (
-	get => sub { kv_get(@_) },
-	keys => sub { kv_get('', args => 'keys='
-		. Test::Nginx::Memcache::escape(shift), @_) },
-	head => sub { kv_head(@_) },
-	inspect => sub { kv_get(shift, args => 'inspect', @_) },
-	gat => sub { kv_post(shift, 'gat=60', @_) },
-	touch => sub { kv_post(shift, 'touch=60', @_) },
-	lease => sub { kv_post(shift, 'lease=60', @_) },
-	recache => sub { kv_post(shift, 'lease=60&recache=90', @_) },
-	incr => sub { kv_post(shift, 'incr=1', @_) },
-	decr => sub { kv_post(shift, 'decr=1&initial=7', @_) },
-	set => sub { kv_put(shift, 'v', @_) },
-	add => sub { kv_put(shift, 'v', headers => ['If-None-Match: *'], @_) },
-	replace => sub { kv_put(shift, 'v', headers => ['If-Match: *'], @_) },
-	append => sub { kv_post(shift, 'append', value => '0', @_) },
-	prepend => sub { kv_post(shift, 'prepend', value => '1', @_) },
-	invalidate => sub { kv_post(shift, 'invalidate&ttl=60', @_) },
-	delete => sub { kv_delete(@_) },
-	cas => sub { my ($key, @at) = @_; kv_put($key, 'v', headers =>
-		['If-Match: ' . etag($key, @at)], @at) },
-);
-
-$t->plan(@versions * (@keys + 5));
-
-my @memcacheds = map { Test::Memcached->start($t, port(8040 + $_),
-	version => $versions[$_]) } 0 .. $#versions;
-
-$t->run();
+hosts();
+system('mount', '--bind', $t->testdir() . '/hosts', '/etc/hosts') == 0
+	or die "No /etc/hosts of its own\n";
 
 ###############################################################################
 
-for my $i (0 .. $#versions) {
-	my @at = (PeerAddr => '127.0.0.1:' . port(8020 + $i));
-	my $others = 0;
+# R45: a name leads elsewhere
 
-	kv_put('other', 'moo', @at);
+for my $zone ($zone, '') {
+	my $name = 'R45 ' . ($zone ? 'with a zone' : 'without');
 
-	# a key that any memcached can have is the measure
-	my $expected = matrix('plain', @at);
+	hosts('127.0.0.1');
+	memcached('127.0.0.1', '127.0.0.2');
+	start(1, $zone, '60s');
+	is(code(kv_put('k', 'one')), 204, "$name: there");
+	my $sets = server_status('cache.test')->{operations}{set};
 
-	is($expected->{'counter, get, get'}, '200 5, then 200 5',
-		"$versions[$i] - plain, made by memcached");
-	is($expected->{'lease, get, get'}, '404, then 404',
-		"$versions[$i] - plain, a place");
+	(delete $m{'127.0.0.1'})->kill_it();
+	ok(wait_for(sub { code(kv_get('k')) == 503
+		&& server_status('cache.test')->{state} eq 'down' }), "$name: down");
 
-	for (@keys) {
-		my ($name, $key) = @$_;
-		is_deeply(matrix($key, @at), $expected,
-			"R1 $versions[$i] - $name");
-		$others += content(kv_get('other', @at)) eq '200 moo';
-	}
+	hosts('127.0.0.2');
+	reload();
+	is(code(kv_put('k', 'two')), 204, "$name: there again");
+	is(server_status('cache.test')->{state}, 'live', "$name: live");
+	is(server_status('cache.test')->{operations}{set},
+		$zone ? $sets + 1 : 1, "$name: numbers go on");
 
-	# nginx refuses a NUL in a path, but not in arguments
-	my $m = $memcacheds[$i];
-	$m->send("ma YQBi b N60 J5\r\n");
-	$m->line();
-	$m->set("a\0c", '5');
-	is(content(kv_get('', args => 'keys=a%00b,a%00c', @at)), '200 55',
-		"R1 $versions[$i] - a NUL");
+	# what is known of the address that is asked is still known
 
-	is($others, @keys, "R1 $versions[$i] - no other request is hurt");
-	is($memcacheds[$i]->connections() . ' '
-		. log_of($t, port(8040 + $i)), '1 ', "R1 $versions[$i] - one connection");
+	(delete $m{'127.0.0.2'})->kill_it();
+	wait_for(sub { code(kv_get('k')) == 503 });
+	reload();
+	is(server_status('cache.test')->{state}, $zone ? 'down' : 'live',
+		"$name: the same address");
+	stop();
 }
 
 ###############################################################################
 
-# What each verb does with an item of each maker, and what is there then.
-sub matrix {
-	my ($key, @at) = @_;
-	my %results;
-
-	for my $maker (sort keys %makers) {
-		for my $verb (sort keys %verbs) {
-			kv_delete($key, @at);
-			$makers{$maker}->($key, @at);
-			my @answers = ($verbs{$verb}->($key, @at),
-				kv_get($key, @at),
-				kv_post($key, 'lease=60', @at));
-			$results{"$maker, $verb, get"} = join ', then ',
-				map { result($_) } @answers[0, 1];
-			$results{"$maker, $verb, lease"} = result($answers[2]);
-		}
-	}
-
-	return \%results;
+sub hosts {
+	$t->write_file('hosts', join '', "127.0.0.1 localhost\n",
+		map { "$_ cache.test\n" } @_);
 }
 
-# Without what is another one each time.
-sub result {
-	my ($r) = @_;
-	my ($code, $body) = (code($r), http_content($r) // '');
-
-	return $code if $body =~ /<html>/ || $body eq '';
-	$body =~ s/(cas|idle|ttl)=\d+/$1=N/g;
-	return "$code $body";
+sub memcached {
+	$m{$_} //= Test::Memcached->start($t, port(8081), address => $_) for @_;
 }
 
-# The version of an item, or of its place.
-sub etag {
-	my ($key, @at) = @_;
-	return header(kv_get($key, @at), 'ETag') // '"1"';
+sub configure {
+	my ($workers, $zone, $retry, $params) = @_;
+	my %all = (workers => $workers, zone => $zone, retry => $retry,
+		params => $params // '');
+
+	$t->write_file_expand('nginx.conf',
+		conf($conf =~ s/<(workers|zone|retry|params)>/$all{$1}/gr));
+	quiet($t);
 }
 
-# What the log says of a server's troubles.
-sub log_of {
-	my ($t, $port) = @_;
-	return join '; ', grep { /:$port"/ && /down|lost|unexpected/ }
-		split /\n/, messages($t);
+sub start {
+	my ($workers) = @_;
+
+	configure(@_);
+	$t->run();
+	$master = $t->read_file('nginx.pid') + 0;
+	settled($master, $workers) or die "No workers\n";
+}
+
+sub stop {
+	my @all = (children($master), $master);
+	$t->stop();
+	gone(@all) or die "They stay\n";
+}
+
+sub reload {
+	my %old = map { ($_ => 1) } workers($master);
+
+	kill 'HUP', $master;
+	wait_for(sub {
+		my @now = workers($master);
+		return @now == keys %old && !grep { $old{$_} } @now;
+	}) or die "No reload\n";
 }
 
 ###############################################################################
