@@ -93,7 +93,7 @@ ASAN_RUST   := RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$(ASAN_TARGET) RUSTFLAGS="-Z
 help: ## this list
 	@echo "make TARGET [VARIABLE=value]..."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: T, JOBS, NGINX_TESTS, ONCE, QUICK, ROWS, NGINX_SOURCE_DIR, NGINX_BUILD_DIR, TEST_NGINX_BINARY, MODULES_DIR"
+	@echo "Variables: T, JOBS, RELEASE, GOALS, NGINX_TESTS, ONCE, QUICK, ROWS, NGINX_SOURCE_DIR, NGINX_BUILD_DIR, TEST_NGINX_BINARY, MODULES_DIR"
 
 deps: ## install the Debian packages that are missing
 	@bash build/deps.sh $(BUILD_DEPS) $(RUN_DEPS)
@@ -181,6 +181,9 @@ session-config: ## build examples/session by its script "config", and test that
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
 	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
 
+doc: nginx-headers ## the manual of the crate ngx-memcache, into target/doc/ngx_memcache/
+	cargo doc --no-deps -p ngx-memcache --features tokio
+
 readme: nginx-headers ## build the sibling that README.md shows
 	@mkdir -p $(CARGO_TARGET_DIR)/readme
 	@bash api/tests/readme.sh $(CARGO_TARGET_DIR)/readme/visits.so
@@ -216,6 +219,9 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 
 run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store; ONCE=1 ends by itself
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash build/run.sh $(if $(ONCE),once)
+
+clean-room: ## make run and make test on a new Debian, RELEASE=12, 13 or sid; GOALS="run unit", T=t/ops.t
+	@bash build/clean-room.sh "$(RELEASE)" $(or $(GOALS),run test) ONCE=1 $(if $(filter command,$(origin T)),"T=$(T)")
 
 bench: deps build ## every way to memcached side by side, 16 minutes; QUICK=1: 3; ROWS=, WAYS=, ROUNDS=, DURATION=
 	@bash build/deps.sh $(BENCH_DEPS)

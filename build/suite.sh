@@ -17,10 +17,7 @@ if [[ $1 == --alone ]]; then
 fi
 [[ -e $dir/run ]] && exit 0
 
-command -v apt-get >/dev/null || { echo "suite: this is not Debian: $* of $suite cannot be had here" >&2; exit 1; }
-
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$' | head -n 1 || true)
-mirror=${mirror:-http://deb.debian.org/debian/}
+mirror=$(bash "$(dirname "$0")/mirror.sh")
 
 new=$dir.new
 rm -rf "$new"
