@@ -181,11 +181,10 @@ session-config: ## build examples/session by its script "config", and test that
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
 	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
 
-doc: nginx-headers ## the manual of the crate ngx-memcache, into target/doc/ngx_memcache/
-	cargo doc --no-deps -p ngx-memcache --features tokio
+doc: nginx-headers ## the documentation of the crates: that of ngx-memcache is for siblings, in target/doc/ngx_memcache/
+	cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio
 
 readme: nginx-headers ## build the sibling that README.md shows
-	@mkdir -p $(CARGO_TARGET_DIR)/readme
 	@bash api/tests/readme.sh $(CARGO_TARGET_DIR)/readme/visits.so
 
 memcacheds: ## fetch the memcacheds of other suites of Debian into target/memcached/, for t/
@@ -212,7 +211,7 @@ check: nginx-headers ## formatting, lints, documentation, the header as C and as
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio
+	@RUSTDOCFLAGS="-D warnings" $(MAKE) --no-print-directory doc
 	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "check: cargo-deny is not installed, so nobody looked at licenses and advisories"; fi
