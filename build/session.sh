@@ -20,10 +20,10 @@ extern ngx_module_t  $name;
 
 ngx_module_t  *ngx_modules[] = { &$name, NULL };
 char          *ngx_module_names[] = { "$name", NULL };
-char          *ngx_module_order[] = { NULL };
+char          *ngx_module_order[] = { "$name", "ngx_http_copy_filter_module", NULL };
 END
 
 # shellcheck disable=SC2086 # the words of $CFLAGS
 ${CC:-cc} ${CFLAGS:--O2 -g} -Wall -Wextra -Wno-unused-parameter -Werror -fPIC -shared -Iinclude "${nginx[@]}" \
-    -o "$dir/module.so" "examples/session/$name.c" "$dir/modules.c"
+    -o "$dir/module.so" examples/session/*.c "$dir/modules.c"
 install "$dir/module.so" "$3"

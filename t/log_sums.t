@@ -74,7 +74,7 @@ http {
         }
 
         location = /session {
-            memcache_session sid 1h;
+            memcache_session sid 1h required;
             alias %%TESTDIR%%/index.html;
         }
 
@@ -164,7 +164,8 @@ my %doors = (
 	'many keys' => sub { kv_get('', args => 'keys=a,b,c') },
 	'rate_limit' => sub { http_get('/limited') },
 	'rate_limit, refusing' => sub { http_get('/refused') },
-	'session in C' => sub { http_get('/session') },
+	'session in C' => sub { http("GET /session HTTP/1.0\x0d\x0a"
+		. 'Cookie: sid=' . 'a' x 32 . "\x0d\x0a\x0d\x0a") },
 );
 
 for my $door (sort keys %doors) {

@@ -1,111 +1,41 @@
 
 /*
  * Sessions in memcached: a cookie names the item "session:ID", which lives on
- * with each request.  Who comes without one gets a new session, an empty one.
+ * with each request.
+ *
+ *   - The access phase reads the session of a client that brings a cookie, for
+ *     the application.  Who brings none costs nothing.
+ *   - The application that begins a session, or renews its ID at login, takes
+ *     an ID that it is offered: it stores an item under it, and says so in a
+ *     header of its answer, of which a filter makes the cookie.
+ *   - An ID that memcached does not know is none, whoever has brought it.
  */
 
-#include <ngx_http_memcache.h>
+#include "ngx_http_memcache_session.h"
 #include <sys/random.h>
 
-#define ID_LEN  32                      /* 128 random bits, in hexadecimal */
+#define ID_LEN       NGX_HTTP_SESSION_ID_LEN
+#define MAX_COOKIES  NGX_HTTP_SESSION_MAX_COOKIES
+#define PREFIX       "session:"
+#define PREFIX_LEN   (sizeof(PREFIX) - 1)
+
+/* what the name of a cookie may consist of */
+#define TOKEN        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz" \
+                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 typedef struct {
-    const ngx_http_memcache_api_t  *mc;
-    ngx_str_t                       cookie;
-    ngx_int_t                       cookie_index, id_index, value_index;
-    time_t                          ttl;
-    ngx_int_t                       failed;     /* what a failure comes to */
-} ngx_http_session_conf_t;
-
-typedef struct {
-    ngx_int_t                       rc;         /* NGX_AGAIN: wait for it */
-    ngx_uint_t                      added;      /* it is a new session */
-    u_char                          id[ID_LEN + 1];
+    ngx_int_t   rc;                             /* NGX_AGAIN: wait for it */
+    ngx_uint_t  n;
+    u_char      keys[MAX_COOKIES][PREFIX_LEN + ID_LEN];
 } ngx_http_session_ctx_t;
-
-extern ngx_module_t  ngx_http_memcache_session_module;
-
-static void ngx_http_session_answered(void *data,
-    const ngx_http_memcache_result_t *result);
-
-
-/* Reads the session, or adds one under an ID that nobody can guess. */
-static ngx_int_t
-ngx_http_session_submit(ngx_http_request_t *r, ngx_http_session_ctx_t *ctx,
-    ngx_http_session_conf_t *conf)
-{
-    u_char                       bits[ID_LEN / 2], key[64];
-    ngx_http_memcache_op_t       op;
-    ngx_http_memcache_client_t  *client;
-
-    if (ctx->added) {
-        if (getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_hex_dump(ctx->id, bits, sizeof(bits));
-    }
-
-    ngx_memzero(&op, sizeof(op));
-    op.size = sizeof(op);
-    op.op = ctx->added ? NGX_HTTP_MEMCACHE_ADD : NGX_HTTP_MEMCACHE_GAT;
-    op.key.data = key;                  /* copied, as a value would be */
-    op.key.len = ngx_sprintf(key, "session:%s", ctx->id) - key;
-    op.ttl = (uint32_t) conf->ttl;
-    op.handler = ngx_http_session_answered;
-    op.data = r;
-    op.request = r;                     /* the call ends with it */
-
-    if (conf->mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK
-        || conf->mc->submit(client, &op, NULL) != NGX_HTTP_MEMCACHE_OK)
-    {
-        return conf->failed;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-/* In the access phase, and there again when the answer has come. */
-static ngx_int_t
-ngx_http_session_handler(ngx_http_request_t *r)
-{
-    ngx_http_session_ctx_t     *ctx;
-    ngx_http_session_conf_t    *conf;
-    ngx_http_variable_value_t  *v;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
-
-    /* variables, unlike contexts, survive an internal redirect */
-    if (ctx != NULL || conf->mc == NULL || r != r->main
-        || r->variables[conf->id_index].valid)
-    {
-        return ctx ? ctx->rc : NGX_DECLINED;
-    }
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_session_ctx_t));
-    v = ngx_http_get_indexed_variable(r, conf->cookie_index);
-    if (ctx == NULL || v == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* of what a client says, only what may be an ID becomes a key */
-    if (v->valid && v->len == ID_LEN) {
-        ngx_memcpy(ctx->id, v->data, ID_LEN);
-    }
-
-    ctx->added = (strspn((char *) ctx->id, "0123456789abcdef") != ID_LEN);
-    ctx->rc = ngx_http_session_submit(r, ctx, conf);
-    ngx_http_set_ctx(r, ctx, ngx_http_memcache_session_module);
-
-    return ctx->rc;
-}
 
 
 static void
-ngx_http_session_set(ngx_http_variable_value_t *v, u_char *data, size_t len)
+ngx_http_session_set(ngx_http_request_t *r, ngx_int_t index, u_char *data,
+    size_t len)
 {
+    ngx_http_variable_value_t  *v = &r->variables[index];
+
     v->data = data;
     v->len = (unsigned) len;
     v->valid = 1;
@@ -113,43 +43,79 @@ ngx_http_session_set(ngx_http_variable_value_t *v, u_char *data, size_t len)
 }
 
 
-static ngx_int_t
-ngx_http_session_found(ngx_http_request_t *r, ngx_http_session_ctx_t *ctx,
-    ngx_http_session_conf_t *conf, const ngx_str_t *value)
+/*
+ * Collects the cookies of this name: there may be one of this path, one of the
+ * domain, and others that somebody else has put there.  Of what a client says
+ * only what may be an ID becomes a key.
+ */
+static void
+ngx_http_session_cookies(ngx_str_t *header, ngx_str_t *name,
+    ngx_http_session_ctx_t *ctx)
 {
-    u_char           *p;
-    ngx_table_elt_t  *h;
+    u_char  *id, *key, *last, *p = header->data, *end = p + header->len;
 
-    p = ngx_pnalloc(r->pool, value->len + conf->cookie.len + 128);
+    for ( /* void */ ; p < end && ctx->n < MAX_COOKIES; p = last + 1) {
+        while (p < end && *p == ' ') {
+            p++;
+        }
+
+        last = ngx_strlchr(p, end, ';');
+        if (last == NULL) {
+            last = end;
+        }
+
+        id = p + name->len + 1;
+        if (last - p != (ssize_t) name->len + 1 + ID_LEN || id[-1] != '='
+            || ngx_memcmp(p, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        for (p = id; p < last; p++) {
+            if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f')) {
+                break;
+            }
+        }
+
+        if (p == last) {
+            key = ngx_cpymem(ctx->keys[ctx->n++], PREFIX, PREFIX_LEN);
+            ngx_memcpy(key, id, ID_LEN);
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_session_found(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
+    u_char *id, const ngx_str_t *value)
+{
+    u_char  *p, *last, *in;
+
+    p = last = ngx_pnalloc(r->pool, value->len + 1);
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_session_set(&r->variables[conf->id_index], ctx->id, ID_LEN);
-    ngx_http_session_set(&r->variables[conf->value_index], p, value->len);
-    p = ngx_cpymem(p, value->data, value->len);
-
-    if (ctx->added) {
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    /* it is passed on in headers, where a line end would begin another one */
+    for (in = value->data; in < value->data + value->len; in++) {
+        if ((*in >= ' ' && *in != 0x7f) || *in == '\t') {
+            *last++ = *in;
         }
-
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
-        h->hash = 1;
-        ngx_str_set(&h->key, "Set-Cookie");
-        h->value.data = p;
-        h->value.len = ngx_sprintf(p, "%V=%s; Path=/; Secure; HttpOnly; "
-                                   "SameSite=Lax", &conf->cookie, ctx->id) - p;
     }
+
+    ngx_http_session_set(r, conf->id, id, ID_LEN);
+    ngx_http_session_set(r, conf->value, p, last - p);
+    ngx_http_session_set(r, conf->state, (u_char *) "found", 5);
 
     return NGX_DECLINED;
 }
 
 
 static void
-ngx_http_session_answered(void *data, const ngx_http_memcache_result_t *result)
+ngx_http_session_answered(void *data,
+    const ngx_http_memcache_result_t *const *results, ngx_uint_t n)
 {
+    ngx_uint_t                i, unknown = 0;
     ngx_http_request_t       *r = data;
     ngx_connection_t         *c = r->connection;
     ngx_http_session_ctx_t   *ctx;
@@ -158,22 +124,119 @@ ngx_http_session_answered(void *data, const ngx_http_memcache_result_t *result)
     ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
 
-    if (result->status == NGX_HTTP_MEMCACHE_OK) {
-        ctx->rc = ngx_http_session_found(r, ctx, conf, &result->value);
+    for (i = 0; i < n && ctx->rc == NGX_AGAIN; i++) {
+        if (results[i]->status == NGX_HTTP_MEMCACHE_OK) {
+            ctx->rc = ngx_http_session_found(r, conf,
+                                             ctx->keys[i] + PREFIX_LEN,
+                                             &results[i]->value);
+        }
 
-    } else if (result->status == NGX_HTTP_MEMCACHE_MISS && !ctx->added) {
-        ctx->added = 1;
-        ctx->rc = ngx_http_session_submit(r, ctx, conf);
-
-    } else {
-        ctx->rc = conf->failed;         /* the error log says why, once */
+        /* a server that stands in for the session's own does not know it */
+        unknown |= results[i]->status != NGX_HTTP_MEMCACHE_MISS
+                   || results[i]->stand_in;
     }
 
-    ngx_http_core_run_phases(r);        /* on NGX_AGAIN it waits again */
+    if (ctx->rc == NGX_AGAIN && unknown) {
+        ctx->rc = conf->failed;         /* the error log says why, once */
+
+    } else if (ctx->rc == NGX_AGAIN) {
+        ngx_http_session_set(r, conf->state, (u_char *) "none", 4);
+        ctx->rc = NGX_DECLINED;
+    }
+
+    ngx_http_core_run_phases(r);
     ngx_http_run_posted_requests(c);
 }
 
 
+/* In the access phase, and there again when the answer has come. */
+static ngx_int_t
+ngx_http_session_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                    keys[MAX_COOKIES];
+    ngx_uint_t                   i;
+    ngx_table_elt_t             *h;
+    ngx_http_session_at_t        at = { &r->headers_in.headers.part, 0 };
+    ngx_http_session_ctx_t      *ctx;
+    ngx_http_session_conf_t     *conf;
+    ngx_http_memcache_many_t     many;
+    ngx_http_memcache_client_t  *client;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
+
+    if (ctx != NULL || conf->mc == NULL || r != r->main
+        || r->variables[conf->state].valid)
+    {
+        return ctx ? ctx->rc : NGX_DECLINED;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_session_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    while ((h = ngx_http_session_next(&at, "Cookie")) != NULL) {
+        ngx_http_session_cookies(&h->value, &conf->cookie, ctx);
+    }
+
+    if (ctx->n == 0) {
+        ngx_http_session_set(r, conf->state, (u_char *) "none", 4);
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < ctx->n; i++) {
+        keys[i].data = ctx->keys[i];
+        keys[i].len = sizeof(ctx->keys[i]);
+    }
+
+    ngx_memzero(&many, sizeof(many));
+    many.size = sizeof(many);
+    many.op = NGX_HTTP_MEMCACHE_GAT;
+    many.ttl = (uint32_t) conf->ttl;
+    many.keys = keys;                   /* copied */
+    many.nkeys = ctx->n;
+    many.handler = ngx_http_session_answered;
+    many.data = r;
+    many.request = r;                   /* the call ends with it */
+
+    /* until there is an answer, and where there will be none */
+    ngx_http_session_set(r, conf->state, (u_char *) "unknown", 7);
+
+    if (conf->mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK
+        || conf->mc->submit_many(client, &many, NULL) != NGX_HTTP_MEMCACHE_OK)
+    {
+        return conf->failed;
+    }
+
+    ctx->rc = NGX_AGAIN;
+    ngx_http_set_ctx(r, ctx, ngx_http_memcache_session_module);
+
+    return NGX_AGAIN;
+}
+
+
+/* $memcache_session_new: an ID that nobody can guess, one for each request. */
+static ngx_int_t
+ngx_http_session_offer(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char  bits[ID_LEN / 2];
+
+    v->data = ngx_pnalloc(r->pool, ID_LEN);
+    if (v->data == NULL || getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
+        return NGX_ERROR;
+    }
+
+    ngx_hex_dump(v->data, bits, sizeof(bits));
+    v->len = ID_LEN;
+    v->valid = 1;
+
+    return NGX_OK;
+}
+
+
+/* The others, until the access phase sets them. */
 static ngx_int_t
 ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
@@ -184,32 +247,50 @@ ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-static ngx_int_t
-ngx_http_session_index(ngx_conf_t *cf, const char *name)
-{
-    ngx_str_t             s = { ngx_strlen(name), (u_char *) name };
-    ngx_http_variable_t  *v;
+static ngx_http_variable_t  ngx_http_session_variables[] = {
+    { ngx_string("memcache_session"), NULL, ngx_http_session_unset, 0, 0, 0 },
+    { ngx_string("memcache_session_id"), NULL, ngx_http_session_unset, 0, 0, 0 },
+    { ngx_string("memcache_session_state"), NULL, ngx_http_session_unset, 0, 0, 0 },
+    { ngx_string("memcache_session_new"), NULL, ngx_http_session_offer, 0, 0, 0 },
+    { ngx_null_string, NULL, NULL, 0, 0, 0 }
+};
 
-    v = ngx_http_add_variable(cf, &s, NGX_HTTP_VAR_CHANGEABLE);
-    if (v == NULL) {
-        return NGX_ERROR;
+
+static ngx_int_t
+ngx_http_session_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *v, *added;
+
+    for (v = ngx_http_session_variables; v->name.len; v++) {
+        added = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (added == NULL) {
+            return NGX_ERROR;
+        }
+
+        added->get_handler = v->get_handler;
     }
 
-    v->get_handler = ngx_http_session_unset;
-
-    return ngx_http_get_variable_index(cf, &s);
+    return NGX_OK;
 }
 
 
-/* memcache_session cookie [time [optional]] */
+/* memcache_session cookie [time] [required], or off */
 static char *
 ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                 name, *value = cf->args->elts;
+    ngx_str_t                *value = cf->args->elts;
+    ngx_uint_t                i, n = cf->args->nelts;
     ngx_http_session_conf_t  *scf = conf;
+    ngx_http_variable_t      *v = ngx_http_session_variables;
 
-    if (scf->mc != NULL) {
+    if (scf->set) {
         return "is duplicate";
+    }
+
+    scf->set = 1;
+
+    if (ngx_http_session_is(&value[1], "off")) {
+        return n == 2 ? NGX_CONF_OK : "has a parameter beside \"off\"";
     }
 
     if (ngx_http_memcache_api(cf->cycle, &scf->mc) != NGX_HTTP_MEMCACHE_OK) {
@@ -220,30 +301,43 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "cannot be used here";
     }
 
+    if (value[1].len == 0
+        || strspn((char *) value[1].data, TOKEN) != value[1].len)
+    {
+        return "has an invalid name of a cookie";
+    }
+
     scf->cookie = value[1];
-    scf->ttl = cf->args->nelts > 2 ? ngx_parse_time(&value[2], 1) : 1800;
-    scf->failed = cf->args->nelts > 3 ? NGX_DECLINED
-                                      : NGX_HTTP_SERVICE_UNAVAILABLE;
+    scf->ttl = 1800;
+    scf->failed = NGX_DECLINED;
 
-    if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0) {
-        return "has an invalid time, it must be 1s or longer";
+    for (i = 2; i < n; i++) {
+        if (i == n - 1 && ngx_http_session_is(&value[i], "required")) {
+            /* elsewhere it would be for files and for the status, too */
+            if (cf->cmd_type != NGX_HTTP_LOC_CONF) {
+                return "has \"required\" outside of a location";
+            }
+
+            scf->failed = NGX_HTTP_SERVICE_UNAVAILABLE;
+            continue;
+        }
+
+        if (i > 2) {
+            return "has an invalid parameter, there is \"required\"";
+        }
+
+        scf->ttl = ngx_parse_time(&value[i], 1);
+        if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0) {
+            return "has an invalid time, it must be 1s or longer";
+        }
     }
 
-    if (cf->args->nelts > 3 && ngx_strcmp(value[3].data, "optional") != 0) {
-        return "has an invalid parameter, there is \"optional\"";
-    }
+    scf->value = ngx_http_get_variable_index(cf, &v[0].name);
+    scf->id = ngx_http_get_variable_index(cf, &v[1].name);
+    scf->state = ngx_http_get_variable_index(cf, &v[2].name);
+    scf->offer = ngx_http_get_variable_index(cf, &v[3].name);
 
-    name.data = ngx_pnalloc(cf->pool, sizeof("cookie_") + value[1].len);
-    if (name.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    name.len = ngx_sprintf(name.data, "cookie_%V", &value[1]) - name.data;
-    scf->cookie_index = ngx_http_get_variable_index(cf, &name);
-    scf->id_index = ngx_http_session_index(cf, "memcache_session_id");
-    scf->value_index = ngx_http_session_index(cf, "memcache_session");
-
-    return scf->cookie_index < 0 || scf->id_index < 0 || scf->value_index < 0
+    return scf->value < 0 || scf->id < 0 || scf->state < 0 || scf->offer < 0
            ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
@@ -260,7 +354,7 @@ ngx_http_session_merge_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_session_conf_t  *prev = parent, *conf = child;
 
-    if (conf->mc == NULL) {
+    if (!conf->set) {
         *conf = *prev;
     }
 
@@ -282,7 +376,7 @@ ngx_http_session_init(ngx_conf_t *cf)
 
     *h = ngx_http_session_handler;
 
-    return NGX_OK;
+    return ngx_http_session_filter_init(cf);
 }
 
 
@@ -294,7 +388,7 @@ static ngx_command_t  ngx_http_session_commands[] = {
 };
 
 static ngx_http_module_t  ngx_http_session_module_ctx = {
-    NULL, ngx_http_session_init, NULL, NULL, NULL, NULL,
+    ngx_http_session_add_variables, ngx_http_session_init, NULL, NULL, NULL, NULL,
     ngx_http_session_create_conf, ngx_http_session_merge_conf
 };
 

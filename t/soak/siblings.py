@@ -45,13 +45,13 @@ class Sessions:
     def new(self, answer):
         """What is wrong with a new session; None: nothing."""
         _, fields, _ = answer
-        found = fields.get("x-id", "")
+        found = fields.get("x-new", "")
         if not re.fullmatch("[0-9a-f]{32}", found) or not fields.get("set-cookie", "").startswith(f"sid={found};"):
             return f"{found!r} with the cookie {fields.get('set-cookie')!r} is no new session"
         if found in self.given:
             return f"session {found} was given to somebody else before"
-        if fields.get("x-session"):
-            return f"the new session {found} holds {fields['x-session']!r}"
+        if fields.get("x-id") or fields.get("x-session"):
+            return f"{fields.get('x-id')!r} and {fields.get('x-session')!r} beside a new session"
         self.given.add(found)
         return None
 

@@ -81,14 +81,26 @@ http {{
 
         location /kv/ {{ memcache_kv on; }}
         location = /session {{
-            memcache_session sid 1h;
+            memcache_session sid 1h required;
             add_header X-Id $memcache_session_id;
             add_header X-Session $memcache_session;
-            empty_gif;
+            add_header X-New $memcache_session_new;
+            proxy_set_header Session-New $memcache_session_new;
+            proxy_pass http://127.0.0.1:{application};
         }}
         location = /limit {{
             rate_limit $arg_k limit={limit} window={window}s;
             rate_limit_down refuse;
+            empty_gif;
+        }}
+    }}
+
+    # begins a session for everybody who has none
+    server {{
+        listen 127.0.0.1:{application};
+
+        location / {{
+            add_header X-Accel-Session new;
             empty_gif;
         }}
     }}
@@ -134,7 +146,7 @@ class World:
         lines = lambda rest: "\n".join(f"memcache_server 127.0.0.1:{m.port} {rest};" for m in self.memcached)
         (self.dir / "nginx.conf").write_text(CONF.format(
             dir=self.dir, modules=modules, workers=WORKERS, kv=self.kv_port, shared=self.shared_port,
-            siblings=self.siblings_port, limit=LIMIT, window=WINDOW,
+            siblings=self.siblings_port, application=free_port(), limit=LIMIT, window=WINDOW,
             user="user root;" if os.geteuid() == 0 else "",
             servers=lines("min=1 smax=2 max=8 ttl=5s"), few=lines("max=1")))
         self.nginx = subprocess.Popen([nginx, "-p", str(self.dir), "-c", "nginx.conf", "-e", "error.log"])
