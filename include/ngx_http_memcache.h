@@ -39,6 +39,9 @@
  *   - A handler may submit, cancel, and finalize its request. As it runs from an event, it has to call
  *     ngx_http_run_posted_requests() after that, with the connection that it has taken from the request before. While it
  *     runs, the whole worker waits for it; the status has the longest time that this took.
+ *   - In one turn of the event loop, the handlers of a client get 1024 answers at most, whatever they submit: what is
+ *     more comes in the next turn, behind the worker's other events. (Each key of submit_many() counts; one call's are
+ *     given together.)
  *   - A call whose op->request is set is cancelled when the main request ends, whatever ends it: the handler does not
  *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
  *     to live until the handler has run or the call was cancelled.

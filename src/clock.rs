@@ -3,11 +3,12 @@
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
+use core::ptr::addr_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcache_engine::Instant;
-use nginx_sys::{clock_gettime, CLOCK_MONOTONIC};
+use nginx_sys::{clock_gettime, ngx_current_msec, ngx_msec_t, CLOCK_MONOTONIC};
 
 /// The time of all workers: the host's monotonic clock, which what they share is written by.
 pub fn now() -> Instant {
@@ -19,6 +20,12 @@ pub fn now() -> Instant {
     };
     let micros = |number: i64| u64::try_from(number).unwrap_or(0);
     Instant::from_micros(micros(time.tv_sec).saturating_mul(1_000_000).saturating_add(micros(time.tv_nsec) / 1000))
+}
+
+/// nginx's own time, which goes on once per turn of the event loop at most, unless another module asks for more.
+pub fn nginx_msec() -> ngx_msec_t {
+    // SAFETY: nginx writes it on this thread.
+    unsafe { addr_of!(ngx_current_msec).read() }
 }
 
 /// From moments to milliseconds since the Unix epoch.

@@ -77,6 +77,10 @@ pub struct Driver {
     /// That was not before the posted event was handled last.
     is_current: Cell<bool>,
     state: Cell<State>,
+    /// Handlers that may run until other events have had their turn.
+    calls_left: Cell<usize>,
+    /// nginx's time, in milliseconds, when these were all.
+    calls_since: Cell<ngx_msec_t>,
     /// Turns in which there was more to do than one turn may do.
     cut: Cell<u64>,
     /// How long the handlers of a turn took at most.
@@ -132,6 +136,8 @@ impl Driver {
             clock: Cell::new(clock::now()),
             is_current: Cell::new(false),
             state: Cell::new(State::Running),
+            calls_left: Cell::new(turn::CALLS_PER_TURN),
+            calls_since: Cell::new(0),
             cut: Cell::new(0),
             longest: Cell::default(),
         })

@@ -15,6 +15,7 @@ use crate::http;
 use crate::multi::Found;
 use crate::sys;
 use crate::table::{Handle, Table, Value};
+use crate::turn;
 use crate::{Error, Item, Origin};
 
 /// A call: not submitted yet, in flight, or over.
@@ -26,6 +27,8 @@ pub(crate) struct Call<A> {
     in_flight: Cell<Option<InFlight>>,
     /// The answer, from when it comes until it is fetched.
     answer: Cell<Option<A>>,
+    /// The answer is for the next poll.
+    put_off: Cell<bool>,
     table: Table,
     client: Handle,
     _pinned: PhantomPinned,
@@ -55,7 +58,8 @@ pub(crate) struct Reply {
 
 impl<A> Call<A> {
     pub(crate) fn new(table: Table, client: Handle) -> Self {
-        Call { in_flight: Cell::new(None), answer: Cell::new(None), table, client, _pinned: PhantomPinned }
+        let (in_flight, answer, put_off) = (Cell::new(None), Cell::new(None), Cell::new(false));
+        Call { in_flight, answer, put_off, table, client, _pinned: PhantomPinned }
     }
 
     /// Is ready when the module has answered. When it is polled after that, it stays pending.
@@ -67,20 +71,30 @@ impl<A> Call<A> {
                 this.in_flight.set(Some(InFlight { call, waker }));
                 Poll::Pending
             }
+            None if this.put_off.replace(false) => Poll::Pending,
             None => this.answer.take().map_or(Poll::Pending, Poll::Ready),
         }
     }
 
-    /// Submits it, once: `submit` is given the data for the module's handler, and what it is counted for.
+    /// Submits it, once: `submit` is given the data for the module's handler, and what it is counted for. Of many that
+    /// are refused in one poll, some are answered so in the next turn of the event loop.
     fn submit_with(
         self: Pin<&mut Self>,
         cx: &Context<'_>,
+        refused: impl FnOnce(Error) -> A,
         submit: impl FnOnce(Table, Handle, *mut c_void, Option<NonNull<ngx_http_request_t>>) -> Result<u64, Error>,
     ) -> Result<(), Error> {
         let this = self.into_ref().get_ref();
         let data = ptr::from_ref(this).cast_mut().cast();
-        let call = submit(this.table, this.client, data, NonNull::new(REQUEST.get()))?;
-        this.in_flight.set(Some(InFlight { call, waker: cx.waker().clone() }));
+        match submit(this.table, this.client, data, NonNull::new(REQUEST.get())) {
+            Ok(call) => this.in_flight.set(Some(InFlight { call, waker: cx.waker().clone() })),
+            Err(error) if turn::may_refuse() => return Err(error),
+            Err(error) => {
+                this.answer.set(Some(refused(error)));
+                this.put_off.set(true);
+                cx.waker().wake_by_ref();
+            }
+        }
         Ok(())
     }
 
@@ -110,7 +124,7 @@ impl Call<Result<Reply, Error>> {
         cx: &Context<'_>,
         op: &mut sys::ngx_http_memcache_op_t,
     ) -> Result<(), Error> {
-        self.submit_with(cx, |table, client, data, request| {
+        self.submit_with(cx, Err, |table, client, data, request| {
             if let Some(request) = request {
                 // The task's end drops the call, if nobody else waits for it. So the request is only counted for.
                 op.request = request.as_ptr().cast();
@@ -133,7 +147,8 @@ impl Call<Vec<Found>> {
         keys: &[ngx_str_t],
         timeout: ngx_msec_t,
     ) -> Result<(), Error> {
-        self.submit_with(cx, |table, client, data, request| {
+        let refused = |error: Error| keys.iter().map(|_| Err(error.clone())).collect();
+        self.submit_with(cx, refused, |table, client, data, request| {
             let many = sys::ngx_http_memcache_many_t {
                 size: mem::size_of::<sys::ngx_http_memcache_many_t>(),
                 op: sys::NGX_HTTP_MEMCACHE_GET,

@@ -124,6 +124,7 @@ mod remote;
 mod server;
 mod table;
 mod ttl;
+mod turn;
 mod value;
 
 pub use cas::Cas;

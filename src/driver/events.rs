@@ -54,6 +54,12 @@ impl Event {
         unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
+    /// The same, also if it was to be called in this turn.
+    pub fn put_off(&self) {
+        self.delete_posted();
+        self.post_next();
+    }
+
     /// Whether the handler is going to be called, other than by the timer.
     pub fn is_posted(&self) -> bool {
         // SAFETY: see `start`.
@@ -93,6 +99,10 @@ impl Event {
     /// Takes the event out of nginx's hands.
     pub fn delete(&self) {
         self.delete_timer();
+        self.delete_posted();
+    }
+
+    fn delete_posted(&self) {
         // SAFETY: see `start`; an event that is posted is in one of nginx's queues.
         unsafe {
             if (*self.0.get()).posted() != 0 {

@@ -1,12 +1,15 @@
 //! What follows from all that happened in a turn of the event loop: the event that is posted for it, step by step.
 
-use memcache_engine::{Client, Instant, Output};
+use memcache_engine::{Answer, Client, Instant, Outcome, Output};
 
 use super::{Driver, State};
 use crate::clock;
 
-/// How many handlers of siblings run in one turn of the event loop.
-const CALLS_PER_TURN: usize = 1024;
+/// How many answers the handlers of siblings get in one turn of the event loop. nginx goes on with posted events until
+/// there are none left, also those that a handler has posted by what it submitted. So they are counted from one turn to
+/// the next until this many have run, and then the event of the driver is put off to the next turn: that is one wait for
+/// nothing in so many handlers, where to know each turn's beginning would be one in every turn.
+pub(super) const CALLS_PER_TURN: usize = 1024;
 /// How many rounds of writing, opening and closing in one turn of the event loop: opening a connection may give
 /// something to write, and an address that fails the next one to try.
 const ROUNDS_PER_TURN: usize = 16;
@@ -16,6 +19,10 @@ impl Driver {
     pub(super) fn on_turn(&self) {
         if self.state.get() == State::Ended {
             return;
+        }
+        if self.calls_left.get() == 0 {
+            self.calls_left.set(CALLS_PER_TURN);
+            self.calls_since.set(clock::nginx_msec());
         }
         self.deliver();
         let now = self.now();
@@ -30,22 +37,24 @@ impl Driver {
         self.is_current.set(false);
     }
 
-    /// Calls the handlers of the operations that are complete by now, within the budget. Those that become complete
-    /// meanwhile wait.
+    /// Calls the handlers of the operations that are complete by now, within what is left for this turn. Those that
+    /// become complete meanwhile wait.
     fn deliver(&self) {
         let complete = self.with(|client| client.completions()).unwrap_or(0);
         if complete == 0 {
             return;
         }
-        if complete > CALLS_PER_TURN {
-            self.count_cut();
-        }
         let begun = clock::now();
-        for _ in 0..complete.min(CALLS_PER_TURN) {
+        for _ in 0..complete {
+            let left = self.calls_left.get();
+            if left == 0 {
+                break;
+            }
             let Ok(mut client) = self.client.try_borrow_mut() else { break };
             let Some(done) = client.poll_completion() else { break };
             // Nothing is borrowed: the handler may submit, cancel, and end its request.
             drop(client);
+            self.calls_left.set(left.saturating_sub(answers(&done.answer)));
             self.note_answer(done.server, &done.answer);
             done.context.run(done.answer, done.stand_in);
         }
@@ -100,11 +109,26 @@ impl Driver {
 
     fn finish_turn(&self, now: Instant) {
         let Ok(mut client) = self.client.try_borrow_mut() else { return };
-        if client.completions() > 0 {
-            // Handlers have had their share of this turn, or connections failed just now: other events come first.
+        let complete = client.completions() > 0;
+        if self.calls_left.get() == 0 {
+            // Handlers have had their share of this turn; they may have posted the event themselves.
+            self.turn.put_off();
+            if complete && self.calls_since.get() == clock::nginx_msec() {
+                self.count_cut();
+            }
+        } else if complete {
+            // Connections failed just now: other events come first.
             self.turn.post_next();
         }
         client.publish(now);
         self.arm(&mut client, now);
+    }
+}
+
+/// How many a handler gets at once.
+fn answers(answer: &Answer) -> usize {
+    match answer {
+        Ok(Outcome::Many(parts)) => parts.len(),
+        _ => 1,
     }
 }

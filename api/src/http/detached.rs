@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_post_event, ngx_posted_events, pthread_t};
+use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, pthread_t};
 
 use super::log;
 use super::panic::{caught, contain};
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
+use crate::turn::{self, When};
 use crate::{event_loop, Error};
 
 /// Detached futures that a sibling may have at the same time in a worker; one more is refused with
@@ -70,6 +71,7 @@ struct Detached {
     place: Cell<usize>,
     /// None while it is polled, and when it is over.
     future: Cell<Option<Running>>,
+    polled: Cell<bool>,
     over: Cell<bool>,
     /// Another thread has woken it, and the event loop does not know yet.
     #[cfg(feature = "tokio")]
@@ -112,6 +114,7 @@ impl Detached {
                 owner: event_loop::this_thread(),
                 place: Cell::new(tasks.len()),
                 future: Cell::new(Some(future)),
+                polled: Cell::new(false),
                 over: Cell::new(false),
                 #[cfg(feature = "tokio")]
                 woken: AtomicBool::new(false),
@@ -127,7 +130,10 @@ impl Detached {
     fn run(self: &Arc<Self>) {
         let Some(mut future) = self.future.take() else { return };
         let waker = Waker::from(self.clone());
+        turn::begin_poll();
+        self.polled.set(true);
         let polled = caught(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        self.polled.set(false);
         match polled {
             Ok(Poll::Pending) => return self.future.set(Some(future)),
             Ok(Poll::Ready(())) => {}
@@ -139,8 +145,9 @@ impl Detached {
 
     fn wake_on_loop(&self) {
         if !self.over.get() {
+            let when = if self.polled.get() { When::Later } else { When::Soon };
             // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
-            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+            unsafe { turn::post(self.event.get(), when) };
         }
     }
 
@@ -170,7 +177,8 @@ impl Wake for Detached {
         self.wake_by_ref();
     }
 
-    /// The task will be polled in this turn of the event loop, but never inside of this call.
+    /// The task will be polled in this turn of the event loop, or, if it is being polled, in the next one, but never
+    /// inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
         match event_loop::this_thread() == self.owner {
             true => self.wake_on_loop(),

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_http_cleanup_add, ngx_http_request_t, ngx_int_t,
-    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, pthread_t,
+    ngx_pool_cleanup_add, pthread_t,
 };
 use ngx::http::{HTTPStatus, Request};
 
@@ -24,6 +24,7 @@ use crate::call::counted_for;
 use crate::event_loop;
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
+use crate::turn::{self, When};
 
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
@@ -283,6 +284,7 @@ impl Task {
         // SAFETY: the task has a request, and so a record, which bind() wrote; the caller holds what the waker points to.
         let waker = unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) };
         let mut context = Context::from_waker(&waker);
+        turn::begin_poll();
         // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it.
         let future = unsafe { (*self.slot.get()).future()? };
         // SAFETY: the task has a request, which nobody else uses. What ends it, its response, is the last thing that is
@@ -326,8 +328,9 @@ impl Task {
 
     fn wake_on_loop(&self) {
         if !self.request.get().is_null() {
+            let when = if self.stage.get() == Stage::Polled { When::Later } else { When::Soon };
             // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
-            unsafe { ngx_post_event(self.event.get(), &raw mut ngx_posted_events) };
+            unsafe { turn::post(self.event.get(), when) };
         }
     }
 }
@@ -337,7 +340,8 @@ impl Wake for Task {
         self.wake_by_ref();
     }
 
-    /// The task will be polled in this turn of the event loop, but never inside of this call.
+    /// The task will be polled in this turn of the event loop, or, if it is being polled, in the next one, but never
+    /// inside of this call.
     fn wake_by_ref(self: &Arc<Self>) {
         match event_loop::this_thread() == self.owner {
             true => self.wake_on_loop(),

@@ -14,7 +14,7 @@ use ngx::ffi::{ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_msec_in
 use super::panic::contain;
 use crate::event_loop;
 
-/// Waits so long: whole milliseconds, rounded up.
+/// Waits so long: whole milliseconds, rounded up; for no time, until other events were handled.
 ///
 /// A worker that exits waits for it, as it does for requests. Nothing else does: `tokio::time` and the like need their
 /// own runtime. Anywhere but on a worker's event loop there is nothing to wait with, and it is over at once.
@@ -86,7 +86,9 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.into_ref().get_ref();
         match this.state.replace(State::Over) {
-            State::New if this.time.is_zero() || !event_loop::is_here() => return Poll::Ready(()),
+            State::New if !event_loop::is_here() => return Poll::Ready(()),
+            // Other events come first.
+            State::New if this.time.is_zero() => cx.waker().wake_by_ref(),
             State::New => {
                 this.start();
                 this.state.set(State::Running(cx.waker().clone()));

@@ -11,7 +11,7 @@ use ngx_memcache::http::{self, Body, Respond, Response};
 use ngx_memcache::{Client, Error, Item, Server};
 
 use crate::args::Args;
-use crate::{fetch, misuse, remote};
+use crate::{fetch, loops, misuse, remote};
 
 /// - `get?key=`: the item.
 /// - `set?key=&value=`.
@@ -25,6 +25,7 @@ use crate::{fetch, misuse, remote};
 /// - `detached?key=&ms=`: counts the key later, and answers at once.
 /// - `fetch...`: see [`fetch`].
 /// - `remote...`: see [`remote`].
+/// - `loop_...`: see [`loops`].
 /// - all others: see [`misuse`].
 pub fn handle(request: &mut Request, what: &str) -> Status {
     let args = Args::of(request);
@@ -69,6 +70,7 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
         "detached" => detached(mc, args).respond(request),
         _ => fetch::handle(request, mc, what)
             .or_else(|| remote::handle(request, mc, what))
+            .or_else(|| loops::handle(request, mc, what))
             .unwrap_or_else(|| misuse::handle(request, mc, what)),
     }
 }

@@ -7,6 +7,7 @@ mod args;
 mod content;
 mod ending;
 mod fetch;
+mod loops;
 mod misuse;
 mod module;
 mod phases;
