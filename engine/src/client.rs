@@ -27,6 +27,7 @@ mod order;
 mod outcome;
 mod pool;
 mod share;
+mod sizes;
 mod state;
 mod submit;
 mod subset;
@@ -144,6 +145,7 @@ pub struct Client<T> {
     /// Lease gets that wait for somebody to make the item, and how many they are.
     waiters: usize,
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
+    sizes: sizes::Sizes,
     rng: fastrand::Rng,
     /// Which of the servers' clients this is.
     who: u32,
@@ -206,6 +208,7 @@ impl<T> Client<T> {
             groups: HashMap::new(),
             waiting: HashMap::new(),
             waiters: 0,
+            sizes: sizes::Sizes::default(),
             rng: fastrand::Rng::with_seed(seed),
             who: company.who,
             draining: false,
@@ -225,11 +228,12 @@ impl<T> Client<T> {
     fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
         let Stray { key, cas, vacant } = stray;
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
+        let work = Work::Keyed(verb);
         // Without room now, the lease ends by itself, after the time that its asker chose.
-        if let Some(target) = self.target(id, Some(&key)) {
-            let order = Order { key: Some(key), work: Work::Keyed(verb), subset: Subset::ALL, home: id, server: id };
+        if let Some(target) = self.target(id, Some(&key), 0) {
+            let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
-            self.place(call, id, Some(target));
+            self.place(call, id, Some(target), 0);
         }
     }
 

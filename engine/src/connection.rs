@@ -24,6 +24,7 @@ mod expect;
 mod greeting;
 mod large;
 mod lease;
+mod load;
 mod replies;
 
 pub(crate) use expect::Expect;
@@ -39,9 +40,6 @@ pub(crate) const READ_CHUNK: usize = 16 * 1024;
 const READ_LEAST: usize = 4 * 1024;
 /// No more requests are encoded while so many bytes wait to be written.
 const WRITE_CHUNK: usize = 64 * 1024;
-/// A connection with so many bytes on their way holds up what is put behind them.
-const BULK: usize = 64 * 1024;
-
 /// A connection that ends before it is so old is a connect that was worth little.
 const PROBATION: Duration = Duration::from_secs(1);
 /// Unless it has answered so often.
@@ -70,6 +68,8 @@ pub(crate) struct Pending {
     token: Token,
     /// Bytes of the request; 0 until it is encoded. No value is so large that they do not fit.
     len: u32,
+    /// Bytes of the value that it sends or that is expected, if they are many.
+    bulk: u32,
     /// When the reply is so late that the connection is given up: from when the first one that it was for gave up,
     /// whoever waits for it now.
     overdue: Option<Instant>,
@@ -128,6 +128,13 @@ pub(crate) struct Connection {
     pub dirty: bool,
     /// Since when nothing has been pending.
     pub idle_since: Instant,
+    /// Something that was sent here is late, and nothing has come since.
+    pub late: bool,
+    /// When bytes of the reply that was due have come last, and when bytes of its request have gone.
+    pub heard_at: Instant,
+    pub wrote_at: Instant,
+    /// Bytes of the large values that are on their way, or expected.
+    bulk: u64,
     /// When it became ready; `None`: it has not.
     ready_at: Option<Instant>,
     /// Replies that have come.
@@ -163,6 +170,10 @@ impl Connection {
             version: None,
             dirty: false,
             idle_since: now,
+            late: false,
+            heard_at: now,
+            wrote_at: now,
+            bulk: 0,
             ready_at: None,
             answered: 0,
             input: BytesMut::new(),
@@ -193,25 +204,6 @@ impl Connection {
         self.version
     }
 
-    /// Replies that are awaited.
-    pub fn load(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Whether what is put on this connection now waits behind a large value.
-    pub fn is_bulky(&self) -> bool {
-        self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
-    }
-
-    /// Whether it has become ready only now, and has not answered often.
-    pub fn is_unproven(&self, now: Instant) -> bool {
-        self.answered < PROOF && self.ready_at.is_some_and(|ready_at| now.since(ready_at) < PROBATION)
-    }
-
-    pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Ready && self.pending.is_empty() && self.out.len() == 0
-    }
-
     /// Gives memory back: buffers for another connection to use.
     pub fn shrink(&mut self) -> impl Iterator<Item = BytesMut> {
         let input = Some(std::mem::take(&mut self.input)).filter(|input| input.capacity() > 0);
@@ -226,10 +218,11 @@ impl Connection {
     }
 
     /// Puts an operation at the end of the FIFO and returns its number there.
-    pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>) -> u32 {
+    pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>, bulk: u32) -> u32 {
+        self.bulk = self.bulk.saturating_add(bulk.into());
         let key = key.filter(|key| key.is_binary() && expect.asks_for_key()).cloned().map(Box::new);
         let number = self.head.wrapping_add(self.pending.len() as u32);
-        self.pending.push_back(Pending { call: Some(call), key, expect, token: 0, len: 0, overdue: None });
+        self.pending.push_back(Pending { call: Some(call), key, expect, token: 0, len: 0, bulk, overdue: None });
         number
     }
 
@@ -271,17 +264,25 @@ impl Connection {
     }
 
     /// `bytes` were written. `sent` is told of each operation that is thereby written completely.
-    pub fn wrote(&mut self, bytes: usize, mut sent: impl FnMut(CallId)) {
+    pub fn wrote(&mut self, bytes: usize, now: Instant, mut sent: impl FnMut(CallId)) {
+        if self.sent == 0 {
+            // What is due cannot be answered before it has been sent.
+            self.wrote_at = now;
+        }
         self.out.advance(bytes);
         self.written = self.written.saturating_add(bytes as u64);
         while self.sent < self.encoded {
-            let Some(pending) = self.pending.get(self.sent) else { return };
+            let Some(pending) = self.pending.get_mut(self.sent) else { return };
             let end = self.sent_end.saturating_add(pending.len.into());
             if end > self.written {
                 return;
             }
             self.sent = self.sent.saturating_add(1);
             self.sent_end = end;
+            if !pending.expect.takes_value() {
+                // It has gone.
+                self.bulk = self.bulk.saturating_sub(std::mem::take(&mut pending.bulk).into());
+            }
             if let Some(call) = pending.call {
                 sent(call);
             }
@@ -372,6 +373,7 @@ impl Connection {
     fn pop(&mut self) -> Option<Pending> {
         let popped = self.pending.pop_front()?;
         self.head = self.head.wrapping_add(1);
+        self.bulk = self.bulk.saturating_sub(popped.bulk.into());
         self.encoded = self.encoded.saturating_sub(1);
         match self.sent.checked_sub(1) {
             Some(sent) => self.sent = sent,

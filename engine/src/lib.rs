@@ -74,6 +74,9 @@ pub const PIPELINE_BOUND: usize = 8;
 /// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](Error::Busy).
 pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 
+/// A value of more bytes is large: what is put behind it on its connection would wait for it.
+pub(crate) const BULK: usize = 64 * 1024;
+
 /// Bytes of memory of large values that a client keeps for the next ones.
 pub const SPARE_VALUES: usize = 4 * 1024 * 1024;
 

@@ -95,6 +95,9 @@ impl<T> Client<T> {
 
     fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let mut answered = false;
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.heard(now);
+        }
         let broken = loop {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let calls = &self.calls;
@@ -109,6 +112,9 @@ impl<T> Client<T> {
                 Ok(Some(reply)) => {
                     answered = true;
                     if let Some(call) = reply.call {
+                        if let Some(call) = self.calls.get(call) {
+                            Self::note_size(&mut self.sizes, call, &reply.answer);
+                        }
                         self.complete(call, reply.answer, now);
                     }
                     if let Some(stray) = reply.stray {
@@ -198,7 +204,7 @@ impl<T> Client<T> {
         server.counters.stats.bytes_written.add(bytes as u64);
         let calls = &mut self.calls;
         let was_bulky = connection.is_bulky();
-        connection.wrote(bytes, |call| {
+        connection.wrote(bytes, now, |call| {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
                 if !call.retried && !matches!(call.owner, Owner::Nobody) {

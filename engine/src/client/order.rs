@@ -82,7 +82,7 @@ pub(super) fn most_behind(config: &Config) -> usize {
 impl<T> Client<T> {
     /// The connection that a new operation goes to now; `None`: it has to wait.
     #[inline(always)]
-    pub(super) fn target(&self, id: ServerId, key: Option<&Key>) -> Option<ConnId> {
+    pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32) -> Option<ConnId> {
         let server = self.servers.get(id)?;
         // Nothing passes the queue: what is in it may be for the same key, or has waited for longer.
         if server.queued > 0 {
@@ -93,14 +93,14 @@ impl<T> Client<T> {
                 return Some(conn);
             }
         }
-        self.pick(id, server)
+        self.pick(id, server, bulk)
     }
 
     /// The same for the first one of the queue.
-    pub(super) fn target_of_queued(&self, id: ServerId, call: CallId) -> Option<ConnId> {
+    pub(super) fn target_of_queued(&self, id: ServerId, call: CallId, bulk: u32) -> Option<ConnId> {
         let (server, call) = (self.servers.get(id)?, self.calls.get(call)?);
         let behind = call.key.as_ref().and_then(|key| self.conn_behind(server, key));
-        behind.or_else(|| self.pick(id, server))
+        behind.or_else(|| self.pick(id, server, bulk))
     }
 
     /// The connection with writes of this key, which it may go to when others may not any more: those behind it in the

@@ -12,19 +12,42 @@ use crate::PIPELINE_BOUND;
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
     #[inline(always)]
-    pub(super) fn pick(&self, id: ServerId, server: &Server) -> Option<ConnId> {
+    pub(super) fn pick(&self, id: ServerId, server: &Server, bulk: u32) -> Option<ConnId> {
         let (conn, connection) = self.least_loaded(server)?;
+        if bulk > 0 {
+            return self.pick_bulky(id, server, conn, connection);
+        }
         let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
         if connection.load() >= bound {
             return None;
         }
         // Behind a megabyte it would take as long as the megabyte; where another connection may be had, it waits for
         // that one, if it may wait at all.
-        let another = || server.connecting > 0 || self.may_grow(id, server);
-        if connection.is_bulky() && self.config.queue > 0 && another() {
+        if connection.is_bulky() && self.config.queue > 0 && self.may_have_another(id, server) {
             return None;
         }
         Some(conn)
+    }
+
+    /// The same for an operation with a large value. Where several connections are all that there may be, one of them is
+    /// left to those without.
+    fn pick_bulky(&self, id: ServerId, server: &Server, best: ConnId, connection: &Connection) -> Option<ConnId> {
+        if connection.is_bulky() && self.config.queue > 0 && self.may_have_another(id, server) {
+            return None;
+        }
+        let ready = server.connections.iter().filter_map(|&conn| Some((conn, self.connections.get(conn)?)));
+        let others = ready.filter(|&(conn, c)| conn != best && c.phase == Phase::Ready && !c.late);
+        let (free, bulky): (Vec<_>, Vec<_>) = others.partition(|(_, c)| !c.is_bulky());
+        let is_last = !connection.is_bulky() && free.is_empty() && !self.may_have_another(id, server);
+        let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
+        let has_room = |&(_, c): &(ConnId, &Connection)| c.load() < bound;
+        let other = bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden()).filter(|_| is_last);
+        other.or(Some((best, connection)).filter(has_room)).map(|(conn, _)| conn)
+    }
+
+    /// Whether there will be, or may be, another connection.
+    fn may_have_another(&self, id: ServerId, server: &Server) -> bool {
+        server.connecting > 0 || self.may_grow(id, server)
     }
 
     /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. What one
@@ -32,11 +55,11 @@ impl<T> Client<T> {
     /// cost more than it costs to wait for each other.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
         let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
-        let begun = |c: &Connection| c.dirty && c.load() < self.config.pipeline && !c.is_bulky();
+        let begun = |c: &Connection| c.dirty && c.load() < self.config.pipeline && !c.is_bulky() && !c.late;
         if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
             return Some(latest);
         }
-        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.is_bulky(), c.load()))
+        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| c.burden())
     }
 
     fn may_grow(&self, id: ServerId, server: &Server) -> bool {
@@ -46,11 +69,14 @@ impl<T> Client<T> {
 
     /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
     /// was the least loaded one, so that no other is needed then.
-    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>) -> bool {
+    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>, bulk: u32) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
             let expect = call.work().map_or(Expect::Nothing, Expect::from);
-            call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref()));
+            call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
+            if let (Some(key), true) = (&call.key, bulk > 0) {
+                self.sizes.note(key, bulk as usize);
+            }
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
                 if call.is_write() {
@@ -58,7 +84,7 @@ impl<T> Client<T> {
                 }
             }
             self.writes.mark(conn, connection);
-            return !connection.is_bulky() && connection.load() < self.config.pipeline;
+            return !connection.is_bulky() && !connection.late && connection.load() < self.config.pipeline;
         }
         call.place = Place::Queued;
         if let Some(server) = self.servers.get_mut(server) {
@@ -112,20 +138,22 @@ impl<T> Client<T> {
                 server.queue.pop_front();
                 continue;
             }
-            let Some(target) = self.target_of_queued(id, call) else { break };
+            let bulk = self.bulk_of(call);
+            let Some(target) = self.target_of_queued(id, call, bulk) else { break };
             if let Some(server) = self.servers.get_mut(id) {
                 server.queue.pop_front();
                 server.queued = server.queued.saturating_sub(1);
             }
-            self.place(call, id, Some(target));
+            self.place(call, id, Some(target), bulk);
         }
         self.grow(id, now);
     }
 
     /// Puts an operation where it may go now: on a connection, or behind what waits.
     pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
-        let target = self.target(id, self.calls.get(call).and_then(|call| call.key.as_ref()));
-        if !self.place(call, id, target) {
+        let bulk = self.bulk_of(call);
+        let target = self.target(id, self.calls.get(call).and_then(|call| call.key.as_ref()), bulk);
+        if !self.place(call, id, target, bulk) {
             self.pump(id, now);
         }
     }
@@ -141,8 +169,8 @@ impl<T> Client<T> {
         let pipeline = self.config.pipeline;
         let Some(server) = self.servers.get(id).filter(|server| self.may_grow(id, server)) else { return };
         let wanted = match self.least_loaded(server) {
-            Some((_, best)) if !best.is_bulky() && best.load() < pipeline => return,
-            // All are full. One more, unless it is on its way.
+            Some((_, best)) if !best.is_bulky() && !best.late && best.load() < pipeline => return,
+            // All are full, or late. One more, unless it is on its way.
             Some(_) => server.connecting == 0,
             None => server.connecting == 0 && queued > 0,
         };

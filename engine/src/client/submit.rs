@@ -26,6 +26,8 @@ pub(super) struct Room {
     group: Option<CallId>,
     /// On this connection; if neither, in the queue.
     target: Option<ConnId>,
+    /// Bytes that it has the connection busy with, if they are many.
+    bulk: u32,
 }
 
 impl<T> Client<T> {
@@ -104,7 +106,8 @@ impl<T> Client<T> {
         let group = self.group_for(order, now);
         let size = order.work.value_len();
         let limit = self.config.max_value;
-        let target = self.target(id, order.key.as_ref());
+        let bulk = self.bulk(order.key.as_ref(), &order.work);
+        let target = self.target(id, order.key.as_ref(), bulk);
         let mut room = self.make_room(id, group, target);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
         // Of others it was asked when the connection was chosen.
@@ -149,7 +152,7 @@ impl<T> Client<T> {
         }
         server.counters.accepted(&order.work, now);
         server.backlog = server.backlog.saturating_add(size);
-        Ok(Room { group, target })
+        Ok(Room { group, target, bulk })
     }
 
     /// Begins an operation that was admitted.
@@ -168,7 +171,7 @@ impl<T> Client<T> {
             Some(group) => self.follow(call, group),
             None => {
                 self.mark(call);
-                if !self.place(call, server, room.target) {
+                if !self.place(call, server, room.target, room.bulk) {
                     // What waits may have found room meanwhile, and this one behind it.
                     self.pump(server, now);
                 }

@@ -16,6 +16,7 @@ use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{Request, ServerVerb, StoreMode, Ttl};
 
 mod batches;
+mod bulk;
 mod company;
 mod deadlines;
 mod exchanges;

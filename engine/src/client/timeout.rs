@@ -38,11 +38,15 @@ impl<T> Client<T> {
                 },
                 Timer::Overdue(conn, number) => {
                     let Some(connection) = self.connections.get(conn).filter(|c| c.awaits(number)) else { continue };
-                    if connection.is_overdue(now) {
-                        self.fail(conn, Cause::Overdue, false, now);
-                    } else {
+                    // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
+                    let patience = connection.moved_at().after(self.config.timeout);
+                    if !connection.is_overdue(now) {
                         // An operation with a longer deadline is in front of it.
                         self.timers.insert(now.after(self.config.timeout), timer);
+                    } else if patience > now {
+                        self.timers.insert(patience, timer);
+                    } else {
+                        self.fail(conn, Cause::Overdue, false, now);
                     }
                 }
                 Timer::Ask(id) => self.ask(id, now),
@@ -63,11 +67,12 @@ impl<T> Client<T> {
         }
     }
 
-    /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent.
+    /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent, and nothing has come
+    /// on its connection since it was submitted.
     fn expire_call(&mut self, id: super::CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
-        let backlog = call.take_backlog();
+        let (since, backlog) = (call.since, call.take_backlog());
         let overdue = now.after(call.timeout().max(self.config.timeout));
         if place == Place::Waiting {
             // It has waited long enough for somebody else.
@@ -90,7 +95,16 @@ impl<T> Client<T> {
             None => self.leave(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
-        sent.then_some(server)
+        (sent && self.is_silent(place, since)).then_some(server)
+    }
+
+    /// An operation is late: whether nothing has come on its connection all the time. If so, others are better put
+    /// elsewhere.
+    fn is_silent(&mut self, place: Place, since: Instant) -> bool {
+        let Place::Sent(conn, _) = place else { return true };
+        let Some(connection) = self.connections.get_mut(conn) else { return true };
+        connection.late = connection.heard_at <= since;
+        connection.late
     }
 
     /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,

@@ -34,6 +34,17 @@ impl Connection {
         self.index(number) < self.pending.len()
     }
 
+    /// Bytes of the reply that is due have come: however long it takes, the connection works.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.late = false;
+    }
+
+    /// When bytes of the exchange that is due have moved last.
+    pub fn moved_at(&self) -> Instant {
+        self.heard_at.max(self.wrote_at)
+    }
+
     /// Whether the reply that has to come next should have been here.
     pub fn is_overdue(&self, now: Instant) -> bool {
         self.pending.front().is_some_and(|p| p.overdue.is_some_and(|at| at <= now))

@@ -110,7 +110,7 @@ impl Connection {
         key: impl Fn(CallId) -> Option<&'k Key>,
     ) -> Option<(CallId, Item)> {
         let head = self.pending.front()?;
-        if head.expect != Expect::Get || self.sent(head) != Sent::All || !self.decoder.is_fresh() {
+        if head.expect != Expect::Get || head.bulk > 0 || self.sent(head) != Sent::All || !self.decoder.is_fresh() {
             return None;
         }
         let call = head.call?;

@@ -330,7 +330,8 @@ impl World {
             let most = (bound + config.queue) * view.open + config.queue + bound * max;
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
-            assert!(view.queued <= config.queue + bound * max, "{} operations wait", view.queued);
+            let lost = (bound + config.queue) * max + config.queue + bound * max;
+            assert!(view.queued <= config.queue + lost, "{} operations wait", view.queued);
             assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
             assert!(view.idle == 0 || view.queued == 0, "{} operations wait, and a connection is idle", view.queued);
             assert_eq!(view.idle + view.busy, view.open);
