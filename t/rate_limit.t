@@ -11,6 +11,8 @@ use Test::More;
 
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
+use Digest::MD5 qw/ md5 /;
+
 use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
@@ -22,7 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)->has_daemon('memcached')
-	->plan(70);
+	->plan(72);
 
 my $config = <<'EOF';
 
@@ -61,6 +63,7 @@ http {
         location /ip { rate_limit $binary_remote_addr limit=1 window=1d; }
         location /empty { rate_limit $arg_k limit=1 window=1d; }
         location /long { rate_limit $arg_k limit=1 window=1d; }
+        location /header { rate_limit $http_k limit=1 window=1d; }
         location /short { rate_limit short limit=1 window=2s; }
         location /index/ { rate_limit index:$arg_k limit=2 window=1d; }
         location /page {
@@ -98,7 +101,7 @@ EOF
 
 $t->write_file_expand('nginx.conf', conf($config));
 mkdir $t->testdir() . '/index';
-$t->write_file($_, 'file') for qw! inherited off many ip empty long short page
+$t->write_file($_, 'file') for qw! inherited off many ip empty long header short page
 	any index/index.html !;
 $t->write_file($_, 'file') for qw! default pass refuse !;
 $t->write_file('ssi', '<!--#include virtual="/inherited?k=ssi" -->' x 5);
@@ -157,6 +160,16 @@ is(join(' ', map { code(http_get('/empty')) } 1 .. 3), '200 200 200',
 is(header(http_get('/empty'), 'RateLimit-Limit'), undef, 'empty key - no header');
 is(join(' ', map { code(http_get('/long?k=' . 'x' x $_)) } 500, 501, 500),
 	'200 200 429', 'long keys');
+
+# R50: a short key that is the digest of a long one, with or without a mark
+
+my ($long, $digest) = map { @$_ } grep { $_->[1] !~ /[\0\r\n]|^\s|\s\z/ }
+	map { ["y" x 200 . $_, md5("y" x 200 . $_)] } 1 .. 100;
+is(join(' ', map { code(http_get_as($_)) } "#$digest", "=$digest",
+	"=#$digest", $digest), '200 200 200 200', 'R50 short keys');
+is(join(' ', map { code(http_get_as($_)) } $long, $long), '200 429',
+	'R50 the long key - nobody has used it up');
+
 is(join(' ', map { code(http_get('/off')) } 1 .. 5), '200 200 200 200 200',
 	'off');
 
@@ -218,5 +231,13 @@ like(check_config($t, $config =~ s/%%LOAD_MEMCACHE%%//r
 	=~ s/^ *memcache_\w+ .*$//gmr),
 	qr/\[emerg\] .*"rate_limit" requires ngx_http_memcache_module in /,
 	'without the module');
+
+###############################################################################
+
+# A request that counts under this key, of any bytes.
+sub http_get_as {
+	my ($key) = @_;
+	return http("GET /header HTTP/1.0\x0d\x0aK: $key\x0d\x0a\x0d\x0a");
+}
 
 ###############################################################################

@@ -48,7 +48,9 @@ impl Window {
     /// Where its requests are counted. Equal keys with windows of the same length are counted together.
     pub fn key(&self, key: &[u8]) -> Vec<u8> {
         let mut name = format!("rl:{}:{}:", self.limit.window, self.number).into_bytes();
+        // A byte of its own for each kind: a key is often what a client has chosen, and could be the digest of another's.
         if key.len() <= MAX_PLAIN {
+            name.push(b'=');
             name.extend_from_slice(key);
         } else {
             name.push(b'#');
@@ -92,16 +94,34 @@ mod tests {
     #[test]
     fn keys() {
         let key = |now, key: &[u8]| LIMIT.window_at(now).key(key);
-        assert_eq!(key(61, b"a"), b"rl:60:1:a");
+        assert_eq!(key(61, b"a"), b"rl:60:1:=a");
         assert_ne!(key(61, b"a"), key(121, b"a"));
         assert_ne!(key(61, b"a"), Limit { requests: 3, window: 61 }.window_at(61).key(b"a"));
 
         let long = [b'x'; 101];
         assert_eq!(key(61, &long).len(), b"rl:60:1:#".len() + 16);
         assert_ne!(key(61, &long), key(61, &[b'x'; 102]));
-        assert_eq!(key(61, &long[1..]).len(), b"rl:60:1:".len() + 100);
+        assert_eq!(key(61, &long[1..]).len(), b"rl:60:1:=".len() + 100);
         // memcached takes no more than 186 bytes of a key with control characters.
         assert!(Limit { requests: 1, window: u32::MAX }.window_at(u64::MAX).key(&[0; 100]).len() <= 186);
+    }
+
+    #[test]
+    fn r50_no_short_key_counts_where_a_long_one_does() {
+        let window = LIMIT.window_at(61);
+        for long in [[b'x'; 101], [0; 101], [b'#'; 101]] {
+            let item = window.key(&long);
+            let digest = Md5::digest(long);
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            for start in ["", "#", "=", "#=", "=#"] {
+                for end in [&digest[..], hex.as_bytes()] {
+                    let short = [start.as_bytes(), end].concat();
+                    assert_ne!(window.key(&short), item, "{start}{hex}");
+                }
+            }
+        }
+        // Nor where one of another window does.
+        assert_ne!(LIMIT.window_at(61).key(b"2:=a"), LIMIT.window_at(121).key(b"a"));
     }
 
     #[test]
