@@ -12,6 +12,7 @@ use Test::More;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use Digest::MD5 qw/ md5 md5_hex /;
+use IO::Select;
 
 use lib 'lib';
 use Test::Nginx qw/ :DEFAULT http_end /;
@@ -24,7 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->has_daemon('memcached')
-	->plan(25)->write_file_expand('nginx.conf', conf(<<'EOF'));
+	->plan(31)->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
 
@@ -94,6 +95,12 @@ is(content(http_get('/digest/cow')), '200 ' . digest('/digest/cow', 1000) . "\n"
 is(code(http_get("/digest/cow?$_")), 400, "bad arguments - $_")
 	for 'rounds=', 'rounds=-1', 'rounds=4294967296', 'round=1';
 
+# R49: no request is too much work for the others
+
+is(content(http_get("/digest/cow?rounds=$_")),
+	"400 rounds: a number up to 1000000\n", "R49 too many - $_")
+	for 4294967295, 1000001;
+
 # the event loop is free while threads work
 
 my $rounds = $ENV{VALGRIND_NGINX} ? 20_000 : 500_000;
@@ -102,9 +109,25 @@ is(content(http_get('/')), '200 here', 'nginx goes on');
 is(join(' ', map { header(http_end($_), 'X-Source') } @s), 'made made made made',
 	'slow - made');
 
-my @r = http_many(map { "GET /digest/$_?rounds=$_ HTTP/1.0\r\n\r\n" } 1 .. 100);
+my @r = map { http_many(map { "GET /digest/$_?rounds=$_ HTTP/1.0\r\n\r\n" }
+	$_ * 50 + 1 .. $_ * 50 + 50) } 0, 1;
 is_deeply([map { content($_) } @r], [map { '200 ' . digest("/digest/$_", $_)
 	. "\n" } 1 .. 100], 'many at once');
+
+# R49: what is too much is refused, with what was made before still there, and
+# nobody works for clients that have gone
+
+my @full = map { http_get("/digest/full$_?rounds=1000000", start => 1) } 1 .. 300;
+my ($refused) = IO::Select->new(@full)->can_read(20);
+$refused->sysread(my $answer, 4096);
+is(code($answer), 503, 'R49 full - refused');
+is(header($answer, 'Retry-After'), 1, 'R49 full - when to try again');
+is(header(http_get('/digest/cow?rounds=3'), 'X-Source'), 'cache',
+	'R49 full - found');
+close $_ for @full;
+my $n = 0;
+ok(wait_for(sub { code(http_get('/digest/again' . $n++ . '?rounds=1')) eq '200' }),
+	'R49 gone - there is room again');
 
 # clients that go away
 

@@ -8,14 +8,19 @@ use ngx_memcache::http::{self, Respond, Response};
 use ngx_memcache::{Client, Error};
 use tokio::task::JoinSet;
 
-use crate::{runtime, work};
+use crate::rounds::{self, MAX_ROUNDS};
+use crate::runtime;
+use crate::work::{self, Failure};
 
 /// How long a request waits for its digest.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `GET /digest/TEXT?rounds=N`.
 pub fn digest(request: &mut Request) -> Status {
-    let Some(rounds) = rounds(request) else { return HTTPStatus::BAD_REQUEST.respond(request) };
+    let Some(rounds) = rounds::asked(request.as_ref().args.as_bytes()) else {
+        let text = format!("rounds: a number up to {MAX_ROUNDS}\n");
+        return Response::new(HTTPStatus::BAD_REQUEST).content_type("text/plain").body(text).respond(request);
+    };
     let text = request.as_ref().uri.as_bytes().to_vec();
 
     let remote = match Client::from_request(request).and_then(|mc| mc.remote()) {
@@ -34,18 +39,13 @@ pub fn digest(request: &mut Request) -> Status {
                 let response = Response::ok().content_type("text/plain").header("X-Source", source);
                 Ok(response.body(format!("{digest}\n")))
             }
-            Some(Some(Ok(Err(error)))) => Err(error),
+            Some(Some(Ok(Err(Failure::Memcached(error))))) => Err(error),
+            Some(Some(Ok(Err(Failure::Full)))) => {
+                Ok(Response::new(HTTPStatus::SERVICE_UNAVAILABLE).header("Retry-After", "1"))
+            }
             // It panicked, or the runtime has ended.
             Some(_) => Ok(Response::new(HTTPStatus::INTERNAL_SERVER_ERROR)),
             None => Ok::<_, Error>(Response::new(HTTPStatus::GATEWAY_TIME_OUT)),
         }
     })
-}
-
-/// The argument `rounds`, without which it is 1000.
-fn rounds(request: &Request) -> Option<u32> {
-    match request.as_ref().args.as_bytes() {
-        [] => Some(1000),
-        args => std::str::from_utf8(args.strip_prefix(b"rounds=")?).ok()?.parse().ok(),
-    }
 }

@@ -13,10 +13,16 @@
 //! - [`module`]: the directive, and where the runtime starts and ends.
 //! - [`runtime`]: the runtime.
 //! - [`work`]: what is done there. No nginx in it.
+//! - [`rounds`]: the part that takes its time, and what bounds it.
 
+#[cfg(not(test))]
 mod handler;
+#[cfg(not(test))]
 mod module;
+mod rounds;
+#[cfg(not(test))]
 mod runtime;
+#[cfg(not(test))]
 mod work;
 
 /// A request that there is no memory for is an error, not the end of the worker.

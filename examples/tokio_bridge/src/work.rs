@@ -8,18 +8,36 @@ use ngx_memcache::{Error, Remote, Seconds};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::rounds::{self, Place};
+
+/// Why there is no digest.
+pub enum Failure {
+    /// There is too much to do.
+    Full,
+    /// What memcached has was not stored by this.
+    Memcached(Error),
+    /// The work panicked, or the runtime has ended.
+    Ended,
+}
+
 /// The digest, and where it comes from. Without memcached it is made each time.
-pub async fn digest(remote: Remote, text: Vec<u8>, rounds: u32) -> Result<(String, &'static str), Error> {
+pub async fn digest(remote: Remote, text: Vec<u8>, rounds: u32) -> Result<(String, &'static str), Failure> {
     let key = format!("digest:{rounds}:{}", hex(&Md5::digest(&text)));
 
     let lookup = key.clone();
     if let Ok(Some(item)) = remote.with(|mc| mc.get(lookup)).await {
-        return Ok((item.decode()?, "cache"));
+        return Ok((item.decode().map_err(Failure::Memcached)?, "cache"));
     }
+    let place = Place::take().ok_or(Failure::Full)?;
+    // This is dropped where it waits when its request ends, and the work sees it.
+    let (_caller, watch) = rounds::caller();
     // On a thread of its own: the tasks share theirs. If this is aborted before that has begun, it will not.
     let mut making = JoinSet::new();
-    making.spawn_blocking(move || (0..rounds).fold(text, |text, _| Md5::digest(&text).to_vec()));
-    let made = making.join_next().await.and_then(Result::ok).ok_or(Error::Panicked)?;
+    making.spawn_blocking(move || {
+        let _place = place;
+        rounds::digest(text, rounds, &watch)
+    });
+    let made = making.join_next().await.and_then(Result::ok).flatten().ok_or(Failure::Ended)?;
     let digest = hex(&made);
 
     let store = digest.clone();
