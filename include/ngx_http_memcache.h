@@ -117,7 +117,7 @@ extern "C" {
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
  * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
- *      MAX_SUBSETS, COUNT; "stand_in" in the result.
+ *      MAX_SUBSETS, COUNT, UNSUPPORTED; "stand_in" in the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -159,6 +159,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     INVALID_KEY   the caller's              no                      no
  *     TOO_LARGE     the caller's, or of whoever stored the item; a gat has touched it
  *     NO_MEMORY     nobody's: a value that was read was dropped; a gat has touched the item
+ *     UNSUPPORTED   the operator's            no                      no
  */
 #define NGX_HTTP_MEMCACHE_NOT_SENT        16  /* no byte was sent: safe to retry */
 #define NGX_HTTP_MEMCACHE_UNKNOWN         17  /* sent, but the connection died before the answer */
@@ -172,6 +173,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding */
 #define NGX_HTTP_MEMCACHE_TOO_LARGE       26  /* the value, given or read, is larger than "memcache_max_value" */
 #define NGX_HTTP_MEMCACHE_CANCELLED       27  /* only ever the answer to a misuse: cancelled calls have no handler */
+#define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server's memcached does not do that; not sent */
 
 /* errors of a call: nothing was submitted */
 #define NGX_HTTP_MEMCACHE_NOT_AVAILABLE   32  /* not in a worker: configuration, master, cache manager or loader */
@@ -206,6 +208,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     INSPECT            cas, flags, stale, length, ttl, idle, fetched, leased        MISS
  *     VERSION, STATS     value
  *     NOOP, FLUSH_ALL    done
+ *
+ * DELETE and INVALIDATE with cas are UNSUPPORTED where the server is memcached 1.6.10, 1.6.11 or 1.6.12, which answer that
+ * any version is another one. There a lease cannot be handed back, and ends after its time.
  *
  * A condition or an option that an operation does not have is INVALID; other fields that it does not have are ignored.
  */

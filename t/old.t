@@ -43,10 +43,15 @@ my %others = (
 my @names = sort keys %others;
 
 my @versions = Test::Memcached->usable(1);
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(5 * @versions + 13);
 
-my $servers = join '', map { <<"EOF" } 0 .. $#versions + @names;
+# from 1.6.10 to 1.6.12, "md" says that any version is another one: a fake, and
+# those that there are
+my @partly = ('fake', grep { /^1\.6\.1[012]$/ } Test::Memcached->usable());
+
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
+	->plan(5 * @versions + 5 * @partly + 13);
+
+my $servers = join '', map { <<"EOF" } 0 .. $#versions + @names + @partly;
     server {
         listen       127.0.0.1:@{[8020 + $_]};
         server_name  localhost;
@@ -71,6 +76,7 @@ http {
 
     memcache_retry 100ms;
     memcache_connect_timeout 5s;
+    memcache_timeout 5s;
 
     server {
         listen       127.0.0.1:8080;
@@ -98,6 +104,17 @@ for my $i (0 .. $#names) {
 			? $others{$version}->($request) : $request->answer();
 	});
 }
+
+my $from = @versions + @names;
+Test::Memcached::Fake->start($t, port(8040 + $from), sub {
+	my ($request) = @_;
+	my $compares = grep { /^C/ } @{$request->{flags}};
+
+	return $request->line('EX') if $request->{verb} eq 'md' && $compares;
+	return $request->answer();
+}, version => '1.6.12');
+Test::Memcached->start($t, port(8040 + $from + $_), version => $partly[$_])
+	for 1 .. $#partly;
 
 $_->classic_set('cow', 'moo') for @memcacheds;
 my @received = map { $_->received() } @memcacheds;
@@ -130,6 +147,25 @@ for my $i (0 .. $#versions) {
 		. ": $server->{last_error}{text}", "down $version too_old: "
 		. "memcached $version is too old: 1.6.10 or later is needed",
 		"R2 $version - status");
+}
+
+# deletes of a version
+
+for my $i (0 .. $#partly) {
+	my @at = (PeerAddr => '127.0.0.1:' . port(8020 + $from + $i));
+	my @if = (headers => ['If-Match: "1"']);
+
+	is(code(kv_delete('cow', @if, @at)), 501,
+		"R2 $partly[$i] - delete of a version, before any connection");
+	kv_put('cow', 'moo', @at);
+	@if = (headers => ['If-Match: ' . header(kv_get('cow', @at), 'ETag')]);
+	is(code(kv_delete('cow', @if, @at)) . ' '
+		. code(kv_post('cow', 'invalidate', @if, @at)), '501 501',
+		"R2 $partly[$i] - not supported");
+	is(content(kv_get('cow', @at)), '200 moo', "R2 $partly[$i] - still there");
+	is(code(kv_delete('cow', @at)), 204, "R2 $partly[$i] - delete");
+	is(server_status(port(8040 + $from + $i))->{errors}{unsupported}, 3,
+		"R2 $partly[$i] - counted");
 }
 
 # scripted ones

@@ -108,6 +108,11 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
+    /// The server's version of memcached cannot do that; nothing was sent. It is a delete, or a mark as stale, of one version
+    /// of an item, for which memcached 1.6.13 or later is needed.
+    #[error("the server's version of memcached does not support that")]
+    Unsupported,
+
     /// The call was made on another thread than the event loop's: what is used there is a `Remote`, of the feature
     /// `tokio`.
     #[error("not on the event loop's thread")]
@@ -175,7 +180,7 @@ impl Error {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => Fault::Setup,
-            Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge => Fault::Setup,
+            Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge | Error::Unsupported => Fault::Setup,
             Error::Busy | Error::NoMemory => Fault::Load,
             Error::NotSent | Error::Unknown { .. } => Fault::Network,
             Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
@@ -214,16 +219,17 @@ impl Error {
     /// What is left are errors of the caller and of the setup, which no server has caused.
     pub fn is_logged(&self) -> bool {
         match self {
-            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory => true,
+            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Unsupported => true,
             error => matches!(error.fault(), Fault::Load | Fault::Network | Fault::Server),
         }
     }
 
-    /// The HTTP status that tells the client of nginx about it: 400, 413, 500, 502, 503 or 504.
+    /// The HTTP status that tells the client of nginx about it: 400, 413, 500, 501, 502, 503 or 504.
     pub fn http_status(&self) -> u16 {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
+            Error::Unsupported => 501,
             Error::Encode(_) | Error::NoMemory => 500,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => 500,
             Error::Timeout { .. } => 504,
@@ -252,6 +258,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
             sys::NGX_HTTP_MEMCACHE_NO_MEMORY => Error::NoMemory,
+            sys::NGX_HTTP_MEMCACHE_UNSUPPORTED => Error::Unsupported,
             sys::NGX_HTTP_MEMCACHE_WRONG_THREAD => Error::WrongThread,
             sys::NGX_HTTP_MEMCACHE_TOO_MANY => Error::TooMany,
             other => Error::Other(other),
@@ -317,6 +324,7 @@ mod tests {
             (Error::TooLarge, 413),
             (Error::Timeout { maybe_applied: true }, 504),
             (Error::Busy, 503),
+            (Error::from_status(sys::NGX_HTTP_MEMCACHE_UNSUPPORTED, false, b""), 501),
             (Error::ServerDown, 503),
             (Error::NotLoaded, 503),
             (Error::Server([].into()), 502),

@@ -132,6 +132,8 @@ pub struct Client<T> {
     /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
     routes: Vec<Route>,
     calls: SlotMap<CallId, Call<T>>,
+    /// How many of them are nobody's.
+    own: usize,
     connections: SlotMap<ConnId, Connection>,
     servers: Vec<Server>,
     timers: Timers<Timer>,
@@ -198,6 +200,7 @@ impl<T> Client<T> {
         let mut client = Client {
             routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
+            own: 0,
             connections: SlotMap::with_key(),
             servers: config.servers.iter().map(&mut server).collect(),
             timers: Timers::new(),
@@ -225,14 +228,25 @@ impl<T> Client<T> {
     }
 
     /// Gives a lease back that came to somebody who does not make the item, so that another caller gets it.
+    ///
+    /// There is one of these at most for each lookup, as their own answers bring no lease; they take places in pipelines
+    /// like all others, are counted, and keep no worker from its exit.
     fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
         let Stray { key, cas, vacant } = stray;
+        // Without the version, it could be somebody's new item that is marked or deleted.
+        if !self.compares_on_delete(id) {
+            return;
+        }
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         let work = Work::Keyed(verb);
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.target(id, Some(&key), 0) {
             let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
+            self.own = self.own.saturating_add(1);
+            if let Some(server) = self.servers.get(id) {
+                server.counters.stats.handed_back.bump();
+            }
             self.place(call, id, Some(target), 0);
         }
     }
@@ -285,9 +299,9 @@ impl<T> Client<T> {
     }
 
     /// Operations that were submitted and have neither been handed out nor cancelled. While there are any, a worker
-    /// that exits has to wait for [`next_timeout`](Client::next_timeout).
+    /// that exits has to wait for [`next_timeout`](Client::next_timeout). The client's own are not among them.
     pub fn pending(&self) -> usize {
-        self.calls.len()
+        self.calls.len().saturating_sub(self.own)
     }
 
     /// As configured.
@@ -361,8 +375,10 @@ impl<T> Client<T> {
         let Some(call) = self.calls.remove(id) else { return };
         let stand_in = call.is_moved();
         self.recycle(call.key);
-        if let Owner::Batch(whole, index) = call.owner {
-            self.gather(whole, index, Part { answer, stand_in });
+        match call.owner {
+            Owner::Batch(whole, index) => self.gather(whole, index, Part { answer, stand_in }),
+            Owner::Nobody => self.own = self.own.saturating_sub(1),
+            Owner::Caller(_) => {}
         }
     }
 }

@@ -143,6 +143,8 @@ pub(crate) struct Connection {
     large: Large,
     decoder: Decoder,
     awaited: Option<Awaited>,
+    /// A meta request was refused, without its token, and no reply with a token has come since.
+    doubtful: bool,
     /// The lines of statistics that have come.
     listing: BytesMut,
     out: Outbound,
@@ -180,6 +182,7 @@ impl Connection {
             large,
             decoder: Decoder::default(),
             awaited: None,
+            doubtful: false,
             listing: BytesMut::new(),
             out: Outbound::default(),
             pending: VecDeque::new(),
@@ -220,7 +223,7 @@ impl Connection {
     /// Puts an operation at the end of the FIFO and returns its number there.
     pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>, bulk: u32) -> u32 {
         self.bulk = self.bulk.saturating_add(bulk.into());
-        let key = key.filter(|key| key.is_binary() && expect.asks_for_key()).cloned().map(Box::new);
+        let key = key.filter(|key| key.is_binary() && expect.is_lookup()).cloned().map(Box::new);
         let number = self.head.wrapping_add(self.pending.len() as u32);
         self.pending.push_back(Pending { call: Some(call), key, expect, token: 0, len: 0, bulk, overdue: None });
         number

@@ -41,6 +41,7 @@ use crate::key::KeyError;
 /// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
 /// | [`TooLarge`](Error::TooLarge) | caller, or who stored the item | no, but a get-and-touch has touched | no |
 /// | [`NoMemory`](Error::NoMemory) | this process | no, but a get-and-touch may have touched | later |
+/// | [`Unsupported`](Error::Unsupported) | operator | no | no |
 /// | [`InvalidKey`](Error::InvalidKey), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
 ///
 /// A miss is not an error but an [`Outcome`](crate::Outcome).
@@ -113,6 +114,11 @@ pub enum Error {
     /// was dropped.
     #[error("no memory")]
     NoMemory,
+
+    /// The server's version of memcached cannot do that; nothing was sent. It is a delete, or a mark, of one version of an
+    /// item: before 1.6.13, memcached answers that any version is another one.
+    #[error("the server's version of memcached does not support that")]
+    Unsupported,
 
     /// The client has no server with this number.
     #[error("there is no such server")]

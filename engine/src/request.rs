@@ -129,6 +129,11 @@ impl Verb {
         !matches!(self, Verb::Get { touch: None } | Verb::Inspect)
     }
 
+    /// Whether it is to delete, or to mark, one version of an item.
+    pub(crate) fn compares_on_delete(&self) -> bool {
+        matches!(self, Verb::Delete { cas: 1.. } | Verb::Invalidate { cas: 1.., .. })
+    }
+
     /// Forgets the value: it was sent, and a store that was sent is not sent again.
     pub(crate) fn release_value(&mut self) {
         if let Verb::Store { value, .. } = self {

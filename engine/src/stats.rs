@@ -136,6 +136,8 @@ counters! {
         too_large,
         /// [`Error::NoMemory`]
         no_memory,
+        /// [`Error::Unsupported`]
+        unsupported,
         /// Cancelled by the caller, with or without an answer on its way.
         cancelled,
     }
@@ -180,6 +182,8 @@ counters! {
         misses,
         /// Gets that shared the exchange of another one.
         coalesced,
+        /// Leases that came to somebody who does not make the item, and were handed back.
+        handed_back,
         /// Operations that went to another server, as this one was down.
         failed_over,
         /// Operations that were sent again, as their first connection ended.
@@ -333,6 +337,7 @@ impl Counters {
             Error::Protocol { .. } => &errors.protocol,
             Error::TooLarge { .. } => &errors.too_large,
             Error::NoMemory => &errors.no_memory,
+            Error::Unsupported => &errors.unsupported,
             // These end before a server is chosen.
             Error::InvalidKey(_) | Error::NoSuchServer | Error::Shutdown { .. } => return,
         };

@@ -37,6 +37,8 @@ pub struct Peer {
     greeted: usize,
     /// A request was left without a reply.
     skipped: bool,
+    /// A meta request was refused, and no token has been said since.
+    doubtful: bool,
     /// The last reply that was right.
     last: Vec<u8>,
 }
@@ -137,6 +139,9 @@ impl Peer {
             self.last.clone_from(&bytes);
         }
         let says = if self.skipped { out_of_step(&bytes, says) } else { says };
+        let refused = b"cCE".contains(&letter) && head.is_meta() && !(letter == b'c' && head.word == b"ma");
+        let says = if refused && self.doubtful { Says::Anything } else { says };
+        self.doubtful = refused || self.doubtful && !has_token(&bytes);
         (bytes, says)
     }
 
@@ -216,12 +221,10 @@ impl Peer {
             b'S' => (b"SERVER_ERROR sorry\r\n".to_vec(), Says::Answer(key(), Err(Error::Server("sorry".into())))),
             b'c' => {
                 let said = "cannot increment or decrement non-numeric value";
-                let error = Err(Error::Client(said.into()));
-                let says = if head.word == b"ma" { Says::Answer(key(), error) } else { Says::Last(key(), error) };
-                (format!("CLIENT_ERROR {said}\r\n").into_bytes(), says)
+                (format!("CLIENT_ERROR {said}\r\n").into_bytes(), refused(head, said))
             }
-            b'C' => (b"CLIENT_ERROR bad\r\n".to_vec(), Says::Last(key(), Err(Error::Client("bad".into())))),
-            b'E' => (b"ERROR\r\n".to_vec(), Says::Last(key(), Err(Error::Client(Bytes::new())))),
+            b'C' => (b"CLIENT_ERROR bad\r\n".to_vec(), refused(head, "bad")),
+            b'E' => (b"ERROR\r\n".to_vec(), refused(head, "")),
             b'o' => {
                 let len = MAX_LINE - 2 + n / 2 % 6;
                 let said = "x".repeat(len - "SERVER_ERROR ".len());
@@ -350,6 +353,16 @@ fn with_value(head: &Request, value: &[u8], n: usize, marks: &str) -> Vec<u8> {
 
 fn mark(line: Vec<u8>, marks: &str) -> Vec<u8> {
     [&line[..line.len() - 2], marks.as_bytes(), b"\r\n"].concat()
+}
+
+/// The request is refused. What is behind a store may be read as requests.
+fn refused(head: &Request, said: &'static str) -> Says {
+    let error = Err(Error::Client(said.into()));
+    if head.word == b"ms" {
+        Says::Last(head.key.clone(), error)
+    } else {
+        Says::Answer(head.key.clone(), error)
+    }
 }
 
 /// A reply without a value.

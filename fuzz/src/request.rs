@@ -54,6 +54,11 @@ impl Request {
         self.word == b"mg" && self.flag(b't').is_some()
     }
 
+    /// Whether it is about a key.
+    pub fn is_meta(&self) -> bool {
+        !self.key.is_empty()
+    }
+
     /// Whether it is what a new connection tries first: with all flags that there are.
     pub fn tries(&self) -> bool {
         self.reads() && self.inspects()

@@ -120,6 +120,7 @@ pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
         Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
         Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
         Error::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
+        Error::Unsupported => NGX_HTTP_MEMCACHE_UNSUPPORTED,
         _ => NGX_HTTP_MEMCACHE_INTERNAL,
     }
 }
@@ -146,6 +147,7 @@ pub fn shown(status: ngx_http_memcache_status_t, reads: bool) -> Shown {
         NGX_HTTP_MEMCACHE_SHUTDOWN => (Gravity::Error, "SHUTDOWN"),
         NGX_HTTP_MEMCACHE_INVALID_KEY => (Gravity::Error, "INVALID_KEY"),
         NGX_HTTP_MEMCACHE_TOO_LARGE => (Gravity::Error, "TOO_LARGE"),
+        NGX_HTTP_MEMCACHE_UNSUPPORTED => (Gravity::Error, "UNSUPPORTED"),
         _ => (Gravity::Error, "INVALID"),
     };
     Shown { gravity, word }

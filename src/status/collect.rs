@@ -148,6 +148,7 @@ impl View<'_> {
             coalesced: stats.coalesced,
             retried: stats.retried,
             failed_over: stats.failed_over,
+            handed_back: stats.handed_back,
             bytes: Bytes { read: stats.bytes_read, written: stats.bytes_written },
             latency: latency(&|counters, sum| counters.latency.iter().for_each(|histogram| sum.add(histogram))),
             latency_by_kind: Kind::ALL.into_iter().map(kind).collect(),

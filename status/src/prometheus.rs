@@ -67,7 +67,7 @@ const CLIENTS: [(&str, &str, &str, OfClient); 4] = [
     ),
 ];
 
-const SERVERS: [(&str, &str, &str, OfServer); 23] = [
+const SERVERS: [(&str, &str, &str, OfServer); 24] = [
     ("memcache_server_up", GAUGE, "Whether operations are sent to the server.", |s| is(s.state == State::Live)),
     ("memcache_server_disabled", GAUGE, "Whether the server was taken out of use.", |s| is(s.state == State::Disabled)),
     ("memcache_server_state_timestamp_seconds", GAUGE, "When the server went up, down, or out of use.", |s| {
@@ -96,6 +96,9 @@ const SERVERS: [(&str, &str, &str, OfServer); 23] = [
     ("memcache_coalesced_total", COUNTER, "Gets that shared the exchange of another one.", |s| float(s.coalesced)),
     ("memcache_retried_total", COUNTER, "Operations that were sent again.", |s| float(s.retried)),
     ("memcache_failed_over_total", COUNTER, "Operations that another server stood in for.", |s| float(s.failed_over)),
+    ("memcache_handed_back_total", COUNTER, "Leases that nobody could use, and that were handed back.", |s| {
+        float(s.handed_back)
+    }),
     ("memcache_received_bytes_total", COUNTER, "Bytes received from the server.", |s| float(s.bytes.read)),
     ("memcache_sent_bytes_total", COUNTER, "Bytes sent to the server.", |s| float(s.bytes.written)),
     ("memcache_last_error_timestamp_seconds", GAUGE, "When the last error was; 0 if there was none.", |s| {

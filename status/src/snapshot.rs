@@ -137,6 +137,8 @@ pub struct Server {
     pub retried: u64,
     /// Operations that went to another server, as this one was down.
     pub failed_over: u64,
+    /// Leases that came to somebody who does not make the item, and were handed back.
+    pub handed_back: u64,
     /// To and from the server.
     pub bytes: Bytes,
     /// From submit to completion, of all operations.

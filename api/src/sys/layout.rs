@@ -77,6 +77,7 @@ fn numbers_stay_what_they_are() {
     assert_eq!(NGX_HTTP_MEMCACHE_INVALID_KEY, 25);
     assert_eq!(NGX_HTTP_MEMCACHE_TOO_LARGE, 26);
     assert_eq!(NGX_HTTP_MEMCACHE_CANCELLED, 27);
+    assert_eq!(NGX_HTTP_MEMCACHE_UNSUPPORTED, 28);
     assert_eq!(NGX_HTTP_MEMCACHE_NOT_AVAILABLE, 32);
     assert_eq!(NGX_HTTP_MEMCACHE_NOT_CONFIGURED, 33);
     assert_eq!(NGX_HTTP_MEMCACHE_WRONG_THREAD, 34);

@@ -48,6 +48,11 @@ impl Work {
         }
     }
 
+    /// See [`Verb::compares_on_delete`].
+    pub fn compares_on_delete(&self) -> bool {
+        matches!(self, Work::Keyed(verb) if verb.compares_on_delete())
+    }
+
     /// Whether it reads an item, and so hits or misses.
     pub fn is_get(&self) -> bool {
         matches!(self, Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }))

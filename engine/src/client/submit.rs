@@ -109,6 +109,7 @@ impl<T> Client<T> {
         let bulk = self.bulk(order.key.as_ref(), &order.work);
         let target = self.target(id, order.key.as_ref(), bulk);
         let mut room = self.make_room(id, group, target);
+        let supported = !order.work.compares_on_delete() || self.compares_on_delete(id);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
         // Of others it was asked when the connection was chosen.
         let (connections, config) = (&self.connections, &self.config);
@@ -121,6 +122,8 @@ impl<T> Client<T> {
             Some(Error::TooLarge { size, limit })
         } else if !live {
             Some(Error::ServerDown)
+        } else if !supported {
+            Some(Error::Unsupported)
         } else if group.is_none() && target.is_none() && server.queued >= self.config.queue {
             limits.queue.bump();
             Some(Error::Busy)

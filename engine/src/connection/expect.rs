@@ -55,9 +55,19 @@ impl Expect {
         matches!(self, Expect::Get | Expect::Lease | Expect::Count)
     }
 
-    /// Whether the key was asked for, which a hit has to bring.
-    pub fn asks_for_key(self) -> bool {
+    /// Whether it is an `mg`: it asks for the key, which a hit has to bring, and may be given a lease.
+    pub fn is_lookup(self) -> bool {
         matches!(self, Expect::Get | Expect::Lease | Expect::Inspect | Expect::Touch)
+    }
+
+    /// Whether it is one whose replies carry its token, but for errors.
+    pub fn is_meta(self) -> bool {
+        !matches!(self, Expect::Noop | Expect::Version | Expect::Stats | Expect::FlushAll)
+    }
+
+    /// Whether the request carries a value, which a server that refuses it may take for requests.
+    pub fn has_body(self) -> bool {
+        matches!(self, Expect::Set | Expect::Conditional)
     }
 
     /// What the line says, if it is an answer to such a request. The value of a `VA` comes later.
@@ -104,7 +114,7 @@ pub(super) fn check<'k>(
         None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
         _ => return Err(Malformed::Syntax),
     }
-    if !pending.expect.asks_for_key() {
+    if !pending.expect.is_lookup() {
         return Ok(());
     }
     let own = pending.key.as_deref().or_else(|| pending.call.and_then(key));

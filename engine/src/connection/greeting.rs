@@ -8,7 +8,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::key::Key;
-use crate::wire::decode::{Code, Decoder, Line, Malformed};
+use crate::wire::decode::{Code, Decoder, Line};
 use crate::wire::encode;
 use crate::wire::outbound::Outbound;
 use crate::wire::version::Version;
@@ -113,7 +113,7 @@ impl Greeting {
             let used = match decoder.line(input) {
                 Ok(None) => return Ok(Progress::Waits),
                 Ok(Some((line, used))) if self.accepts(&line)? => used,
-                Ok(Some(_)) | Err(Malformed::Syntax | Malformed::TooLong) => return Err(self.unfit(input)),
+                Ok(Some(_)) | Err(_) => return Err(self.unfit(input)),
             };
             input.advance(used);
             let asks = self.due == Due::Noop && (self.text.is_empty() || self.text != passed);

@@ -7,7 +7,7 @@
 use super::{Expect, Pending};
 use crate::key::Key;
 use crate::reply::{Item, Lease};
-use crate::wire::decode::Head;
+use crate::wire::decode::{Code, Head};
 
 /// A lease that came to somebody who does not make the item.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,10 +22,15 @@ pub(crate) struct Stray {
 impl Stray {
     /// The lease that this line brings, if its request cannot use it. `usable`: an item that comes with it can be
     /// delivered.
+    ///
+    /// A lease comes only with the answer to what memcached appoints somebody for: something that reads an item, or asks
+    /// about it. What is said in the answer to anything else, to what hands a lease back above all, means nothing: a
+    /// server must not be able to keep the client busy by itself.
     pub fn of(pending: &Pending, line: &Head<'_>, usable: bool) -> Option<Self> {
         // The lease of an item that is about to expire cannot be handed back. It does no harm either: the item is good
         // until it expires, and then there is a new one.
-        if !line.won || !(line.stale || line.is_vacant()) {
+        let is_item = matches!(line.code, Code::Value | Code::Done);
+        if !pending.expect.is_lookup() || !is_item || !line.won || !(line.stale || line.is_vacant()) {
             return None;
         }
         if pending.expect == Expect::Lease && pending.call.is_some() && usable {

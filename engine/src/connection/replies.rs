@@ -46,6 +46,7 @@ impl Connection {
                 }
                 Line::Head(line) => {
                     expect::check(head, &line, &key)?;
+                    self.doubtful = false;
                     let takes_value = line.code == Code::Value && head.expect.takes_value();
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
                     let wanted = !(head.expect == Expect::Get && (line.stale || line.is_vacant()));
@@ -90,9 +91,14 @@ impl Connection {
                 Line::Ok if head.expect == Expect::FlushAll => (Ok(Outcome::Done), true),
                 // memcached has read the whole request when it says so, and is where the next one begins.
                 Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
+                // So it has where no value is behind the line. A value may be read as requests next.
                 Line::ClientError(text) => {
-                    let benign = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
-                    (Err(Error::Client(Bytes::copy_from_slice(text))), complete && benign)
+                    let usual = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
+                    if head.expect.is_meta() && !usual && std::mem::replace(&mut self.doubtful, true) {
+                        // Two in a row may both be for the first of two requests.
+                        return Err(Malformed::Unclear);
+                    }
+                    (Err(Error::Client(Bytes::copy_from_slice(text))), complete && !head.expect.has_body())
                 }
                 _ => return Err(Malformed::Syntax),
             };
@@ -123,6 +129,7 @@ impl Connection {
         value.advance(line);
         value.truncate(size);
         self.answered = self.answered.saturating_add(1);
+        self.doubtful = false;
         self.pop();
         Some((call, Item { value, flags, cas }))
     }

@@ -21,6 +21,8 @@ pub(crate) enum Malformed {
     Syntax,
     /// More bytes than a reply may have: a line, or the lines of statistics.
     TooLong,
+    /// It may be the answer to another request than the one that is due.
+    Unclear,
 }
 
 /// The codes of replies to meta commands.

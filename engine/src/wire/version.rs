@@ -17,6 +17,9 @@ impl Version {
     /// other flags, and run the *value* of a store that they refuse as commands.
     pub const OLDEST: Version = Version::new(1, 6, 10);
 
+    /// The first version that compares versions on `md`. The ones before answer that any version is another one.
+    pub(crate) const COMPARES_ON_DELETE: Version = Version::new(1, 6, 13);
+
     /// The version of these numbers.
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Version { major, minor, patch }

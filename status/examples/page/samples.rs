@@ -66,6 +66,7 @@ pub fn server(n: usize) -> Server {
         coalesced: 0,
         retried: 0,
         failed_over: 0,
+        handed_back: 0,
         bytes: Bytes { read: 734_003_200, written: 52_428_800 },
         latency: latency(1),
         latency_by_kind: vec![("get", latency(1)), ("store", latency(2)), ("other", latency(1))],

@@ -87,7 +87,7 @@ fn those_who_did_not_ask_for_a_lease_hand_it_back() {
         let token = tokens(&after).first().map(u32::to_string).unwrap_or_default();
         assert_eq!(after, expected.replace('#', &token), "{verb:?} {reply}");
         if !token.is_empty() {
-            assert_eq!(w.client.pending(), 1);
+            assert_eq!(w.client.pending(), 0, "it keeps no worker");
             w.reply(0, &format!("HD O{token}\r\n"));
         }
         assert_eq!(w.client.pending(), 0, "nobody is told of it");
@@ -151,4 +151,98 @@ fn a_lease_get_is_not_repeated() {
     w.lose(0, Loss::Error);
     assert_eq!(w.done(), [(1, Err(Error::Unknown { maybe_applied: true }))]);
     assert_eq!(w.view().queued, 1, "a get is");
+}
+
+/// A server must not be able to keep the client busy by itself: what it says to the hand-back of a lease is no lease, nor
+/// is what it says to anything else that reads no item (R47).
+#[test]
+fn r47_a_lease_comes_only_with_the_answer_to_a_lookup() {
+    let mut w = ready();
+    w.submit("k", GET, 1).unwrap();
+    let token = tokens(&w.written(0))[0];
+    w.reply(0, &format!("VA 3 f0 c7 kk W X O{token}\r\nabc\r\n"));
+    assert_eq!(w.done(), [(1, Ok(Outcome::Miss))]);
+    let back = w.written(0);
+    let token = tokens(&back)[0];
+    assert_eq!(back, format!("md k I C7 O{token}\r\n"));
+    for _ in 0..3 {
+        w.reply(0, &format!("HD O{token} W X c7 kk\r\n"));
+        assert_eq!(w.written(0), "", "one lease, one hand-back");
+        if !w.closed.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(w.view().stats().handed_back, 1);
+
+    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None };
+    let others = [
+        (Verb::Delete { cas: 0 }, "HD"),
+        (Verb::Delete { cas: 3 }, "EX"),
+        (Verb::Invalidate { ttl: None, cas: 0 }, "HD"),
+        (set("v"), "HD"),
+        (set("v"), "NS"),
+        (incr, "NF"),
+        (GET, "EN"),
+    ];
+    for (verb, code) in others {
+        let mut w = ready();
+        w.submit("k", verb.clone(), 1).unwrap();
+        let token = tokens(&w.written(0))[0];
+        w.reply(0, &format!("{code} O{token} W X c7 kk\r\n"));
+        let after = w.written(0);
+        assert_eq!(after, "", "{verb:?}");
+    }
+}
+
+/// A worker that is told to exit waits for what siblings have asked for, and not for what the client does by itself.
+#[test]
+fn r47_a_hand_back_keeps_no_worker() {
+    let mut w = ready();
+    w.submit("k", GET, 1).unwrap();
+    let token = tokens(&w.written(0))[0];
+    w.client.drain(w.now);
+    w.reply(0, &format!("VA 3 f0 c7 kk W X O{token}\r\nabc\r\n"));
+    assert_eq!(w.client.pending(), 1, "it has not been told yet");
+    w.done();
+    assert_eq!(w.client.pending(), 0);
+    assert!(w.written(0).starts_with("md k I C7"), "it is sent all the same");
+    // What becomes of it is counted once.
+    w.wait(Duration::from_secs(3));
+    assert_eq!((w.client.pending(), w.view().stats().errors.timeout), (0, 0));
+}
+
+/// Before 1.6.13 a delete with a version does nothing and says that it is another one (R2).
+#[test]
+fn r2_deletes_of_a_version_are_refused_where_they_are_not_known() {
+    let deletes = [Verb::Delete { cas: 5 }, Verb::Invalidate { ttl: None, cas: 5 }];
+    for (version, known) in [("1.6.10", false), ("1.6.12", false), ("1.6.13", true), ("1.6.45", true), ("clone", true)]
+    {
+        for verb in &deletes {
+            let mut w = one(&["max=1"]);
+            // In front of the first connection nobody knows.
+            w.submit("k", verb.clone(), 1).unwrap();
+            w.submit("k", GET, 2).unwrap();
+            w.await_open(0);
+            w.greet(0, version);
+            let sent = w.written(0);
+            assert_eq!(sent.contains("md "), known, "{version}: {sent}");
+            assert!(sent.contains("mg k "));
+            if known {
+                continue;
+            }
+            assert_eq!(w.done(), [(1, Err(Error::Unsupported))]);
+            assert_eq!(w.view().queued, 0);
+            assert_eq!(w.submit("k", verb.clone(), 3), Err(Error::Unsupported), "and behind it everybody");
+            assert_eq!(w.view().stats().errors.unsupported, 2);
+            // Nor is a lease handed back, by what would mean somebody else's item.
+            let token = tokens(&sent)[0];
+            w.reply(0, &format!("VA 3 f0 c7 kk W X O{token}\r\nabc\r\n"));
+            assert_eq!(w.done(), [(2, Ok(Outcome::Miss))]);
+            assert_eq!(w.written(0), "");
+            assert_eq!((w.client.pending(), w.view().stats().handed_back), (0, 0));
+            // Without a version they are what they are everywhere.
+            w.submit("k", Verb::Delete { cas: 0 }, 4).unwrap();
+            assert!(w.written(0).starts_with("md k O"));
+        }
+    }
 }
