@@ -96,10 +96,10 @@ is((worker_pids($t))[0], $worker, 'F44 the same worker');
 $m->pause();
 my @open = map { http_get('/abi?op=1&key=key1', start => 1) } 1 .. 20;
 ok(wait_for(sub { waiting(port(8081)) >= 20 }), 'F49 TERM - in flight');
-my $master = $t->master();
+my $master = master($t);
 kill 'TERM', $master;
 waitpid $master, 0;
-$t->{started} = 0;
+ended($t);
 $m->resume();
 is_deeply([Test::Nginx::Memcache::read_all(@open)], [('') x 20],
 	'F49 TERM - no handler has run');

@@ -203,13 +203,13 @@ is(content(kv_get('a')), '200 ' . value('a', 1), 'F54 next');
 sub peer {
 	my ($t) = @_;
 
-	$t->run_daemon(qw/ unshare --net sleep 600 /);
+	my $d = $t->testdir();
 
-	my $pid = $t->{daemons}[-1];
-	my $own = readlink '/proc/self/ns/net';
-
-	wait_for(sub { (readlink("/proc/$pid/ns/net") // $own) ne $own })
-		or die "No other namespace\n";
+	# a file that is there has its line
+	$t->run_daemon('unshare', '--net', 'sh', '-c',
+		"echo \$\$ >$d/peer.new; mv $d/peer.new $d/peer; exec sleep 600");
+	$t->waitforfile("$d/peer") or die "No other namespace\n";
+	my $pid = $t->read_file('peer') + 0;
 
 	run('ip link add near type veth peer name far');
 	run("ip link set far netns $pid");

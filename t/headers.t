@@ -25,6 +25,9 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http/)->plan(12);
 my $d = $t->testdir();
 
+# nginx is not run, but the library looks into its log all the same
+$t->write_file('error.log', '');
+
 mkdir "$d/$_" or die "Can't create $d/$_: $!" for 'src', 'objs';
 
 ###############################################################################

@@ -50,7 +50,7 @@ $t->run();
 
 ###############################################################################
 
-my $master = $t->master();
+my $master = master($t);
 ok(wait_for(sub { workers($master) == 2 }), 'two workers');
 is(reload($t), 1, 'a reload');
 
@@ -128,7 +128,7 @@ unlike(messages($t), qr/open socket|aborting/, 'F45 all exits with all closed');
 # True when there are new workers.
 sub reload {
 	my ($t) = @_;
-	my $master = $t->master();
+	my $master = master($t);
 	my %old = map { ($_ => 1) } children($master);
 
 	kill 'HUP', $master;

@@ -42,7 +42,7 @@ start($t, { main => 'worker_shutdown_timeout 200ms;', http => $patience },
 	'min=1 max=2');
 
 for my $how ('HUP', 'QUIT') {
-	my $master = $t->master();
+	my $master = master($t);
 	my @old = children($master);
 
 	$m->pause();

@@ -50,7 +50,7 @@ configure($t, $conf);
 
 $t->run();
 my $load = Test::Nginx::Load->start($t);
-my @all = ($t->master(), children($t->master()));
+my @all = (master($t), children(master($t)));
 
 kill 'QUIT', $all[0];
 ok(gone(@all), 'F47 QUIT - gone');
@@ -70,7 +70,7 @@ is($m->open_connections(), 0, 'F47 QUIT - connections closed');
 my $slow = 0;
 for (1 .. TERMS) {
 	$t->run();
-	my @all = ($t->master(), children($t->master()));
+	my @all = (master($t), children(master($t)));
 	$m->pause();
 	my @open = map { kv_get("key$_", start => 1) } 1 .. 20;
 	my @put = map { kv_put("put$_", 'x' x 50_000, start => 1) } 1 .. 5;
@@ -96,7 +96,7 @@ ok(wait_for(sub { $m->open_connections() == 0 }),
 # USR1 under load: lines go to the new file, all of them
 
 $t->run();
-my $master = $t->master();
+my $master = master($t);
 $load = Test::Nginx::Load->start($t);
 ok(settled($master, 2), 'F51 USR1 - started');
 
@@ -157,7 +157,7 @@ configure($t, $conf =~ s/daemon off;/daemon on;/r);
 $t->run();
 # not the process that was started, which has left it to another
 $master = wait_for(sub { $t->read_file('nginx.pid') =~ /^(\d+)/ && $1 });
-$t->{started} = 0;
+ended($t);
 push @daemons, $master;
 ok(settled($master, 2), 'F50 daemon');
 $load = Test::Nginx::Load->start($t);
@@ -174,7 +174,7 @@ push @daemons, $new;
 ok(settled($new, 2), 'F50 USR2 - both work');
 kill 'QUIT', $new;
 ok(gone($new), 'F50 USR2 - taken back');
-ok(wait_for(sub { (eval { $t->master() } // 0) == $master }), 'F50 USR2 - the old pid file');
+ok(wait_for(sub { (eval { master($t) } // 0) == $master }), 'F50 USR2 - the old pid file');
 ok(settled($master, 2), 'F50 USR2 - the old one has its workers');
 
 $new = usr2($t, $master);
@@ -226,7 +226,7 @@ sub usr2 {
 	my ($t, $master) = @_;
 
 	kill 'USR2', $master;
-	return wait_for(sub { my $pid = eval { $t->master() } // $master;
+	return wait_for(sub { my $pid = eval { master($t) } // $master;
 		$pid != $master && $pid });
 }
 

@@ -134,10 +134,10 @@ for my $uri (@rust) {
 http_get("/loops?do=$_") for qw/ submit many cancel /;
 http_get("/$_") for grep { !/request/ } @rust;
 
-my $master = $t->master();
+my $master = master($t);
 kill 'TERM', $master;
 waitpid $master, 0;
-$t->{started} = 0;
+ended($t);
 is($?, 0, 'R9 TERM');
 
 ###############################################################################

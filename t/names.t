@@ -115,6 +115,9 @@ for my $zone ($zone, '') {
 	stop();
 }
 
+# named subroutines have it, too, and keep it longer than Test::More lives
+undef $t;
+
 ###############################################################################
 
 sub hosts {

@@ -131,11 +131,11 @@ for (@requests) {
 
 reload($_) for $with, $without;
 
-my ($one, $other) = map { (workers($_->master()))[0] } $with, $without;
+my ($one, $other) = map { (workers(master($_)))[0] } $with, $without;
 
 ok(wait_for(sub { descriptors($one) eq descriptors($other) }), 'descriptors')
 	or diag(descriptors($one), descriptors($other));
-is(shared_memory($with->master()), shared_memory($without->master()),
+is(shared_memory(master($with)), shared_memory(master($without)),
 	'shared memory');
 
 SKIP: {
@@ -165,14 +165,14 @@ sub start {
 	$t->write_file('ssi', '<!--#include virtual="/file" -->');
 	utime 1e9, 1e9, map { $t->testdir() . "/$_" } qw/ file ssi /;
 	$t->write_file_expand('nginx.conf', $text)->run();
-	wait_for(sub { workers($t->master()) == 1 });
+	wait_for(sub { workers(master($t)) == 1 });
 }
 
 sub reload {
 	my ($t) = @_;
-	my ($old) = workers($t->master());
+	my ($old) = workers(master($t));
 	$t->reload();
-	wait_for(sub { my @now = workers($t->master());
+	wait_for(sub { my @now = workers(master($t));
 		@now == 1 && $now[0] != $old });
 }
 

@@ -61,25 +61,25 @@ http {
 
 EOF
 
-my $one = "memcache_server 127.0.0.1:" . port(8081) . " min=1;";
-my $two = "memcache_server 127.0.0.1:" . port(8082) . " min=1;";
+my $one = 'memcache_server 127.0.0.1:8081 min=1;';
+my $two = 'memcache_server 127.0.0.1:8082 min=1;';
 
 # too small a zone: the size that is said is enough, and less is not
 
-my $said = check_config($t, configure($t, 4, '64k', $one));
+my $said = check_config($t, configure(4, '64k', $one));
 like($said, qr/\[emerg\].* zone "memcache" is too small: (\d+) bytes are needed in .*nginx\.conf:\d+$/m,
 	'too small');
 my ($need) = $said =~ /too small: (\d+) bytes/;
 
-like(check_config($t, configure($t, 4, $need, $one)), qr/test is successful/,
+like(check_config($t, configure(4, $need, $one)), qr/test is successful/,
 	'as large as needed');
-like(check_config($t, configure($t, 4, $need - 1, $one)), qr/is too small: $need/,
+like(check_config($t, configure(4, $need - 1, $one)), qr/is too small: $need/,
 	'a byte less');
-like(check_config($t, configure($t, 8, $need, $one)), qr/is too small/,
+like(check_config($t, configure(8, $need, $one)), qr/is too small/,
 	'more workers need more');
-like(check_config($t, configure($t, 4, $need, "$one $two")), qr/is too small/,
+like(check_config($t, configure(4, $need, "$one $two")), qr/is too small/,
 	'more servers need more');
-like(check_config($t, configure($t, 4, 1, $one)), qr/is too small: $need/,
+like(check_config($t, configure(4, 1, $one)), qr/is too small: $need/,
 	'a byte');
 
 # all workers together
@@ -87,8 +87,7 @@ like(check_config($t, configure($t, 4, 1, $one)), qr/is too small: $need/,
 my $m = Test::Memcached->start($t, port(8081));
 my $n = Test::Memcached->start($t, port(8082));
 
-$t->write_file('nginx.conf', conf(configure($t, 4, '4m', $one)));
-$t->run();
+$t->write_file_expand('nginx.conf', conf(configure(4, '4m', $one)))->run();
 
 my $status = wait_for(sub {
 	my $status = status();
@@ -145,7 +144,7 @@ is(server_status(port(8081))->{operations}{get}, 609, 'and it goes on');
 
 # a reload: the same server goes on, another one begins
 
-reload($t, configure($t, 4, '4m', "$one $two"));
+reload($t, configure(4, '4m', "$one $two"));
 $server = server_status(port(8081));
 is($server->{operations}{get}, 609, 'reload');
 is(server_status(port(8082))->{operations}{get}, 0, 'reload - another server');
@@ -153,7 +152,7 @@ http_many(map { ['GET', $_] } @keys);
 is(server_status(port(8081))->{operations}{get}
 	+ server_status(port(8082))->{operations}{get}, 909, 'reload - both');
 
-reload($t, configure($t, 4, '4m', $two));
+reload($t, configure(4, '4m', $two));
 is(server_status(port(8081)), undef, 'reload - the first is gone');
 cmp_ok(server_status(port(8082))->{operations}{get}, '>', 0,
 	'reload - the second is not');
@@ -161,14 +160,14 @@ cmp_ok(server_status(port(8082))->{operations}{get}, '>', 0,
 # more workers: larger memory, with what was counted in the smaller
 
 my $gets = server_status(port(8082))->{operations}{get};
-reload($t, configure($t, 8, '4m', $two));
+reload($t, configure(8, '4m', $two));
 ok(wait_for(sub { @{status()->{workers}} == 8 }), 'reload - more workers');
 is(server_status(port(8082))->{operations}{get}, $gets,
 	'reload - more workers go on');
 
 # a larger zone is another one
 
-reload($t, configure($t, 4, '8m', $one));
+reload($t, configure(4, '8m', $one));
 is(server_status(port(8081))->{operations}{get}, 0, 'reload - another zone');
 
 # the server is killed: one finds out, all know, one probes
@@ -207,13 +206,9 @@ is(join("\n", grep { / \[alert\] / && !/ exited on signal 9$/ }
 ###############################################################################
 
 sub configure {
-	my ($t, $workers, $size, $servers) = @_;
-	my $text = $conf;
+	my ($workers, $size, $servers) = @_;
 	my %all = (WORKERS => $workers, SIZE => $size, SERVERS => $servers);
-
-	$text =~ s/%%(WORKERS|SIZE|SERVERS)%%/$all{$1}/g;
-	$t->write_file_expand('expanded.conf', $text);
-	return $t->read_file('expanded.conf');
+	return $conf =~ s/%%(WORKERS|SIZE|SERVERS)%%/$all{$1}/gr;
 }
 
 # Reloads, and waits until only new workers are there.
@@ -221,7 +216,7 @@ sub reload {
 	my ($t, $text) = @_;
 	my %old = map { ($_ => 1) } worker_pids($t);
 
-	$t->write_file('nginx.conf', conf($text));
+	$t->write_file_expand('nginx.conf', conf($text));
 	$t->reload();
 
 	wait_for(sub {

@@ -45,6 +45,12 @@ use constant {
 	STEP		=> 0.05,
 };
 
+# Sockets that reserve ports, by the names of these.
+my %ports;
+
+# What is no verb of the dialect is no method, so that no test can use it.
+my ($final_checks, $read_log, $command_line, $master);
+
 # Checks that end every file: plan() counts them, DESTROY makes them.
 use constant FINAL_CHECKS => 2;
 
@@ -69,15 +75,15 @@ sub DESTROY {
 
 	$self->stop();
 	$self->stop_daemons();
-	$self->final_checks() if Test::More->builder->expected_tests;
+	$self->$final_checks() if Test::More->builder->expected_tests;
 
-	print STDERR $self->read_log() if $ENV{TEST_NGINX_CATLOG};
+	print STDERR $self->$read_log() if $ENV{TEST_NGINX_CATLOG};
 	rmtree($self->{testdir}) unless $ENV{TEST_NGINX_LEAVE};
 }
 
-sub final_checks {
+$final_checks = sub {
 	my ($self) = @_;
-	my $log = $self->read_log();
+	my $log = $self->$read_log();
 	my @lines = split /\n/, $log;
 	my ($report) = $log =~ /^(\S*ERROR: \w+Sanitizer.*?^SUMMARY: [^\n]*)/ms;
 
@@ -90,7 +96,7 @@ sub final_checks {
 	Test::More::is(join("\n", grep { /Sanitizer/ } @lines), '',
 		'no sanitizer errors')
 		or Test::More::diag($report // 'no report');
-}
+};
 
 # For a test that provokes alerts.
 sub todo_alerts {
@@ -99,11 +105,11 @@ sub todo_alerts {
 	return $self;
 }
 
-sub read_log {
+$read_log = sub {
 	my ($self) = @_;
 	return -e "$self->{testdir}/error.log"
 		? $self->read_file('error.log') : '';
-}
+};
 
 ###############################################################################
 
@@ -206,6 +212,12 @@ sub write_file_expand {
 	);
 
 	$content =~ s/%%([A-Z_]+)%%/$macro{$1} ? $macro{$1}->() : $&/ge;
+	# a number of its own the original library would replace once more
+	for my $port ($content =~ /127\.0\.0\.1:(\d+)/g) {
+		die "$name has the number of a port, and not its name\n"
+			if grep { $_->sockport() == $port } values %ports;
+	}
+
 	$content =~ s/127\.0\.0\.1:(8\d{3})/'127.0.0.1:' . port($1)/ge;
 	$content =~ s/%%PORT_(\d+)%%/port($1)/ge;
 
@@ -240,8 +252,6 @@ sub test_globals_http {
 # kernel gives it to no other test, while a server, which sets SO_REUSEADDR,
 # can listen on it, and a connect is refused as long as none does.
 
-my %ports;
-
 sub port {
 	my ($name) = @_;
 
@@ -261,18 +271,18 @@ sub port {
 
 # nginx itself.
 
-sub command_line {
+$command_line = sub {
 	my ($self) = @_;
 	my $dir = $self->{testdir};
 
 	return ($NGINX, '-p', "$dir/", '-c', 'nginx.conf', '-e', 'error.log',
 		$self->{globals_written} ? () : ('-g',
 		"pid $dir/nginx.pid; error_log $dir/error.log debug;"));
-}
+};
 
 sub run {
 	my ($self) = @_;
-	my @command = $self->command_line();
+	my @command = $self->$command_line();
 
 	my $pid = fork() // die "Unable to fork(): $!\n";
 
@@ -303,22 +313,22 @@ sub try_run {
 
 	return $self if $ok;
 
-	log_core('log', $self->read_log());
+	log_core('log', $self->$read_log());
 	Test::More::plan(skip_all => $reason);
 }
 
 sub reload {
 	my ($self) = @_;
-	kill 'HUP', $self->master() if $self->{started};
+	kill 'HUP', $self->$master() if $self->{started};
 	return $self;
 }
 
 # What nginx wrote itself, or, while its file is still empty, what was started.
-sub master {
+$master = sub {
 	my ($self) = @_;
 	my ($pid) = $self->read_file('nginx.pid') =~ /^(\d+)/;
 	return $pid || $self->{nginx};
-}
+};
 
 sub stop {
 	my ($self) = @_;
@@ -326,7 +336,7 @@ sub stop {
 	return $self unless $self->{started};
 	$self->{started} = 0;
 
-	my $pid = $self->master();
+	my $pid = $self->$master();
 
 	kill 'QUIT', $pid;
 
@@ -340,7 +350,7 @@ sub stop {
 
 sub dump_config {
 	my ($self) = @_;
-	my @command = ($self->command_line(), '-T');
+	my @command = ($self->$command_line(), '-T');
 
 	open my $f, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', @command
 		or die "Can't run $NGINX: $!";

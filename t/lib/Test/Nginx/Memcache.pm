@@ -19,7 +19,7 @@ use Test::Nginx qw/ :DEFAULT http_start http_content /;
 
 our @EXPORT = qw/ conf compile_sibling compile_module check_config kv_get kv_head kv_put kv_post kv_delete
 	kv_request escape code header content http_many status server_status
-	wait_for messages worker_pids first_worker http_content /;
+	wait_for messages master ended worker_pids first_worker http_content /;
 
 # A wait that takes longer, in seconds, is given up.
 use constant PATIENCE => 20;
@@ -283,6 +283,19 @@ sub messages {
 	my ($t) = @_;
 	return join "\n", grep { !/ \[debug\] / && / \[[a-z]+\] / }
 		split /\n/, $t->read_file('error.log');
+}
+
+# What the two libraries that a test may run on have no common word for: nginx's
+# process, once its file names it; and that nginx has exited, or was left to
+# run, so that the library has nothing to stop.
+sub master {
+	my ($t) = @_;
+	return wait_for(sub { $t->read_file('nginx.pid') =~ /^(\d+)/ && $1 });
+}
+
+sub ended {
+	my ($t) = @_;
+	$t->{$_} = 0 for qw/ started _started /;
 }
 
 # Processes that were started as workers and have not exited.
