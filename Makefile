@@ -39,8 +39,8 @@ BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURC
 RUN_DEPS   := nginx memcached curl perl iproute2
 # Whose memcached the tests use too, beside the one that is installed: 1.6.9, 1.6.38, and the newest.
 SUITES := bullseye trixie sid
-# The clients that t/peers*.t compare with.
-PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker
+# The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
+PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl
 # promtool, for what Prometheus reads.
 METRICS_DEPS := prometheus
 BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core

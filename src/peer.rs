@@ -114,7 +114,7 @@ impl Peer {
         // other handlers, so the caller holds no borrow.
         let rc = unsafe { ngx_event_connect_peer(&raw mut pc) };
         match i32::try_from(rc).unwrap_or(NGX_ERROR) {
-            NGX_DECLINED => return Connect::Failed(refused_or_failed(io::Error::last_os_error())),
+            NGX_DECLINED => return Connect::Failed(loss_of_connect(io::Error::last_os_error())),
             0 | NGX_AGAIN if !pc.connection.is_null() => {}
             _ => return Connect::Failed(Loss::NoResources),
         }
@@ -165,7 +165,7 @@ impl Peer {
         if errno == 0 {
             return None;
         }
-        let loss = refused_or_failed(io::Error::from_raw_os_error(errno));
+        let loss = loss_of_connect(io::Error::from_raw_os_error(errno));
         // SAFETY: the driver outlives its peers; the log is this peer's, which outlives the call.
         let (driver, log) = unsafe { (self.driver.as_ref(), Log::new(self.log.as_ptr())) };
         if let Some(log) = log.filter(|_| driver.may_say(self.server, Fault::from(&Cause::Lost(loss)))) {
@@ -343,9 +343,15 @@ impl Drop for Peer {
     }
 }
 
-fn refused_or_failed(error: io::Error) -> Loss {
+/// What the system says of a connect that failed.
+fn loss_of_connect(error: io::Error) -> Loss {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Loss::Refused,
+        io::ErrorKind::ConnectionRefused => Loss::Refused,
+        io::ErrorKind::NotFound => Loss::NoSocket,
+        io::ErrorKind::PermissionDenied => Loss::Denied,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            Loss::Unreachable
+        }
         // All local ports are taken.
         io::ErrorKind::AddrNotAvailable => Loss::NoResources,
         _ => Loss::Connect,

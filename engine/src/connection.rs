@@ -366,6 +366,11 @@ impl Connection {
         Ok(progress)
     }
 
+    /// What a server has said instead of a line, before its connection ended without one.
+    pub fn unfinished_greeting(&self) -> Option<Unfit> {
+        self.greeting.as_ref()?.unfinished(&self.input)
+    }
+
     /// Drops requests from the head that were given up before they were encoded.
     fn settle(&mut self) {
         while self.pending.front().is_some_and(|p| p.expect == Expect::Nothing) {

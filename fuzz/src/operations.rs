@@ -131,7 +131,7 @@ struct World {
 }
 
 const TIMES: [u64; 10] = [0, 1, 1_000, 10_000, 60_000, 200_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000];
-const LOSSES: [Loss; 6] = [Loss::Eof, Loss::Error, Loss::Refused, Loss::Connect, Loss::NoResources, Loss::Closing];
+const LOSSES: [Loss; 6] = [Loss::Eof, Loss::Error, Loss::Refused, Loss::Denied, Loss::NoResources, Loss::Closing];
 
 impl World {
     fn step(&mut self, command: u8, script: &mut Script<'_>) {

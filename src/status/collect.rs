@@ -161,6 +161,7 @@ impl View<'_> {
                     }
                     _ => fault.text().into(),
                 },
+                hint: fault.hint(),
                 at: self.calendar.millis(at),
             }),
             history: self.history(counters),

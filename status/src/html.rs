@@ -286,6 +286,10 @@ impl Row<'_> {
         Some((error.text.clone(), show::age(error.at, self.snapshot.now)))
     }
 
+    fn hint(&self) -> &str {
+        self.server.last_error.as_ref().map_or("", |error| error.hint)
+    }
+
     fn last_error_clock(&self) -> String {
         self.server.last_error.as_ref().map_or(String::new(), |error| show::clock(error.at, self.snapshot.now))
     }

@@ -242,8 +242,10 @@ pub struct Bucket {
 pub struct LastError {
     /// One of few words, such as `timeout` or `refused`.
     pub class: &'static str,
-    /// What was wrong, in a few words; nothing that a server has sent.
+    /// What was seen, in a few words; nothing that a server has sent.
     pub text: String,
+    /// What it may come from, or where to look; may be empty.
+    pub hint: &'static str,
     /// When.
     pub at: Millis,
 }

@@ -52,7 +52,7 @@ pub fn of(snapshot: &Snapshot) -> Verdict {
     let mut lines = Vec::new();
     match down.as_slice() {
         [] => {}
-        [one] => lines.extend(blame(one).map(String::from)),
+        [one] => lines.extend(hint(one)),
         many => lines.extend(many.iter().map(|server| is_down(server, snapshot))),
     }
     let mut troubles: Vec<String> = tried.iter().filter_map(|server| trouble(server, snapshot)).collect();
@@ -112,24 +112,12 @@ fn is_down(server: &Server, snapshot: &Snapshot) -> String {
     }
 }
 
-/// Who is to blame, as far as the last error tells.
-fn blame(server: &Server) -> Option<&'static str> {
-    Some(match server.last_error.as_ref()?.class {
-        "refused" => "Nobody listens there: its host answers, memcached does not run.",
-        "connect" | "connect_timeout" => "Its host cannot be reached: look at the network, a firewall, or the host.",
-        "no_resources" => "nginx has run out of connections: look at worker_connections and worker_rlimit_nofile.",
-        "handshake" => "Something else than memcached answers there.",
-        "too_old" => "memcached has to be replaced by a newer one.",
-        "dialect" => "It resembles memcached, but does not do what memcached 1.6.10 does.",
-        "full" => "It has as many connections as its option -c allows.",
-        "unanswered" => "It takes connections and does not answer: memcached hangs, or it is another service.",
-        "hung_up" => "It takes connections and closes them: a proxy without the meta protocol, or another service.",
-        "timeout" | "timeouts" | "overdue" => {
-            "It takes connections and does not answer: memcached hangs or is overloaded."
-        }
-        "closed" | "lost" => "Connections break: memcached was stopped or restarted, or something between closes them.",
-        _ => return None,
-    })
+/// What it may come from, as far as the last error tells.
+fn hint(server: &Server) -> Option<String> {
+    let hint = server.last_error.as_ref()?.hint;
+    let mut chars = hint.chars();
+    let first = chars.next()?;
+    Some(format!("{}{}.", first.to_uppercase(), chars.as_str()))
 }
 
 /// What is wrong with a server that is live.
@@ -201,10 +189,13 @@ mod tests {
     fn down_servers_with_time_and_reason() {
         let mut snapshot = three();
         samples::take_down(&mut servers(&mut snapshot)[1], "refused", "connection refused");
+        servers(&mut snapshot)[1].last_error.as_mut().unwrap().hint = "nobody listens there";
         let verdict = of(&snapshot);
         assert_eq!(verdict.level, Level::Bad);
         assert_eq!(verdict.headline, "10.0.0.2:11211 is down since 02:13:05 UTC: connection refused.");
-        assert_eq!(verdict.lines, ["Nobody listens there: its host answers, memcached does not run."]);
+        assert_eq!(verdict.lines, ["Nobody listens there."]);
+        servers(&mut snapshot)[1].last_error.as_mut().unwrap().hint = "";
+        assert!(of(&snapshot).lines.is_empty());
 
         samples::take_down(&mut servers(&mut snapshot)[0], "connect_timeout", "connecting timed out");
         let verdict = of(&snapshot);

@@ -31,8 +31,14 @@ pub enum Output {
 /// How the driver lost a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Nobody listens there: the connect was refused, or the socket's path does not exist.
+    /// Nobody listens there: the connect was refused.
     Refused,
+    /// The socket's path does not exist.
+    NoSocket,
+    /// The system does not let us connect there.
+    Denied,
+    /// There is no way to the host.
+    Unreachable,
     /// The connect failed in another way.
     Connect,
     /// There was no descriptor, port or memory for a socket here: not the server's fault.
@@ -120,7 +126,7 @@ impl Event {
     pub fn text(&self, name: &[u8]) -> String {
         let name = name.escape_ascii();
         match self {
-            Event::ConnectFailed { cause: Cause::Unfit(unfit), .. } => match unfit {
+            Event::ConnectFailed { cause: cause @ Cause::Unfit(unfit), .. } => match unfit {
                 Unfit::TooManyConnections => {
                     format!("memcache: server \"{name}\" has too many connections, this one was refused")
                 }
@@ -134,7 +140,8 @@ impl Event {
                     escape(answer)
                 ),
                 Unfit::Foreign(bytes) => {
-                    format!("memcache: \"{name}\" is not a memcached server: it answered \"{}\"", escape(bytes))
+                    let what = cause.text();
+                    format!("memcache: \"{name}\" is {what}: it answered \"{}\"", escape(bytes))
                 }
             },
             Event::ConnectFailed { cause, .. } => format!("memcache: no connection to \"{name}\": {}", cause.text()),
@@ -144,7 +151,7 @@ impl Event {
             Event::ConnectionLost { cause, operations, .. } => {
                 format!("memcache: connection to \"{name}\" lost, operations affected: {operations}, {}", cause.text())
             }
-            Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.text()),
+            Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.reason()),
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
         }
     }
@@ -153,6 +160,28 @@ impl Event {
 impl Cause {
     fn text(&self) -> &'static str {
         Fault::from(self).text()
+    }
+
+    /// What was seen, and what it may come from.
+    fn reason(&self) -> String {
+        let fault = Fault::from(self);
+        match fault.hint() {
+            "" => fault.text().into(),
+            hint => format!("{} ({hint})", fault.text()),
+        }
+    }
+
+    /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
+    /// driver has said what the system said.
+    pub(super) fn is_news(&self) -> bool {
+        matches!(self, Cause::ConnectTimeout | Cause::Unanswered | Cause::HungUp | Cause::Unfit(_))
+    }
+}
+
+impl Loss {
+    /// Whether the connect failed in a way that says that no other connection will do better.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Loss::Refused | Loss::NoSocket | Loss::Denied | Loss::Unreachable | Loss::Connect)
     }
 }
 
@@ -172,6 +201,25 @@ mod tests {
             event.text(b"h\n:1"),
             "memcache: \"h\\n:1\" is not a memcached server: it answered \
              \"\\x1b[2J\\r\\n\\xff\\\"\""
+        );
+    }
+
+    #[test]
+    fn r27_lines_say_what_was_seen_and_what_it_may_be() {
+        let down = |cause| Event::ServerDown { server: 0, cause }.text(b"h:1");
+        assert_eq!(
+            down(Cause::Unanswered),
+            "memcache: server \"h:1\" is down: connected, but the greeting is not answered (a TLS port, the binary \
+             protocol, or a server that hangs)"
+        );
+        assert_eq!(down(Cause::Refused), "memcache: server \"h:1\" is down: the server refused a request");
+        let failed = |cause| Event::ConnectFailed { server: 0, cause }.text(b"h:1");
+        let text = "memcache: no connection to \"h:1\": closed by the server at the greeting";
+        assert_eq!(failed(Cause::HungUp), text);
+        let alert = Unfit::Foreign(Bytes::from_static(b"\x15\x03\x03\0\x02\x02F"));
+        assert_eq!(
+            failed(Cause::Unfit(alert)),
+            "memcache: \"h:1\" is a TLS port: it answered \"\\x15\\x03\\x03\\x00\\x02\\x02F\""
         );
     }
 }

@@ -267,6 +267,10 @@ impl<T> Client<T> {
     /// Ends a connection. `gone`: the driver knows.
     pub(super) fn fail(&mut self, conn: ConnId, cause: Cause, gone: bool, now: Instant) {
         let Some(mut connection) = self.connections.remove(conn) else { return };
+        let cause = match cause {
+            Cause::HungUp | Cause::Unanswered => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
+            cause => cause,
+        };
         let id = connection.server;
         self.detach(conn, &connection);
         if !gone {
@@ -318,7 +322,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.counters.stats.failed.bump();
         server.counters.last_fault.note(Fault::from(cause), now);
-        if matches!(cause, Cause::ConnectTimeout | Cause::Unanswered | Cause::Unfit(_)) {
+        if cause.is_news() {
             let event = Event::ConnectFailed { server: id, cause: cause.clone() };
             self.outputs.push_back(Output::Event(event));
         }
@@ -337,7 +341,8 @@ impl<T> Client<T> {
                 let others = self.servers.get(id).is_some_and(|server| !server.connections.is_empty());
                 let weight = match cause {
                     _ if others => 0,
-                    Cause::Lost(Loss::Refused | Loss::Connect) | Cause::Unfit(Unfit::TooOld(_)) => u32::MAX,
+                    Cause::Lost(loss) if loss.is_final() => u32::MAX,
+                    Cause::Unfit(Unfit::TooOld(_)) => u32::MAX,
                     _ => 1,
                 };
                 if !self.failure(id, weight, cause, now) {

@@ -161,6 +161,12 @@ impl Greeting {
         })
     }
 
+    /// What has arrived and is no whole line, where no more will come: some services have no lines, such as TLS.
+    pub fn unfinished(&self, input: &[u8]) -> Option<Unfit> {
+        let may_be_version = b"VERSION ".iter().zip(input).all(|(expected, byte)| expected == byte);
+        (self.due == Due::Version && !input.is_empty() && !may_be_version).then(|| Unfit::foreign(input))
+    }
+
     /// What the bytes say that came instead of the answer that is due.
     fn unfit(&self, input: &[u8]) -> Unfit {
         let tried = match self.due {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::time::Instant;
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident: $class:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $class:literal, $text:literal, $hint:literal;)*) => {
         /// What was wrong with a server.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Fault {
@@ -15,7 +15,8 @@ macro_rules! faults {
         }
 
         impl Fault {
-            const ALL: &[Fault] = &[$(Fault::$name),*];
+            /// All of them.
+            pub const ALL: &[Fault] = &[$(Fault::$name),*];
 
             /// One word.
             pub fn class(self) -> &'static str {
@@ -24,10 +25,17 @@ macro_rules! faults {
                 }
             }
 
-            /// A few words. Nothing that a server has sent is in them.
+            /// What was seen, in a few words. Nothing that a server has sent is in them.
             pub fn text(self) -> &'static str {
                 match self {
                     $(Fault::$name => $text,)*
+                }
+            }
+
+            /// What it may come from, or where to look; may be empty.
+            pub fn hint(self) -> &'static str {
+                match self {
+                    $(Fault::$name => $hint,)*
                 }
             }
         }
@@ -36,55 +44,90 @@ macro_rules! faults {
 
 faults! {
     /// [`Loss::Refused`]
-    Refused: "refused", "connection refused";
+    Refused: "refused", "connection refused",
+        "nobody listens there: its host answers, memcached does not run";
+    /// [`Loss::NoSocket`]
+    NoSocket: "no_socket", "the socket does not exist",
+        "memcached does not run, or has its socket elsewhere";
+    /// [`Loss::Denied`]
+    Denied: "denied", "permission denied",
+        "the socket's mode and owner, or those of a folder above it, or a firewall of this host";
+    /// [`Loss::Unreachable`]
+    Unreachable: "unreachable", "no route to its host",
+        "the network, a route, or a firewall that says so";
     /// [`Loss::Connect`]
-    Connect: "connect", "connect failed";
+    Connect: "connect", "connect failed",
+        "the error log has the system's reason";
     /// [`Loss::NoResources`]
-    NoResources: "no_resources", "no resources for a connection";
+    NoResources: "no_resources", "no resources for a connection",
+        "nginx has run out of connections: worker_connections, worker_rlimit_nofile, or local ports";
     /// [`Loss::Eof`]
-    Eof: "closed", "closed by the server";
+    Eof: "closed", "closed by the server",
+        "memcached was stopped or restarted, or something between closes connections";
     /// [`Loss::Error`]
-    Lost: "lost", "connection failed";
+    Lost: "lost", "connection failed",
+        "memcached was stopped or restarted, or something between closes connections";
     /// [`Loss::Closing`]
-    Closing: "closing", "closed here";
+    Closing: "closing", "closed here", "";
     /// [`Cause::ConnectTimeout`]
-    ConnectTimeout: "connect_timeout", "connecting timed out";
+    ConnectTimeout: "connect_timeout", "connecting timed out",
+        "nothing comes back: a firewall that drops, a host that is off, or a full backlog of memcached";
     /// [`Cause::Unanswered`]
-    Unanswered: "unanswered", "connected, but the greeting timed out";
+    Unanswered: "unanswered", "connected, but the greeting is not answered",
+        "a TLS port, the binary protocol, or a server that hangs";
     /// [`Cause::HungUp`]
-    HungUp: "hung_up", "closed by the server at the greeting";
+    HungUp: "hung_up", "closed by the server at the greeting",
+        "a TLS port, the binary protocol, a proxy without the meta protocol, or authentication";
     /// [`Unfit::Foreign`]
-    Handshake: "handshake", "not a memcached server";
+    Handshake: "handshake", "not a memcached server",
+        "another service listens there; the error log has the first bytes of its answer";
+    /// [`Unfit::Foreign`], where the answer is an alert of TLS.
+    Tls: "tls", "a TLS port",
+        "memcached or something before it wants TLS, which is not supported";
     /// [`Unfit::TooOld`]
-    TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed";
+    TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed", "";
     /// [`Unfit::TooManyConnections`]
-    Full: "full", "the server has too many connections";
+    Full: "full", "the server has too many connections",
+        "memcached has as many as its option -c allows";
     /// [`Unfit::Unauthenticated`]
-    Unauthenticated: "unauthenticated", "the server wants a password, which is not supported";
+    Unauthenticated: "unauthenticated", "the server wants a password, which is not supported",
+        "memcached was started with -Y";
     /// [`Unfit::Dialect`]
-    Dialect: "dialect", "the server does not know all of memcached's meta commands";
+    Dialect: "dialect", "the server does not know all of memcached's meta commands",
+        "a proxy or a clone; the error log has what it answered to what";
     /// [`Cause::Protocol`]
-    Protocol: "protocol", "unexpected reply";
+    Protocol: "protocol", "unexpected reply",
+        "something else than memcached answers, or something between changes what it says";
     /// [`Cause::EncodedKey`]
-    EncodedKey: "encoded_key", "unexpected reply to a key that was sent encoded";
+    EncodedKey: "encoded_key", "unexpected reply to a key that was sent encoded",
+        "a clone that does not know keys with spaces or control characters";
     /// [`Cause::Refused`]
-    Rejected: "rejected", "the server refused a request";
+    Rejected: "rejected", "the server refused a request", "";
     /// [`Cause::Overdue`]
-    Overdue: "overdue", "a reply is overdue";
+    Overdue: "overdue", "a reply is overdue",
+        "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Cause::Timeouts`]
-    Timeouts: "timeouts", "operations time out";
+    Timeouts: "timeouts", "operations time out",
+        "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Error::Timeout`]
-    Timeout: "timeout", "an operation timed out";
+    Timeout: "timeout", "an operation timed out",
+        "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Error::Server`]
-    Server: "server", "SERVER_ERROR was answered";
+    Server: "server", "SERVER_ERROR was answered", "";
     /// [`Error::Client`]
-    Client: "client", "CLIENT_ERROR was answered";
+    Client: "client", "CLIENT_ERROR was answered", "";
 }
+
+/// What a TLS server says to what is no TLS begins with this: an alert of any version from 3.0 on.
+const TLS_ALERT: &[u8] = b"\x15\x03";
 
 impl From<&Cause> for Fault {
     fn from(cause: &Cause) -> Self {
         match cause {
             Cause::Lost(Loss::Refused) => Fault::Refused,
+            Cause::Lost(Loss::NoSocket) => Fault::NoSocket,
+            Cause::Lost(Loss::Denied) => Fault::Denied,
+            Cause::Lost(Loss::Unreachable) => Fault::Unreachable,
             Cause::Lost(Loss::Connect) => Fault::Connect,
             Cause::Lost(Loss::NoResources) => Fault::NoResources,
             Cause::Lost(Loss::Eof) => Fault::Eof,
@@ -94,6 +137,7 @@ impl From<&Cause> for Fault {
             Cause::Unanswered => Fault::Unanswered,
             Cause::HungUp => Fault::HungUp,
             Cause::Unfit(unfit) => match unfit {
+                Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
                 Unfit::Foreign(_) => Fault::Handshake,
                 Unfit::TooOld(_) => Fault::TooOld,
                 Unfit::TooManyConnections => Fault::Full,
@@ -154,6 +198,8 @@ impl LastFault {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -167,5 +213,36 @@ mod tests {
         }
         last.note_error(&Error::ServerDown, now);
         assert_eq!(last.get().map(|(fault, _)| fault), Fault::ALL.last().copied(), "not for what follows from it");
+    }
+
+    /// A status, an alert and a log are read by class, which is a word of its own.
+    #[test]
+    fn r27_classes_are_words_and_hints_say_more() {
+        for (n, fault) in Fault::ALL.iter().enumerate() {
+            assert!(Fault::ALL.iter().skip(n + 1).all(|other| other.class() != fault.class()), "{fault:?}");
+            assert!(fault.class().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{fault:?}");
+            assert!(!fault.text().is_empty() && fault.text() != fault.hint(), "{fault:?}");
+            assert!(!fault.text().ends_with('.') && !fault.hint().ends_with('.'), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn r27_the_docs_have_every_class_with_its_text_and_hint() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/messages.md")).unwrap();
+        for fault in Fault::ALL {
+            let text = [fault.text(), fault.hint()].join(": ");
+            let row = format!("| `{}` | {} |", fault.class(), text.trim_end_matches(": "));
+            assert!(docs.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn r27_an_alert_of_tls_is_known() {
+        let foreign = |bytes: &'static [u8]| Fault::from(&Cause::Unfit(Unfit::Foreign(Bytes::from_static(bytes))));
+        assert_eq!(foreign(b"\x15\x03\x01\0\x02\x02\x46"), Fault::Tls);
+        assert_eq!(foreign(b"\x15\x03"), Fault::Tls);
+        assert_eq!(foreign(b"\x15"), Fault::Handshake);
+        assert_eq!(foreign(b"SSH-2.0-x"), Fault::Handshake);
+        assert_eq!(foreign(b""), Fault::Handshake);
     }
 }

@@ -77,13 +77,16 @@ pub fn server(n: usize) -> Server {
     }
 }
 
+/// What a server that is down may suffer from.
+pub const HINT: &str = "nobody listens there: its host answers, memcached does not run";
+
 /// Makes a server one that is down since four minutes.
 pub fn take_down(server: &mut Server, class: &'static str, text: &str) {
     server.state = State::Down;
     server.since = NOW - 244_000;
     server.connections = Connections { failed: 7, lost: 3, opened: 14, ..Connections::default() };
     server.errors = counters(&ERRORS, &[("unknown", 12), ("timeout", 4), ("server_down", 3_804)]);
-    server.last_error = Some(LastError { class, text: text.into(), at: NOW - 9_000 });
+    server.last_error = Some(LastError { class, text: text.into(), hint: HINT, at: NOW - 9_000 });
     server.history = history(2, 24);
     server.pending = 0;
 }
@@ -95,7 +98,7 @@ pub fn slow_down(server: &mut Server) {
     server.connections = Connections { open: 8, busy: 8, opened: 22, lost: 2, ..Connections::default() };
     server.pending = 812;
     server.queued = 97;
-    server.last_error = Some(LastError { class: "timeout", text: "timed out".into(), at: NOW - 2_000 });
+    server.last_error = Some(LastError { class: "timeout", text: "timed out".into(), hint: "", at: NOW - 2_000 });
     for sample in server.history.iter_mut().rev().take(5) {
         sample.errors = sample.operations / 12;
     }

@@ -159,7 +159,9 @@ fn r27_what_was_seen_is_what_is_reported() {
     w.client.connected(w.conn(0), w.now);
     w.written(0);
     w.lose(0, Loss::Eof);
-    assert!(matches!(&w.events[..], [Event::ServerDown { cause: Cause::HungUp, .. }]), "{:?}", w.events);
+    let expected = |event: &Event| matches!(event, Event::ConnectFailed { cause: Cause::HungUp, .. });
+    assert!(expected(&w.events[0]), "nobody else says so: {:?}", w.events);
+    assert!(matches!(&w.events[1..], [Event::ServerDown { cause: Cause::HungUp, .. }]), "{:?}", w.events);
 
     let mut w = one(&[]);
     w.client.config.max_fails = 1;
@@ -173,4 +175,44 @@ fn r27_what_was_seen_is_what_is_reported() {
     w.get("a", 1);
     w.reply(0, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
     assert_eq!(unfit(&w), &Unfit::Foreign(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+d")), "cut");
+}
+
+/// A connect that another one cannot do better than brings the server down at once, whatever the system calls it.
+#[test]
+fn r27_a_connect_that_is_refused_in_any_way_is_enough() {
+    for loss in [Loss::Refused, Loss::NoSocket, Loss::Denied, Loss::Unreachable, Loss::Connect] {
+        let mut w = one(&[]);
+        w.get("a", 1);
+        w.lose(0, loss);
+        let down = |event: &Event| *event == Event::ServerDown { server: 0, cause: Cause::Lost(loss) };
+        assert!(matches!(&w.events[..], [event] if down(event)), "{:?}", w.events);
+        assert_eq!(w.view().state, State::Down, "{loss:?}");
+    }
+}
+
+/// TLS has no lines: what it says is seen when nothing more comes.
+#[test]
+fn r27_what_is_no_line_is_seen_in_the_end() {
+    let alert = "\x15\x03\x03\0\x02\x02F";
+    for (said, foreign) in [(alert, true), ("+", true), ("VERS", false), ("VERSION 1.6.1", false)] {
+        for closes in [true, false] {
+            let mut w = one(&[]);
+            w.get("a", 1);
+            w.client.connected(w.conn(0), w.now);
+            w.written(0);
+            w.reply(0, said);
+            assert!(w.events.is_empty(), "there may be more of it");
+            if closes {
+                w.lose(0, Loss::Eof);
+            } else {
+                w.wait(Config::CONNECT_TIMEOUT);
+            }
+            let cause = match (foreign, closes) {
+                (true, _) => Cause::Unfit(Unfit::Foreign(Bytes::copy_from_slice(said.as_bytes()))),
+                (false, true) => Cause::HungUp,
+                (false, false) => Cause::Unanswered,
+            };
+            assert_eq!(w.events[0], Event::ConnectFailed { server: 0, cause }, "{said:?} {closes}");
+        }
+    }
 }
