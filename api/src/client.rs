@@ -282,7 +282,8 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_INSPECT, key)
     }
 
-    /// The servers, in the order of the configuration, as they are now in this worker.
+    /// The servers, in the order of the configuration, as they are now in this worker. Who asks several of them does so
+    /// [at once](crate::http::all), so that those that hang do not add up.
     pub fn servers(&self) -> Servers {
         Servers::new(*self)
     }

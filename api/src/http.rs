@@ -23,6 +23,7 @@
 //! Bit-fields of the request, such as nginx's `r->header_only`, are in [`bits`]: with nginx 1.29.3 and later those of
 //! `ngx` and `nginx-sys` 0.5 are wrong.
 
+mod all;
 mod body;
 mod detached;
 pub mod directive;
@@ -37,6 +38,7 @@ mod task;
 mod timer;
 
 pub(crate) use self::panic::contain;
+pub use all::all;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
 #[doc(inline)]

@@ -41,13 +41,14 @@ impl Iterator for Servers {
 /// A server as it is configured, and as it was in this worker when it was asked for.
 ///
 /// ```no_run
-/// use ngx_memcache::{Client, Error};
+/// use ngx_memcache::{http, Client, Error};
 ///
 /// async fn show(mc: Client) -> Result<String, Error> {
+///     // At once: one that hangs takes its time, and five that hang take no more.
+///     let versions = http::all(mc.servers().map(|server| server.version())).await;
 ///     let mut page = String::new();
-///     for server in mc.servers() {
-///         let version = server.version().await?;
-///         page += &format!("{} {version} max={}\n", server.address(), server.pool().max);
+///     for (server, version) in mc.servers().zip(versions) {
+///         page += &format!("{} {} max={}\n", server.address(), version?, server.pool().max);
 ///     }
 ///     Ok(page)
 /// }

@@ -203,11 +203,10 @@ fn page(items: Vec<Option<Item>>) -> Response {
 
 /// A line for each server.
 async fn servers(mc: Client) -> Response {
-    let mut versions = Vec::new();
-    for server in mc.servers() {
-        versions.push(server.version().await.unwrap_or_else(|_| "-".into()));
-    }
+    // At once: those that hang do not add up.
+    let versions = http::all(mc.servers().map(|server| server.version())).await;
     // Asking may have opened connections, so the numbers are read afterwards.
+    let versions = versions.into_iter().map(|version| version.unwrap_or_else(|_| "-".into()));
     let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
     foreign().content_type("text/plain").body(lines.collect::<String>())
 }
