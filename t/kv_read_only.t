@@ -193,7 +193,7 @@ sub items {
 	# the list may leave out what the server is just working on, and has
 	# what the module stores for a second to find out what the server can do
 	wait_for(sub { @items = grep { exists $value{key_of($_)} } list();
-		@items == keys %value });
+		@items == keys %value }) or die "Not all is listed: @items\n";
 
 	return join "\n", sort map { "$_ value=" . $value{key_of($_)} } @items;
 }
@@ -205,7 +205,8 @@ sub key_of {
 # What it says of one item, save its version.
 sub about {
 	my ($key) = @_;
-	my $line = wait_for(sub { (grep { key_of($_) eq $key } list())[0] });
+	my $line = wait_for(sub { (grep { key_of($_) eq $key } list())[0] })
+		or die "$key is not listed\n";
 
 	return unread($line) =~ s/(?<=cas=)\d+//gr;
 }
