@@ -90,6 +90,9 @@
  *   - What waits for a server is bounded ("memcache_queue", 64 MiB of values), as is what is under way on a connection;
  *     beyond that, submit() says BUSY at once. There is no share of that for each sibling: they are all in one process,
  *     and trust each other. But what one does to a server does not keep the others from other servers.
+ *   - op->ttl may be any number: memcached knows moments up to January 2038, and what would live longer lives until then
+ *     (where that is less than 30 days away, for 30 days). What is to live for ever has 0. For LEASE and FLUSH_ALL, 30 days
+ *     are the most, and more is INVALID.
  *   - op->timeout is milliseconds, and a day at most; what is longer is a day.
  *
  * This file is the only source of the interface; the Rust side is generated from it.
@@ -152,7 +155,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     TIMEOUT       the server's or network's maybe_applied           not at once: it would add to the load
  *     BUSY          too much to do            no                      later
  *     SERVER_DOWN   the server's              no                      later: it is probed by timer
- *     SERVER        the server's              no; a value that is too large for it has deleted the old one
+ *     SERVER        the server's              no; "object too large for cache" is the caller's, and the old item is gone
  *     CLIENT        the caller's: incr of what is no number           no
  *     PROTOCOL      the server's, or of what is between               reads
  *     SHUTDOWN      nobody's: the worker exits  maybe_applied         no
@@ -348,7 +351,7 @@ typedef struct {
     uint64_t                       delta;
     uint64_t                       initial;
     uint32_t                       flags;
-    uint32_t                       ttl;      /* seconds from now; 0: never expires */
+    uint32_t                       ttl;      /* seconds from now; 0: never expires; see LIMITS */
     ngx_msec_t                     timeout;  /* queue, connect and exchange together; 0: "memcache_timeout" */
     ngx_uint_t                     server;   /* operations on a server: 0 .. servers - 1 */
     ngx_http_memcache_handler_pt   handler;

@@ -26,7 +26,7 @@ use constant NONE => '0123456789abcdef0123456789abcdef';
 use constant { KNOWN => 'a' x 32, OTHER => 'b' x 32 };
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi/)
-	->has_daemon('memcached')->plan(107);
+	->has_daemon('memcached')->plan(109);
 
 my $globals = <<'EOF';
 
@@ -57,10 +57,10 @@ like(check($t, '', $load, $_), qr/test is successful/, "good - $_")
 	for "$in sid required; }", "$in sid 1h required; }",
 	"memcache_session sid; $in off; }";
 
-for my $bad ('sid 0', 'sid x') {
+for my $bad ('sid 0', 'sid x', 'sid 69y', 'sid 200y') {
 	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
 		"memcache_session"\ directive\ has\ an\ invalid\ time,\ it
-		\ must\ be\ 1s\ or\ longer\ in/x, "bad - $bad");
+		\ must\ be\ from\ 1s\ to\ 68y\ in/x, "bad - $bad");
 }
 like(check($t, 'memcache_session sid 1h no;'), qr/\[emerg\] .*
 	has\ an\ invalid\ parameter,\ there\ is\ "required"\ in/x, 'bad - word');

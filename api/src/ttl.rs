@@ -5,7 +5,8 @@ use std::time::Duration;
 /// How long an item lives: whole seconds from now, or for ever.
 ///
 /// Made from a [`Duration`], rounded up to a whole second. Nothing rounds to "never expires", which is memcached's
-/// zero: an empty duration is one second, and one of more than 2³² − 1 seconds (136 years) is that many.
+/// zero: an empty duration is one second, and one of more than 2³² − 1 seconds (136 years) is that many. memcached knows
+/// moments up to January 2038: what would live longer is kept until then.
 ///
 /// ```
 /// use std::time::Duration;

@@ -8,6 +8,9 @@ use bytes::Bytes;
 /// Seconds up to which memcached reads an expiry as relative; above, it is a moment in Unix time.
 const MAX_RELATIVE: u32 = 30 * 24 * 60 * 60;
 
+/// The last moment that memcached knows, in Unix time: it reads 31 bits.
+const LAST_MOMENT: u64 = 0x7fff_ffff;
+
 /// How long an item lives, in the protocol's own form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ttl(u32);
@@ -18,14 +21,19 @@ impl Ttl {
 
     /// `secs` seconds from now; `0` is [`NEVER`](Ttl::NEVER).
     ///
-    /// memcached takes more than 30 days for a moment in Unix time, so those are converted with `unix_now`, the
-    /// seconds since 1970. A moment beyond what the protocol can say (2106) is the last one that it can.
+    /// memcached takes more than 30 days for a moment in Unix time, so those are converted with `unix_now`, the seconds
+    /// since 1970. The last moment that it knows is in January 2038: beyond, it takes the item for expired, or refuses the
+    /// command. What would be later expires then, or, where that is less than 30 days away, in 30 days.
     pub fn secs(secs: u32, unix_now: u64) -> Ttl {
+        let relative = Ttl(secs.min(MAX_RELATIVE));
         if secs <= MAX_RELATIVE {
-            return Ttl(secs);
+            return relative;
         }
-        let at = unix_now.saturating_add(u64::from(secs));
-        Ttl(u32::try_from(at).unwrap_or(u32::MAX))
+        let at = unix_now.saturating_add(u64::from(secs)).min(LAST_MOMENT);
+        if at <= unix_now.saturating_add(u64::from(MAX_RELATIVE)) {
+            return relative;
+        }
+        u32::try_from(at).map_or(relative, Ttl)
     }
 
     pub(crate) fn wire(self) -> u32 {
@@ -195,6 +203,26 @@ mod tests {
         assert_eq!(Ttl::secs(60, 1_700_000_000).wire(), 60);
         assert_eq!(Ttl::secs(2_592_000, 1_700_000_000).wire(), 2_592_000);
         assert_eq!(Ttl::secs(2_592_001, 1_700_000_000).wire(), 1_702_592_001);
-        assert_eq!(Ttl::secs(u32::MAX, 1_700_000_000).wire(), u32::MAX);
+    }
+
+    /// Moments beyond 31 bits are lost by memcached, or refused (R3).
+    #[test]
+    fn r3_no_ttl_is_beyond_what_memcached_knows() {
+        const NOW: u64 = 1_795_000_000;
+        let last = u32::try_from(LAST_MOMENT).unwrap();
+        for secs in [360_000_000, last, last + 1, u32::MAX] {
+            assert_eq!(Ttl::secs(secs, NOW).wire(), last, "{secs}");
+        }
+        let most = u32::try_from(LAST_MOMENT - NOW).unwrap();
+        assert_eq!(Ttl::secs(most, NOW).wire(), last);
+        assert_eq!(Ttl::secs(most - 1, NOW).wire(), last - 1);
+        // In 2038, and later, moments are of no use.
+        for now in [LAST_MOMENT - u64::from(MAX_RELATIVE), LAST_MOMENT, LAST_MOMENT + 1, 4_294_967_295, u64::MAX] {
+            for secs in [MAX_RELATIVE + 1, u32::MAX] {
+                assert_eq!(Ttl::secs(secs, now).wire(), MAX_RELATIVE, "{secs} at {now}");
+            }
+            assert_eq!(Ttl::secs(60, now).wire(), 60);
+            assert_eq!(Ttl::secs(0, now), Ttl::NEVER);
+        }
     }
 }

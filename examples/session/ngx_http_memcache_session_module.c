@@ -327,8 +327,8 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         scf->ttl = ngx_parse_time(&value[i], 1);
-        if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0) {
-            return "has an invalid time, it must be 1s or longer";
+        if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0 || scf->ttl > NGX_MAX_INT32_VALUE) {
+            return "has an invalid time, it must be from 1s to 68y";
         }
     }
 
