@@ -46,6 +46,8 @@ pub trait IntoValue<'v> {
 
 /// A type of Rust that a value can be read as: `Vec<u8>`, `String`, integers, and your own types.
 ///
+/// Integers are read as memcached writes them: `decr` from 10 to 9 leaves `9` and a space, as an item does not shrink.
+///
 /// Whatever the flags are: those of this crate read also what other clients have stored with flags of their own.
 pub trait FromValue: Sized {
     /// Fails with [`Error::Decode`] if the value is something else, and with [`Error::NoMemory`].
@@ -84,7 +86,7 @@ macro_rules! integers {
 
         impl FromValue for $type {
             fn from_value(bytes: &[u8], _flags: u32) -> Result<Self, Error> {
-                text(bytes)?.parse().map_err(not_what_is_wanted)
+                text(bytes)?.trim_end_matches(' ').parse().map_err(not_what_is_wanted)
             }
         }
     )*};
@@ -129,6 +131,18 @@ mod tests {
         T::from_value(bytes, 0)
     }
 
+    /// What memcached leaves after `decr` from 10, 100, and 18446744073709551615 (R17).
+    #[test]
+    fn r17_integers_are_read_as_memcached_writes_them() {
+        assert_eq!(read::<u64>(b"9 "), Ok(9));
+        assert_eq!(read::<u8>(b"0  "), Ok(0));
+        assert_eq!(read::<i64>(b"7                   "), Ok(7));
+        for text in [&b" "[..], b"", b" 9", b"9\t", b"9\n", b"9 9", b"9 \0", b"9\xa0"] {
+            assert!(matches!(read::<u64>(text), Err(Error::Decode(_))), "{text:?}");
+        }
+        assert_eq!(read::<String>(b"9 "), Ok("9 ".into()), "a text is what it is");
+    }
+
     /// Bytes and flags of memcache 0.21.0.
     #[test]
     fn values_are_those_of_the_crate_memcache() {
@@ -164,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_something_else_is_an_error() {
-        for wrong in [&b"18446744073709551616"[..], b"-1", b"", b" 1", b"1 ", b"x", b"\xff"] {
+        for wrong in [&b"18446744073709551616"[..], b"-1", b"", b" 1", b" 1", b"x", b"\xff"] {
             assert!(matches!(read::<u64>(wrong), Err(Error::Decode(_))), "{wrong:?}");
         }
         assert!(matches!(read::<String>(b"moo\xff"), Err(Error::Decode(_))));
