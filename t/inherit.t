@@ -151,7 +151,7 @@ my ($other) = grep { $_->{servers}[0]{address} ne "127.0.0.1:$first" }
 
 is(scalar @clients, 3, 'clients');
 is(scalar @first, 2, 'clients of the list');
-is_deeply([sort map { $_->{max_value} } @first], [10, 1048576],
+is_deeply([sort map { $_->{max_value} } @first], [10, 1047552],
 	'clients of the list - settings');
 is_deeply([map { $_->{timeout_ms} } @clients], [(7000) x 3],
 	'inherited settings');

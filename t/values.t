@@ -75,10 +75,10 @@ $t->run();
 
 ###############################################################################
 
-# 1m is the default of memcache_max_value
+# 1023k is the default of memcache_max_value
 
 my %size = ('0 bytes' => 0, '1 byte' => 1, '100 KiB' => 102400,
-	'the maximum less one' => 1048575, 'the maximum' => 1048576);
+	'the maximum less one' => 1047551, 'the maximum' => 1047552);
 
 for my $name (sort keys %size) {
 	my $value = pattern($size{$name});
@@ -124,7 +124,7 @@ is($m->get('chunked'), 'abcdefg', 'chunked body - stored');
 $m->set('v', 'old');
 my $received = $m->received();
 
-is(code(kv_put('v', pattern(1048577))), 413, 'above the maximum');
+is(code(kv_put('v', pattern(1047553))), 413, 'above the maximum');
 is(code(kv_put('v', pattern(2000000), location => '/buffered/')), 413,
 	'above the maximum, buffered');
 is($m->received(), $received, 'above the maximum - not a byte was sent');
@@ -132,7 +132,7 @@ is(content(kv_get('v')), '200 old', 'above the maximum - not stored');
 
 # one that others stored is not received
 
-$m->set('v', pattern(1048577));
+$m->set('v', pattern(1047553));
 is(code(kv_get('v')), 502, 'larger than the maximum');
 is(content(kv_get('h')), "200 $hostile", 'get behind it');
 
@@ -140,8 +140,8 @@ is(content(kv_get('h')), "200 $hostile", 'get behind it');
 
 my $other = '127.0.0.1:' . port(8082);
 
-is(code(kv_put('v', pattern(2500000), PeerAddr => $other)), 502,
-	'too large for memcached');
+is(code(kv_put('v', pattern(2500000), PeerAddr => $other)), 413,
+	'R19 too large for memcached');
 is(content(kv_get('h', PeerAddr => $other)), "200 $hostile",
 	'get behind the refusal');
 

@@ -72,7 +72,8 @@ pub enum Error {
     #[error("the server is down")]
     ServerDown,
 
-    /// memcached answered `SERVER_ERROR` with this text.
+    /// memcached answered `SERVER_ERROR` with this text. With `object too large for cache` it has also deleted the item that
+    /// was there before.
     #[error("SERVER_ERROR {}", .0.escape_ascii())]
     Server(Box<[u8]>),
 
@@ -178,6 +179,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) => Fault::Caller,
+            Error::Server(text) if is_too_large(text) => Fault::Caller,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge | Error::Unsupported => Fault::Setup,
@@ -219,7 +221,7 @@ impl Error {
     /// What is left are errors of the caller and of the setup, which no server has caused.
     pub fn is_logged(&self) -> bool {
         match self {
-            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Unsupported => true,
+            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Unsupported | Error::Server(_) => true,
             error => matches!(error.fault(), Fault::Load | Fault::Network | Fault::Server),
         }
     }
@@ -229,6 +231,7 @@ impl Error {
         match self {
             Error::InvalidKey => 400,
             Error::TooLarge => 413,
+            Error::Server(text) if is_too_large(text) => 413,
             Error::Unsupported => 501,
             Error::Encode(_) | Error::NoMemory => 500,
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => 500,
@@ -264,6 +267,11 @@ impl Error {
             other => Error::Other(other),
         }
     }
+}
+
+/// What memcached says to a store of a value that does not fit into an item of its own (`-I`).
+fn is_too_large(text: &[u8]) -> bool {
+    text == b"object too large for cache"
 }
 
 #[cfg(test)]
@@ -328,6 +336,8 @@ mod tests {
             (Error::ServerDown, 503),
             (Error::NotLoaded, 503),
             (Error::Server([].into()), 502),
+            (Error::Server(b"out of memory storing object"[..].into()), 502),
+            (Error::Server(b"object too large for cache"[..].into()), 413),
             (Error::Protocol { maybe_applied: false }, 502),
             (Error::from_status(sys::NGX_HTTP_MEMCACHE_NO_MEMORY, false, b""), 500),
             (Error::Other(38), 502),
