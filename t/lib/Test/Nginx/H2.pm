@@ -74,7 +74,7 @@ sub replies {
 	my ($self, @wanted) = @_;
 	my $end = time() + 20;
 
-	while (time() < $end && grep { !$self->{streams}{$_}{over} } @wanted) {
+	while (time() < $end && grep { !($self->{streams}{$_} // {})->{over} } @wanted) {
 		IO::Select->new($self->{socket})->can_read(1) or next;
 		$self->{socket}->sysread($self->{in}, 65536, length $self->{in})
 			or last;
