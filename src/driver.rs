@@ -94,6 +94,16 @@ struct Server {
     said: report::Said,
 }
 
+impl Server {
+    /// What it is called in the log, at this address: where it has several, that is said.
+    fn at(&self, address: Option<usize>) -> Bytes {
+        match address.filter(|_| self.addresses.len() > 1) {
+            Some(address) => [&self.name[..], b" (", &self.addresses.text(address), b")"].concat().into(),
+            None => self.name.clone(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,

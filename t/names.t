@@ -37,7 +37,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(12);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(48);
 
 my $conf = <<'EOF';
 
@@ -68,6 +68,14 @@ http {
 
         location /status {
             memcache_status json;
+        }
+
+        location /metrics {
+            memcache_status prometheus;
+        }
+
+        location /page {
+            memcache_status;
         }
     }
 }
@@ -115,10 +123,111 @@ for my $zone ($zone, '') {
 	stop();
 }
 
+# R5: a name with several addresses is one server, for all workers, and before
+# and after a reload, whatever the order in which the addresses are found
+
+my @addresses = map { "127.0.0.$_" } 1 .. 3;
+
+for my $zone ($zone, '') {
+	my $name = 'R5 ' . ($zone ? 'with a zone' : 'without');
+	hosts(@addresses[2, 0, 1]);
+	memcached(@addresses);
+	start(3, $zone, '200ms', 'min=1');
+	is(put_many('one'), 40, "$name: stored");
+	is(where('one'), '40 0 0', "$name: at the first address");
+	is(asked_at(), $addresses[0], "$name: which is said");
+
+	hosts(@addresses[1, 2, 0]);
+	reload();
+	is(read_many('one'), 200, "$name: after a reload too");
+
+	# it ends, and the next one takes over
+
+	(delete $m{$addresses[0]})->kill_it();
+	ok(wait_for(sub { read_many('one', 20) == 0 && put_many('two') == 40
+		&& read_many('two') == 200 }), "$name: the second one, for all");
+	is(where('two'), '- 40 0', "$name: and nowhere else");
+	is(asked_at(), $addresses[1], "$name: which is said");
+	like(http_get('/metrics'), qr/^memcache_server_address_info\{[^}]*,address="127\.0\.0\.2:/m,
+		"$name: to Prometheus as well");
+	like(http_get('/page'), qr/at 127\.0\.0\.2:\d+, one of 3 addresses/,
+		"$name: and on the page");
+
+	# it is back, as one that knows nothing
+
+	memcached($addresses[0]);
+	ok(wait_for(sub { put_many('three') == 40
+		&& where_now('three', 0) == 40 && read_many('three') == 200 }),
+		"$name: the first one again");
+	is(read_many('three'), 200, "$name: for all");
+	is(asked_at(), $addresses[0], "$name: which is said");
+
+	# it hangs for a while, and comes back with what it had
+
+	$m{$addresses[0]}->pause();
+	ok(wait_for(sub { put_many('four') == 40 && where_now('four', 1) == 40 }),
+		"$name: the second one while the first one hangs");
+	$m{$addresses[0]}->resume();
+	ok(wait_for(sub { put_many('five') == 40
+		&& where_now('five', 0) == 40 && read_many('five') == 200 }),
+		"$name: and back");
+	is(read_many('five'), 200, "$name: for all");
+
+	unlike(messages($t), qr/server "cache\.test:\d+" is down: connection refused/,
+		"$name: it was never down");
+	like(messages($t), qr/server "cache\.test:\d+ \(127\.0\.0\.2:\d+\)" is asked there from now on/,
+		"$name: a line says where it is asked");
+	is(scalar(() = messages($t) =~ /127\.0\.0\.3:\d+\)" is asked there/g), 0,
+		"$name: never at the third");
+	stop();
+}
+
+# what is likely to be a mistake is said: not for a host with both families
+
+hosts(@addresses);
+like(check_config($t, text(1, '', '1s')), qr/\[warn\].*
+	"cache\.test:\d+"\ has\ 3\ addresses,.*\ in\ .*nginx\.conf:\d+$/mx,
+	'R5 several addresses of one family');
+hosts('127.0.0.1', '::1');
+unlike(check_config($t, text(1, '', '1s')), qr/\[warn\].*addresses/,
+	'R5 one of each family');
+
 # named subroutines have it, too, and keep it longer than Test::More lives
 undef $t;
 
 ###############################################################################
+
+# How many of the keys are stored, and how many of so many reads find the value.
+sub put_many {
+	my ($value) = @_;
+	return scalar grep { code($_) == 204 }
+		http_many(map { ['PUT', "k$_", value => $value] } 1 .. 40);
+}
+
+sub read_many {
+	my ($value, $n) = @_;
+	return scalar grep { content($_) eq "200 $value" } map { http_many(map {
+		['GET', "k$_"] } 1 .. 20) } 1 .. ($n // 200) / 20;
+}
+
+# How many of the keys have the value, at each of the addresses.
+sub where {
+	my ($value) = @_;
+	return join ' ', map { my $m = $m{$_}; $m ? scalar grep {
+		($m->get("k$_") // '') eq $value } 1 .. 40 : '-' } @addresses;
+}
+
+# The same at one of them, when another one may hang.
+sub where_now {
+	my ($value, $at) = @_;
+	my $m = $m{$addresses[$at]};
+	return scalar grep { ($m->get("k$_") // '') eq $value } 1 .. 40;
+}
+
+sub asked_at {
+	my $server = server_status('cache.test');
+	return $server->{asked_at} =~ s/:\d+$//r;
+}
 
 sub hosts {
 	$t->write_file('hosts', join '', "127.0.0.1 localhost\n",
@@ -129,13 +238,16 @@ sub memcached {
 	$m{$_} //= Test::Memcached->start($t, port(8081), address => $_) for @_;
 }
 
-sub configure {
+sub text {
 	my ($workers, $zone, $retry, $params) = @_;
 	my %all = (workers => $workers, zone => $zone, retry => $retry,
 		params => $params // '');
 
-	$t->write_file_expand('nginx.conf',
-		conf($conf =~ s/<(workers|zone|retry|params)>/$all{$1}/gr));
+	return $conf =~ s/<(workers|zone|retry|params)>/$all{$1}/gr;
+}
+
+sub configure {
+	$t->write_file_expand('nginx.conf', conf(text(@_)));
 	quiet($t);
 }
 
@@ -152,6 +264,7 @@ sub stop {
 	my @all = (children($master), $master);
 	$t->stop();
 	gone(@all) or die "They stay\n";
+	rename $t->testdir() . '/error.log', $t->testdir() . '/error.log.before';
 }
 
 sub reload {

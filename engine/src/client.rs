@@ -17,6 +17,7 @@ use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 
+mod address;
 mod again;
 mod batch;
 mod company;
@@ -39,6 +40,7 @@ mod turn;
 mod view;
 mod wait;
 
+use address::At;
 pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
 use share::{Group, Leaders, Leaver};
@@ -186,8 +188,7 @@ impl<T> Client<T> {
                 health: Health::new(now),
                 passed: Bytes::new(),
                 connects: Throttle::default(),
-                address: 0,
-                refused: 0,
+                at: At::default(),
                 due: None,
                 counters,
                 rest: rest.map(Rest::new),

@@ -119,6 +119,10 @@ struct Awaited {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub server: ServerId,
+    /// To which of the server's addresses.
+    pub address: usize,
+    /// The server is asked elsewhere: nothing is sent any more.
+    pub leaving: bool,
     pub phase: Phase,
     /// Until it is ready.
     greeting: Option<Box<Greeting>>,
@@ -167,6 +171,8 @@ impl Connection {
     pub fn new(server: ServerId, token: Token, large: Large, now: Instant) -> Self {
         Connection {
             server,
+            address: 0,
+            leaving: false,
             phase: Phase::Connecting,
             greeting: None,
             version: None,

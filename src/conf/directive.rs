@@ -175,6 +175,14 @@ impl<'a> Directive<'a> {
         }
     }
 
+    /// Says that the line is allowed, but hardly what was meant.
+    pub fn doubt(&self, text: fmt::Arguments<'_>) {
+        // SAFETY: nginx reads a configuration with a log.
+        if let Some(log) = unsafe { Log::new(self.cf.log) } {
+            log.warn(format_args!("{text} in {}", self.place()));
+        }
+    }
+
     /// Says why, unless nginx does, and returns what the handler is to return.
     pub fn refuse(&self, refusal: Refusal) -> *mut c_char {
         match refusal {

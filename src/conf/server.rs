@@ -38,6 +38,14 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
     if addresses.bytes().iter().any(|address| servers.taken.contains(address)) {
         return Err(Refusal::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
     }
+    let family = addresses.of_one_family();
+    if family > 1 {
+        line.doubt(format_args!(
+            "memcache server \"{}\" has {family} addresses, of which it is asked at one at a time; for each to be a server, \
+             list them",
+            name.escape_ascii(),
+        ));
+    }
     servers.taken.extend(addresses.bytes().iter().cloned());
     let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
     servers.list.push((config, addresses));

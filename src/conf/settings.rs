@@ -19,6 +19,8 @@ pub struct Addresses {
     list: Rc<[ngx_addr_t]>,
     /// The bytes of each.
     bytes: Rc<[Vec<u8>]>,
+    /// `127.0.0.1:11211`
+    texts: Rc<[Bytes]>,
 }
 
 impl Addresses {
@@ -27,7 +29,9 @@ impl Addresses {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.dedup_by(|a, b| a.0 == b.0);
         let (bytes, list): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        Addresses { list: list.into(), bytes: bytes.into() }
+        let texts: Vec<_> =
+            list.iter().map(|address: &ngx_addr_t| Bytes::copy_from_slice(address.name.as_bytes())).collect();
+        Addresses { list: list.into(), bytes: bytes.into(), texts: texts.into() }
     }
 
     /// How many there are.
@@ -38,6 +42,18 @@ impl Addresses {
     /// One of them.
     pub fn get(&self, index: usize) -> Option<&ngx_addr_t> {
         self.list.get(index)
+    }
+
+    /// The text of one of them.
+    pub fn text(&self, index: usize) -> Bytes {
+        self.texts.get(index).cloned().unwrap_or_default()
+    }
+
+    /// How many there are of the family that most belong to: one is what a name has on a host with IPv4 and IPv6.
+    pub fn of_one_family(&self) -> usize {
+        // The family is what a socket address begins with.
+        let of = |address: &Vec<u8>| self.bytes.iter().filter(|other| other.get(..2) == address.get(..2)).count();
+        self.bytes.iter().map(of).max().unwrap_or(0)
     }
 
     /// The bytes that tell each from all others.

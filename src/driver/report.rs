@@ -47,8 +47,17 @@ impl Driver {
     pub(super) fn report(&self, event: &Event, now: Instant) {
         let id = event.server();
         let Some(server) = self.servers.get(id) else { return };
-        let text = || event.text(&server.name);
+        let address = match event {
+            Event::AddressChanged { address, .. } => Some(*address),
+            // These are about all of them, or about one that is not in use.
+            Event::ServerDown { .. } | Event::ConnectFailed { .. } => None,
+            Event::ServerUp { .. } | Event::ConnectionLost { .. } => {
+                self.view(|client| Some(client.server(id)?.address)).flatten()
+            }
+        };
+        let text = || event.text(&server.at(address));
         match event {
+            Event::AddressChanged { .. } => self.log(|log| log.warn(format_args!("{}", text()))),
             Event::ServerUp { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
             Event::ServerDown { .. } => {
                 server.said.quiet.set(now.after(QUIET));

@@ -75,11 +75,11 @@ impl Driver {
 
     /* what the client wants */
 
-    pub(super) fn open(&self, conn: ConnId, id: ServerId, address: usize, now: Instant) {
-        let target = self.servers.get(id).and_then(|server| Some((server, server.addresses.get(address)?)));
+    pub(super) fn open(&self, conn: ConnId, id: ServerId, number: usize, now: Instant) {
+        let target = self.servers.get(id).and_then(|server| Some((server, server.addresses.get(number)?)));
         let opened = target.map_or(Connect::Failed(Loss::Connect), |(server, address)| {
             // SAFETY: the driver drops its peers before itself, and its log is that of the cycle.
-            let peer = unsafe { Peer::new(NonNull::from(self), conn, id, server.name.clone(), self.log) };
+            let peer = unsafe { Peer::new(NonNull::from(self), conn, id, server.at(Some(number)), self.log) };
             let opened = peer.connect(address);
             if !matches!(opened, Connect::Failed(_)) {
                 self.with_peers(|peers| drop(peers.insert(conn, peer)));

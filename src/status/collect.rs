@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use memcache_engine::stats::{history, Counters, Distribution, Fault, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, State, Version};
+use memcache_engine::{Board, Client, ServerId, ServerView, State, Version};
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
     Worker, SCHEMA,
@@ -58,7 +58,13 @@ impl View<'_> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let records = cluster.records.borrow();
         let record = |id: ServerId| records.get(id);
-        let server = |id| client.server(id).map(|server| self.server(&server, record(id)));
+        let server = |id| {
+            let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
+            let shown = self.server(&server, record(id));
+            let board = record(id).and_then(Record::board);
+            let asked_at = addresses.text(board.map_or(server.address, Board::address));
+            Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
+        };
         let servers: Vec<_> = (0..config.servers.len()).filter_map(server).collect();
         let pending = match self.scope {
             Scope::Worker => client.pending() as u64,
@@ -124,6 +130,8 @@ impl View<'_> {
         let version = counters.clone().find_map(|counters| counters.gauges.version());
         snapshot::Server {
             address: text(&config.name),
+            asked_at: String::new(),
+            addresses: config.addresses,
             state: of_state(server.state),
             since: self.calendar.millis(server.since),
             version: version.map(|version| version.to_string()),

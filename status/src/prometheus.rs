@@ -21,6 +21,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     for &(name, kind, help, value) in &CLIENTS {
         out.clients(name, kind, help, value);
     }
+    out.addresses();
     for &(name, kind, help, value) in &SERVERS {
         out.servers(name, kind, help, value);
     }
@@ -39,6 +40,7 @@ type OfServer = fn(&Server) -> f64;
 type Counters = fn(&Server) -> &Named<u64>;
 type Latencies = fn(&Server) -> Vec<(Option<&'static str>, &Latency)>;
 
+const ADDRESS: &str = "memcache_server_address_info";
 const GAUGE: &str = "gauge";
 const COUNTER: &str = "counter";
 
@@ -143,6 +145,13 @@ impl Metrics<'_> {
             Escaped(abi),
             Escaped(nginx)
         );
+    }
+
+    fn addresses(&mut self) {
+        self.head(ADDRESS, GAUGE, "Always 1; the address that the server is asked at is in the label.");
+        for (of, server) in servers(self.snapshot) {
+            let _ = writeln!(self.text, "{ADDRESS}{{{of},address=\"{}\"}} 1", Escaped(&server.asked_at));
+        }
     }
 
     fn clients(&mut self, name: &str, kind: &str, help: &str, value: OfClient) {
@@ -263,7 +272,7 @@ mod tests {
     fn every_metric_is_introduced_once_and_has_values() {
         let text = render(&samples::servers(3));
         let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        assert_eq!(names.len(), 1 + ALL.len() + CLIENTS.len() + SERVERS.len() + COUNTERS.len() + HISTOGRAMS.len());
+        assert_eq!(names.len(), 2 + ALL.len() + CLIENTS.len() + SERVERS.len() + COUNTERS.len() + HISTOGRAMS.len());
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
             assert_eq!(lines(&text, &format!("# HELP {name} ")).len(), 1, "{name}");

@@ -102,6 +102,10 @@ pub struct Client {
 pub struct Server {
     /// The address as configured, with its port.
     pub address: String,
+    /// The socket address that it is asked at, of those that the name stands for.
+    pub asked_at: String,
+    /// How many these are.
+    pub addresses: usize,
     /// What is thought of it; with a zone, by all workers.
     pub state: State,
     /// When that state was entered.

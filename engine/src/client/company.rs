@@ -30,7 +30,9 @@ impl<T> Client<T> {
     #[inline]
     pub(super) fn learn(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
-        if server.board.verdict() != server.seen {
+        let is_news = server.board.verdict() != server.seen;
+        self.follow_address(id, now);
+        if is_news {
             self.take_over(id, now);
         }
     }
@@ -59,6 +61,7 @@ impl<T> Client<T> {
         match (was_down, is_down) {
             (false, true) => {
                 server.health.adopt(finding, now);
+                server.at.start_over();
                 server.touched = true;
                 server.passed = bytes::Bytes::new();
                 self.give_up_queue(id, now);

@@ -109,6 +109,13 @@ pub enum Event {
         /// Which.
         server: ServerId,
     },
+    /// The server is asked at another of its addresses from now on.
+    AddressChanged {
+        /// Which.
+        server: ServerId,
+        /// The number of the address.
+        address: usize,
+    },
 }
 
 impl Event {
@@ -118,7 +125,8 @@ impl Event {
             Event::ConnectFailed { server, .. }
             | Event::ConnectionLost { server, .. }
             | Event::ServerDown { server, .. }
-            | Event::ServerUp { server } => server,
+            | Event::ServerUp { server }
+            | Event::AddressChanged { server, .. } => server,
         }
     }
 
@@ -153,6 +161,7 @@ impl Event {
             }
             Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.reason()),
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
+            Event::AddressChanged { .. } => format!("memcache: server \"{name}\" is asked there from now on"),
         }
     }
 }

@@ -104,10 +104,11 @@ impl<T> Client<T> {
     }
 
     fn ready(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        if !self.arrive(conn, id, now) {
+            return;
+        }
         let policy = self.policy();
         let Some(server) = self.servers.get_mut(id) else { return };
-        server.connecting = server.connecting.saturating_sub(1);
-        server.refused = 0;
         server.counters.stats.opened.bump();
         if server.health.connected(policy, now) {
             self.back(id, now);
@@ -199,6 +200,11 @@ impl<T> Client<T> {
             }
         }
         let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
+        if connection.leaving {
+            self.forget(conn);
+            self.maintain_at(id, now);
+            return self.pump(id, now);
+        }
         if self.draining || server.health.state() == State::Disabled {
             return self.forget(conn);
         }
@@ -272,12 +278,17 @@ impl<T> Client<T> {
             cause => cause,
         };
         let id = connection.server;
-        self.detach(conn, &connection);
         if !gone {
             self.outputs.push_back(Output::Close { conn });
         }
+        if self.scout_failed(conn, id, connection.address, now) {
+            return;
+        }
+        self.detach(conn, &connection);
         let orphans: Vec<Orphan> = connection.orphans().collect();
-        if connection.phase == Phase::Ready {
+        if connection.leaving {
+            // The server is not asked there any more.
+        } else if connection.phase == Phase::Ready {
             self.lost(id, &cause, orphans.len(), connection.is_unproven(now), now);
         } else {
             self.connect_failed(id, &cause, now);
@@ -370,6 +381,7 @@ impl<T> Client<T> {
         }
         server.touched = true;
         server.passed = Bytes::new();
+        server.at.start_over();
         if self.tell_down(id, now) {
             self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
         }

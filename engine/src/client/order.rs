@@ -109,6 +109,6 @@ impl<T> Client<T> {
         if server.connections.len() < 2 {
             return None;
         }
-        server.writes.conn(key).filter(|&conn| self.connections.contains_key(conn))
+        server.writes.conn(key).filter(|&conn| self.connections.get(conn).is_some_and(|c| !c.leaving))
     }
 }

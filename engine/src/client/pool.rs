@@ -13,6 +13,9 @@ impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
     #[inline(always)]
     pub(super) fn pick(&self, id: ServerId, server: &Server, bulk: u32) -> Option<ConnId> {
+        if server.at.is_moving() {
+            return None;
+        }
         let (conn, connection) = self.least_loaded(server)?;
         if bulk > 0 {
             return self.pick_bulky(id, server, conn, connection);
@@ -62,9 +65,14 @@ impl<T> Client<T> {
         server.connections.iter().filter_map(ready).min_by_key(|(_, c)| c.burden())
     }
 
-    fn may_grow(&self, id: ServerId, server: &Server) -> bool {
+    /// Whether it may have another connection, next to those that are leaving.
+    fn has_room(&self, id: ServerId, server: &Server) -> bool {
         let max = self.config.servers.get(id).map_or(0, |config| config.pool.max());
-        server.health.state() == State::Live && server.connections.len() < max as usize
+        server.connections.len().saturating_add(server.at.leaving()) < max as usize
+    }
+
+    fn may_grow(&self, id: ServerId, server: &Server) -> bool {
+        server.health.state() == State::Live && self.has_room(id, server)
     }
 
     /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
@@ -191,8 +199,12 @@ impl<T> Client<T> {
     }
 
     /// Opens a connection, unless there were too many connects just now: then later. True if it did.
-    fn open(&mut self, id: ServerId, now: Instant) -> bool {
+    pub(super) fn open(&mut self, id: ServerId, now: Instant) -> bool {
         let token = self.rng.u32(..);
+        let address = self.address_for(id);
+        if !self.servers.get(id).is_some_and(|server| self.has_room(id, server)) {
+            return false;
+        }
         let Some(server) = self.servers.get_mut(id) else { return false };
         if let Err(at) = server.connects.take(now) {
             if server.due.is_none_or(|due| at < due) {
@@ -201,29 +213,14 @@ impl<T> Client<T> {
             self.maintain_at(id, at);
             return false;
         }
-        let conn = self.connections.insert(Connection::new(id, token, self.large.clone(), now));
+        let mut connection = Connection::new(id, token, self.large.clone(), now);
+        connection.address = address;
+        let conn = self.connections.insert(connection);
         server.connections.push(conn);
         server.connecting = server.connecting.saturating_add(1);
         server.touched = true;
-        self.outputs.push_back(Output::Open { conn, server: id, address: server.address });
+        self.outputs.push_back(Output::Open { conn, server: id, address });
         self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
-        true
-    }
-
-    /// Connects to the next address of the server, if there is one that has not been tried. True if so.
-    pub(super) fn try_next_address(&mut self, id: ServerId, now: Instant) -> bool {
-        let addresses = self.config.servers.get(id).map_or(1, |config| config.addresses);
-        let Some(server) = self.servers.get_mut(id) else { return false };
-        if server.health.state() == State::Disabled {
-            return false;
-        }
-        server.address = server.address.saturating_add(1).checked_rem(addresses).unwrap_or(0);
-        server.refused = server.refused.saturating_add(1);
-        if server.refused >= addresses {
-            server.refused = 0;
-            return false;
-        }
-        self.open(id, now);
         true
     }
 
@@ -253,6 +250,7 @@ impl<T> Client<T> {
         if ttl > 0 {
             self.expire(id, min, smax, Duration::from_secs(u64::from(ttl)), now);
         }
+        self.look(id, now);
         self.pump(id, now);
     }
 
@@ -303,6 +301,9 @@ impl<T> Client<T> {
     pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
         let Some(server) = self.servers.get_mut(connection.server) else { return };
         server.connections.retain(|&other| other != conn);
+        if connection.leaving {
+            return server.at.left();
+        }
         server.touched = true;
         if connection.phase != Phase::Ready {
             server.connecting = server.connecting.saturating_sub(1);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::address::At;
 use super::batch::Batch;
 use super::order::{Hold, Writes};
 use super::{CallId, ConnId, ServerId, Subset};
@@ -221,10 +222,8 @@ pub(super) struct Server {
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
     pub passed: Bytes,
     pub connects: Throttle,
-    /// The address that the next connect goes to.
-    pub address: usize,
-    /// Addresses that refused since the last connect that succeeded.
-    pub refused: usize,
+    /// Which of its addresses it is asked at.
+    pub at: At,
     /// When maintenance is due.
     pub due: Option<Instant>,
     pub counters: Memory<Counters>,
@@ -246,6 +245,8 @@ pub(super) enum Timer {
     Call(CallId),
     /// The connection has not passed its handshake.
     Connect(ConnId),
+    /// The connection goes to an address that the server is not asked at any more.
+    Leave(ConnId),
     /// The placeholder with this number has not got its reply.
     Overdue(ConnId, u32),
     /// The lease get asks again.

@@ -15,6 +15,7 @@ use crate::health::State;
 use crate::reply::{Item, Metadata, Outcome};
 use crate::request::{Request, ServerVerb, StoreMode, Ttl};
 
+mod address;
 mod batches;
 mod bulk;
 mod company;

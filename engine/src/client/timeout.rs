@@ -13,6 +13,7 @@ impl<T> Client<T> {
         let live = |timer: &Timer| match *timer {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.place != Place::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
+            Timer::Leave(conn) => connections.contains_key(conn),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.place == Place::Waiting),
             Timer::Server(_) => true,
@@ -36,6 +37,7 @@ impl<T> Client<T> {
                     Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
                     Some(Phase::Ready) | None => {}
                 },
+                Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),
                 Timer::Overdue(conn, number) => {
                     let Some(connection) = self.connections.get(conn).filter(|c| c.awaits(number)) else { continue };
                     // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
@@ -111,6 +113,9 @@ impl<T> Client<T> {
     /// also new ones.
     pub fn drain(&mut self, _now: Instant) {
         self.draining = true;
-        (0..self.servers.len()).for_each(|server| self.close_idle(server));
+        for server in 0..self.servers.len() {
+            self.recall_scout(server);
+            self.close_idle(server);
+        }
     }
 }

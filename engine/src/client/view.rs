@@ -18,6 +18,8 @@ pub struct ServerView<'a> {
     pub state: State,
     /// When that state was entered.
     pub since: Instant,
+    /// Which of its addresses it is asked at.
+    pub address: usize,
     /// Connections that are ready for operations.
     pub open: usize,
     /// Connections that connect or wait for the answers to their greeting.
@@ -26,6 +28,8 @@ pub struct ServerView<'a> {
     pub idle: usize,
     /// Of those open: with one.
     pub busy: usize,
+    /// Connections to other addresses: those that still have replies pending, and one that looks whether it works.
+    pub elsewhere: usize,
     /// Replies that are awaited, those that nobody wants any more included.
     pub pending: usize,
     /// Operations that wait for a connection.
@@ -64,6 +68,8 @@ impl<T> Client<T> {
             config,
             state: server.health.state(),
             since: server.health.since(),
+            address: server.at.agreed(),
+            elsewhere: server.at.elsewhere(),
             open,
             connecting: server.connecting,
             idle,

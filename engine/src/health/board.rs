@@ -27,6 +27,10 @@ pub struct Board {
     since: Counter,
     retry_at: Counter,
     downs: Counter,
+    /// The address that the server is asked at, by its number.
+    address: AtomicU64,
+    /// When somebody is to look whether an earlier address works.
+    look_at: Counter,
 }
 
 /// Whether a server is down, and how often that has changed.
@@ -142,6 +146,33 @@ impl Board {
     pub(crate) fn put_off(&self, finding: Finding) {
         self.retry_at.set(finding.retry_at.as_micros());
         self.downs.set(finding.downs.into());
+    }
+
+    /// Which of its addresses the server is asked at.
+    #[inline]
+    pub fn address(&self) -> usize {
+        usize::try_from(self.address.load(Ordering::Acquire)).unwrap_or(0)
+    }
+
+    /// Says that it is asked at another one. False: somebody else has said so.
+    pub(crate) fn move_address(&self, from: usize, to: usize) -> bool {
+        let moved = self.address.compare_exchange(from as u64, to as u64, Ordering::AcqRel, Ordering::Acquire);
+        moved.is_ok()
+    }
+
+    /// When somebody is to look whether an earlier address works.
+    pub(crate) fn look_at(&self, now: Instant) -> Instant {
+        let look_at = Instant::from_micros(self.look_at.get());
+        if look_at > now.after(LONGEST_PAUSE) {
+            now
+        } else {
+            look_at
+        }
+    }
+
+    /// Nobody needs to look before that.
+    pub(crate) fn look_later(&self, at: Instant) {
+        self.look_at.set(at.as_micros());
     }
 
     /// Asks for the right to probe, for so long. `Err`: somebody else has it, until then.

@@ -50,6 +50,8 @@ pub fn server(n: usize) -> Server {
     let load = 1 + (n as u64 * 7 + 3) % 5;
     Server {
         address: format!("10.0.0.{}:11211", n + 1),
+        asked_at: format!("10.0.0.{}:11211", n + 1),
+        addresses: 1,
         state: State::Live,
         since: NOW - 93_784_000,
         version: Some("1.6.18".into()),
