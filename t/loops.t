@@ -100,7 +100,7 @@ for my $case (['submit', ''], ['submit', '&n=50000'], ['many', ''],
 
 		# the first operation finds out that there is none
 		http_get('/loops?do=many', at($port));
-		http_get('/loops?do=stop', at($port));
+		stopped($port);
 
 		like(http_content(http_get("/loops?do=$do$args", at($port))),
 			qr/^begun/, "$name - begun");
@@ -113,7 +113,7 @@ for my $case (['submit', ''], ['submit', '&n=50000'], ['many', ''],
 		my $keys = $args =~ /keys=(\d+)/ ? $1 : 1;
 		cmp_ok($most, '<', 2 * (CALLS + $keys), "$name - at most");
 		cmp_ok($turns, '>', 2, "$name - turns");
-		http_get('/loops?do=stop', at($port));
+		stopped($port);
 	}
 }
 
@@ -141,6 +141,12 @@ ended($t);
 is($?, 0, 'R9 TERM');
 
 ###############################################################################
+
+sub stopped {
+	my ($port) = @_;
+	http_get('/loops?do=stop', at($port));
+	wait_for(sub { http_get('/loops?do=say', at($port)) =~ /pending=0/ });
+}
 
 sub at { return (PeerAddr => '127.0.0.1:' . port($_[0])) }
 

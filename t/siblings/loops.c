@@ -3,7 +3,7 @@
  * the event loop:
  *
  *     loops?do=submit|many|cancel[&keys=n][&n=n]     begins so many loops of a kind
- *     loops?do=say                                   the most answers in a turn, turns, and answers in all
+ *     loops?do=say                                   the most answers in a turn, turns, answers in all, calls
  *     loops?do=stop
  */
 
@@ -13,7 +13,7 @@
 static const ngx_http_memcache_api_t  *mc;
 static ngx_http_memcache_client_t     *client;
 
-static ngx_uint_t   stop, keys, turns, answers, in_turn, most;
+static ngx_uint_t   stop, keys, turns, answers, in_turn, most, pending;
 static ngx_event_t  tick;
 
 
@@ -37,6 +37,7 @@ count(ngx_uint_t n)
 {
     answers += n;
     in_turn += n;
+    pending--;
 }
 
 
@@ -51,7 +52,14 @@ submit(ngx_http_memcache_handler_pt handler, ngx_http_memcache_call_t *call)
     ngx_str_set(&op.key, "k");
     op.handler = handler;
 
-    return mc->submit(client, &op, call);
+    pending++;
+
+    if (mc->submit(client, &op, call) != NGX_HTTP_MEMCACHE_OK) {
+        pending--;
+        return 1;
+    }
+
+    return 0;
 }
 
 
@@ -73,7 +81,14 @@ submit_many(void)
     many.nkeys = keys;
     many.handler = many_answered;
 
-    return mc->submit_many(client, &many, NULL);
+    pending++;
+
+    if (mc->submit_many(client, &many, NULL) != NGX_HTTP_MEMCACHE_OK) {
+        pending--;
+        return 1;
+    }
+
+    return 0;
 }
 
 
@@ -113,9 +128,10 @@ cancels(void *data, const ngx_http_memcache_result_t *result)
     (void) result;
     count(1);
 
-    if (!stop && submit(cancels, &call) == NGX_HTTP_MEMCACHE_OK) {
+    if (!stop && submit(cancels, &call) == 0) {
         (void) submit(cancels, NULL);
         (void) mc->cancel(client, call);
+        pending--;
     }
 }
 
@@ -144,7 +160,7 @@ begin(sibling_t *s, const char *what)
     n = sibling_number(s->request, "n", 1);
 
     for (i = 0, refused = 0; i < n; i++) {
-        refused += 0 != (what[0] == 'm' ? submit_many()
+        refused += (what[0] == 'm' ? submit_many()
                          : submit(what[0] == 'c' ? cancels : answered, NULL));
     }
 
@@ -178,7 +194,7 @@ begin_cancel(sibling_t *s)
 static ngx_int_t
 say(sibling_t *s)
 {
-    sibling_say(s, "most=%ui turns=%ui answers=%ui", most, turns, answers);
+    sibling_say(s, "most=%ui turns=%ui answers=%ui pending=%ui", most, turns, answers, pending);
 
     return NGX_OK;
 }
