@@ -64,7 +64,7 @@ http {{
         f.write(text)
     environment = dict(os.environ, BENCH_MEMCACHED=" ".join(m.address for m in memcacheds), BENCH_KEEP=str(keep))
     command = [*tool, NGINX, "-p", path, "-c", "nginx.conf", "-e", "error.log"]
-    return Server(LONG[name], command, path, port, single, env=environment)
+    return Server(LONG.get(name, name), command, path, port, single, env=environment)
 
 
 def _ours(name, memcacheds, parameters="", lines="", **options):
