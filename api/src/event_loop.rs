@@ -26,7 +26,6 @@ pub(crate) fn this_thread() -> pthread_t {
 }
 
 /// Whether the worker was told to exit, and only waits for what is under way.
-#[cfg(feature = "tokio")]
 pub(crate) fn is_exiting() -> bool {
     // SAFETY: a number that nginx writes on this thread.
     unsafe { nginx_sys::ngx_exiting != 0 }

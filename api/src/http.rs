@@ -27,6 +27,7 @@ mod all;
 mod body;
 mod detached;
 pub mod directive;
+mod exit;
 mod headers;
 mod log;
 mod panic;
@@ -41,6 +42,7 @@ pub(crate) use self::panic::contain;
 pub use all::all;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
+pub use exit::exiting;
 #[doc(inline)]
 pub use memcache_bits::request as bits;
 pub use respond::Respond;

@@ -19,9 +19,18 @@ const REFUSALS_PER_POLL: u32 = 64;
 
 thread_local! {
     static WAKES: Cell<u32> = const { Cell::new(WAKES_PER_TURN) };
+    static KIND: Cell<Kind> = const { Cell::new(Kind::Request) };
     static REFUSALS: Cell<u32> = const { Cell::new(REFUSALS_PER_POLL) };
     /// Begins the turn after one that had no more wakes. An event of zeros is what nginx's own modules start with.
     static REFILL: UnsafeCell<MaybeUninit<ngx_event_t>> = const { UnsafeCell::new(MaybeUninit::zeroed()) };
+}
+
+/// What a task belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    /// To nobody but the worker.
+    Detached,
 }
 
 /// When the handler of an event is to be called.
@@ -69,9 +78,19 @@ unsafe extern "C" fn refilled(_: *mut ngx_event_t) {
     WAKES.set(WAKES_PER_TURN);
 }
 
-/// A task is about to be polled.
-pub(crate) fn begin_poll() {
-    REFUSALS.set(REFUSALS_PER_POLL);
+/// Polls a task: of calls that are refused meanwhile, so many are refused at once.
+pub(crate) fn polling<R>(kind: Kind, poll: impl FnOnce() -> R) -> R {
+    // One may be begun, and polled, by another.
+    let outer = (KIND.replace(kind), REFUSALS.replace(REFUSALS_PER_POLL));
+    let polled = poll();
+    KIND.set(outer.0);
+    REFUSALS.set(outer.1);
+    polled
+}
+
+/// What is being polled.
+pub(crate) fn kind() -> Kind {
+    KIND.get()
 }
 
 /// Whether the task that is being polled may be told of a refusal at once.

@@ -17,7 +17,7 @@ use super::log;
 use super::panic::{caught, contain};
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
-use crate::turn::{self, When};
+use crate::turn::{self, Kind, When};
 use crate::{event_loop, Error};
 
 /// Detached futures that a sibling may have at the same time in a worker; one more is refused with
@@ -27,9 +27,13 @@ pub const MAX_DETACHED: usize = 16_384;
 /// Runs a future that belongs to no request: for what a request starts and does not wait for, and for handlers of the
 /// **log phase**, where the request is about to be freed.
 ///
-/// It is polled at once, and dropped when it has ended. If it panics, that is logged, and it is dropped. A worker that
-/// exits waits for the operations that are under way and for [`sleep`](super::sleep), but for nothing else: what is
-/// still not done then is dropped.
+/// It is polled at once, and dropped when it has ended. If it panics, that is logged, and it is dropped.
+///
+/// A worker that **exits** (reload, quit) waits for the operations that are under way, but for nothing else. A
+/// [`sleep`](super::sleep) is over when the worker is told to exit, whatever is left of it, so that what waits behind
+/// it is done; one that begins after that does not keep the worker. What is still not done when nothing else is under
+/// way is dropped. So a loop that sleeps goes round once more and ends; one that does not sleep has to ask
+/// [`exiting`](super::exiting), or it keeps the worker until `worker_shutdown_timeout`.
 ///
 /// The future owns what it uses: take what you need out of the request before. A [`Client`](crate::Client) of the
 /// request can be used: it lasts as long as the worker.
@@ -48,6 +52,31 @@ pub const MAX_DETACHED: usize = 16_384;
 ///         let _ = mc.incr(key, 1).initial(1).await;
 ///     });
 ///     Status::NGX_OK
+/// }
+/// ```
+///
+/// A heartbeat of each worker, from the first request on:
+///
+/// ```no_run
+/// # use std::cell::Cell;
+/// # use std::time::Duration;
+/// # use ngx::http::Request;
+/// # use ngx_memcache::{http, Client, Error, Seconds};
+/// thread_local! { static BEATS: Cell<bool> = const { Cell::new(false) }; }
+///
+/// fn beat(request: &Request) -> Result<(), Error> {
+///     let mc = Client::from_request(request)?;
+///     if BEATS.replace(true) {
+///         return Ok(());
+///     }
+///     http::spawn_detached(async move {
+///         let key = format!("worker:{}", std::process::id());
+///         while !http::exiting() {
+///             let _ = mc.set(&key, "alive").ttl(30.secs()).await;
+///             http::sleep(Duration::from_secs(10)).await;
+///         }
+///         let _ = mc.delete(&key).await;
+///     })
 /// }
 /// ```
 ///
@@ -130,9 +159,9 @@ impl Detached {
     fn run(self: &Arc<Self>) {
         let Some(mut future) = self.future.take() else { return };
         let waker = Waker::from(self.clone());
-        turn::begin_poll();
         self.polled.set(true);
-        let polled = caught(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        let polled =
+            turn::polling(Kind::Detached, || caught(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.polled.set(false);
         match polled {
             Ok(Poll::Pending) => return self.future.set(Some(future)),
@@ -195,6 +224,16 @@ impl notify::Wakes for Detached {
         self.woken.swap(false, Ordering::AcqRel);
         self.wake_on_loop();
     }
+}
+
+/// The worker is about to exit: those that sleep go on, in the next turn of the event loop.
+pub(super) fn wake_all() {
+    TASKS.with_borrow(|tasks| {
+        for task in tasks {
+            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
+            unsafe { turn::post(task.event.get(), When::Later) };
+        }
+    });
 }
 
 /// The worker exits.

@@ -32,6 +32,9 @@ use crate::find;
 /// (`error_page`, `post_action` when the client has gone) leaves the request to the handlers of the new location: the
 /// block is dropped, without a word.
 ///
+/// A worker that exits (reload, quit) waits until the block is done, whatever it waits for; `worker_shutdown_timeout`
+/// bounds that.
+///
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
 ///

@@ -17,6 +17,7 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, Request};
 
 use super::bits;
+use super::exit;
 use super::log;
 use super::panic::{caught, contain};
 use super::slot::{Handle, Slot};
@@ -24,7 +25,7 @@ use crate::call::counted_for;
 use crate::event_loop;
 #[cfg(feature = "tokio")]
 use crate::remote::notify;
-use crate::turn::{self, When};
+use crate::turn::{self, Kind, When};
 
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
@@ -38,7 +39,7 @@ use crate::turn::{self, When};
 pub(super) struct Task {
     /// The thread of the event loop.
     owner: pthread_t,
-    /// NULL when the request has ended, or the task has nothing more to do with it.
+    /// NULL when the request has ended, or the task has nothing more to do with it. Until then an exiting worker waits.
     request: Cell<*mut ngx_http_request_t>,
     place: Cell<Place>,
     /// The request's, when the handler was called: each internal redirect takes one.
@@ -189,6 +190,7 @@ impl Task {
         early.handler = Some(request_ends);
         late.handler = Some(request_ends);
         self.request.set(request);
+        exit::hold();
         self.place.set(place);
         // SAFETY: the request is alive, says the caller.
         unsafe {
@@ -259,8 +261,9 @@ impl Task {
 
     /// Leaves the request to others: the future is dropped, and no event comes any more.
     pub(super) fn forget_request(&self) {
-        self.request.set(ptr::null_mut());
-
+        if !self.request.replace(ptr::null_mut()).is_null() {
+            exit::release();
+        }
         let event = self.event.get();
         // SAFETY: the event belongs to this task, and this is the event loop's thread.
         unsafe {
@@ -284,12 +287,13 @@ impl Task {
         // SAFETY: the task has a request, and so a record, which bind() wrote; the caller holds what the waker points to.
         let waker = unsafe { ptr::read(&raw const (*(*self.event.get()).data.cast::<Record>()).waker) };
         let mut context = Context::from_waker(&waker);
-        turn::begin_poll();
         // SAFETY: the stage was `Waiting`, so the future is there; while it is `Polled` nobody else touches it.
         let future = unsafe { (*self.slot.get()).future()? };
-        // SAFETY: the task has a request, which nobody else uses. What ends it, its response, is the last thing that is
-        // done with it.
-        let polled = caught(|| unsafe { counted_for(request, || future.poll(&mut context, request)) });
+        let polled = turn::polling(Kind::Request, || {
+            // SAFETY: the task has a request, which nobody else uses. What ends it, its response, is the last thing that
+            // is done with it.
+            caught(|| unsafe { counted_for(request, || future.poll(&mut context, request)) })
+        });
 
         // The request may have ended meanwhile, in the future's hands.
         let request = self.request().map(|_| request);

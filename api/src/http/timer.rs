@@ -11,24 +11,34 @@ use std::time::Duration;
 
 use ngx::ffi::{ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_msec_int_t, ngx_msec_t};
 
+use super::exit;
 use super::panic::contain;
 use crate::event_loop;
+use crate::turn::{self, Kind};
 
 /// Waits so long: whole milliseconds, rounded up; for no time, until other events were handled.
 ///
-/// A worker that exits waits for it, as it does for requests. Nothing else does: `tokio::time` and the like need their
-/// own runtime. Anywhere but on a worker's event loop there is nothing to wait with, and it is over at once.
+/// A worker that exits waits for the requests that wait for this. In [`spawn_detached`](super::spawn_detached) it is over
+/// when the worker is told to exit. `tokio::time` and the like need their own runtime. Anywhere but on a worker's event
+/// loop there is nothing to wait with, and it is over at once.
 pub fn sleep(time: Duration) -> Sleep {
     // SAFETY: an event of zeros is what nginx's own modules start with.
     let event = UnsafeCell::new(unsafe { mem::zeroed() });
-    Sleep { time, event, state: Cell::new(State::New), _pinned: PhantomPinned }
+    Sleep {
+        time,
+        event,
+        state: Cell::new(State::New),
+        whole: false,
+        until_exit: Cell::new(false),
+        _pinned: PhantomPinned,
+    }
 }
 
 /// Waits for a future, but no longer than `time`: `None` when that has passed. The future is dropped then, which cancels
 /// the calls that it waits for.
 ///
-/// Operations have a deadline of their own. This is for what has none, such as an answer from another thread: a worker
-/// that exits does not wait for that, and would cut the request off.
+/// Operations have a deadline of their own. This is for what has none, such as an answer from another thread, which a
+/// worker that exits would wait for without end.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -42,7 +52,9 @@ pub fn sleep(time: Duration) -> Sleep {
 /// ```
 pub async fn timeout<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    let mut sleep = pin!(sleep(time));
+    let mut bound = sleep(time);
+    bound.whole = true;
+    let mut sleep = pin!(bound);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
@@ -57,6 +69,10 @@ pub struct Sleep {
     /// Invariant: in nginx's tree of timers only while `state` is `Running`, and pinned then.
     event: UnsafeCell<ngx_event_t>,
     state: Cell<State>,
+    /// Not over before its time: it bounds something that is under way.
+    whole: bool,
+    /// It is over when the worker is told to exit.
+    until_exit: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -69,12 +85,19 @@ enum State {
 impl Sleep {
     fn start(&self) {
         let event = self.event.get();
+        let detached = turn::kind() == Kind::Detached;
+        let late = event_loop::is_exiting();
+        self.until_exit.set(detached && !late && !self.whole);
+        if self.until_exit.get() {
+            exit::watch();
+        }
         // SAFETY: this is pinned, and takes the event out of the tree when it is dropped. ngx_cycle is there as long as
         // the worker.
         unsafe {
             (*event).handler = Some(rings);
             (*event).data = ptr::from_ref(self).cast_mut().cast();
             (*event).log = (*ngx_cycle).log;
+            (*event).set_cancelable((detached && late).into());
             ngx_add_timer(event, milliseconds(self.time));
         }
     }
@@ -92,6 +115,11 @@ impl Future for Sleep {
             State::New => {
                 this.start();
                 this.state.set(State::Running(cx.waker().clone()));
+            }
+            State::Running(_) if this.until_exit.get() && event_loop::is_exiting() => {
+                // SAFETY: it is in the tree while it runs, by the invariant.
+                unsafe { ngx_del_timer(this.event.get()) };
+                return Poll::Ready(());
             }
             State::Running(mut waker) => {
                 waker.clone_from(cx.waker());

@@ -9,6 +9,7 @@ use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 use ngx_memcache::http::{self, Body, Respond, Response};
 use ngx_memcache::{Client, Error, Item, Server};
+use tokio::sync::oneshot;
 
 use crate::args::Args;
 use crate::{fetch, loops, misuse, remote};
@@ -23,6 +24,10 @@ use crate::{fetch, loops, misuse, remote};
 /// - `sleep?ms=`.
 /// - `late?ms=&timeout=`: which of the two is over first.
 /// - `detached?key=&ms=`: counts the key later, and answers at once.
+/// - `thread?ms=`: waits for a thread, which sleeps.
+/// - `heartbeat?key=`: counts the key, again and again, until the worker exits; and then `KEY:end`. With `&unaware=1` it
+///   does not ask whether the worker exits.
+/// - `bounded?key=&ms=`: counts the key, detached, when a get of `KEY:in` is answered, or `KEY:late` after the time.
 /// - `fetch...`: see [`fetch`].
 /// - `remote...`: see [`remote`].
 /// - `loop_...`: see [`loops`].
@@ -68,6 +73,9 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
             Response::ok().body(if done.is_some() { "done" } else { "timed out" })
         }),
         "detached" => detached(mc, args).respond(request),
+        "thread" => http::spawn(request, on_a_thread(args)),
+        "heartbeat" => heartbeat(mc, args).respond(request),
+        "bounded" => bounded(mc, args).respond(request),
         _ => fetch::handle(request, mc, what)
             .or_else(|| remote::handle(request, mc, what))
             .or_else(|| loops::handle(request, mc, what))
@@ -114,6 +122,40 @@ fn detached(mc: Client, args: Args) -> Result<HTTPStatus, Error> {
     http::spawn_detached(async move {
         http::sleep(Duration::from_millis(args.number("ms").unwrap_or(0))).await;
         let _ = mc.incr(args.key(), 1).initial(1).await;
+    })?;
+    Ok(HTTPStatus::ACCEPTED)
+}
+
+async fn on_a_thread(args: Args) -> Response {
+    let (sender, done) = oneshot::channel();
+    let time = Duration::from_millis(args.number("ms").unwrap_or(0));
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        let _ = sender.send("from a thread");
+    });
+    Response::ok().body(done.await.unwrap_or("nothing"))
+}
+
+fn heartbeat(mc: Client, args: Args) -> Result<HTTPStatus, Error> {
+    let unaware = args.number("unaware").is_some();
+    http::spawn_detached(async move {
+        while unaware || !http::exiting() {
+            let _ = mc.incr(args.key(), 1).initial(1).await;
+            http::sleep(Duration::from_secs(3600)).await;
+        }
+        let _ = mc.incr(format!("{}:end", args.key()), 1).initial(1).await;
+    })?;
+    Ok(HTTPStatus::ACCEPTED)
+}
+
+fn bounded(mc: Client, args: Args) -> Result<HTTPStatus, Error> {
+    http::spawn_detached(async move {
+        let time = Duration::from_millis(args.number("ms").unwrap_or(0));
+        let end = match http::timeout(time, mc.get(format!("{}:in", args.key()))).await {
+            Some(_) => args.key(),
+            None => format!("{}:late", args.key()),
+        };
+        let _ = mc.incr(end, 1).initial(1).await;
     })?;
     Ok(HTTPStatus::ACCEPTED)
 }
