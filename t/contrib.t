@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 	->has_daemon('promtool');
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF'));
+my $config = conf(<<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -71,13 +71,28 @@ my %asked = map { ($_ => 1) }
 	map { s/"[^"]*"//gr =~ /\bmemcache_\w+/g } @queries;
 my @asked = sort keys %asked;
 
-$t->plan(@asked + 8);
+$t->plan(@asked + 9);
 
 cmp_ok(scalar @{$dashboard->{panels}}, '>=', 10, 'panels');
 cmp_ok(scalar @asked, '>=', 20, 'metrics');
 
 my $m = Test::Memcached->start($t, port(8081));
 
+# what README.md shows, on a machine with many processors
+
+my ($sample) = slurp('README.md') =~ /```nginx\n(.*?)```/s;
+my $servers = join '', map { "    memcache_server 127.0.0.1:$_;\n" } 1 .. 12;
+$sample =~ s/http \{\n\K/$servers/;
+like(check_config($t, <<"EOF"), qr/test is successful/, 'R55 with 16 workers');
+%%MEMCACHE_GLOBALS%%
+daemon off;
+worker_processes 16;
+events {
+    worker_connections 4096;
+}
+$sample
+EOF
+$t->write_file_expand('nginx.conf', $config);
 $t->run();
 
 kv_put('cow', 'moo');

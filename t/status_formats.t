@@ -210,7 +210,7 @@ is_deeply([@shown[0 .. 2]], \@names, 'D4 HTML - names as they are');
 $body = http_content(http_get('/metrics'));
 utf8::decode($body) or fail('UTF-8');
 my @labels = map { s/\\(.)/$1/gr }
-	$body =~ /^memcache_server_up\{client="0",server="((?:[^"\\]|\\.)*)"\} /mg;
+	$body =~ /^memcache_server_up\{client="<hostile>",server="((?:[^"\\]|\\.)*)"\} /mg;
 is_deeply([@labels[0 .. 2]], \@names, 'D4 Prometheus - names as they are');
 
 # labels are decided by the configuration

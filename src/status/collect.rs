@@ -13,7 +13,7 @@ use memcache_status::snapshot::{
 use nginx_sys::NGINX_VERSION;
 
 use crate::abi::Callback;
-use crate::clock::Calendar;
+use crate::clock::{self, Calendar};
 use crate::cluster::{Cluster, Clusters};
 use crate::driver::Driver;
 use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
@@ -29,6 +29,8 @@ pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snap
 
     let running = || clusters.iter().filter_map(|cluster| Some((cluster, cluster.running()?)));
     let clients = running().filter_map(|(cluster, driver)| driver.view(|client| view.client(cluster, client, driver)));
+    let mut clients: Vec<_> = clients.collect();
+    snapshot::name_clients(&mut clients);
     let route = |(index, driver): (usize, &Driver)| driver.view(|client| route(index, client, key?)).flatten();
     Snapshot {
         schema: SCHEMA,
@@ -36,10 +38,11 @@ pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snap
         abi: format!("{NGX_HTTP_MEMCACHE_ABI_MAJOR}.{NGX_HTTP_MEMCACHE_ABI_MINOR}"),
         nginx: text(NGINX_VERSION.to_bytes()),
         now: calendar.millis(calendar.now()),
+        utc_offset: clock::utc_offset(),
         scope,
         pid: worker.pid,
         generation,
-        clients: clients.collect(),
+        clients,
         routes: running().map(|(_, driver)| driver).enumerate().filter_map(route).collect(),
         workers,
     }
@@ -71,6 +74,7 @@ impl View<'_> {
             Scope::Zone => servers.iter().map(|server| server.pending.saturating_add(server.queued)).sum(),
         };
         snapshot::Client {
+            name: String::new(),
             used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
             hash: config.hash.name(),
             failover: config.failover.name(),
@@ -82,6 +86,7 @@ impl View<'_> {
             queue: config.queue,
             max_value: config.max_value,
             coalesce: config.coalesce,
+            prefix: text(&config.prefix),
             pending,
             turns_cut: driver.turns_cut(),
             longest_handlers_ms: millis(driver.longest_handlers()),

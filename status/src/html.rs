@@ -69,7 +69,11 @@ impl Page<'_> {
     }
 
     fn clock(&self) -> String {
-        show::clock(self.now, self.now)
+        show::clock(self.now, self.now, self.snapshot.utc_offset)
+    }
+
+    fn zone(&self) -> String {
+        show::zone(self.snapshot.utc_offset)
     }
 
     fn moment(&self) -> String {
@@ -94,12 +98,17 @@ impl<'a> Section<'a> {
         let row = |(number, server)| Row { client: index, number, server, most, snapshot };
         let mut rows: Vec<Row<'_>> = (0..).zip(&client.servers).map(row).collect();
         let hidden = rows.len().saturating_sub(MAX_SERVERS);
-        if hidden > 0 {
-            rows.sort_by_key(|row| (row.server.state == State::Live, row.server.queued == 0, row.number));
-            rows.truncate(MAX_SERVERS);
-        }
+        rows.sort_by_key(|row| (verdict::gravity(row.server, snapshot), row.number));
+        rows.truncate(MAX_SERVERS);
         let route = snapshot.routes.iter().find(|route| route.client == index);
         Section { index, client, rows, hidden, route: route.map(|route| Way { route, client }) }
+    }
+
+    /// Always in the order of the configuration: what is open stays open.
+    fn details(&self) -> Vec<&Row<'a>> {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|row| row.number);
+        rows
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -154,6 +163,16 @@ impl Way<'_> {
         }
     }
 
+    /// What the other servers are for this key.
+    fn order(&self) -> &'static str {
+        match self.client.failover {
+            "off" => {
+                "Nobody stands in for it: \"memcache_failover\" is off. With \"next\" they would be asked in this order"
+            }
+            _ => "In the order in which they are asked",
+        }
+    }
+
     fn candidates(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let servers = self.route.candidates.iter().filter_map(|&server| self.client.servers.get(server));
         servers.map(|server| (server.address.as_str(), word(server.state)))
@@ -195,12 +214,12 @@ impl Row<'_> {
 
     /// The time, or the day if that is another than today.
     fn since(&self) -> String {
-        let clock = show::clock(self.server.since, self.snapshot.now);
+        let clock = show::clock(self.server.since, self.snapshot.now, self.snapshot.utc_offset);
         clock.split(' ').next().unwrap_or_default().into()
     }
 
     fn is_of_today(&self) -> bool {
-        !show::clock(self.server.since, self.snapshot.now).contains(' ')
+        !show::clock(self.server.since, self.snapshot.now, self.snapshot.utc_offset).contains(' ')
     }
 
     fn since_moment(&self) -> String {
@@ -291,7 +310,9 @@ impl Row<'_> {
     }
 
     fn last_error_clock(&self) -> String {
-        self.server.last_error.as_ref().map_or(String::new(), |error| show::clock(error.at, self.snapshot.now))
+        let Some(error) = &self.server.last_error else { return String::new() };
+        let (now, offset) = (self.snapshot.now, self.snapshot.utc_offset);
+        format!("{} {}", show::clock(error.at, now, offset), show::zone(offset))
     }
 
     fn latencies(&self) -> impl Iterator<Item = (String, &crate::snapshot::Latency)> {
@@ -401,7 +422,7 @@ mod tests {
         let page = render(&snapshot);
         assert!(page.len() < 3 << 20, "{}", page.len());
         assert!(page.contains("9800 more servers are not shown"));
-        assert_eq!(texts(&page, "<h3")[0], "10.0.0.10000:11211", "those in trouble come first");
+        assert_eq!(texts(&page, "<a href=\"#server")[0], "10.0.0.10000:11211", "those in trouble come first");
     }
 
     #[test]
@@ -423,6 +444,15 @@ mod tests {
         let reason = Some("Its hash is 0x00000abc, the next point of the ring 0x00000def.".to_string());
         snapshot.routes = vec![route.clone()];
         assert_eq!(way(&snapshot), ("This key goes to 10.0.0.2:11211.".into(), reason.clone()));
+        // Without failover, nobody else is asked.
+        for (failover, text) in
+            [("off", "\"memcache_failover\" is off"), ("next", "In the order in which they are asked: ")]
+        {
+            snapshot.clients[0].failover = failover;
+            assert!(render(&snapshot).replace("&#34;", "\"").contains(text), "{failover}");
+        }
+        snapshot.clients[0].failover = "off";
+        assert!(!render(&snapshot).contains("In the order in which they are asked"), "R55");
         snapshot.routes = vec![Route { server: Some(2), ..route.clone() }];
         let text = "This key goes to 10.0.0.3:11211, as its own server 10.0.0.2:11211 is not live.";
         assert_eq!(way(&snapshot), (text.into(), reason.clone()));

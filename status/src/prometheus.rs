@@ -1,6 +1,6 @@
 //! A snapshot as metrics in the text format of Prometheus.
 //!
-//! The labels are `client`, its place in the configuration, `server`, its address as configured, and `op` or `class`,
+//! The labels are `client`, its name, `server`, its address as configured, and `op` or `class`,
 //! words of the engine: what there is of them is decided by the configuration.
 
 use std::fmt::{self, Display, Write as _};
@@ -156,8 +156,8 @@ impl Metrics<'_> {
 
     fn clients(&mut self, name: &str, kind: &str, help: &str, value: OfClient) {
         self.head(name, kind, help);
-        for (index, client) in self.snapshot.clients.iter().enumerate() {
-            let _ = writeln!(self.text, "{name}{{client=\"{index}\"}} {}", value(client));
+        for client in &self.snapshot.clients {
+            let _ = writeln!(self.text, "{name}{{client=\"{}\"}} {}", Escaped(&client.name), value(client));
         }
     }
 
@@ -208,19 +208,19 @@ impl Metrics<'_> {
 
 /// Every server with its labels.
 fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (Labels<'_>, &Server)> {
-    snapshot.clients.iter().enumerate().flat_map(|(client, all)| {
-        all.servers.iter().map(move |server| (Labels { client, server: &server.address }, server))
+    snapshot.clients.iter().flat_map(|client| {
+        client.servers.iter().map(|server| (Labels { client: &client.name, server: &server.address }, server))
     })
 }
 
 struct Labels<'a> {
-    client: usize,
+    client: &'a str,
     server: &'a str,
 }
 
 impl Display for Labels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client=\"{}\",server=\"{}\"", self.client, Escaped(self.server))
+        write!(f, "client=\"{}\",server=\"{}\"", Escaped(self.client), Escaped(self.server))
     }
 }
 
@@ -301,7 +301,7 @@ mod tests {
             ..Latency::default()
         };
         let text = render(&snapshot);
-        let of = "{client=\"0\",server=\"10.0.0.1:11211\"";
+        let of = "{client=\"example.com\",server=\"10.0.0.1:11211\"";
         let got = lines(&text, "memcache_queue_duration_seconds");
         assert_eq!(got[0], format!("memcache_queue_duration_seconds_bucket{of},le=\"0.000064\"}} 1"));
         assert_eq!(got[1], format!("memcache_queue_duration_seconds_bucket{of},le=\"0.000128\"}} 6"));

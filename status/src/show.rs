@@ -74,14 +74,26 @@ pub fn moment(at: Millis) -> String {
     humantime::format_rfc3339_seconds(time.unwrap_or(SystemTime::UNIX_EPOCH)).to_string()
 }
 
-/// `02:13:05`, with the date if that is another day than today. All times are UTC.
-pub fn clock(at: Millis, now: Millis) -> String {
-    let (then, today) = (moment(at), moment(now));
+/// `02:13:05`, with the date if that is another day than today, in the time zone that is so many minutes ahead of UTC.
+pub fn clock(at: Millis, now: Millis, utc_offset: i32) -> String {
+    let local = |at: Millis| moment(at.saturating_add_signed(i64::from(utc_offset).saturating_mul(60_000)));
+    let (then, today) = (local(at), local(now));
     let (date, time) = (then.get(..10).unwrap_or_default(), then.get(11..19).unwrap_or_default());
     if today.starts_with(date) {
         time.into()
     } else {
         format!("{date} {time}")
+    }
+}
+
+/// `UTC`, `UTC+1`, `UTC-3:30`
+pub fn zone(utc_offset: i32) -> String {
+    let sign = if utc_offset < 0 { '-' } else { '+' };
+    let minutes = utc_offset.unsigned_abs();
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => "UTC".into(),
+        (hours, 0) => format!("UTC{sign}{hours}"),
+        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
     }
 }
 
@@ -203,11 +215,22 @@ mod tests {
         let now = samples::NOW;
         assert_eq!(moment(now), "2026-11-24T02:17:09Z");
         assert_eq!(moment(u64::MAX), "9999-12-31T23:59:59Z");
-        assert_eq!(clock(now - 244_000, now), "02:13:05");
-        assert_eq!(clock(now - 86_400_000, now), "2026-11-23 02:17:09");
+        assert_eq!(clock(now - 244_000, now, 0), "02:13:05");
+        assert_eq!(clock(now - 86_400_000, now, 0), "2026-11-23 02:17:09");
         let of = [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_600, "1 h"), (7_500, "2 h 5 min"), (864_000, "10 d")];
         of.iter().for_each(|(seconds, text)| assert_eq!(age(now - seconds * 1000, now), *text));
         assert_eq!(age(now + 5, now), "0 s", "a clock that was set back");
+    }
+
+    #[test]
+    fn r55_times_are_those_of_the_log() {
+        let now = samples::NOW;
+        assert_eq!(clock(now - 244_000, now, 60), "03:13:05");
+        assert_eq!(clock(now - 244_000, now, -180), "23:13:05", "the day before, as now");
+        assert_eq!(clock(now - 86_400_000, now, -180), "2026-11-22 23:17:09");
+        assert_eq!(clock(0, 0, -60), "00:00:00", "before the epoch there is nothing");
+        let zones = [(0, "UTC"), (60, "UTC+1"), (-210, "UTC-3:30"), (345, "UTC+5:45"), (-600, "UTC-10")];
+        zones.iter().for_each(|&(offset, text)| assert_eq!(zone(offset), text));
     }
 
     #[test]

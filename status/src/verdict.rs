@@ -1,5 +1,7 @@
 //! What is wrong, in words: whether it is memcached, the network or nginx.
 
+use std::collections::HashMap;
+
 use crate::show;
 use crate::snapshot::{Server, Snapshot, State};
 
@@ -43,7 +45,7 @@ const RECENTLY: u64 = 60_000;
 
 /// Looks at all servers.
 pub fn of(snapshot: &Snapshot) -> Verdict {
-    let servers: Vec<&Server> = snapshot.clients.iter().flat_map(|client| &client.servers).collect();
+    let servers = memcacheds(snapshot);
     let with = |state| servers.iter().copied().filter(move |server| server.state == state);
     let down: Vec<&Server> = with(State::Down).collect();
     let disabled: Vec<&Server> = with(State::Disabled).collect();
@@ -75,6 +77,33 @@ pub fn of(snapshot: &Snapshot) -> Verdict {
     lines.extend(disabled.iter().map(out_of_use));
     bound(&mut lines);
     Verdict { level, headline, lines }
+}
+
+/// Every memcached once, as the client sees it that has the most trouble with it.
+fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
+    let mut servers: Vec<&Server> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for server in snapshot.clients.iter().flat_map(|client| &client.servers) {
+        let place = *places.entry(&server.address).or_insert(servers.len());
+        match servers.get_mut(place) {
+            Some(other) if gravity(server, snapshot) < gravity(other, snapshot) => *other = server,
+            Some(_) => {}
+            None => servers.push(server),
+        }
+    }
+    servers
+}
+
+/// How soon a server has to be looked at: the least first.
+pub fn gravity(server: &Server, snapshot: &Snapshot) -> u8 {
+    match server.state {
+        State::Down => 0,
+        State::Live if server.queued > 0 => 1,
+        State::Live if is_tried(server) && trouble(server, snapshot).is_some() => 2,
+        State::Disabled => 3,
+        State::Live if is_tried(server) => 4,
+        State::Live => 5,
+    }
 }
 
 fn bound(lines: &mut Vec<String>) {
@@ -146,7 +175,7 @@ fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
 }
 
 fn time(at: u64, snapshot: &Snapshot) -> String {
-    format!("{} UTC", show::clock(at, snapshot.now))
+    format!("{} {}", show::clock(at, snapshot.now, snapshot.utc_offset), show::zone(snapshot.utc_offset))
 }
 
 #[cfg(test)]
@@ -204,6 +233,35 @@ mod tests {
 
         servers(&mut snapshot).truncate(2);
         assert_eq!(of(&snapshot).headline, "All 2 servers are down.");
+    }
+
+    #[test]
+    fn r55_one_memcached_is_one() {
+        let mut snapshot = three();
+        snapshot.clients.push(samples::servers(2).clients.remove(0));
+        assert_eq!(of(&snapshot).headline, "All 3 servers answer.");
+        samples::take_down(&mut snapshot.clients[1].servers[0], "refused", "connection refused");
+        let headline = "10.0.0.1:11211 is down since 02:13:05 UTC: connection refused.";
+        assert_eq!(of(&snapshot).headline, headline, "for one client is enough");
+        for client in &mut snapshot.clients {
+            client.servers.iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
+        }
+        assert_eq!(of(&snapshot).headline, "All 3 servers are down.");
+        assert_eq!(of(&snapshot).lines.len(), 3, "each once");
+    }
+
+    #[test]
+    fn r55_the_worst_is_the_first() {
+        let mut snapshot = samples::servers(6);
+        let servers = servers(&mut snapshot);
+        servers[1].connections = Default::default();
+        servers[2].state = State::Disabled;
+        samples::slow_down(&mut servers[3]);
+        samples::slow_down(&mut servers[4]);
+        servers[4].queued = 0;
+        samples::take_down(&mut servers[5], "refused", "connection refused");
+        let gravities: Vec<_> = snapshot.clients[0].servers.iter().map(|s| gravity(s, &snapshot)).collect();
+        assert_eq!(gravities, [4, 5, 3, 1, 2, 0]);
     }
 
     #[test]
