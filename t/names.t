@@ -37,7 +37,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(48);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(50);
 
 my $conf = <<'EOF';
 
