@@ -27,6 +27,7 @@ mod all;
 mod body;
 mod detached;
 pub mod directive;
+mod door;
 mod exit;
 mod headers;
 mod log;

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter,
-    ngx_http_request_t, ngx_http_send_header, ngx_http_set_content_type, ngx_list_push, ngx_pcalloc, ngx_pnalloc,
-    ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_table_elt_t, NGX_HTTP_GET, NGX_HTTP_HEAD,
+    ngx_http_request_t, ngx_http_send_header, ngx_pcalloc, ngx_pool_cleanup_add, ngx_pool_t, NGX_HTTP_GET,
+    NGX_HTTP_HEAD,
 };
 use ngx::http::{HTTPStatus, Request};
 
 use super::bits;
+use super::door;
 use super::headers::Headers;
 use super::spawn::is_gone;
 use crate::Item;
@@ -59,6 +60,9 @@ pub enum Content {
     Bytes(Bytes),
 }
 
+/// What may be the status of a response: three digits, and no interim one.
+const FINAL: std::ops::Range<usize> = 200..600;
+
 impl Response {
     /// A response without a body.
     ///
@@ -75,14 +79,16 @@ impl Response {
 
     /// Adds a header. Control characters are left out of its value.
     ///
-    /// An `ETag` also answers conditional requests.
+    /// An `ETag` also answers conditional requests, and a `Content-Type` is the same as
+    /// [`content_type`](Self::content_type). What is no name of a header, and `Content-Length`, `Transfer-Encoding`,
+    /// `Connection` and `Keep-Alive`, which are nginx's, make it a 500, and a line in the error log.
     #[inline]
     pub fn header(mut self, name: &'static str, value: impl Display) -> Self {
         self.headers.add(name, value);
         self
     }
 
-    /// The type of the body; without this, what `types` and `default_type` say.
+    /// The type of the body; without this, what `types` and `default_type` say. Control characters are left out.
     pub fn content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
         self.content_type = Some(content_type.into());
         self
@@ -111,9 +117,13 @@ impl Response {
     ///
     /// `r` is alive.
     unsafe fn write(self, r: &mut ngx_http_request_t) -> Result<Status, Status> {
-        for (name, value) in self.headers.iter() {
+        if !FINAL.contains(&self.status.0) {
             // SAFETY: guaranteed by the caller, here and below.
-            unsafe { push_header(r, name, value)? };
+            return Err(unsafe { door::refused(r, format_args!("{} is no status of a response", self.status.0)) });
+        }
+        for (name, value) in self.headers.iter() {
+            // SAFETY: as above.
+            unsafe { door::push_header(r, name, value)? };
         }
         let is_page_of_nginx = self.status.0 >= 300 && self.status != HTTPStatus::NOT_MODIFIED;
         if is_page_of_nginx && matches!(self.content, Content::Empty) {
@@ -130,7 +140,7 @@ impl Response {
         }
         // SAFETY: as above.
         unsafe {
-            set_content_type(r, self.content_type.as_deref())?;
+            door::set_content_type(r, self.content_type.as_deref())?;
             let chain = self.content.into_chain(r)?;
 
             let status = ngx_http_send_header(r);
@@ -143,7 +153,7 @@ impl Response {
 }
 
 /// Adds a header to the response of a request, for handlers of phases that let it go on: it is sent with whatever others
-/// answer. Control characters are left out of its value.
+/// answer. Control characters are left out of its value; of names, [`Response::header`] says what may not be.
 ///
 /// Fails if there is no memory, or the request has ended, with what the handler is to return.
 pub fn add_header(request: &mut Request, name: &'static str, value: impl Display) -> Result<(), Status> {
@@ -154,7 +164,7 @@ pub fn add_header(request: &mut Request, name: &'static str, value: impl Display
     headers.add(name, value);
     for (name, value) in headers.iter() {
         // SAFETY: there is a reference to the request.
-        unsafe { push_header(request.as_mut(), name, value)? };
+        unsafe { door::push_header(request.as_mut(), name, value)? };
     }
     Ok(())
 }
@@ -297,59 +307,7 @@ unsafe fn append(pool: *mut ngx_pool_t, end: &mut *mut *mut ngx_chain_t) -> Resu
     }
 }
 
-/// # Safety
-///
-/// `r` is alive.
-unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: Option<&str>) -> Result<(), Status> {
-    let Some(content_type) = content_type else {
-        // SAFETY: guaranteed by the caller.
-        return ok(unsafe { ngx_http_set_content_type(r) });
-    };
-    // SAFETY: as above.
-    r.headers_out.content_type = unsafe { copy(r.pool, content_type.as_bytes())? };
-    r.headers_out.content_type_len = content_type.len();
-    r.headers_out.content_type_lowcase = ptr::null_mut();
-    Ok(())
-}
-
-/// # Safety
-///
-/// `r` is alive.
-unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Result<(), Status> {
-    // SAFETY: guaranteed by the caller. nginx does not clear what it gives us; zeros are good in all of its versions.
-    unsafe {
-        let header = ngx_list_push(&mut r.headers_out.headers).cast::<ngx_table_elt_t>();
-        if header.is_null() {
-            return Err(no_memory());
-        }
-        header.write_bytes(0, 1);
-        // Filters look at the hash first: while it is 0, the header does not exist.
-        (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-        (*header).value = copy(r.pool, value)?;
-        (*header).hash = 1;
-        if name.eq_ignore_ascii_case("ETag") {
-            r.headers_out.etag = header;
-        }
-    }
-    Ok(())
-}
-
-/// # Safety
-///
-/// `pool` is alive.
-unsafe fn copy(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Status> {
-    // SAFETY: guaranteed by the caller; there is room for as many bytes as are written.
-    unsafe {
-        let data = ngx_pnalloc(pool, bytes.len()).cast::<u8>();
-        if data.is_null() {
-            return Err(no_memory());
-        }
-        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Ok(ngx_str_t { len: bytes.len(), data })
-    }
-}
-
-fn ok(status: ngx::ffi::ngx_int_t) -> Result<(), Status> {
+pub(super) fn ok(status: ngx::ffi::ngx_int_t) -> Result<(), Status> {
     if status == Status::NGX_OK.0 {
         Ok(())
     } else {

@@ -12,7 +12,7 @@ use ngx_memcache::{Client, Error, Item, Server};
 use tokio::sync::oneshot;
 
 use crate::args::Args;
-use crate::{fetch, loops, misuse, remote};
+use crate::{fetch, loops, misuse, remote, responses};
 
 /// - `get?key=`: the item.
 /// - `set?key=&value=`.
@@ -31,6 +31,7 @@ use crate::{fetch, loops, misuse, remote};
 /// - `fetch...`: see [`fetch`].
 /// - `remote...`: see [`remote`].
 /// - `loop_...`: see [`loops`].
+/// - `response_...`: see [`responses`].
 /// - all others: see [`misuse`].
 pub fn handle(request: &mut Request, what: &str) -> Status {
     let args = Args::of(request);
@@ -79,6 +80,7 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
         _ => fetch::handle(request, mc, what)
             .or_else(|| remote::handle(request, mc, what))
             .or_else(|| loops::handle(request, mc, what))
+            .or_else(|| responses::handle(request, what))
             .unwrap_or_else(|| misuse::handle(request, mc, what)),
     }
 }

@@ -12,3 +12,4 @@ mod misuse;
 mod module;
 mod phases;
 mod remote;
+mod responses;
