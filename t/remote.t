@@ -47,7 +47,7 @@ http {
         server_name  localhost;
 
         location /get { test_content get; }
-        location /detached { test_content detached; }
+        location /sleep { test_content sleep; }
         location /remote { test_content remote; }
         location /remote/get { test_content remote_get; }
         location /remote/busy { test_content remote_busy; }
@@ -142,8 +142,8 @@ is((worker_pids($t))[0], $pid, 'the same worker');
 
 is(code(http_get("/remote/loop?key=loop&file=$dir/loop")), 202, 'loop');
 ok(wait_for(sub { ($m->get('loop') // 0) > 10 }), 'loop - counts');
-is(code(http_get('/detached?key=slow&ms=2000')), 202,
-	'reload - something to wait for');
+my $reload = http_get('/sleep?ms=2000', start => 1);
+ok($reload, 'reload - something to wait for');
 $t->reload();
 ok(wait_for(sub { -s "$dir/loop" }), 'reload - the loop ended');
 is($t->read_file('loop'), 'the client is closed', 'reload - the reason');
@@ -157,8 +157,8 @@ is($m->get('one'), 2, 'reload - the new worker, done');
 ($pid) = worker_pids($t);
 $m->pause();
 is(code(http_get("/remote/wait?key=wait&file=$dir/wait")), 202, 'wait');
-is(code(http_get('/detached?key=slow&ms=3000')), 202,
-	'wait - something to wait for');
+my $wait = http_get('/sleep?ms=3000', start => 1);
+ok($wait, 'wait - something to wait for');
 ok(wait_for(sub { server_status(port(8081))->{pending} == 1 }),
 	'wait - under way');
 $t->reload();
@@ -178,8 +178,8 @@ ok(wait_for(sub { -s "$dir/well" }), 'not hung - over');
 $hung->pause();
 is(code(http_get("/remote/wait?key=k&file=$dir/hung",
 	PeerAddr => '127.0.0.1:' . port(8083))), 202, 'hung');
-is(code(http_get('/detached?key=slow&ms=3000')), 202,
-	'hung - something to wait for');
+my $hung = http_get('/sleep?ms=3000', start => 1);
+ok($hung, 'hung - something to wait for');
 $t->reload();
 ok(wait_for(sub { -s "$dir/hung" }), 'hung - over');
 is($t->read_file('hung'), 'timed out, maybe applied: true', 'hung - timed out');
