@@ -142,8 +142,8 @@ is((worker_pids($t))[0], $pid, 'the same worker');
 
 is(code(http_get("/remote/loop?key=loop&file=$dir/loop")), 202, 'loop');
 ok(wait_for(sub { ($m->get('loop') // 0) > 10 }), 'loop - counts');
-my $reload = http_get('/sleep?ms=2000', start => 1);
-ok($reload, 'reload - something to wait for');
+my $reload_waits = http_get('/sleep?ms=2000', start => 1);
+ok($reload_waits, 'reload - something to wait for');
 $t->reload();
 ok(wait_for(sub { -s "$dir/loop" }), 'reload - the loop ended');
 is($t->read_file('loop'), 'the client is closed', 'reload - the reason');
@@ -157,8 +157,8 @@ is($m->get('one'), 2, 'reload - the new worker, done');
 ($pid) = worker_pids($t);
 $m->pause();
 is(code(http_get("/remote/wait?key=wait&file=$dir/wait")), 202, 'wait');
-my $wait = http_get('/sleep?ms=3000', start => 1);
-ok($wait, 'wait - something to wait for');
+my $wait_waits = http_get('/sleep?ms=3000', start => 1);
+ok($wait_waits, 'wait - something to wait for');
 ok(wait_for(sub { server_status(port(8081))->{pending} == 1 }),
 	'wait - under way');
 $t->reload();
@@ -178,8 +178,8 @@ ok(wait_for(sub { -s "$dir/well" }), 'not hung - over');
 $hung->pause();
 is(code(http_get("/remote/wait?key=k&file=$dir/hung",
 	PeerAddr => '127.0.0.1:' . port(8083))), 202, 'hung');
-my $hung = http_get('/sleep?ms=3000', start => 1);
-ok($hung, 'hung - something to wait for');
+my $hung_waits = http_get('/sleep?ms=3000', start => 1);
+ok($hung_waits, 'hung - something to wait for');
 $t->reload();
 ok(wait_for(sub { -s "$dir/hung" }), 'hung - over');
 is($t->read_file('hung'), 'timed out, maybe applied: true', 'hung - timed out');
