@@ -15,6 +15,8 @@ use crate::verdict::{self, Verdict};
 
 /// Servers of one client that the page shows; those in trouble come first then. The other formats have all.
 pub const MAX_SERVERS: usize = 200;
+/// Servers of one client that a phone shows with everything.
+const SHORT: usize = 6;
 /// How often the page refreshes itself, in milliseconds; more seldom when it is large.
 const REFRESH: u32 = 2_000;
 const REFRESH_LARGE: u32 = 5_000;
@@ -102,6 +104,11 @@ impl<'a> Section<'a> {
         rows.truncate(MAX_SERVERS);
         let route = snapshot.routes.iter().find(|route| route.client == index);
         Section { index, client, rows, hidden, route: route.map(|route| Way { route, client }) }
+    }
+
+    /// Whether a phone shows no more than two lines of a server; its name leads to the rest.
+    fn is_long(&self) -> bool {
+        self.rows.len() > SHORT
     }
 
     /// Always in the order of the configuration: what is open stays open.

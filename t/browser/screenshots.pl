@@ -19,7 +19,7 @@ my ($program, $folder) = @ARGV;
 die "usage: $0 PROGRAM FOLDER\n" unless defined $folder;
 
 my @pages = (['1-good', 1, 'good'], ['3-good', 3, 'good'], ['3-bad', 3, 'bad'],
-	['3-zone', 3, 'zone', '#server-0-0'], ['50-bad', 50, 'bad']);
+	['3-zone', 3, 'zone', '#server-0-0'], ['60-bad', 60, 'bad']);
 my %sizes = (desktop => [1360, 900], phone => [390, 844]);
 
 my $t = Test::Nginx->new()->plan(@pages * 2 * keys %sizes);

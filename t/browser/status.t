@@ -23,7 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('chromium')->has_daemon('chromedriver')->plan(46);
+	->has_daemon('chromium')->has_daemon('chromedriver')->plan(52);
 
 my $conf = conf(<<'EOF');
 
@@ -239,6 +239,28 @@ $browser->js('document.body.insertAdjacentHTML("beforeend",
 my $complaints = join ' ', $browser->complaints();
 like($complaints, qr/Policy directive[^"']+["']style-src/, 'policy - style');
 like($complaints, qr/Policy directive[^"']+["']img-src/, 'policy - image');
+
+# sixty servers on a phone are some screens, and the worst is the first
+
+my $servers = join '', map { "memcache_server unix:%%TESTDIR%%/$_.sock;\n" }
+	1 .. 59;
+$t->stop();
+$t->write_file_expand('nginx.conf', $conf =~ s/(?=memcache_retry)/$servers/r);
+$m[1]->kill_it();
+$t->run();
+$browser->size(400, 800);
+ok(wait_for(sub { server_status(port(8082))->{state} eq 'down' }), 'one is down');
+$browser->open($page);
+like($browser->text(row(1) . ' .state'), qr/down$/, 'R55 sixty - the worst is the first');
+is($browser->js('return document.querySelectorAll("#client-0 ~ table tbody tr")
+	.length'), 61, 'R55 sixty - all are there');
+cmp_ok($browser->js('return document.documentElement.scrollHeight'), '<', 61 * 120,
+	'R55 sixty - some screens');
+cmp_ok($browser->js('return document.documentElement.scrollWidth'), '<=', 400,
+	'R55 sixty - nothing sticks out');
+$browser->click(row(2) . ' th a');
+ok($browser->js('return document.querySelector(".details:target")
+	.checkVisibility()'), 'R55 sixty - the rest is behind the name');
 
 $browser->stop();
 
