@@ -34,6 +34,8 @@ plan(skip_all => 'it builds, and no sanitizer looks at that')
 	if $ENV{TEST_NGINX_SIBLING_CFLAGS} || $ENV{VALGRIND_NGINX};
 plan(skip_all => 'no make, or no headers of nginx')
 	if !-e "$objs/Makefile" || system('make --version >/dev/null') != 0;
+plan(skip_all => 'headers of a package that is not installed')
+	if !$debian && !-e "$source/conf";
 
 my $readme = content_of("$root/README.md");
 my %blocks = map { $_ // '(no name)' }

@@ -38,8 +38,8 @@ impl fmt::Display for Wrong {
 
 impl Error for Wrong {}
 
-/// Whether the bindings have everything that this workspace, `ngx` and `nginx-sys` itself reach through them where C has
-/// it: sizes, fields, and bit-fields save those of the request. The first that is wrong is the error.
+/// Whether the bindings have everything that this workspace, `ngx` and `nginx-sys` itself reach through them where C
+/// has it: sizes, fields, and bit-fields save those of the request. The first that is wrong is the error.
 ///
 /// To be called while a configuration is read, and the module refused if it fails.
 pub fn check() -> Result<(), Wrong> {
