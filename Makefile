@@ -122,6 +122,10 @@ examples: ## build the programs that tell what server has a key, for t/peers*.t
 ring: ## what each hash costs: memory and time for SERVERS=1000
 	cargo run --release -p memcache-engine --example ring -- $(or $(SERVERS),1000)
 
+bench-link: build ## large and small items over a link that is full, memcached_pass beside, a minute; COLD=1
+	@bash build/deps.sh python3 memcached util-linux
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) COLD=$(COLD) python3 bench/link.py
+
 bench-engine: ## what the engine costs without I/O, by criterion; T=get for what has that in its name
 	cargo bench -p memcache-engine --bench engine -- $(filter-out t/%,$(T))
 

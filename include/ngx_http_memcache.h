@@ -34,7 +34,9 @@
  *
  *   - submit() never blocks and never calls the handler itself, whatever it returns. When it returns
  *     NGX_HTTP_MEMCACHE_OK the handler runs exactly once, later, from an event of the module, at the deadline at the
- *     latest, unless the call is cancelled first. When it returns anything else the handler never runs.
+ *     latest, unless the call is cancelled first. When it returns anything else the handler never runs. A deadline of
+ *     "memcache_timeout" is put off, up to ten times that, while values of more than 64 KiB come or go on the connection
+ *     that the call is on; one of op->timeout is not.
  *   - Key and value are copied by submit(); the caller's memory is free again when it returns.
  *   - A handler may submit, cancel, and finalize its request. As it runs from an event, it has to call
  *     ngx_http_run_posted_requests() after that, with the connection that it has taken from the request before. While it

@@ -82,8 +82,9 @@ impl<'v, K, O> Operation<'v, K, O> {
         self.set(|params| params.server = index)
     }
 
-    /// How long to wait for the answer, in whole milliseconds, at least one; without this, `memcache_timeout`. The
-    /// time covers waiting in the queue, connecting, and the exchange.
+    /// How long to wait for the answer, in whole milliseconds, at least one; without this, `memcache_timeout`, and up to
+    /// ten times that while large values come or go on the operation's connection. The time covers waiting in the queue,
+    /// connecting, and the exchange.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|params| params.timeout = millis(timeout))
     }

@@ -20,6 +20,7 @@ use crate::timers::Timers;
 mod address;
 mod again;
 mod batch;
+mod check;
 mod company;
 mod event;
 mod leave;
@@ -116,7 +117,8 @@ pub struct Completion<T> {
 /// [`written`](Client::written) for each; and at last a timer for [`next_timeout`](Client::next_timeout).
 ///
 /// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
-/// latest (given calls of `timeout`). It gets its own reply or an error, never a byte of another's. What waits is
+/// latest (given calls of `timeout`). The deadline of one without a time of its own is put off while large values come
+/// or go on its connection, [`PATIENCE`](crate::PATIENCE) times at most. It gets its own reply or an error, never a byte of another's. What waits is
 /// bounded by the configuration. What is submitted for one key to one server is carried out in that order:
 ///
 /// - An operation goes behind each write of its key that has no answer yet, on the same connection, also through the queue,

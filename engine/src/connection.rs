@@ -6,7 +6,6 @@
 
 use std::collections::{TryReserveError, VecDeque};
 use std::io::IoSlice;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -40,11 +39,6 @@ pub(crate) const READ_CHUNK: usize = 16 * 1024;
 const READ_LEAST: usize = 4 * 1024;
 /// No more requests are encoded while so many bytes wait to be written.
 const WRITE_CHUNK: usize = 64 * 1024;
-/// A connection that ends before it is so old is a connect that was worth little.
-const PROBATION: Duration = Duration::from_secs(1);
-/// Unless it has answered so often.
-const PROOF: u32 = 16;
-
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -139,6 +133,9 @@ pub(crate) struct Connection {
     pub wrote_at: Instant,
     /// Bytes of the large values that are on their way, or expected.
     bulk: u64,
+    /// A large value has come that was not expected: what was asked for together with it may be like that. The number of
+    /// the first request behind.
+    doubtful: u32,
     /// When it became ready; `None`: it has not.
     ready_at: Option<Instant>,
     /// Replies that have come.
@@ -182,6 +179,7 @@ impl Connection {
             heard_at: now,
             wrote_at: now,
             bulk: 0,
+            doubtful: 0,
             ready_at: None,
             answered: 0,
             input: BytesMut::new(),

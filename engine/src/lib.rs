@@ -77,6 +77,10 @@ pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 /// A value of more bytes is large: what is put behind it on its connection would wait for it.
 pub(crate) const BULK: usize = 64 * 1024;
 
+/// So often the deadline of an operation is put off while large values come on its connection, each time by
+/// `memcache_timeout`, if that is the time that it was given.
+pub const PATIENCE: u8 = 9;
+
 /// Bytes of memory of large values that a client keeps for the next ones.
 pub const SPARE_VALUES: usize = 4 * 1024 * 1024;
 

@@ -122,7 +122,9 @@ impl<T> Client<T> {
 
     fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let mut answered = false;
+        let mut was_slow = false;
         if let Some(connection) = self.connections.get_mut(conn) {
+            was_slow = connection.late || connection.is_bulky();
             connection.heard(now);
         }
         let broken = loop {
@@ -175,6 +177,8 @@ impl<T> Client<T> {
         match broken {
             Some(cause) => self.fail(conn, cause, false, now),
             None if answered => self.settle(conn, id, now),
+            // It may be of use to those who wait by now.
+            None if was_slow => self.pump(id, now),
             None => {}
         }
     }

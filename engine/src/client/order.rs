@@ -59,7 +59,6 @@ impl Writes {
         }
     }
 
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.values().map(|held| held.writes as usize).sum()
     }

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, TryReserveError, VecDeque};
 
-use super::{Call, CallId, Client, Order, Place, ServerId, Timer, Work};
+use super::{Call, CallId, Client, Order, Place, Server, ServerId, Timer, Work};
 use crate::key::Key;
 use crate::reply::Answer;
 use crate::request::Verb;
@@ -49,6 +49,10 @@ pub(super) struct Leaver {
 }
 
 impl Group {
+    pub fn leader(&self) -> CallId {
+        self.leader
+    }
+
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.followers.try_reserve(1)
     }
@@ -143,9 +147,11 @@ impl<T> Client<T> {
     pub(super) fn hand_over(&mut self, leaver: Leaver, now: Instant) -> Option<bool> {
         let Leaver { group, server, place, overdue } = leaver;
         let name = group?;
+        // A server that is down is asked nothing, and may answer yet.
+        let is_down = !self.servers.get(server).is_some_and(Server::is_live);
         let heir = self.heir(name, now)?;
         let group = self.groups.get_mut(&name)?;
-        let (Place::Sent(conn, number), true) = (place, now < group.late) else {
+        let (Place::Sent(conn, number), true) = (place, now < group.late || is_down) else {
             let sent = self.leave(server, place, 0, overdue, now);
             self.lead_anew(name, heir, server, sent, now);
             return Some(sent);
@@ -167,10 +173,14 @@ impl<T> Client<T> {
     pub(super) fn desert(&mut self, name: CallId, now: Instant) {
         let Some(group) = self.groups.get(&name).filter(|group| group.late <= now) else { return };
         let leader = group.leader;
+        let Some(server) = self.calls.get(leader).map(|call| call.server) else { return };
+        if !self.servers.get(server).is_some_and(Server::is_live) {
+            return;
+        }
         let Some(heir) = self.heir(name, now) else { return };
-        let Some(leader) = self.calls.get_mut(leader) else { return };
-        leader.group = None;
-        let server = leader.server;
+        if let Some(leader) = self.calls.get_mut(leader) {
+            leader.group = None;
+        }
         self.lead_anew(name, heir, server, true, now);
     }
 

@@ -138,6 +138,8 @@ pub(super) struct Call<T> {
     pub backlog: u32,
     /// Whether it was moved to another connection once.
     pub retried: bool,
+    /// How often its deadline may still be put off.
+    pub patience: u8,
     /// The group of gets that it leads.
     pub group: Option<CallId>,
     /// Of a write on a connection: what keeps those that come later behind it.
@@ -159,6 +161,7 @@ impl<T> Call<T> {
             deadline: now,
             backlog: 0,
             retried: false,
+            patience: 0,
             group: None,
             hold: None,
         }

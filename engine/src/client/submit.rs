@@ -198,6 +198,7 @@ impl<T> Client<T> {
             since: now,
             deadline,
             retried: false,
+            patience: if timeout == self.config.timeout { crate::PATIENCE } else { 0 },
             group: None,
             hold: None,
         };

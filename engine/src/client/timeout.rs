@@ -1,6 +1,6 @@
 //! What time brings about.
 
-use super::{Call, Cause, Client, Leaver, Place, ServerId, Timer};
+use super::{Call, CallId, Cause, Client, Leaver, Place, ServerId, Timer};
 use crate::connection::Phase;
 use crate::error::Error;
 use crate::reply::{Lease, Outcome};
@@ -24,54 +24,88 @@ impl<T> Client<T> {
 
     /// It is this late. Harmless at any time.
     pub fn timeout(&mut self, now: Instant) {
-        let mut late: Vec<ServerId> = Vec::new();
-        while let Some(timer) = self.timers.pop_due(now) {
-            match timer {
-                Timer::Call(id) => {
-                    if let Some(server) = self.expire_call(id, now) {
-                        late.push(server);
-                    }
-                }
-                Timer::Connect(conn) => match self.connections.get(conn).map(|c| c.phase) {
-                    Some(Phase::Connecting) => self.fail(conn, Cause::ConnectTimeout, false, now),
-                    Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
-                    Some(Phase::Ready) | None => {}
-                },
-                Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),
-                Timer::Overdue(conn, number) => {
-                    let Some(connection) = self.connections.get(conn).filter(|c| c.awaits(number)) else { continue };
-                    // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
-                    let patience = connection.moved_at().after(self.config.timeout);
-                    if !connection.is_overdue(now) {
-                        // An operation with a longer deadline is in front of it.
-                        self.timers.insert(now.after(self.config.timeout), timer);
-                    } else if patience > now {
-                        self.timers.insert(patience, timer);
-                    } else {
-                        self.fail(conn, Cause::Overdue, false, now);
-                    }
-                }
-                Timer::Ask(id) => self.ask(id, now),
-                Timer::Server(id) => {
-                    let Some(server) = self.servers.get_mut(id) else { continue };
-                    if server.due.is_some_and(|due| due <= now) {
-                        server.due = None;
-                        self.maintain(id, now);
-                    }
+        loop {
+            let mut late: Vec<ServerId> = Vec::new();
+            while let Some(timer) = self.timers.pop_due(now) {
+                late.extend(self.due(timer, now));
+            }
+            if late.is_empty() {
+                return;
+            }
+            // However many operations were late together, they were so for one reason.
+            late.sort_unstable();
+            late.dedup();
+            for server in late {
+                if !self.failure(server, 1, &Cause::Timeouts, now) {
+                    // Connections that are late are not what others wait for any more.
+                    self.pump(server, now);
                 }
             }
         }
-        // However many operations were late together, they were so for one reason.
-        late.sort_unstable();
-        late.dedup();
-        for server in late {
-            self.failure(server, 1, &Cause::Timeouts, now);
+    }
+
+    /// A moment has come. Returns the server, if an operation was late and that is to blame.
+    fn due(&mut self, timer: Timer, now: Instant) -> Option<ServerId> {
+        match timer {
+            Timer::Call(id) => {
+                let Some(later) = self.put_off(id, now) else { return self.expire_call(id, now) };
+                self.timers.insert(later, timer);
+            }
+            Timer::Connect(conn) => match self.connections.get(conn).map(|c| c.phase) {
+                Some(Phase::Connecting) => self.fail(conn, Cause::ConnectTimeout, false, now),
+                Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
+                Some(Phase::Ready) | None => {}
+            },
+            Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),
+            Timer::Overdue(conn, number) => {
+                let connection = self.connections.get(conn).filter(|c| c.awaits(number))?;
+                // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
+                let patience = connection.moved_at().after(self.config.timeout);
+                if !connection.is_overdue(now) {
+                    // An operation with a longer deadline is in front of it.
+                    self.timers.insert(now.after(self.config.timeout), timer);
+                } else if patience > now {
+                    self.timers.insert(patience, timer);
+                } else {
+                    self.fail(conn, Cause::Overdue, false, now);
+                }
+            }
+            Timer::Ask(id) => self.ask(id, now),
+            Timer::Server(id) => {
+                let server = self.servers.get_mut(id)?;
+                if server.due.is_some_and(|due| due <= now) {
+                    server.due = None;
+                    self.maintain(id, now);
+                }
+            }
         }
+        None
+    }
+
+    /// A deadline has passed: until when it is put off, as large values come on the operation's connection. A link that is
+    /// full would otherwise be kept full by what nobody waits for any more. Only `memcache_timeout` gives way, not a time
+    /// that the caller has chosen.
+    fn put_off(&mut self, id: CallId, now: Instant) -> Option<Instant> {
+        let call = self.calls.get(id).filter(|call| call.patience > 0)?;
+        let place = match call.place {
+            Place::Following(name) => self.calls.get(self.groups.get(&name)?.leader())?.place,
+            place => place,
+        };
+        let Place::Sent(conn, _) = place else { return None };
+        let connection = self.connections.get(conn).filter(|connection| connection.is_bulky())?;
+        if connection.moved_at().after(self.config.timeout.mul_f64(0.25)) <= now {
+            return None;
+        }
+        let later = now.after(self.config.timeout);
+        let call = self.calls.get_mut(id)?;
+        call.patience = call.patience.saturating_sub(1);
+        call.deadline = later;
+        Some(later)
     }
 
     /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent, and nothing has come
     /// on its connection since it was submitted.
-    fn expire_call(&mut self, id: super::CallId, now: Instant) -> Option<ServerId> {
+    fn expire_call(&mut self, id: CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
         let (server, is_write, place) = (call.server, call.is_write(), call.place);
         let (since, backlog) = (call.since, call.take_backlog());

@@ -1,8 +1,15 @@
 //! How much a connection has to do.
 
-use super::{Connection, Phase, PROBATION, PROOF};
+use std::time::Duration;
+
+use super::{Connection, Phase};
 use crate::time::Instant;
 use crate::BULK;
+
+/// A connection that ends before it is so old is a connect that was worth little.
+const PROBATION: Duration = Duration::from_secs(1);
+/// Unless it has answered so often.
+const PROOF: u32 = 16;
 
 impl Connection {
     /// Replies that are awaited.
@@ -13,7 +20,20 @@ impl Connection {
     /// Whether what is put on this connection now waits behind a large value.
     #[inline]
     pub fn is_bulky(&self) -> bool {
-        self.bulk > 0 || self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
+        self.bulk > 0 || self.is_doubtful() || self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
+    }
+
+    /// A value begins to come.
+    pub fn value_comes(&mut self, size: usize) {
+        if size > BULK && self.pending.front().is_some_and(|head| head.bulk == 0) {
+            self.doubtful = self.head.wrapping_add(self.pending.len() as u32);
+        }
+    }
+
+    /// Whether there are requests that were put here before it was known that large values come.
+    fn is_doubtful(&self) -> bool {
+        let left = self.doubtful.wrapping_sub(self.head) as usize;
+        (1..=self.pending.len()).contains(&left)
     }
 
     /// Whether it is worse to put something on it than on others: it is late, or has more large values, or other replies,

@@ -64,12 +64,13 @@ impl Connection {
                     } else {
                         self.decoder.want(line.size);
                     }
-                    let line = Head { token: None, key: None, ..line };
+                    let (line, size) = (Head { token: None, key: None, ..line }, line.size);
                     self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), stray });
                     match room {
                         Ok(Some(buffer)) => self.input = buffer,
                         Ok(None) | Err(_) => self.input.advance(used),
                     }
+                    self.value_comes(size);
                     return self.value_reply(max_value);
                 }
                 Line::Stat(text) if head.expect == Expect::Stats => {

@@ -171,3 +171,29 @@ fn a_connection_that_is_late_is_left_alone() {
     w.get("k", 2);
     assert!(w.written(1).contains("mg k "));
 }
+
+/// While a large value comes, those behind it get more time, and the one that it is for; not without end, and not where the
+/// caller has chosen the time.
+#[test]
+fn r10_deadlines_are_put_off_while_a_large_value_comes() {
+    let mut w = one(&["max=1"]);
+    w.get("large", 0);
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &format!("VA {LARGE} f0 c1 klarge O{t}\r\n"));
+    w.get("behind", 1);
+    let own = Request { key: b"own", verb: Verb::Get { touch: None }, timeout: Some(Duration::from_millis(900)) };
+    w.client.submit(own, 2, w.now).map_err(|r| r.error).unwrap();
+    w.written(0);
+    let start = w.now;
+    let mut ended = Vec::new();
+    // A byte each 100 ms.
+    for _ in 0..150 {
+        w.reply(0, "x");
+        w.wait(Duration::from_millis(100));
+        let after = w.now.since(start).as_millis();
+        ended.extend(w.done().into_iter().map(|(n, answer)| (n, after, answer.is_err())));
+    }
+    assert_eq!(ended, [(2, 900, true), (0, 10_000, true), (1, 10_000, true)]);
+    assert_eq!((w.view().state, w.closed.len()), (State::Live, 0));
+}

@@ -1,0 +1,44 @@
+//! What has to hold between any two calls, for the simulation.
+
+use super::{Client, Owner, Place};
+
+impl<T> Client<T> {
+    /// Whether the client's numbers agree with each other; `Err` says which do not. It looks at everything.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<(), String> {
+        let places = |place: &dyn Fn(Place) -> bool| self.calls.values().filter(|call| place(call.place)).count();
+        for (id, server) in self.servers.iter().enumerate() {
+            let waits =
+                |call| self.calls.get(call).is_some_and(|call| call.place == Place::Queued && call.server == id);
+            let queued = server.queue.iter().filter(|&&call| waits(call)).count();
+            if queued != server.queued {
+                return Err(format!("server {id}: {queued} operations wait, {} are counted", server.queued));
+            }
+            if let Some(&first) = server.queue.iter().find(|&&call| waits(call)) {
+                if server.is_live() && self.pick(id, server, self.bulk_of(first)).is_some() {
+                    return Err(format!("server {id}: an operation waits that could be sent"));
+                }
+            }
+            let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();
+            if held != server.writes.len() {
+                return Err(format!("server {id}: {held} writes are under way, {} are counted", server.writes.len()));
+            }
+        }
+        let waiting = places(&|place| place == Place::Waiting);
+        if waiting > self.config.queue || self.waiters > self.config.queue {
+            return Err(format!("{waiting} leases wait, {} are counted, {} may", self.waiters, self.config.queue));
+        }
+        for call in self.calls.values() {
+            let follows = |name| self.groups.get(&name).is_some_and(|group| self.calls.contains_key(group.leader()));
+            match call.place {
+                Place::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
+                Place::Sent(conn, number) if !self.connections.get(conn).is_some_and(|c| c.awaits(number)) => {
+                    return Err("an operation is on no connection".into());
+                }
+                Place::Done if !matches!(call.owner, Owner::Caller(_)) => return Err("nobody was told".into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
