@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use memcache_engine::{ConnId, Loss};
 
+use crate::habits::Habits;
 use crate::network::Weather;
 use crate::server::Mode;
 use crate::session::Mishap;
-use crate::world::{Habits, World};
+use crate::world::World;
 
 /// How bad it is.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Chaos {
                 world.stop(pause);
             }
             10 => {
-                let config = &world.client.config().servers[id];
+                let config = &world.worker.client.config().servers[id];
                 world.servers[id].dead_addresses = world.rng.usize(..=config.addresses);
             }
             11 => {
@@ -75,7 +76,7 @@ impl Chaos {
     /// Harms one connection.
     fn harm(&self, world: &mut World, conn: ConnId) {
         let (now, rng) = (world.now, &mut world.rng);
-        let Some(link) = world.links.get_mut(&conn) else { return };
+        let Some(link) = world.worker.links.get_mut(&conn) else { return };
         match rng.u8(..12) {
             0 => link.lost = true,
             1 => link.hang_up(Loss::Error, true, now),

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use memcache_engine::{CallId, Error, Instant, Item, Outcome, Verb};
+use memcache_engine::{CallId, Config, Error, Failover, Instant, Item, Lease, Outcome, Part, Verb};
 
 /// What a server has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +19,78 @@ pub struct Version {
 #[derive(Debug)]
 pub struct Op {
     pub call: CallId,
-    /// With the prefix; empty: the version of a server.
+    pub worker: usize,
+    /// The server that has the key.
+    pub server: usize,
+    /// With the prefix; empty: the version of a server, or a batch.
     pub key: Vec<u8>,
     pub verb: Option<Verb>,
+    /// The keys of a batch.
+    pub many: Vec<Vec<u8>>,
     pub submitted: Instant,
     pub deadline: Instant,
+    /// The same where large values come meanwhile.
+    pub latest: Instant,
+    /// What it must not be answered before, by the ledger.
+    pub order: Order,
+}
+
+/// What has to come before an operation.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// The writes of its key that its worker has submitted before, and that have no answer.
+    behind: Vec<u64>,
+    /// When the last one that has an answer was carried out.
+    floor: Instant,
+}
+
+impl Op {
+    pub fn new(
+        call: CallId,
+        worker: usize,
+        server: usize,
+        key: Vec<u8>,
+        verb: Option<Verb>,
+        times: [Instant; 3],
+    ) -> Self {
+        let [submitted, deadline, latest] = times;
+        Op { call, worker, server, key, verb, many: Vec::new(), submitted, deadline, latest, order: Order::default() }
+    }
+
+    fn lane(&self) -> Lane {
+        (self.worker, self.server, self.key.clone())
+    }
+
+    /// A write that a server tells the ledger of.
+    fn is_tracked(&self) -> bool {
+        use Verb::{Count, Get, Store, Touch};
+        matches!(self.verb, Some(Store { .. } | Count { .. } | Touch { .. } | Get { touch: Some(_) }))
+    }
+}
+
+/// From when on a key stood for what.
+type Timeline = VecDeque<(Instant, Option<Version>)>;
+
+/// What one worker does with one key on one server.
+type Lane = (usize, usize, Vec<u8>);
+
+/// What a server did for an operation: the how manieth it was of all, and when.
+#[derive(Debug)]
+struct Applied {
+    turn: u64,
+    at: Instant,
+    outcome: Outcome,
+}
+
+impl From<&Item> for Version {
+    fn from(item: &Item) -> Self {
+        Version { cas: item.cas, flags: item.flags, value: item.value.clone() }
+    }
+}
+
+/// So much earlier.
+fn before(at: Instant, time: Duration) -> Instant {
+    Instant::from_micros(at.as_micros().saturating_sub(time.as_micros() as u64))
 }
 
 /// Operations that the client has accepted, what the servers did, and what may be said about it.
@@ -34,11 +103,22 @@ pub struct Ledger {
     /// What was submitted, also of operations that have ended.
     tagged: HashMap<u64, (Vec<u8>, Option<Bytes>)>,
     /// What a server did for an operation, and when.
-    applied: HashMap<u64, (Instant, Outcome)>,
+    applied: HashMap<u64, Applied>,
+    /// Writes without an answer, and when the last one with an answer was carried out.
+    writes: HashMap<Lane, BTreeSet<u64>>,
+    floors: HashMap<Lane, Instant>,
+    /// Writes that were answered.
+    answered: HashSet<u64>,
+    /// Operations that have no answer, by worker.
+    pending: HashMap<usize, usize>,
+    /// Gets may share the exchange of one that was submitted so long before.
+    shared: Duration,
+    /// A key may be on several servers, and is carried out in order on none.
+    pub roams: bool,
     /// Operations of which the client said that no server will carry them out.
     disowned: HashSet<u64>,
     /// What each key stood for, from when on.
-    timelines: HashMap<Vec<u8>, VecDeque<(Instant, Option<Version>)>>,
+    timelines: HashMap<Vec<u8>, BTreeMap<usize, Timeline>>,
     homes: HashMap<Vec<u8>, usize>,
     /// Somebody meddles with replies. If not, nothing may look as if.
     pub meddled: bool,
@@ -49,12 +129,32 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    pub fn new(config: &Config) -> Self {
+        let shared = if config.coalesce { config.timeout } else { Duration::ZERO };
+        Ledger { shared, roams: config.failover == Failover::Next, ..Ledger::default() }
+    }
+
+    /// Operations of a worker that have not been answered.
+    pub fn pending_of(&self, worker: usize) -> usize {
+        self.pending.get(&worker).copied().unwrap_or(0)
+    }
+
     /// Operations that have not been answered.
     pub fn outstanding(&self) -> &BTreeMap<u64, Op> {
         &self.ops
     }
 
-    pub fn accepted(&mut self, number: u64, op: Op) {
+    pub fn accepted(&mut self, number: u64, mut op: Op) {
+        *self.pending.entry(op.worker).or_default() += 1;
+        if op.verb.is_some() && !self.roams {
+            let lane = op.lane();
+            let behind = self.writes.get(&lane).map(|writes| writes.iter().copied().collect());
+            let floor = self.floors.get(&lane).copied().unwrap_or_default();
+            op.order = Order { behind: behind.unwrap_or_default(), floor };
+            if op.is_tracked() {
+                self.writes.entry(lane).or_default().insert(number);
+            }
+        }
         if let Some(verb) = &op.verb {
             let value = match verb {
                 Verb::Store { value, .. } => Some(value.clone()),
@@ -62,7 +162,7 @@ impl Ledger {
             };
             self.tagged.insert(number, (op.key.clone(), value));
         }
-        self.deadlines.insert((op.deadline, number));
+        self.deadlines.insert((op.latest, number));
         self.ops.insert(number, op);
     }
 
@@ -73,7 +173,11 @@ impl Ledger {
 
     fn take(&mut self, number: u64) -> Op {
         let op = self.ops.remove(&number).unwrap_or_else(|| panic!("operation {number} ended before"));
-        self.deadlines.remove(&(op.deadline, number));
+        self.deadlines.remove(&(op.latest, number));
+        *self.pending.entry(op.worker).or_default() -= 1;
+        if let Some(writes) = self.writes.get_mut(&op.lane()) {
+            writes.remove(&number);
+        }
         op
     }
 
@@ -90,14 +194,18 @@ impl Ledger {
 
     /// A request for the key has come to this server.
     pub fn seen(&mut self, key: &[u8], server: usize) {
+        if self.roams {
+            return;
+        }
         let home = *self.homes.entry(key.to_vec()).or_insert(server);
         assert_eq!(home, server, "a key went to two servers");
     }
 
-    /// The key stands for something else from now on.
-    pub fn changed(&mut self, key: &[u8], version: Option<Version>, now: Instant) {
-        let oldest = self.ops.first_key_value().map_or(now, |(_, op)| op.submitted);
-        let timeline = self.timelines.entry(key.to_vec()).or_insert_with(|| [(Instant::default(), None)].into());
+    /// The key stands for something else on this server from now on.
+    pub fn changed(&mut self, server: usize, key: &[u8], version: Option<Version>, now: Instant) {
+        let oldest = self.ops.first_key_value().map_or(now, |(_, op)| before(op.submitted, self.shared));
+        let new = || [(Instant::default(), None)].into();
+        let timeline = self.timelines.entry(key.to_vec()).or_default().entry(server).or_insert_with(new);
         timeline.push_back((now, version));
         while timeline.get(1).is_some_and(|&(until, _)| until < oldest) {
             timeline.pop_front();
@@ -110,8 +218,9 @@ impl Ledger {
         assert_eq!(submitted, key, "operation {number} has another key");
         assert_eq!(sent.as_ref(), value, "operation {number} has another value");
         assert!(!self.disowned.contains(&number), "operation {number} is carried out, and was said not to be");
-        let before = self.applied.insert(number, (now, outcome));
-        assert_eq!(before, None, "operation {number} is carried out twice");
+        let turn = self.applied.len() as u64;
+        let before = self.applied.insert(number, Applied { turn, at: now, outcome });
+        assert!(before.is_none(), "operation {number} is carried out twice");
     }
 
     /* what the client says */
@@ -122,7 +231,15 @@ impl Ledger {
         match answer {
             Ok(outcome) => {
                 self.count("answered");
-                self.check_outcome(number, &op, outcome, now);
+                let from = self.check_order(number, &op);
+                self.check_outcome(number, &op, outcome, from, now);
+                if op.is_tracked() {
+                    self.answered.insert(number);
+                    if let Some(applied) = self.applied.get(&number) {
+                        let floor = self.floors.entry(op.lane()).or_default();
+                        *floor = applied.at.max(*floor);
+                    }
+                }
             }
             Err(error) => {
                 self.count(match error {
@@ -135,6 +252,7 @@ impl Ledger {
                     Error::Protocol { .. } => "protocol",
                     Error::Shutdown { .. } => "shutdown",
                     Error::TooLarge { .. } => "too large",
+                    Error::Busy if matches!(op.verb, Some(Verb::Lease { wait: true, .. })) => "busy",
                     other => panic!("operation {number} ended with {other:?}"),
                 });
                 self.check_error(&op, error, now);
@@ -159,19 +277,42 @@ impl Ledger {
             Error::Timeout { .. } => assert!(now >= op.deadline, "timed out before its deadline"),
             Error::Protocol { .. } => assert!(self.meddled, "the server kept to the protocol"),
             Error::TooLarge { size, limit } => {
-                assert!(size > limit && matches!(op.verb, Some(Verb::Get { .. })), "{size} is not too large");
+                assert!(size > limit, "{size} is not too large");
+                assert!(matches!(op.verb, Some(Verb::Get { .. } | Verb::Lease { .. }) | None));
             }
             _ => {}
         }
     }
 
-    fn check_outcome(&self, number: u64, op: &Op, outcome: &Outcome, now: Instant) {
-        let stood = |what: &dyn Fn(&Option<Version>) -> bool| self.stood(&op.key, op.submitted, what);
+    /// What was submitted for the key before has been carried out before; returns from when on what it saw has stood.
+    fn check_order(&self, number: u64, op: &Op) -> Instant {
+        let mut from = before(op.submitted, self.shared).max(op.order.floor);
+        let own = self.applied.get(&number).filter(|_| op.is_tracked());
+        for first in &op.order.behind {
+            assert!(!self.ops.contains_key(first), "operation {number} was answered before {first}");
+            // One that ended without an answer may be carried out at any time.
+            let Some(applied) = self.applied.get(first).filter(|_| self.answered.contains(first)) else { continue };
+            if let Some(own) = own {
+                assert!(applied.turn < own.turn, "operation {number} was carried out before {first}");
+            }
+            from = from.max(applied.at);
+        }
+        from
+    }
+
+    fn check_outcome(&self, number: u64, op: &Op, outcome: &Outcome, from: Instant, now: Instant) {
+        let stood = |what: &dyn Fn(&Option<Version>) -> bool| self.stood(&op.key, from, what);
         match (&op.verb, outcome) {
+            (None, Outcome::Many(parts)) => {
+                assert_eq!(parts.len(), op.many.len());
+                for (key, part) in op.many.iter().zip(parts) {
+                    self.check_part(key, part, before(op.submitted, self.shared), op);
+                }
+            }
+            (Some(Verb::Lease { .. }), Outcome::Lease(lease)) => self.check_lease(op, lease, now),
             (None, Outcome::Text(text)) => assert!(text.starts_with(b"1.6."), "{text:?}"),
             (Some(Verb::Get { .. }), Outcome::Item(item)) => {
-                let Item { value, flags, cas } = item.clone();
-                let version = Some(Version { cas, flags, value });
+                let version = Some(Version::from(item));
                 assert!(stood(&|v| *v == version), "operation {number}: this was never under {:?}", op.key);
             }
             (Some(Verb::Get { .. }), Outcome::Miss) => {
@@ -184,7 +325,7 @@ impl Ledger {
             }
             (Some(Verb::Touch { .. }), Outcome::Miss) if self.vague_misses => {}
             (Some(_), outcome) => {
-                let (at, done) = self.applied.get(&number).expect("the server has seen it");
+                let Applied { at, outcome: done, .. } = self.applied.get(&number).expect("the server has seen it");
                 assert_eq!(outcome, done, "operation {number}: the server answered otherwise");
                 assert!((op.submitted..=now).contains(at), "operation {number} was answered before it was submitted");
             }
@@ -192,9 +333,44 @@ impl Ledger {
         }
     }
 
-    /// Whether the key stood for such a thing at any time since `from`.
+    fn check_part(&self, key: &[u8], part: &Part, from: Instant, op: &Op) {
+        match &part.answer {
+            Ok(Outcome::Item(item)) => {
+                let version = Some(Version::from(item));
+                assert!(self.stood(key, from, &|v| *v == version), "this was never under {key:?}");
+            }
+            Ok(Outcome::Miss) => {
+                assert!(self.vague_misses || self.stood(key, from, &Option::is_none), "there was {key:?}");
+            }
+            Err(error) => self.check_error(op, error, op.deadline),
+            other => panic!("a part is {other:?}"),
+        }
+    }
+
+    fn check_lease(&self, op: &Op, lease: &Lease, now: Instant) {
+        match lease {
+            Lease::Hit(item) => {
+                let version = Some(Version::from(item));
+                let from = before(op.submitted, self.shared);
+                assert!(self.stood(&op.key, from, &|v| *v == version), "this was never under {:?}", op.key);
+            }
+            Lease::Won { old, .. } => assert_eq!(*old, None, "nothing is stale here"),
+            Lease::Lost { old } => {
+                assert_eq!(*old, None, "nothing is stale here");
+                let waits = matches!(op.verb, Some(Verb::Lease { wait: true, .. }));
+                assert!(!waits || now >= op.deadline, "it did not wait");
+            }
+        }
+    }
+
+    /// Whether the key stood for such a thing at any time since `from`, on any server that had it.
     fn stood(&self, key: &[u8], from: Instant, what: &dyn Fn(&Option<Version>) -> bool) -> bool {
-        let Some(timeline) = self.timelines.get(key) else { return what(&None) };
+        let servers = self.timelines.get(key);
+        let elsewhere = (self.roams || servers.is_none()) && what(&None);
+        elsewhere || servers.into_iter().flatten().any(|(_, timeline)| Self::has_stood(timeline, from, what))
+    }
+
+    fn has_stood(timeline: &Timeline, from: Instant, what: &dyn Fn(&Option<Version>) -> bool) -> bool {
         let ends = timeline.iter().skip(1).map(|&(until, _)| Some(until)).chain([None]);
         timeline.iter().zip(ends).any(|((_, version), until)| until.is_none_or(|until| until >= from) && what(version))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{CallId, Config, Error, Instant, Outcome, Request, ServerConfig, ServerParams, State};
-use memcache_engine::{StoreMode, Ttl, Verb, MAX_BACKLOG};
+use memcache_engine::{StoreMode, Ttl, Verb, MAX_BACKLOG, PATIENCE};
 
 use crate::checks::Op;
 use crate::network::Weather;
@@ -26,9 +26,10 @@ fn world(params: &[&str], seed: u64, change: impl FnOnce(&mut Config)) -> World 
 /// Submits an operation with this number.
 fn submit(world: &mut World, number: u64, key: &str, verb: Verb) -> Result<CallId, Error> {
     let request = Request { key: key.as_bytes(), verb: verb.clone(), timeout: None };
-    let call = world.client.submit(request, number, world.now).map_err(|rejected| rejected.error)?;
-    let deadline = world.now.after(world.client.config().timeout);
-    let op = Op { call, key: key.into(), verb: Some(verb), submitted: world.now, deadline };
+    let call = world.worker.client.submit(request, number, world.now).map_err(|rejected| rejected.error)?;
+    let deadline = world.now.after(world.worker.client.config().timeout);
+    let latest = deadline.after(world.worker.client.config().timeout * u32::from(PATIENCE));
+    let op = Op::new(call, 0, 0, key.into(), Some(verb), [world.now, deadline, latest]);
     world.ledger.accepted(number, op);
     world.obey();
     Ok(call)
@@ -61,7 +62,7 @@ fn f12_a_reply_that_drips() {
     let (turns, deadline) = (w.turns, w.now.after(SECOND));
     get(&mut w, 2, "k");
     w.posted();
-    while w.client.pending() > 0 {
+    while w.worker.client.pending() > 0 {
         w.turn(Instant::from_micros(u64::MAX));
     }
     assert_eq!(done(&mut w), [(2, Err(Error::Timeout { maybe_applied: false }))]);
@@ -80,9 +81,9 @@ fn f31_partial_writes() {
     submit(&mut w, 102, "large", set(102, 1 << 20)).unwrap();
     w.posted();
     let mut while_blocked = 0;
-    while w.client.pending() > 0 {
+    while w.worker.client.pending() > 0 {
         w.turn(w.now.after(SECOND));
-        let blocked = w.links.values().any(|link| link.blocked);
+        let blocked = w.worker.links.values().any(|link| link.blocked);
         while_blocked += if blocked { done(&mut w).len() } else { 0 };
     }
     assert!(while_blocked >= 90, "{while_blocked} replies were read while writing was blocked");
@@ -111,7 +112,7 @@ fn f32_a_peer_that_does_not_read() {
     let before = w.conns(0);
     w.posted();
     w.run(SECOND);
-    assert_eq!(w.client.pending(), 0);
+    assert_eq!(w.worker.client.pending(), 0);
     assert!(done(&mut w).iter().all(|(_, answer)| matches!(answer, Err(Error::Timeout { .. }))));
     w.run(SECOND * 2);
     assert!(!w.conns(0).iter().any(|conn| before.contains(conn)), "what blocks is closed");
@@ -136,7 +137,7 @@ fn f33_both_directions_are_full() {
     let answers = w.settle();
     assert_eq!(answers.len(), 38);
     assert!(answers.iter().all(|(_, answer)| answer.is_ok()));
-    assert_eq!(w.opened, [1]);
+    assert_eq!(w.worker.opened, [1]);
 }
 
 /// A server that answers the handshake and nothing else is not reconnected to at full speed, with or without traffic.
@@ -153,7 +154,7 @@ fn f39_a_server_that_hangs_up() {
             }
             w.run(Duration::from_millis(10));
         }
-        assert!(w.opened[0] < 500, "{} connects in ten seconds, with traffic: {traffic}", w.opened[0]);
+        assert!(w.worker.opened[0] < 500, "{} connects in ten seconds, with traffic: {traffic}", w.worker.opened[0]);
         w.heal();
         w.run(Duration::from_secs(75));
         get(&mut w, number + 1, "k");
@@ -170,21 +171,21 @@ fn f40_no_herd() {
         w.run(SECOND);
         w.servers[0].mode = Mode::Nobody;
         w.kill(0, memcache_engine::Loss::Error, true);
-        let start = w.opened[0];
+        let start = w.worker.opened[0];
         for number in 0..100_000 {
             let _ = submit(&mut w, number + 1, "k", Verb::Get { touch: None });
             w.run(Duration::from_millis(1));
         }
-        assert_eq!(w.client.server(0).unwrap().state, State::Down);
-        assert!(w.opened[0] - start < 15, "{} connects in 100 seconds", w.opened[0] - start);
+        assert_eq!(w.worker.client.server(0).unwrap().state, State::Down);
+        assert!(w.worker.opened[0] - start < 15, "{} connects in 100 seconds", w.worker.opened[0] - start);
         w.heal();
-        let (start, healed) = (w.opened[0], w.now);
-        while w.client.server(0).unwrap().state == State::Down {
+        let (start, healed) = (w.worker.opened[0], w.now);
+        while w.worker.client.server(0).unwrap().state == State::Down {
             w.turn(w.now.after(SECOND));
         }
         back.push(w.now.since(healed));
         w.run(SECOND);
-        assert!(w.opened[0] - start <= 8, "{} connects", w.opened[0] - start);
+        assert!(w.worker.opened[0] - start <= 8, "{} connects", w.worker.opened[0] - start);
     }
     back.sort_unstable();
     assert!(back.windows(2).all(|pair| pair[1] - pair[0] > Duration::from_millis(10)), "all at once: {back:?}");
@@ -202,7 +203,7 @@ fn f58_a_worker_that_was_stopped() {
     while w.servers[0].requests < requests {
         w.turn(w.now.after(SECOND));
     }
-    assert!(w.client.pending() > 0);
+    assert!(w.worker.client.pending() > 0);
     w.stop(SECOND * 2);
     w.turn(w.now.after(SECOND));
     let answers = w.settle();

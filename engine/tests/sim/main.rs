@@ -10,8 +10,11 @@
 
 mod chaos;
 mod checks;
+mod command;
 mod faults;
+mod habits;
 mod network;
+mod progress;
 mod server;
 mod session;
 mod workload;
@@ -24,9 +27,10 @@ use fastrand::Rng;
 use memcache_engine::{Error, Loss};
 
 use crate::chaos::Chaos;
+use crate::habits::Habits;
 use crate::network::Weather;
 use crate::workload::Workload;
-use crate::world::{Habits, World};
+use crate::world::World;
 
 /// Runs that are always made: their number is the seed.
 const FIXED: u64 = 6;
@@ -51,7 +55,12 @@ fn simulation() {
     let mut runs = 0u64;
     let mut go = |seed| {
         runs += 1;
-        let run = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed, &mut sum)));
+        let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            run(seed, &mut sum);
+            progress::one_connection(seed);
+            progress::one_server(seed);
+            progress::no_sockets(seed);
+        }));
         if let Err(panic) = run {
             eprintln!("after {runs} runs, {:.1} s: run again with SIM_SEED={seed}", started.elapsed().as_secs_f64());
             std::panic::resume_unwind(panic);
@@ -86,7 +95,13 @@ fn run(seed: u64, sum: &mut Sum) {
     let (max_value, queue) = (config.max_value, config.queue);
     let mut workload = Workload::new(&mut rng, max_value);
     let chaos = Chaos { every: [20_000, 200_000, 2_000_000][rng.usize(..3)], meddling: rng.bool() };
-    let mut world = World::new(config, rng.u64(..));
+    let mut world = World::of(config, rng.u64(..), [1, 1, 2, 3][rng.usize(..4)]);
+    if rng.u8(..) < 64 {
+        let servers: Vec<usize> = (0..world.servers.len()).filter(|_| rng.bool()).collect();
+        if !servers.is_empty() {
+            workload.use_subset(&mut world, &servers);
+        }
+    }
     let started = world.now;
     world.ledger.meddled = chaos.meddling;
     world.habits = Habits::random(&mut rng);
@@ -104,7 +119,11 @@ fn run(seed: u64, sum: &mut Sum) {
         turbulence(&mut world, &mut workload, &chaos, Duration::from_secs(2), &mut rng);
         if rng.bool() {
             // nginx insists.
-            world.conns(0).into_iter().for_each(|conn| world.lose(conn, Loss::Closing));
+            world.each(|world| {
+                let before = world.worker.opened.clone();
+                world.conns(0).into_iter().for_each(|conn| world.lose(conn, Loss::Closing));
+                assert_eq!(world.worker.opened, before, "connections are opened as nginx closes them");
+            });
         }
         world.heal();
         workload.abort(&mut world);
@@ -146,17 +165,23 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
     world.heal();
     if rng.bool() {
         // A last blow to every connection, so that it does not depend on them.
-        world.links.values_mut().for_each(|link| link.hang_up(Loss::Error, true, world.now));
+        world.each(|world| {
+            let now = world.now;
+            world.worker.links.values_mut().for_each(|link| link.hang_up(Loss::Error, true, now));
+        });
     }
     // The longest pause between two probes, and what is under way.
     world.run(Duration::from_secs(60 * 5 / 4 + 10));
-    assert!(world.down().is_empty(), "servers {:?} are up, and nobody has noticed", world.down());
-    assert_eq!(world.client.pending(), 0, "everything had a deadline");
+    world.each(|world| {
+        assert!(world.down().is_empty(), "servers {:?} are up, and nobody has noticed", world.down());
+    });
+    assert_eq!(world.pending(), 0, "everything had a deadline");
     world.done.clear();
     world.ledger.meddled = false;
     workload.patient = true;
 
-    for _ in 0..50 {
+    for n in 0..50 {
+        world.switch(n % world.count());
         for _ in 0..rng.usize(1..=queue.min(20)) {
             assert_eq!(workload.submit(world), None, "all is well");
         }
@@ -169,8 +194,13 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
     }
 
     world.run(Duration::from_secs(60 + 2));
+    world.each(at_rest);
+}
+
+/// A worker's pools are as they should be.
+fn at_rest(world: &mut World) {
     for id in 0..world.servers.len() {
-        let view = world.client.server(id).unwrap();
+        let view = world.worker.client.server(id).unwrap();
         let pool = view.config.pool;
         assert_eq!((view.busy, view.connecting, view.pending, view.queued), (0, 0, 0, 0), "server {id} at rest");
         assert!(view.open >= pool.min() as usize, "server {id} has fewer connections than `min`");
@@ -182,10 +212,15 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
 fn end(world: &mut World) {
     world.drain();
     // The longest deadline of an operation, and once more for its connection.
-    world.run(Duration::from_secs(10));
-    assert_eq!(world.client.pending(), 0);
-    assert_eq!(world.links.len(), 0, "connections are left");
-    let opened = world.opened.clone();
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.pending(), 0);
+    world.each(|world| assert_eq!(world.worker.links.len(), 0, "connections are left"));
+    let opened = |world: &mut World| {
+        let mut all = Vec::new();
+        world.each(|world| all.push(world.worker.opened.clone()));
+        all
+    };
+    let before = opened(world);
     world.run(Duration::from_secs(1_000));
-    assert_eq!(world.opened, opened, "connections are opened for nobody");
+    assert_eq!(opened(world), before, "connections are opened for nobody");
 }

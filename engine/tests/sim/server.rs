@@ -1,6 +1,7 @@
 //! A model of memcached: the part of the meta protocol that the client speaks, and no tolerance for anything else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
@@ -9,6 +10,7 @@ use fastrand::Rng;
 use memcache_engine::{Instant, Loss, Outcome, MAX_KEY};
 
 use crate::checks::{Ledger, Version};
+use crate::command::Command;
 use crate::network::{Link, Weather};
 use crate::session::{Mishap, Session};
 
@@ -35,6 +37,7 @@ pub enum Mode {
 
 #[derive(Debug)]
 pub struct Server {
+    id: usize,
     pub mode: Mode,
     /// Stopped: it takes no byte and answers nothing, but its sockets live.
     pub stalled: bool,
@@ -48,58 +51,15 @@ pub struct Server {
     /// Requests carried out.
     pub requests: u64,
     items: BTreeMap<Vec<u8>, Version>,
+    /// Items that somebody was told to make: their versions, and until when.
+    vacant: BTreeMap<Vec<u8>, (u64, Instant)>,
     versions: u64,
 }
 
-/// A request as it was read.
-struct Command<'a> {
-    word: &'a str,
-    key: Vec<u8>,
-    flags: Vec<&'a str>,
-}
-
-impl Command<'_> {
-    fn flag(&self, name: char) -> Option<&str> {
-        self.flags.iter().find_map(|flag| flag.strip_prefix(name))
-    }
-
-    fn number(&self, name: char) -> Option<u64> {
-        self.flag(name).map(|text| text.parse().expect("a number"))
-    }
-
-    /// A reply about no item.
-    fn line(&self, code: &str) -> Vec<u8> {
-        self.echo(code, None, &self.key)
-    }
-
-    /// A reply with what the flags ask for, in their order.
-    fn echo(&self, code: &str, item: Option<&Version>, key: &[u8]) -> Vec<u8> {
-        let mut line = code.as_bytes().to_vec();
-        for flag in &self.flags {
-            let (name, rest) = flag.split_at(1);
-            match (name, item) {
-                ("O", _) => line.extend(format!(" O{rest}").into_bytes()),
-                ("f", Some(item)) => line.extend(format!(" f{}", item.flags).into_bytes()),
-                ("s", Some(item)) => line.extend(format!(" s{}", item.value.len()).into_bytes()),
-                ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
-                ("k", _) => {
-                    line.extend(b" k");
-                    match self.flag('b') {
-                        Some(_) => line.extend(format!("{} b", STANDARD.encode(key)).into_bytes()),
-                        None => line.extend(key),
-                    }
-                }
-                _ => {}
-            }
-        }
-        line.extend(b"\r\n");
-        line
-    }
-}
-
 impl Server {
-    pub fn new(weather: Weather) -> Self {
+    pub fn new(id: usize, weather: Weather) -> Self {
         Server {
+            id,
             mode: Mode::Memcached,
             stalled: false,
             bare_misses: false,
@@ -108,20 +68,23 @@ impl Server {
             dead_addresses: 0,
             requests: 0,
             items: BTreeMap::new(),
+            vacant: BTreeMap::new(),
             versions: 0,
         }
     }
 
     /// It has lost what it knew.
     pub fn forget(&mut self, ledger: &mut Ledger, now: Instant) {
-        std::mem::take(&mut self.items).into_keys().for_each(|key| ledger.changed(&key, None, now));
+        self.vacant.clear();
+        let id = self.id;
+        std::mem::take(&mut self.items).into_keys().for_each(|key| ledger.changed(id, &key, None, now));
     }
 
     /// It has lost one item.
     pub fn evict(&mut self, ledger: &mut Ledger, rng: &mut Rng, now: Instant) {
         let Some(key) = self.items.keys().nth(rng.usize(..self.items.len().max(1))).cloned() else { return };
         self.items.remove(&key);
-        ledger.changed(&key, None, now);
+        ledger.changed(self.id, &key, None, now);
     }
 
     /// Does what it can do for a connection now.
@@ -248,7 +211,7 @@ impl Server {
             session.input.advance(line.len());
             session.swallow = size + 2;
             if size > self.item_limit && self.items.remove(&command.key).is_some() {
-                ledger.changed(&command.key, None, now);
+                ledger.changed(self.id, &command.key, None, now);
             }
             session.mishap = session.mishap.take().filter(|m| !matches!(m, Mishap::Refuse { .. }));
             return Some(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
@@ -270,6 +233,9 @@ impl Server {
             ledger.applied(tag, &command.key, None, outcome, now);
         }
         let Some(item) = item else {
+            if command.flag('N').is_some() {
+                return self.lease(command, now);
+            }
             return if self.bare_misses { b"EN\r\n".to_vec() } else { command.line("EN") };
         };
         if command.flag('v').is_none() {
@@ -286,13 +252,39 @@ impl Server {
         reply
     }
 
+    /// Nobody has the item: the first one who asks makes it.
+    fn lease(&mut self, command: &Command, now: Instant) -> Vec<u8> {
+        let holder = self.vacant.get(&command.key).filter(|(_, until)| *until > now);
+        let (version, mark) = match holder {
+            Some(&(version, _)) => (version, "Z"),
+            None => {
+                self.versions += 1;
+                let until = now.after(Duration::from_millis(300));
+                self.vacant.insert(command.key.clone(), (self.versions, until));
+                (self.versions, "W")
+            }
+        };
+        let empty = Version { cas: version, flags: 0, value: Bytes::new() };
+        let mut reply = command.echo("VA 0", Some(&empty), &command.key);
+        reply.truncate(reply.len() - 2);
+        reply.extend(format!(" {mark}\r\n\r\n").into_bytes());
+        reply
+    }
+
     fn delete(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
-        let Some(item) = self.items.get(&command.key) else { return command.line("NF") };
+        let Some(item) = self.items.get(&command.key) else {
+            let handed_back = |&(version, _): &(u64, Instant)| command.number('C') == Some(version);
+            if self.vacant.get(&command.key).is_some_and(handed_back) {
+                self.vacant.remove(&command.key);
+                return command.line("HD");
+            }
+            return command.line("NF");
+        };
         if command.number('C').is_some_and(|cas| cas != item.cas) {
             return command.line("EX");
         }
         self.items.remove(&command.key);
-        ledger.changed(&command.key, None, now);
+        ledger.changed(self.id, &command.key, None, now);
         command.line("HD")
     }
 
@@ -358,7 +350,8 @@ impl Server {
     fn put(&mut self, key: &[u8], value: Bytes, flags: u32, ledger: &mut Ledger, now: Instant) {
         self.versions += 1;
         let version = Version { cas: self.versions, flags, value };
-        ledger.changed(key, Some(version.clone()), now);
+        self.vacant.remove(key);
+        ledger.changed(self.id, key, Some(version.clone()), now);
         self.items.insert(key.to_vec(), version);
     }
 }

@@ -1,5 +1,6 @@
 //! Random operations on few keys, so that they meet.
 
+use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Config, Direction, Error, Hash, Outcome, Request, ServerConfig, ServerParams, ServerVerb, StoreMode, Ttl, Verb,
-    PIPELINE_BOUND,
+    Config, Direction, Error, Failover, Hash, Instant, Outcome, Request, ServerConfig, ServerParams, ServerVerb,
+    StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
 };
 
 use crate::checks::Op;
@@ -16,6 +17,9 @@ use crate::world::World;
 
 /// The longest value that is ever stored.
 const LONGEST: usize = 300_000;
+
+/// The longest turn.
+const TURN: Duration = Duration::from_secs(2);
 
 /// What the operations of a run are like.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub struct Workload {
     /// Of 256 operations, so many are cancelled.
     pub cancels: u8,
     own_timeouts: bool,
+    /// Lease gets and batches are among the operations; some go to a subset of the servers.
+    leases: bool,
+    batches: bool,
+    subset: Subset,
     /// Every operation has all the time it could need.
     pub patient: bool,
     /// The versions that were seen last, by key.
@@ -74,6 +82,8 @@ pub fn config(rng: &mut Rng) -> Config {
     let servers = (0..servers).map(server).collect();
     Config {
         hash: Hash::Modulo,
+        failover: if choose(&[0, 0, 1]) == 1 { Failover::Next } else { Failover::Off },
+        coalesce: choose(&[0, 1]) == 1,
         timeout: Duration::from_millis(choose(&[20, 100, 500, 1_000])),
         connect_timeout: Duration::from_millis(choose(&[10, 60, 200])),
         max_fails: choose(&[1, 3, 10]) as u32,
@@ -84,6 +94,16 @@ pub fn config(rng: &mut Rng) -> Config {
         prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
         ..Config::new(servers)
     }
+}
+
+/// When an operation was submitted, when it has to end, and when if large values are in its way.
+fn times(world: &World, timeout: Option<Duration>) -> [Instant; 3] {
+    let config = world.worker.client.config();
+    let deadline = world.now.after(timeout.unwrap_or(config.timeout));
+    // A turn may be late, each time.
+    let longest = config.timeout.max(TURN) * 2 * u32::from(PATIENCE);
+    let patient = timeout.is_none_or(|timeout| timeout == config.timeout);
+    [world.now, deadline, if patient { deadline.after(longest) } else { deadline }]
 }
 
 impl Workload {
@@ -97,12 +117,34 @@ impl Workload {
         let burst = [1, 4, 30, 200][rng.usize(..4)];
         let cancels = [0, 10, 100][rng.usize(..3)];
         let seen = vec![0; keys.len()];
-        Workload { keys, sizes, burst, cancels, own_timeouts: rng.bool(), patient: false, seen, next: 1 }
+        Workload {
+            keys,
+            sizes,
+            burst,
+            cancels,
+            own_timeouts: rng.bool(),
+            leases: rng.bool(),
+            batches: rng.bool(),
+            subset: Subset::ALL,
+            patient: false,
+            seen,
+            next: 1,
+        }
+    }
+
+    /// Some operations go to some of the servers from now on: a key may be on several.
+    pub fn use_subset(&mut self, world: &mut World, servers: &[usize]) {
+        world.each(|world| {
+            self.subset = world.worker.client.subset(Subset::ALL, servers).expect("servers");
+        });
+        world.ledger.roams = true;
     }
 
     /// Submits some operations, and cancels some.
     pub fn turn(&mut self, world: &mut World) {
         self.learn(world);
+        let worker = world.rng.usize(..world.count());
+        world.switch(worker);
         for _ in 0..world.rng.usize(1..=self.burst) {
             self.submit(world);
             if world.rng.u8(..) < self.cancels {
@@ -125,9 +167,11 @@ impl Workload {
         for _ in 0..world.rng.usize(..20) {
             self.submit(world);
         }
-        let calls: Vec<_> = world.ledger.outstanding().iter().map(|(&number, op)| (number, op.call)).collect();
-        for (number, call) in calls {
-            assert_eq!(world.client.cancel(call, world.now), Some(number));
+        let calls: Vec<_> =
+            world.ledger.outstanding().iter().map(|(&number, op)| (number, op.call, op.worker)).collect();
+        for (number, call, worker) in calls {
+            world.switch(worker);
+            assert_eq!(world.worker.client.cancel(call, world.now), Some(number));
             world.ledger.cancelled(number);
             world.obey();
         }
@@ -157,21 +201,53 @@ impl Workload {
         if world.rng.u8(..) == 0 {
             self.refused(world, &verb);
         }
-        let deadline = world.now.after(timeout.unwrap_or(world.client.config().timeout));
+        // One takes as much room as all of its keys.
+        if self.batches && !self.patient && world.rng.u8(..) < 16 {
+            return self.submit_batch(world, number, timeout);
+        }
+        self.submit_verb(world, number, at, verb, timeout)
+    }
+
+    /// Submits a get of any key that this server has.
+    pub fn submit_get(&mut self, world: &mut World, server: usize) -> Option<Error> {
+        let mut keys = 0..self.keys.len();
+        let of = |&at: &usize| world.worker.client.server_of(&self.keys[at]) == Ok(server);
+        let at = keys.find(of)?;
+        let number = self.next;
+        self.next += 1;
+        self.submit_verb(world, number, at, Verb::Get { touch: None }, None)
+    }
+
+    /// The number of the next operation.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    fn submit_verb(
+        &mut self,
+        world: &mut World,
+        number: u64,
+        at: usize,
+        verb: Verb,
+        timeout: Option<Duration>,
+    ) -> Option<Error> {
+        let times = times(world, timeout);
         let request = Request { key: &self.keys[at], verb: verb.clone(), timeout };
-        match world.client.submit(request, number, world.now) {
+        let subset = if world.rng.bool() { self.subset } else { Subset::ALL };
+        let server = world.worker.client.server_within(subset, &self.keys[at]).expect("a key");
+        match world.worker.client.submit_within(subset, request, number, world.now) {
             Ok(call) => {
-                let key = [&world.client.config().prefix[..], &self.keys[at]].concat();
-                let op = Op { call, key, verb: Some(verb), submitted: world.now, deadline };
+                let key = [&world.worker.client.config().prefix[..], &self.keys[at]].concat();
+                let op = Op::new(call, world.at, server, key, Some(verb), times);
                 world.ledger.accepted(number, op);
                 world.obey();
                 None
             }
             Err(rejected) => {
                 assert_eq!(rejected.context, number);
-                let views = || (0..world.servers.len()).filter_map(|id| world.client.server(id));
-                let queue = world.client.config().queue;
-                let pipeline = world.client.config().pipeline * PIPELINE_BOUND + queue;
+                let views = || (0..world.servers.len()).filter_map(|id| world.worker.client.server(id));
+                let queue = world.worker.client.config().queue;
+                let pipeline = world.worker.client.config().pipeline * PIPELINE_BOUND + queue;
                 assert!(match rejected.error {
                     Error::ServerDown => !world.down().is_empty(),
                     // Or so much is on the connection that it has to go to.
@@ -183,13 +259,28 @@ impl Workload {
         }
     }
 
+    fn submit_batch(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
+        let count = world.rng.usize(1..=self.keys.len());
+        let keys: Vec<&[u8]> = self.keys.iter().take(count).map(Vec::as_slice).collect();
+        let times = times(world, timeout);
+        let client = &mut world.worker.client;
+        let call = client.submit_many(self.subset, keys.iter().copied(), None, timeout, number, world.now);
+        let call = call.expect("memory for a batch");
+        let mut op = Op::new(call, world.at, 0, Vec::new(), None, times);
+        let prefix = &world.worker.client.config().prefix[..];
+        op.many = keys.iter().map(|key| [prefix, key].concat()).collect();
+        world.ledger.accepted(number, op);
+        world.obey();
+        None
+    }
+
     fn submit_version(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
         let server = world.rng.usize(..world.servers.len());
-        let deadline = world.now.after(timeout.unwrap_or(world.client.config().timeout));
-        match world.client.submit_to(server, ServerVerb::Version, timeout, number, world.now) {
+        let times = times(world, timeout);
+        match world.worker.client.submit_to(server, ServerVerb::Version, timeout, number, world.now) {
             Err(rejected) => Some(rejected.error),
             Ok(call) => {
-                let op = Op { call, key: Vec::new(), verb: None, submitted: world.now, deadline };
+                let op = Op::new(call, world.at, server, Vec::new(), None, times);
                 world.ledger.accepted(number, op);
                 world.obey();
                 None
@@ -201,19 +292,23 @@ impl Workload {
     fn refused(&mut self, world: &mut World, verb: &Verb) {
         for key in [&b""[..], &[b'x'; 251], &[0; 200]] {
             let request = Request { key, verb: verb.clone(), timeout: None };
-            let error = world.client.submit(request, 0, world.now).expect_err("a key that cannot be sent").error;
+            let error = world.worker.client.submit(request, 0, world.now).expect_err("a key that cannot be sent").error;
             assert!(matches!(error, Error::InvalidKey(_)));
         }
         let nowhere = world
+            .worker
             .client
             .submit_to(world.servers.len(), ServerVerb::Version, None, 0, world.now)
             .expect_err("no such server");
         assert_eq!(nowhere.error, Error::NoSuchServer);
-        let size = world.client.config().max_value + 1;
+        let size = world.worker.client.config().max_value + 1;
         let value = Bytes::from(vec![0; size]);
         let verb = Verb::Store { mode: StoreMode::Set, value, flags: 1, ttl: Ttl::NEVER, cas: 0 };
-        let error =
-            world.client.submit(Request { key: b"k", verb, timeout: None }, 0, world.now).expect_err("too large");
+        let error = world
+            .worker
+            .client
+            .submit(Request { key: b"k", verb, timeout: None }, 0, world.now)
+            .expect_err("too large");
         assert!(matches!(error.error, Error::TooLarge { .. }));
     }
 
@@ -231,7 +326,9 @@ impl Workload {
         let small = u32::try_from(number).expect("it is checked");
         let ttl = Ttl::secs(small, 0);
         let cas = self.seen[key];
+        let wait = rng.bool();
         match rng.u8(..) {
+            0..30 if self.leases => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait },
             0..100 => Verb::Get { touch: None },
             100..110 => Verb::Get { touch: Some(ttl) },
             110..120 => Verb::Touch { ttl },
@@ -262,12 +359,11 @@ impl Workload {
         let Some((&last, _)) = outstanding.last_key_value() else { return };
         let from = world.rng.u64(..=last);
         let range = (Bound::Included(from), Bound::Unbounded);
-        let Some((number, call)) = outstanding.range::<u64, _>(range).next().map(|(&number, op)| (number, op.call))
-        else {
-            return;
-        };
-        assert_eq!(world.client.cancel(call, world.now), Some(number));
-        assert_eq!(world.client.cancel(call, world.now), None, "once");
+        let found = outstanding.range::<u64, _>(range).next();
+        let Some((number, call, worker)) = found.map(|(&number, op)| (number, op.call, op.worker)) else { return };
+        world.switch(worker);
+        assert_eq!(world.worker.client.cancel(call, world.now), Some(number));
+        assert_eq!(world.worker.client.cancel(call, world.now), None, "once");
         world.ledger.cancelled(number);
         world.obey();
     }

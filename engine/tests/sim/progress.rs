@@ -1,0 +1,109 @@
+//! What hangs takes nothing else along.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use memcache_engine::{Config, Failover, Instant, ServerParams};
+
+use crate::workload::{self, Workload};
+use crate::world::World;
+
+/// A cluster without small limits, so that nothing is refused.
+fn config(rng: &mut Rng, servers: usize) -> Config {
+    let mut config = workload::config(rng);
+    let mut params = ServerParams::default();
+    params.parse(b"min=2").expect("it is valid");
+    params.parse(format!("max={}", rng.usize(2..=4)).as_bytes()).expect("it is valid");
+    let (pool, weight) = params.finish().expect("they agree");
+    let mut server = config.servers[0].clone();
+    (server.pool, server.weight, server.addresses) = (pool, weight, 1);
+    let named = |n| memcache_engine::ServerConfig { name: format!("10.0.0.{n}:11211").into(), ..server.clone() };
+    config.servers = (0..servers).map(named).collect();
+    (config.failover, config.max_fails) = (Failover::Off, 1_000);
+    (config.pipeline, config.queue) = (128, 1_024);
+    config
+}
+
+/// One of several connections hangs: few gets of a hot key fail, and none once it had to be noticed.
+pub fn one_connection(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let config = config(&mut rng, 1);
+    let (time, step) = (config.timeout, config.timeout / 50);
+    let mut workload = Workload::new(&mut rng, config.max_value);
+    let mut world = World::new(config, seed);
+    world.run(Duration::from_secs(2));
+    workload.submit_get(&mut world, 0);
+    world.settle();
+    let conns = world.conns(0);
+    world.worker.links.get_mut(&conns[0]).expect("a connection").lost = true;
+    let hung = world.now;
+    let mut failed = Vec::new();
+    while world.now < hung.after(time * 8) {
+        let from = world.now;
+        assert_eq!(workload.submit_get(&mut world, 0), None, "there is room");
+        world.posted();
+        world.run(step);
+        failed.extend(world.done.drain(..).filter(|(_, answer)| answer.is_err()).map(|_| from));
+    }
+    failed.extend(world.settle().iter().filter(|(_, answer)| answer.is_err()).map(|_| world.now));
+    let last = failed.iter().max().copied().unwrap_or(Instant::default());
+    assert!(failed.len() <= 5, "{} gets have failed as one connection hangs", failed.len());
+    assert!(last <= hung.after(time * 3), "gets still fail {:?} after a connection hangs", last.since(hung));
+    assert!(!world.conns(0).contains(&conns[0]), "the connection that hangs is kept");
+}
+
+/// One of several servers hangs: no operation of the others fails.
+pub fn one_server(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut config = config(&mut rng, 2);
+    config.max_fails = [1, 3, 1_000][rng.usize(..3)];
+    let time = config.timeout;
+    let mut workload = Workload::new(&mut rng, config.max_value);
+    let mut world = World::of(config, seed, rng.u32(1..3));
+    world.run(Duration::from_secs(2));
+    world.servers[0].stalled = true;
+    let until = world.now.after(time * 6);
+    let mut healthy = std::collections::HashSet::new();
+    while world.now < until {
+        let worker = rng.usize(..world.count());
+        world.switch(worker);
+        let _ = workload.submit_get(&mut world, 0);
+        let next = workload.next();
+        if workload.submit_get(&mut world, 1).is_none() && workload.next() > next {
+            healthy.insert(next);
+        }
+        world.posted();
+        world.run(time / 20);
+        for (number, answer) in world.done.drain(..) {
+            assert!(answer.is_ok() || !healthy.contains(&number), "{answer:?}, as another server hangs");
+        }
+    }
+    world.settle();
+}
+
+/// The worker has no sockets for a while: that is no fault of the server's.
+pub fn no_sockets(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut config = config(&mut rng, 1);
+    config.max_fails = 1;
+    let (time, addresses) = (config.timeout, config.servers[0].addresses);
+    let mut workload = Workload::new(&mut rng, config.max_value);
+    let mut world = World::new(config, seed);
+    world.habits.sockets = 0;
+    world.kill(0, memcache_engine::Loss::Eof, true);
+    let until = world.now.after(time * 4);
+    while world.now < until {
+        let _ = workload.submit_get(&mut world, 0);
+        world.posted();
+        world.run(time / 20);
+        assert!(
+            world.down().is_empty(),
+            "a worker without sockets takes its server for down, of {addresses} addresses"
+        );
+    }
+    world.habits.sockets = usize::MAX;
+    world.run(Duration::from_secs(2));
+    world.settle();
+    assert_eq!(workload.submit_get(&mut world, 0), None);
+    assert!(world.settle().iter().all(|(_, answer)| answer.is_ok()), "all is well again");
+}

@@ -1,0 +1,101 @@
+//! What holds between turns, and what befalls all workers.
+
+use std::collections::HashSet;
+
+use memcache_engine::{ConnId, Loss, State, PIPELINE_BOUND};
+
+use super::World;
+use crate::habits::Habits;
+use crate::network::{Stage, Weather};
+use crate::server::Mode;
+
+impl World {
+    /// What holds between any two turns.
+    pub(super) fn check(&mut self) {
+        let mut connections = 0;
+        let mut queued = 0;
+        for id in 0..self.servers.len() {
+            let view = self.worker.client.server(id).expect("a server");
+            let config = self.worker.client.config();
+            let max = view.config.pool.max() as usize;
+            let bound = PIPELINE_BOUND * config.pipeline;
+            assert!(view.open + view.connecting <= max, "server {id} has more connections than `max`");
+            // What follows a write of its key may go to a connection that is full, out of the queue, too.
+            let most = (bound + config.queue) * view.open + config.queue + bound * max;
+            assert!(view.pending <= most, "{} replies are awaited", view.pending);
+            // Those of connections that were lost are added to those that were waiting.
+            let lost = (bound + config.queue) * max + config.queue + bound * max;
+            assert!(view.queued <= config.queue + lost, "{} operations wait", view.queued);
+            assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
+            let waits = view.idle > 0 && view.queued > 0;
+            assert!(!waits || view.elsewhere > 0, "{} operations wait, and a connection is idle", view.queued);
+            assert_eq!(view.idle + view.busy, view.open);
+            assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
+            connections += view.open + view.connecting + view.elsewhere;
+            queued += view.queued;
+        }
+        assert_eq!(connections, self.worker.links.len(), "the client and its driver disagree about connections");
+        // A batch has parts.
+        let outstanding = self.ledger.pending_of(self.at);
+        assert!(self.worker.client.pending() >= outstanding, "operations were lost");
+        assert!(queued <= self.worker.client.pending());
+        // That looks at everything.
+        if self.turns % 16 == 0 || self.worker.client.pending() < 16 {
+            self.worker.client.check().unwrap_or_else(|wrong| panic!("{wrong}"));
+        }
+        if self.completions() == 0 && self.at + 1 == self.workers.len() {
+            assert!(self.ledger.deadline().is_none_or(|at| at >= self.now), "a deadline has passed");
+        }
+    }
+
+    /// The worker begins to exit.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.each(|world| {
+            world.worker.client.drain(world.now);
+            world.obey();
+        });
+    }
+
+    /// All faults are over.
+    pub fn heal(&mut self) {
+        for server in &mut self.servers {
+            server.mode = Mode::Memcached;
+            server.stalled = false;
+            server.weather = Weather::fair();
+            server.dead_addresses = 0;
+            server.item_limit = usize::MAX;
+        }
+        self.each(|world| {
+            for link in world.worker.links.values_mut() {
+                link.session.mishap = None;
+                if std::mem::take(&mut link.lost) {
+                    link.hang_up(Loss::Error, true, world.now);
+                }
+            }
+        });
+        self.habits = Habits::calm();
+    }
+
+    /// A whole server stops: its connections end.
+    pub fn kill(&mut self, id: usize, loss: Loss, abruptly: bool) {
+        self.each(|world| {
+            for link in world.worker.links.values_mut().filter(|link| link.server == id && link.stage == Stage::Open) {
+                link.hang_up(loss, abruptly, world.now);
+            }
+        });
+        self.servers[id].forget(&mut self.ledger, self.now);
+    }
+
+    /// The connections to a server, without those that are being connected.
+    pub fn conns(&self, id: usize) -> Vec<ConnId> {
+        let open = self.worker.links.iter().filter(|(_, link)| link.server == id && link.stage == Stage::Open);
+        open.map(|(&conn, _)| conn).collect()
+    }
+
+    /// The servers that the client thinks are down.
+    pub fn down(&self) -> HashSet<usize> {
+        let down = |&id: &usize| self.worker.client.server(id).is_some_and(|view| view.state == State::Down);
+        (0..self.servers.len()).filter(down).collect()
+    }
+}
