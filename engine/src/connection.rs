@@ -24,6 +24,7 @@ mod greeting;
 mod large;
 mod lease;
 mod load;
+mod orphan;
 mod replies;
 
 pub(crate) use expect::Expect;
@@ -32,6 +33,7 @@ pub(crate) use greeting::Progress;
 pub use greeting::Unfit;
 pub(crate) use large::Large;
 pub(crate) use lease::Stray;
+pub(crate) use orphan::Orphan;
 
 /// Room for so many bytes is made for a read.
 pub(crate) const READ_CHUNK: usize = 16 * 1024;
@@ -89,16 +91,6 @@ pub(crate) struct Reply {
     pub stray: Option<Stray>,
 }
 
-/// A request that a lost connection leaves without a reply.
-#[derive(Debug)]
-pub(crate) struct Orphan {
-    pub call: CallId,
-    /// Whether a byte of it was written.
-    pub started: bool,
-    /// Whether its reply was the one that was due.
-    pub due: bool,
-}
-
 /// The line of a `VA` whose value is still coming.
 #[derive(Debug)]
 struct Awaited {
@@ -135,7 +127,7 @@ pub(crate) struct Connection {
     bulk: u64,
     /// A large value has come that was not expected: what was asked for together with it may be like that. The number of
     /// the first request behind.
-    doubtful: u32,
+    swamped: u32,
     /// When it became ready; `None`: it has not.
     ready_at: Option<Instant>,
     /// Replies that have come.
@@ -179,7 +171,7 @@ impl Connection {
             heard_at: now,
             wrote_at: now,
             bulk: 0,
-            doubtful: 0,
+            swamped: 0,
             ready_at: None,
             answered: 0,
             input: BytesMut::new(),
@@ -392,18 +384,5 @@ impl Connection {
             None => self.sent_end = self.sent_end.saturating_add(popped.len.into()),
         }
         Some(popped)
-    }
-
-    /// Takes the operations that are left, in their order.
-    pub fn orphans(&mut self) -> impl Iterator<Item = Orphan> + '_ {
-        let (sent, written, mut start) = (self.sent, self.written, self.sent_end);
-        self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
-            // What is not encoded begins where the last one that is ends.
-            let started = index < sent || start < written;
-            if index >= sent {
-                start = start.saturating_add(pending.len.into());
-            }
-            pending.call.map(|call| Orphan { call, started, due: index == 0 })
-        })
     }
 }

@@ -254,7 +254,7 @@ impl<T> Client<T> {
             }
         });
         let more = connection.has_more();
-        if was_bulky && !connection.is_bulky() && server.queued > 0 {
+        if was_bulky && server.queued > 0 {
             self.pump(id, now);
         }
         if self.draining {

@@ -62,7 +62,8 @@ impl<T> Client<T> {
         if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
             return Some(latest);
         }
-        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| c.burden())
+        let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
+        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
     }
 
     /// Whether it may have another connection, next to those that are leaving.

@@ -20,19 +20,19 @@ impl Connection {
     /// Whether what is put on this connection now waits behind a large value.
     #[inline]
     pub fn is_bulky(&self) -> bool {
-        self.bulk > 0 || self.is_doubtful() || self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
+        self.bulk > 0 || self.is_swamped() || self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
     }
 
     /// A value begins to come.
     pub fn value_comes(&mut self, size: usize) {
         if size > BULK && self.pending.front().is_some_and(|head| head.bulk == 0) {
-            self.doubtful = self.head.wrapping_add(self.pending.len() as u32);
+            self.swamped = self.head.wrapping_add(self.pending.len() as u32);
         }
     }
 
     /// Whether there are requests that were put here before it was known that large values come.
-    fn is_doubtful(&self) -> bool {
-        let left = self.doubtful.wrapping_sub(self.head) as usize;
+    fn is_swamped(&self) -> bool {
+        let left = self.swamped.wrapping_sub(self.head) as usize;
         (1..=self.pending.len()).contains(&left)
     }
 

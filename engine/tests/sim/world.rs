@@ -1,6 +1,6 @@
 //! Plays the driver: the client, its servers and the network between them, in simulated time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Worker {
     pub links: BTreeMap<ConnId, Link>,
     /// Connects since the start, per server.
     pub opened: Vec<u64>,
+    /// Those that ended while they were asked for, which the client may not know yet.
+    stillborn: BTreeSet<ConnId>,
     /// Which second it is, and how many connects there were in it, per server.
     pace: Vec<(u64, u64)>,
 }
@@ -72,6 +74,7 @@ impl World {
                 client: Client::among(config.clone(), seed.wrapping_add(who.into()), company, now),
                 links: BTreeMap::new(),
                 opened: vec![0; count],
+                stillborn: BTreeSet::new(),
                 pace: vec![(0, 0); count],
             }
         };
@@ -319,7 +322,10 @@ impl World {
         while let Some(output) = self.worker.client.poll_output() {
             match output {
                 Output::Open { conn, server, address } => self.open(conn, server, address),
-                Output::Close { conn } => assert!(self.worker.links.remove(&conn).is_some(), "closed twice"),
+                Output::Close { conn } => {
+                    let known = self.worker.links.remove(&conn).is_some() || self.worker.stillborn.remove(&conn);
+                    assert!(known, "closed twice");
+                }
                 Output::Event(event) => {
                     assert!(event.text(b"10.0.0.1:11211").is_ascii());
                     self.events.push(event);
@@ -343,13 +349,19 @@ impl World {
         assert!(*connects <= CONNECTS || self.draining, "{connects} connects to server {id} in a second");
         let server = &self.servers[id];
         let at = self.now.after(server.weather.delay(&mut self.rng));
-        let outcome = match server.mode {
-            _ if self.worker.links.len() >= self.habits.sockets => {
-                return self.worker.client.closed(conn, Loss::NoResources, self.now)
-            }
-            _ if address < server.dead_addresses => Some((at, Err(Loss::Connect))),
+        let at_once = match server.mode {
+            _ if self.worker.links.len() >= self.habits.sockets => Some(Loss::NoResources),
+            _ if address < server.dead_addresses => None,
             // As with a Unix socket, it may be known at once.
-            Mode::Nobody if self.rng.bool() => return self.worker.client.closed(conn, Loss::Refused, self.now),
+            Mode::Nobody if self.rng.bool() => Some(Loss::Refused),
+            _ => None,
+        };
+        if let Some(loss) = at_once {
+            self.worker.stillborn.insert(conn);
+            return self.worker.client.closed(conn, loss, self.now);
+        }
+        let outcome = match server.mode {
+            _ if address < server.dead_addresses => Some((at, Err(Loss::Connect))),
             Mode::Nobody => Some((at, Err(Loss::Refused))),
             Mode::Blackhole => None,
             _ => Some((at, Ok(()))),

@@ -1,0 +1,29 @@
+//! What a connection leaves behind.
+
+use super::Connection;
+use crate::client::CallId;
+
+/// A request that a lost connection leaves without a reply.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub call: CallId,
+    /// Whether a byte of it was written.
+    pub started: bool,
+    /// Whether its reply was the one that was due.
+    pub due: bool,
+}
+
+impl Connection {
+    /// Takes the operations that are left, in their order.
+    pub fn orphans(&mut self) -> impl Iterator<Item = Orphan> + '_ {
+        let (sent, written, mut start) = (self.sent, self.written, self.sent_end);
+        self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
+            // What is not encoded begins where the last one that is ends.
+            let started = index < sent || start < written;
+            if index >= sent {
+                start = start.saturating_add(pending.len.into());
+            }
+            pending.call.map(|call| Orphan { call, started, due: index == 0 })
+        })
+    }
+}
