@@ -23,8 +23,11 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
+# the log of nginx, and the page, have local time
+$ENV{TZ} = 'IST-5:30';
+
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)
-	->has_daemon('memcached')->plan(72);
+	->has_daemon('memcached')->plan(73);
 
 $t->write_file_expand('nginx.conf', conf(<<'EOF'));
 
@@ -183,6 +186,10 @@ cmp_ok($down->{connections}{failed}, '>=', 1, 'down - failed connects');
 $r = http_content(http_get('/status'));
 my $address = '127.0.0.1:' . port(8082);
 like($r, qr/\Q$address\E is down since \d\d:\d\d:\d\d UTC/, 'page - down');
+my ($said) = $r =~ /is down since (\S+) (?:UTC&#43;|UTC\+)5:30/;
+my ($logged) = messages($t) =~ m!(\S+) \[error\] [^\n]*"\Q$address\E" is down!;
+cmp_ok(abs(seconds($said) - seconds($logged)) % 86400, '<=', 2,
+	'R55 page - the time of the log');
 like($r, qr/<tr [^>]*class="bad">/, 'page - its row');
 
 # methods
@@ -280,5 +287,12 @@ ok(wait_for(sub {
 }), 'D9 another worker, of another generation');
 $m->resume();
 is(code(Test::Nginx::http_end($s)), 200, 'D9 the old one answers');
+
+###############################################################################
+
+sub seconds {
+	my ($hours, $minutes, $seconds) = split /:/, $_[0] // '';
+	return $hours * 3600 + $minutes * 60 + $seconds;
+}
 
 ###############################################################################
