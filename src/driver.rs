@@ -11,7 +11,7 @@
 
 #![allow(unsafe_code)]
 
-mod events;
+pub mod events;
 mod report;
 mod sockets;
 mod turn;

@@ -15,7 +15,7 @@
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
 //! `abi/operation.rs`, `abi/request.rs`, `abi/sized.rs`, `boundary.rs`, `clock.rs`, `cluster.rs`, `conf.rs`,
 //! `conf/directive.rs`, `conf/server.rs`, `driver.rs`, `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`,
-//! `pool.rs`, `status.rs`, `variables.rs`, `worker.rs`, `zone.rs`, `zone/memory.rs`, `zone/processes.rs`, and the
+//! `pool.rs`, `status.rs`, `status/job.rs`, `variables.rs`, `worker.rs`, `zone.rs`, `zone/memory.rs`, `zone/processes.rs`, and the
 //! generated `sys.rs`. The others forbid it.
 
 #![deny(unsafe_code)]

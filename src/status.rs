@@ -6,54 +6,56 @@
 #![allow(unsafe_code)]
 
 mod collect;
+mod job;
 
+use core::fmt::Write as _;
 use core::ptr::{addr_of, addr_of_mut, null_mut};
 use core::slice;
 
 use memcache_bits::request;
+use memcache_status::pieces::Pieces;
 use memcache_status::snapshot::Worker;
-use memcache_status::{html, json, prometheus, Format, Query, UnknownFormat};
+use memcache_status::{html, Format, Query, UnknownFormat};
 use nginx_sys::{
-    ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header, ngx_int_t,
-    ngx_list_push, ngx_pcalloc, ngx_pid, ngx_str_t, ngx_table_elt_t, ngx_worker, NGX_ERROR, NGX_HTTP_GET,
-    NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_NOT_FOUND, NGX_HTTP_OK, NGX_OK,
+    ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
+    ngx_http_core_module, ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_request_t,
+    ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_pcalloc, ngx_pid, ngx_str_t, ngx_table_elt_t, ngx_worker,
+    NGX_ERROR, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_NOT_FOUND,
+    NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK,
 };
 
 use crate::boundary::guard;
 use crate::conf::LocationConf;
 use crate::{ctx_index, pool, worker};
 
+use self::job::Work;
+
 const INTERNAL_SERVER_ERROR: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
+/// There is no memory.
+const SERVICE_UNAVAILABLE: ngx_int_t = NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t;
 
 /// For what is no document: if it is taken for one, it may do nothing.
 const PLAIN_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What is sent.
+/// How an answer is sent.
+#[derive(Clone, Copy)]
 struct Reply {
     status: u32,
     content_type: &'static str,
     policy: &'static str,
-    body: String,
 }
 
 impl Reply {
-    fn new(query: &Query, worker: Worker) -> Option<Reply> {
-        let snapshot = collect::snapshot(worker::clusters().ok()?, worker, query.key.as_deref());
-        let (content_type, policy, body) = match query.format {
-            Format::Html => ("text/html; charset=utf-8", html::policy(), html::render(&snapshot)),
-            Format::Json => ("application/json", PLAIN_POLICY, json::render(&snapshot)),
-            Format::Prometheus => {
-                ("text/plain; version=0.0.4; charset=utf-8", PLAIN_POLICY, prometheus::render(&snapshot))
-            }
+    fn new(format: Format) -> Reply {
+        let (content_type, policy) = match format {
+            Format::Html => ("text/html; charset=utf-8", html::policy()),
+            Format::Json => ("application/json", PLAIN_POLICY),
+            Format::Prometheus => ("text/plain; version=0.0.4; charset=utf-8", PLAIN_POLICY),
         };
-        Some(Reply { status: NGX_HTTP_OK, content_type, policy, body })
+        Reply { status: NGX_HTTP_OK, content_type, policy }
     }
 
-    fn not_found() -> Reply {
-        let body = UnknownFormat::TEXT.into();
-        Reply { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain", policy: PLAIN_POLICY, body }
-    }
+    const NOT_FOUND: Reply = Reply { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain", policy: PLAIN_POLICY };
 }
 
 /// Makes this the handler of the location that is being read.
@@ -73,7 +75,7 @@ pub unsafe fn install(cf: *mut ngx_conf_t) {
 
 unsafe extern "C" fn handle(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls the handler of a location with a request.
-    guard(INTERNAL_SERVER_ERROR, || unsafe { respond(r) }.unwrap_or(INTERNAL_SERVER_ERROR))
+    guard(INTERNAL_SERVER_ERROR, || unsafe { respond(r) }.unwrap_or(SERVICE_UNAVAILABLE))
 }
 
 /// Answers the request. `None`: there is no memory.
@@ -95,12 +97,21 @@ unsafe fn respond(r: *mut ngx_http_request_t) -> Option<ngx_int_t> {
     }
     // SAFETY: as above; nginx sets both numbers when the process starts.
     let (query, pid, slot) = unsafe { (query(r)?, addr_of!(ngx_pid).read(), addr_of!(ngx_worker).read()) };
-    let reply = match query {
-        Ok(query) => Reply::new(&query, Worker { pid, generation: worker::generation(), slot })?,
-        Err(UnknownFormat) => Reply::not_found(),
+    let Ok(query) = query else {
+        let mut text = Pieces::default();
+        text.write_str(UnknownFormat::TEXT).ok()?;
+        // SAFETY: by the contract, and nothing was sent yet.
+        return unsafe { send(r, Reply::NOT_FOUND, text) };
     };
-    // SAFETY: by the contract, and nothing was sent yet.
-    unsafe { send(r, reply) }
+    let reply = Reply::new(query.format);
+    let mut work = Work::new(query, Worker { pid, generation: worker::generation(), slot })?;
+    // SAFETY: as above; what is returned is returned to nginx.
+    unsafe {
+        if work.turn()? {
+            return job::go_on(r, reply, work);
+        }
+        send(r, reply, work.into_body())
+    }
 }
 
 /// What is asked for: by arguments, by what of the path is behind the location's name, or by the location itself.
@@ -136,11 +147,12 @@ unsafe fn bytes<'a>(text: &ngx_str_t) -> &'a [u8] {
 /// # Safety
 ///
 /// The request is there, and nothing was sent yet.
-unsafe fn send(r: *mut ngx_http_request_t, reply: Reply) -> Option<ngx_int_t> {
+unsafe fn send(r: *mut ngx_http_request_t, reply: Reply, body: Pieces) -> Option<ngx_int_t> {
     // SAFETY: by the contract, here and below. What is sent lives as long as the request's pool, and so as long as it
     // is being sent.
     unsafe {
-        let body = pool::place((*r).pool, reply.body)?.as_ref().as_bytes();
+        let body = pool::place((*r).pool, body)?.as_ref();
+        let out = chain(r, body)?;
         let content_type = literal(reply.content_type);
         (*r).headers_out.status = reply.status as usize;
         (*r).headers_out.content_length_n = body.len().try_into().ok()?;
@@ -159,17 +171,43 @@ unsafe fn send(r: *mut ngx_http_request_t, reply: Reply) -> Option<ngx_int_t> {
             return Some(rc);
         }
 
-        let buffer = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>().as_mut()?;
-        buffer.start = body.as_ptr().cast_mut();
-        buffer.pos = buffer.start;
-        buffer.last = buffer.start.add(body.len());
-        buffer.end = buffer.last;
-        buffer.set_memory(1);
-        buffer.set_last_buf((r == (*r).main).into());
-        buffer.set_last_in_chain(1);
-        let mut out = ngx_chain_t { buf: buffer, next: null_mut() };
-        Some(ngx_http_output_filter(r, addr_of_mut!(out)))
+        Some(ngx_http_output_filter(r, out))
     }
+}
+
+/// A chain of buffers, one for each piece.
+///
+/// # Safety
+///
+/// The request is there, and what is to be sent lives as long as its pool.
+unsafe fn chain(r: *mut ngx_http_request_t, body: &Pieces) -> Option<*mut ngx_chain_t> {
+    let mut first: *mut ngx_chain_t = null_mut();
+    let mut next = addr_of_mut!(first);
+    let mut last: *mut ngx_buf_t = null_mut();
+    for piece in body.iter() {
+        // SAFETY: by the contract; `next` is the end of the chain so far.
+        unsafe {
+            let link = ngx_alloc_chain_link((*r).pool).as_mut()?;
+            let buffer = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>().as_mut()?;
+            buffer.start = piece.as_ptr().cast_mut();
+            buffer.pos = buffer.start;
+            buffer.last = buffer.start.add(piece.len());
+            buffer.end = buffer.last;
+            buffer.set_memory(1);
+            last = buffer;
+            link.buf = last;
+            link.next = null_mut();
+            *next = link;
+            next = addr_of_mut!(link.next);
+        }
+    }
+    // SAFETY: as above. There always is one: no answer is empty.
+    unsafe {
+        let last = last.as_mut()?;
+        last.set_last_buf((r == (*r).main).into());
+        last.set_last_in_chain(1);
+    }
+    Some(first)
 }
 
 /// # Safety

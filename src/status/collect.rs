@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
 use std::time::Duration;
 
 use memcache_engine::stats::{history, Counters, Distribution, Fault, Kind, Stats};
@@ -19,82 +20,146 @@ use crate::driver::Driver;
 use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
 use crate::zone::Record;
 
-/// Everything about the clients of this worker, or of all workers, and where `key` goes to.
-pub fn snapshot(clusters: &Clusters, worker: Worker, key: Option<&[u8]>) -> Snapshot {
-    let calendar = Calendar::new();
-    let zone = clusters.zone.as_ref().and_then(|zone| zone.workers());
-    let scope = if zone.is_some() { Scope::Zone } else { Scope::Worker };
-    let (workers, generation) = zone.unwrap_or_else(|| (vec![worker.clone()], worker.generation));
-    let view = View { calendar, scope, workers: &workers };
+/// What was collected so far of the clients of this worker, or of all workers, and where a key goes to.
+pub struct Collect {
+    calendar: Calendar,
+    key: Option<Vec<u8>>,
+    snapshot: Snapshot,
+    /// The next one: the number of a cluster, and of a server of it.
+    cluster: usize,
+    server: ServerId,
+}
 
-    let running = || clusters.iter().filter_map(|cluster| Some((cluster, cluster.running()?)));
-    let clients = running().filter_map(|(cluster, driver)| driver.view(|client| view.client(cluster, client, driver)));
-    let mut clients: Vec<_> = clients.collect();
-    snapshot::name_clients(&mut clients);
-    let route = |(index, driver): (usize, &Driver)| driver.view(|client| route(index, client, key?)).flatten();
-    Snapshot {
-        schema: SCHEMA,
-        version: env!("CARGO_PKG_VERSION"),
-        abi: format!("{NGX_HTTP_MEMCACHE_ABI_MAJOR}.{NGX_HTTP_MEMCACHE_ABI_MINOR}"),
-        nginx: text(NGINX_VERSION.to_bytes()),
-        now: calendar.millis(calendar.now()),
-        utc_offset: clock::utc_offset(),
-        scope,
-        pid: worker.pid,
-        generation,
-        clients,
-        routes: running().map(|(_, driver)| driver).enumerate().filter_map(route).collect(),
-        workers,
+impl Collect {
+    /// Nothing yet. `None`: there is no memory.
+    pub fn new(clusters: &Clusters, worker: Worker, key: Option<Vec<u8>>) -> Option<Collect> {
+        let calendar = Calendar::new();
+        let zone = clusters.zone.as_ref().and_then(|zone| zone.workers());
+        let scope = if zone.is_some() { Scope::Zone } else { Scope::Worker };
+        let pid = worker.pid;
+        let (workers, generation) = zone.unwrap_or_else(|| (vec![worker.clone()], worker.generation));
+        let mut clients = Vec::new();
+        clients.try_reserve_exact(clusters.list.len()).ok()?;
+        let mut routes = Vec::new();
+        routes.try_reserve_exact(key.as_ref().map_or(0, |_| clusters.list.len())).ok()?;
+        let snapshot = Snapshot {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            abi: format!("{NGX_HTTP_MEMCACHE_ABI_MAJOR}.{NGX_HTTP_MEMCACHE_ABI_MINOR}"),
+            nginx: text(NGINX_VERSION.to_bytes()),
+            now: calendar.millis(calendar.now()),
+            utc_offset: clock::utc_offset(),
+            scope,
+            pid,
+            generation,
+            clients,
+            routes,
+            workers,
+        };
+        Some(Collect { calendar, key, snapshot, cluster: 0, server: 0 })
     }
+
+    /// Looks at the next server. Returns whether there is another one. `None`: there is no memory.
+    pub fn step(&mut self, clusters: &Clusters) -> Option<bool> {
+        let Some((cluster, driver)) = self.next(clusters) else { return Some(false) };
+        if self.server == 0 {
+            let index = self.snapshot.clients.len();
+            let key = self.key.as_deref();
+            let begun = driver.view(|client| {
+                self.snapshot.routes.extend(key.and_then(|key| route(index, client, key)));
+                self.snapshot.clients.push(shell(cluster, client, driver)?);
+                Some(())
+            });
+            begun.unwrap_or(Some(()))?;
+        }
+        let view = View { calendar: self.calendar, workers: &self.snapshot.workers };
+        let seen = driver.view(|client| view.server(cluster, client, self.server)).flatten();
+        let shown = self.snapshot.clients.last_mut();
+        if let Some((shown, server)) = shown.zip(seen) {
+            if self.snapshot.scope == Scope::Zone {
+                let pending = server.pending.saturating_add(server.queued);
+                shown.pending = if self.server == 0 { pending } else { shown.pending.saturating_add(pending) };
+            }
+            shown.servers.push(server);
+        }
+        self.server = self.server.saturating_add(1);
+        if self.server >= cluster.config.servers.len() {
+            (self.cluster, self.server) = (self.cluster.saturating_add(1), 0);
+        }
+        Some(true)
+    }
+
+    /// The cluster that is next, if it has a client.
+    fn next<'a>(&mut self, clusters: &'a Clusters) -> Option<(&'a Cluster, &'a Driver)> {
+        loop {
+            let cluster = clusters.iter().nth(self.cluster)?;
+            match cluster.running() {
+                Some(driver) => return Some((cluster, driver)),
+                None => self.cluster = self.cluster.saturating_add(1),
+            }
+        }
+    }
+
+    /// All of it.
+    pub fn finish(&mut self) -> Snapshot {
+        let empty = Snapshot {
+            clients: Vec::new(),
+            routes: Vec::new(),
+            workers: Vec::new(),
+            abi: String::new(),
+            nginx: String::new(),
+            ..self.snapshot
+        };
+        let mut snapshot = mem::replace(&mut self.snapshot, empty);
+        snapshot::name_clients(&mut snapshot.clients);
+        snapshot
+    }
+}
+
+/// A client without its servers, for which there is room. `None`: there is no memory.
+fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Option<snapshot::Client> {
+    let config = client.config();
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut servers = Vec::new();
+    servers.try_reserve_exact(config.servers.len()).ok()?;
+    Some(snapshot::Client {
+        name: String::new(),
+        used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
+        hash: config.hash.name(),
+        failover: config.failover.name(),
+        timeout_ms: millis(config.timeout),
+        connect_timeout_ms: millis(config.connect_timeout),
+        max_fails: config.max_fails,
+        retry_ms: millis(config.retry),
+        pipeline: config.pipeline,
+        queue: config.queue,
+        max_value: config.max_value,
+        coalesce: config.coalesce,
+        prefix: text(&config.prefix),
+        pending: client.pending() as u64,
+        turns_cut: driver.turns_cut(),
+        longest_handlers_ms: millis(driver.longest_handlers()),
+        servers,
+    })
 }
 
 /// Whose numbers are shown, and when.
 struct View<'a> {
     calendar: Calendar,
-    scope: Scope,
     workers: &'a [Worker],
 }
 
 impl View<'_> {
-    fn client(&self, cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> snapshot::Client {
-        let config = client.config();
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    fn server(&self, cluster: &Cluster, client: &Client<Callback>, id: ServerId) -> Option<snapshot::Server> {
+        let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
         let records = cluster.records.borrow();
-        let record = |id: ServerId| records.get(id);
-        let server = |id| {
-            let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
-            let shown = self.server(&server, record(id));
-            let board = record(id).and_then(Record::board);
-            let asked_at = addresses.text(board.map_or(server.address, Board::address));
-            Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
-        };
-        let servers: Vec<_> = (0..config.servers.len()).filter_map(server).collect();
-        let pending = match self.scope {
-            Scope::Worker => client.pending() as u64,
-            Scope::Zone => servers.iter().map(|server| server.pending.saturating_add(server.queued)).sum(),
-        };
-        snapshot::Client {
-            name: String::new(),
-            used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
-            hash: config.hash.name(),
-            failover: config.failover.name(),
-            timeout_ms: millis(config.timeout),
-            connect_timeout_ms: millis(config.connect_timeout),
-            max_fails: config.max_fails,
-            retry_ms: millis(config.retry),
-            pipeline: config.pipeline,
-            queue: config.queue,
-            max_value: config.max_value,
-            coalesce: config.coalesce,
-            prefix: text(&config.prefix),
-            pending,
-            turns_cut: driver.turns_cut(),
-            longest_handlers_ms: millis(driver.longest_handlers()),
-            servers,
-        }
+        let shown = self.shown(&server, records.get(id));
+        let board = records.get(id).and_then(Record::board);
+        let asked_at = addresses.text(board.map_or(server.address, Board::address));
+        Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
     }
 
-    fn server(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
+    fn shown(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
         let own = [server.counters];
         // What was counted here may not have been published yet.
         server.publish(self.calendar.now());

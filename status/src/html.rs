@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
 
+use crate::pieces::Pieces;
 use crate::show;
 use crate::snapshot::{Client, Named, Route, Sample, Scope, Server, Snapshot, State};
 use crate::verdict::{self, Verdict};
 
-/// Servers of one client that the page shows; those in trouble come first then. The other formats have all.
+/// Servers of one client that the page shows, and of all clients until no other one is begun; those in trouble come
+/// first then. The other formats have all.
 pub const MAX_SERVERS: usize = 200;
 /// Servers of one client that a phone shows with everything.
 const SHORT: usize = 6;
@@ -28,16 +30,46 @@ const SCRIPT: &str = include_str!("page/page.js");
 
 /// The page.
 pub fn render(snapshot: &Snapshot) -> String {
+    let mut out = Pieces::default();
+    write(snapshot, &mut out);
+    out.into_text()
+}
+
+/// Writes the page. There is no more.
+pub(crate) fn write(snapshot: &Snapshot, out: &mut Pieces) -> bool {
     let servers = snapshot.clients.iter().map(|client| client.servers.len()).fold(0, usize::saturating_add);
+    let shown = shown(snapshot);
     let page = Page {
         verdict: verdict::of(snapshot),
-        clients: (0..).zip(&snapshot.clients).map(|(index, client)| Section::new(index, client, snapshot)).collect(),
+        hidden: snapshot.clients.len().saturating_sub(shown.len()),
+        clients: shown.into_iter().map(|(index, client)| Section::new(index, client, snapshot)).collect(),
         refresh: if servers < LARGE { REFRESH } else { REFRESH_LARGE },
         now: snapshot.now,
         snapshot,
     };
-    // Writing to a String does not fail.
-    page.render().unwrap_or_default()
+    // What there is no memory for is known to the pieces.
+    let _ = page.render_into(out);
+    false
+}
+
+/// The clients that the page shows, in their order: of many, those in trouble first, until there are enough servers.
+fn shown(snapshot: &Snapshot) -> Vec<(usize, &Client)> {
+    let gravity = |client: &Client| client.servers.iter().map(|server| verdict::gravity(server, snapshot)).min();
+    let mut order: Vec<_> =
+        snapshot.clients.iter().enumerate().map(|(index, client)| (gravity(client), index)).collect();
+    order.sort_unstable();
+    let mut servers = 0usize;
+    let mut shown = Vec::new();
+    for (_, index) in order {
+        if servers >= MAX_SERVERS {
+            break;
+        }
+        let Some(client) = snapshot.clients.get(index) else { continue };
+        servers = servers.saturating_add(client.servers.len().max(1));
+        shown.push((index, client));
+    }
+    shown.sort_unstable_by_key(|(index, _)| *index);
+    shown
 }
 
 /// The Content-Security-Policy of the page: its own style and script, requests to where it comes from, and the icon
@@ -60,6 +92,8 @@ pub fn policy() -> &'static str {
 struct Page<'a> {
     verdict: Verdict,
     clients: Vec<Section<'a>>,
+    /// Clients that are not shown.
+    hidden: usize,
     refresh: u32,
     now: u64,
     snapshot: &'a Snapshot,
@@ -430,6 +464,18 @@ mod tests {
         assert!(page.len() < 3 << 20, "{}", page.len());
         assert!(page.contains("9800 more servers are not shown"));
         assert_eq!(texts(&page, "<a href=\"#server")[0], "10.0.0.10000:11211", "those in trouble come first");
+    }
+
+    #[test]
+    fn r51_the_page_is_bounded_whatever_there_is() {
+        let mut snapshot = samples::servers(1);
+        let one = snapshot.clients[0].clone();
+        snapshot.clients = vec![one; 3_000];
+        samples::take_down(&mut snapshot.clients[2_500].servers[0], "refused", "connection refused");
+        let page = render(&snapshot);
+        assert!(page.len() < 3 << 20, "{}", page.len());
+        assert!(page.contains("2800 more clients are not shown"));
+        assert!(page.contains("id=\"client-2500\""), "those in trouble come first");
     }
 
     #[test]

@@ -1,17 +1,66 @@
 //! A snapshot as JSON. The README of this crate has the schema; [`snapshot`](crate::snapshot) is where it comes from.
 
 use std::io;
+use std::io::Write as _;
+use std::mem;
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::Serializer;
 
+use crate::pieces::Pieces;
+use crate::rendering::Cursor;
 use crate::Snapshot;
 
 /// The whole snapshot, on one line.
 pub fn render(snapshot: &Snapshot) -> String {
     to_text(snapshot) + "\n"
 }
+
+/// Writes the next server of it, or what is around the servers of a client. Returns whether there is more.
+pub(crate) fn step(snapshot: &mut Snapshot, at: &mut Cursor, out: &mut Pieces) -> bool {
+    let Cursor { major, minor } = *at;
+    let last = snapshot.clients.len();
+    if minor == 0 && (major == 0 || major >= last) {
+        // Without clients, where these go is known: quotes within texts are escaped.
+        let clients = mem::take(&mut snapshot.clients);
+        let text = to_text(snapshot);
+        snapshot.clients = clients;
+        let (head, tail) = text.split_once(CLIENTS).unwrap_or((&text, ""));
+        if major == 0 {
+            let _ = write!(out, "{head}{}", CLIENTS.trim_end_matches(']'));
+        }
+        if major >= last {
+            let _ = writeln!(out, "]{tail}");
+            return false;
+        }
+    }
+    let Some(client) = snapshot.clients.get_mut(major) else { return false };
+    let end = client.servers.len();
+    if minor == 0 || minor >= end {
+        let servers = mem::take(&mut client.servers);
+        let text = to_text(client);
+        client.servers = servers;
+        let (head, tail) = text.split_once(SERVERS).unwrap_or((&text, ""));
+        if minor == 0 {
+            let _ = write!(out, "{}{head}{}", if major > 0 { "," } else { "" }, SERVERS.trim_end_matches(']'));
+        }
+        if minor >= end {
+            let _ = write!(out, "]{tail}");
+            *at = Cursor { major: major.saturating_add(1), minor: 0 };
+            return true;
+        }
+    }
+    if let Some(server) = client.servers.get(minor) {
+        let _ = write!(out, "{}", if minor > 0 { "," } else { "" });
+        let _ = server.serialize(&mut Serializer::with_formatter(out, Harmless));
+    }
+    at.minor = minor.saturating_add(1);
+    true
+}
+
+const CLIENTS: &str = "\"clients\":[]";
+const SERVERS: &str = "\"servers\":[]";
 
 fn to_text(value: &impl Serialize) -> String {
     let mut text = Vec::new();
@@ -63,6 +112,26 @@ mod tests {
         assert_eq!(server["latency"]["buckets"][0], serde_json::json!([127, 1000]));
         assert!(server["latency_by_kind"]["get"]["p99_us"].is_u64());
         assert!(value.get("routes").is_none(), "only if asked for");
+    }
+
+    #[test]
+    fn r51_step_by_step_it_is_the_same() {
+        let mut several = samples::servers(3);
+        several.clients.push(samples::servers(1).clients.remove(0));
+        several.clients.push(samples::servers(1).clients.remove(0));
+        several.clients[1].servers.clear();
+        several.clients[2].used_by.push("\"clients\":[] \"servers\":[]".into());
+        let mut none = samples::servers(1);
+        none.clients.clear();
+        for mut snapshot in [several, none, samples::servers(1)] {
+            let (mut at, mut out, mut longest, mut before) = (Cursor::default(), Pieces::default(), 0, 0);
+            while step(&mut snapshot, &mut at, &mut out) {
+                longest = longest.max(out.len() - before);
+                before = out.len();
+            }
+            assert!(longest < 20_000, "a server at a time: {longest}");
+            assert_eq!(out.into_text(), render(&snapshot));
+        }
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 //! | [`snapshot`] | everything that is shown, as plain data |
 //! | [`query`] | what a request asks for |
 //! | [`html`], [`json`], [`prometheus`] | what the data is made into |
+//! | [`pieces`], [`rendering`] | text in pieces, and how it is written a little at a time |
 //! | `verdict` | what is wrong, in words |
 //! | `show` | numbers, times and pictures for people |
 
@@ -15,8 +16,10 @@
 
 pub mod html;
 pub mod json;
+pub mod pieces;
 pub mod prometheus;
 pub mod query;
+pub mod rendering;
 mod show;
 pub mod snapshot;
 mod verdict;

@@ -4,7 +4,10 @@
 //! words of the engine: what there is of them is decided by the configuration.
 
 use std::fmt::{self, Display, Write as _};
+use std::ops::Range;
 
+use crate::pieces::Pieces;
+use crate::rendering::Cursor;
 use crate::snapshot::{Client, Latency, Named, Scope, Server, Snapshot, State};
 
 /// Upper bounds of the buckets in microseconds: 2^6, 2^7, …, 2^20. The engine's own buckets, many more, end there too.
@@ -12,26 +15,29 @@ const BOUNDS: std::ops::RangeInclusive<u32> = 6..=20;
 
 /// All metrics.
 pub fn render(snapshot: &Snapshot) -> String {
-    let mut out = Metrics { text: String::with_capacity(4096), snapshot };
-    out.build_info();
-    for &(name, help, value) in &ALL {
-        out.head(name, "gauge", help);
-        let _ = writeln!(out.text, "{name} {}", value(snapshot));
-    }
-    for &(name, kind, help, value) in &CLIENTS {
-        out.clients(name, kind, help, value);
-    }
-    out.addresses();
-    for &(name, kind, help, value) in &SERVERS {
-        out.servers(name, kind, help, value);
-    }
-    for &(name, label, help, values) in &COUNTERS {
-        out.counters(name, label, help, values);
-    }
-    for &(name, help, latencies) in &HISTOGRAMS {
-        out.histograms(name, help, latencies);
-    }
-    out.text
+    let (mut at, mut out) = (Cursor::default(), Pieces::default());
+    while step(snapshot, &mut at, &mut out) {}
+    out.into_text()
+}
+
+/// Clients in a step.
+const STEP: usize = 16;
+/// With more servers than these, a histogram of one of them has no buckets but the last: their number is what makes a
+/// hundred series of a server.
+pub const MAX_HISTOGRAMS: usize = 100;
+
+/// Writes one metric of the next few clients. Returns whether there is more.
+pub(crate) fn step(snapshot: &Snapshot, at: &mut Cursor, out: &mut Pieces) -> bool {
+    let Cursor { major: metric, minor: first } = *at;
+    let end = first.saturating_add(STEP);
+    let mut metrics = Metrics { text: out, snapshot, clients: first..end };
+    let Some(()) = metrics.write(metric) else { return false };
+    *at = if metric <= ALL.len() || end >= snapshot.clients.len() {
+        Cursor { major: metric.saturating_add(1), minor: 0 }
+    } else {
+        Cursor { major: metric, minor: end }
+    };
+    true
 }
 
 type OfAll = fn(&Snapshot) -> f64;
@@ -123,15 +129,62 @@ const HISTOGRAMS: [(&str, &str, Latencies); 2] = [
     }),
 ];
 
-/// What was written so far.
+/// What was written so far, and what of the snapshot is to be written.
 struct Metrics<'a> {
-    text: String,
+    text: &'a mut Pieces,
     snapshot: &'a Snapshot,
+    clients: Range<usize>,
 }
 
-// Writing to a String does not fail.
-impl Metrics<'_> {
+// What there is no memory for is known to the pieces.
+impl<'a> Metrics<'a> {
+    /// Writes the metric with this number; `None`: there is none.
+    fn write(&mut self, metric: usize) -> Option<()> {
+        let Some(mut at) = metric.checked_sub(1) else {
+            self.build_info();
+            return Some(());
+        };
+        if let Some(&(name, help, value)) = ALL.get(at) {
+            self.head(name, GAUGE, help);
+            let _ = writeln!(self.text, "{name} {}", value(self.snapshot));
+            return Some(());
+        }
+        at = at.saturating_sub(ALL.len());
+        if let Some(&(name, kind, help, value)) = CLIENTS.get(at) {
+            self.clients(name, kind, help, value);
+            return Some(());
+        }
+        let Some(at) = at.saturating_sub(CLIENTS.len()).checked_sub(1) else {
+            self.addresses();
+            return Some(());
+        };
+        if let Some(&(name, kind, help, value)) = SERVERS.get(at) {
+            self.servers(name, kind, help, value);
+            return Some(());
+        }
+        let at = at.saturating_sub(SERVERS.len());
+        if let Some(&(name, label, help, values)) = COUNTERS.get(at) {
+            self.counters(name, label, help, values);
+            return Some(());
+        }
+        let &(name, help, latencies) = HISTOGRAMS.get(at.saturating_sub(COUNTERS.len()))?;
+        self.histograms(name, help, latencies);
+        Some(())
+    }
+
+    /// The servers of the clients that are to be written, with their labels.
+    fn of(&self) -> impl Iterator<Item = (Labels<'a>, &'a Server)> {
+        let (first, count) = (self.clients.start, self.clients.len());
+        let clients = self.snapshot.clients.iter().skip(first).take(count);
+        clients.flat_map(|client| {
+            client.servers.iter().map(|server| (Labels { client: &client.name, server: &server.address }, server))
+        })
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
+        if self.clients.start > 0 {
+            return;
+        }
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
@@ -149,28 +202,29 @@ impl Metrics<'_> {
 
     fn addresses(&mut self) {
         self.head(ADDRESS, GAUGE, "Always 1; the address that the server is asked at is in the label.");
-        for (of, server) in servers(self.snapshot) {
+        for (of, server) in self.of() {
             let _ = writeln!(self.text, "{ADDRESS}{{{of},address=\"{}\"}} 1", Escaped(&server.asked_at));
         }
     }
 
     fn clients(&mut self, name: &str, kind: &str, help: &str, value: OfClient) {
         self.head(name, kind, help);
-        for client in &self.snapshot.clients {
+        let (first, count) = (self.clients.start, self.clients.len());
+        for client in self.snapshot.clients.iter().skip(first).take(count) {
             let _ = writeln!(self.text, "{name}{{client=\"{}\"}} {}", Escaped(&client.name), value(client));
         }
     }
 
     fn servers(&mut self, name: &str, kind: &str, help: &str, value: OfServer) {
         self.head(name, kind, help);
-        for (of, server) in servers(self.snapshot) {
+        for (of, server) in self.of() {
             let _ = writeln!(self.text, "{name}{{{of}}} {}", value(server));
         }
     }
 
     fn counters(&mut self, name: &str, label: &str, help: &str, values: Counters) {
         self.head(name, COUNTER, help);
-        for (of, server) in servers(self.snapshot) {
+        for (of, server) in self.of() {
             for (class, value) in values(server) {
                 let _ = writeln!(self.text, "{name}{{{of},{label}=\"{}\"}} {value}", Escaped(class));
             }
@@ -179,17 +233,19 @@ impl Metrics<'_> {
 
     fn histograms(&mut self, name: &str, help: &str, latencies: Latencies) {
         self.head(name, "histogram", help);
-        for (of, server) in servers(self.snapshot) {
+        let servers = self.snapshot.clients.iter().map(|client| client.servers.len()).fold(0, usize::saturating_add);
+        let coarse = servers > MAX_HISTOGRAMS;
+        for (of, server) in self.of() {
             for (op, latency) in latencies(server) {
-                self.histogram(name, &format!("{of}{}", Op(op)), latency);
+                self.histogram(name, &format!("{of}{}", Op(op)), latency, coarse);
             }
         }
     }
 
-    fn histogram(&mut self, name: &str, labels: &str, latency: &Latency) {
+    fn histogram(&mut self, name: &str, labels: &str, latency: &Latency, coarse: bool) {
         let mut buckets = latency.buckets.iter().peekable();
         let mut below = 0u64;
-        for bound in BOUNDS.map(|exponent| 1u64.checked_shl(exponent).unwrap_or(u64::MAX)) {
+        for bound in BOUNDS.filter(|_| !coarse).map(|exponent| 1u64.checked_shl(exponent).unwrap_or(u64::MAX)) {
             // A time below 64 µs is at most 63 whole ones.
             while let Some(bucket) = buckets.next_if(|bucket| bucket.le_us < bound) {
                 below = below.saturating_add(bucket.count);
@@ -204,13 +260,6 @@ impl Metrics<'_> {
             float(latency.sum_us) / 1e6
         );
     }
-}
-
-/// Every server with its labels.
-fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (Labels<'_>, &Server)> {
-    snapshot.clients.iter().flat_map(|client| {
-        client.servers.iter().map(|server| (Labels { client: &client.name, server: &server.address }, server))
-    })
 }
 
 struct Labels<'a> {
@@ -286,6 +335,37 @@ mod tests {
         let text = render(&samples::servers(3));
         for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
             assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
+        }
+    }
+
+    #[test]
+    fn r51_many_servers_have_no_buckets_each() {
+        let mut snapshot = samples::servers(MAX_HISTOGRAMS);
+        let all = lines(&render(&snapshot), "memcache_operation_duration_seconds_bucket").len();
+        assert_eq!(all, 16 * lines(&render(&snapshot), "memcache_operation_duration_seconds_count").len());
+        snapshot = samples::servers(MAX_HISTOGRAMS + 1);
+        let text = render(&snapshot);
+        let count = lines(&text, "memcache_operation_duration_seconds_count").len();
+        assert_eq!(lines(&text, "memcache_operation_duration_seconds_bucket").len(), count);
+        assert_eq!(lines(&text, "memcache_operation_duration_seconds_sum").len(), count);
+    }
+
+    #[test]
+    fn r51_many_clients_are_written_a_few_at_a_time() {
+        let mut snapshot = samples::servers(1);
+        let one = snapshot.clients[0].clone();
+        snapshot.clients = vec![one; 2 * STEP + 3];
+        snapshot.clients.iter_mut().enumerate().for_each(|(n, client)| client.name = n.to_string());
+        let text = render(&snapshot);
+        for client in 0..snapshot.clients.len() {
+            assert_eq!(lines(&text, &format!("memcache_server_up{{client=\"{client}\",")).len(), 1);
+            assert_eq!(lines(&text, &format!("memcache_queue_limit{{client=\"{client}\"}}")).len(), 1);
+        }
+        assert_eq!(lines(&text, "# TYPE memcache_server_up ").len(), 1);
+        let (mut at, mut out, mut before) = (Cursor::default(), Pieces::default(), 0);
+        while step(&snapshot, &mut at, &mut out) {
+            assert!(out.len() - before < 200_000);
+            before = out.len();
         }
     }
 
