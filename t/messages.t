@@ -302,11 +302,11 @@ sub proxy {
 	my ($port) = @_;
 
 	Test::Memcached->start($t, port(8091));
-	$t->write_file_expand('nutcracker.yml', <<"EOF");
+	$t->write_file('nutcracker.yml', <<"EOF");
 pool:
   listen: 127.0.0.1:$port
   servers:
-  - 127.0.0.1:8091:1
+  - 127.0.0.1:@{[port(8091)]}:1
 EOF
 	$t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml',
 		'-o', $t->testdir() . '/nutcracker.log', '-a', '127.0.0.1',
