@@ -39,6 +39,8 @@ BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURC
 RUN_DEPS   := nginx memcached curl perl iproute2
 # Whose memcached the tests use too, beside the one that is installed: 1.6.9, 1.6.38, and the newest.
 SUITES := bullseye trixie sid
+# What depends on what memcached does. key_names.t, old.t, refused.t, sizes.t and ttl.t take all versions by themselves.
+VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t leases.t ops.t rate_limit.t session.t values.t version.t)
 # The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl
 # promtool, for what Prometheus reads.
@@ -193,6 +195,11 @@ readme: nginx-headers ## build the sibling that README.md shows
 
 memcacheds: ## fetch the memcacheds of other suites of Debian into target/memcached/, for t/
 	@for suite in $(SUITES); do bash build/suite.sh $$suite target/memcached/$$suite memcached || exit; done
+
+versions: memcacheds ## run the tests that depend on memcached's version with each that was fetched and is not too old
+	@for suite in $(filter-out bullseye,$(SUITES)); do \
+	TEST_NGINX_MEMCACHED="$(abspath target/memcached)/$$suite/run memcached" \
+	$(MAKE) --no-print-directory prove T="$(VERSION_TESTS)" || exit; done
 
 prove: siblings examples memcacheds $(if $(filter t/readme_rust.t,$(wildcard $(T))),readme) ## build, and run t/ alone
 	@bash build/deps.sh $(PEER_DEPS) $(METRICS_DEPS)

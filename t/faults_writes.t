@@ -34,7 +34,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(47)
     client_max_body_size 10m;
     client_body_buffer_size 8m;
 EOF
-	8080 => 'memcache_server 127.0.0.1:8081; memcache_max_value 4m;',
+	8080 => 'memcache_server 127.0.0.1:8081 max=1; memcache_max_value 4m;',
 	8001 => 'memcache_server 127.0.0.1:8002 max=1; memcache_max_value 8m;',
 	8003 => 'memcache_server 127.0.0.1:8002 max=1; memcache_timeout 2s;',
 	8004 => 'memcache_server 127.0.0.1:8002 max=1; memcache_timeout 3s;
@@ -87,7 +87,7 @@ my $worker = first_worker($t);
 # too large for the server: the connection stays, and the old value is gone
 
 is(code(kv_put('a', value('a', 1))), 204, 'F27 set');
-is(code(kv_put('a', value('a', 2, 2_000_000))), 502, 'F27 too large');
+is(code(kv_put('a', value('a', 2, 2_000_000))), 413, 'F27 too large');
 is(code(kv_get('a')), 404, 'F27 too large - the old value is gone');
 is(code(kv_put('a', value('a', 3))), 204, 'F27 too large - next');
 is($small->connections(), 1, 'F27 too large - same connection');

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome, MAX_LINE};
 
 use crate::request::Request;
