@@ -6,8 +6,10 @@
 
 #include <ngx_http_memcache.h>
 
-#define NGX_HTTP_SESSION_ID_LEN       32    /* 128 random bits, in hexadecimal */
-#define NGX_HTTP_SESSION_MAX_COOKIES  8     /* that are looked for, of the name */
+#define SESSION_ID_LEN       32     /* 128 random bits, in hexadecimal */
+#define SESSION_MAX_COOKIES  8      /* that are looked for, of the name */
+#define SESSION_PREFIX       "session:"
+#define SESSION_PREFIX_LEN   (sizeof(SESSION_PREFIX) - 1)
 
 typedef struct {
     const ngx_http_memcache_api_t  *mc;         /* NULL: "off" */
@@ -26,16 +28,17 @@ typedef struct {
     ngx_int_t                       offer;      /* $memcache_session_new */
 } ngx_http_session_conf_t;
 
-/* A place in a list of headers. */
 typedef struct {
-    ngx_list_part_t                *part;
-    ngx_uint_t                      i;
-} ngx_http_session_at_t;
+    ngx_int_t                       rc;         /* NGX_AGAIN: wait for it */
+    ngx_uint_t                      n;
+    u_char                          keys[SESSION_MAX_COOKIES]
+                                        [SESSION_PREFIX_LEN + SESSION_ID_LEN];
+} ngx_http_session_ctx_t;
 
 extern ngx_module_t  ngx_http_memcache_session_module;
 
-ngx_table_elt_t *ngx_http_session_next(ngx_http_session_at_t *at,
-    const char *name);
+void ngx_http_session_cookies(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_session_ctx_t *ctx);
 ngx_uint_t ngx_http_session_is(const ngx_str_t *text, const char *other);
 ngx_int_t ngx_http_session_filter_init(ngx_conf_t *cf);
 

@@ -3,8 +3,7 @@
  * Sessions in memcached: a cookie names the item "session:ID", which lives on
  * with each request.
  *
- *   - The access phase reads the session of a client that brings a cookie, for
- *     the application.  Who brings none costs nothing.
+ *   - The access phase reads the session of a client that brings a cookie.
  *   - The application that begins a session, or renews its ID at login, takes
  *     an ID that it is offered: it stores an item under it, and says so in a
  *     header of its answer, of which a filter makes the cookie.
@@ -14,20 +13,10 @@
 #include "ngx_http_memcache_session.h"
 #include <sys/random.h>
 
-#define ID_LEN       NGX_HTTP_SESSION_ID_LEN
-#define MAX_COOKIES  NGX_HTTP_SESSION_MAX_COOKIES
-#define PREFIX       "session:"
-#define PREFIX_LEN   (sizeof(PREFIX) - 1)
 
-/* what the name of a cookie may consist of */
+/* of which the name of a cookie consists */
 #define TOKEN        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz" \
                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-typedef struct {
-    ngx_int_t   rc;                             /* NGX_AGAIN: wait for it */
-    ngx_uint_t  n;
-    u_char      keys[MAX_COOKIES][PREFIX_LEN + ID_LEN];
-} ngx_http_session_ctx_t;
 
 
 static void
@@ -40,48 +29,6 @@ ngx_http_session_set(ngx_http_request_t *r, ngx_int_t index, u_char *data,
     v->len = (unsigned) len;
     v->valid = 1;
     v->not_found = 0;
-}
-
-
-/*
- * Collects the cookies of this name: there may be one of this path, one of the
- * domain, and others that somebody else has put there.  Of what a client says
- * only what may be an ID becomes a key.
- */
-static void
-ngx_http_session_cookies(ngx_str_t *header, ngx_str_t *name,
-    ngx_http_session_ctx_t *ctx)
-{
-    u_char  *id, *key, *last, *p = header->data, *end = p + header->len;
-
-    for ( /* void */ ; p < end && ctx->n < MAX_COOKIES; p = last + 1) {
-        while (p < end && *p == ' ') {
-            p++;
-        }
-
-        last = ngx_strlchr(p, end, ';');
-        if (last == NULL) {
-            last = end;
-        }
-
-        id = p + name->len + 1;
-        if (last - p != (ssize_t) name->len + 1 + ID_LEN || id[-1] != '='
-            || ngx_memcmp(p, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        for (p = id; p < last; p++) {
-            if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f')) {
-                break;
-            }
-        }
-
-        if (p == last) {
-            key = ngx_cpymem(ctx->keys[ctx->n++], PREFIX, PREFIX_LEN);
-            ngx_memcpy(key, id, ID_LEN);
-        }
-    }
 }
 
 
@@ -103,7 +50,7 @@ ngx_http_session_found(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
         }
     }
 
-    ngx_http_session_set(r, conf->id, id, ID_LEN);
+    ngx_http_session_set(r, conf->id, id, SESSION_ID_LEN);
     ngx_http_session_set(r, conf->value, p, last - p);
     ngx_http_session_set(r, conf->state, (u_char *) "found", 5);
 
@@ -124,10 +71,14 @@ ngx_http_session_answered(void *data,
     ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
 
+    if (ctx == NULL) {
+        return;                         /* it was redirected meanwhile */
+    }
+
     for (i = 0; i < n && ctx->rc == NGX_AGAIN; i++) {
         if (results[i]->status == NGX_HTTP_MEMCACHE_OK) {
             ctx->rc = ngx_http_session_found(r, conf,
-                                             ctx->keys[i] + PREFIX_LEN,
+                                             ctx->keys[i] + SESSION_PREFIX_LEN,
                                              &results[i]->value);
         }
 
@@ -153,10 +104,8 @@ ngx_http_session_answered(void *data,
 static ngx_int_t
 ngx_http_session_handler(ngx_http_request_t *r)
 {
-    ngx_str_t                    keys[MAX_COOKIES];
+    ngx_str_t                    keys[SESSION_MAX_COOKIES];
     ngx_uint_t                   i;
-    ngx_table_elt_t             *h;
-    ngx_http_session_at_t        at = { &r->headers_in.headers.part, 0 };
     ngx_http_session_ctx_t      *ctx;
     ngx_http_session_conf_t     *conf;
     ngx_http_memcache_many_t     many;
@@ -165,10 +114,12 @@ ngx_http_session_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
 
-    if (ctx != NULL || conf->mc == NULL || r != r->main
-        || r->variables[conf->state].valid)
-    {
-        return ctx ? ctx->rc : NGX_DECLINED;
+    if (ctx != NULL) {
+        return ctx->rc;
+    }
+
+    if (conf->mc == NULL || r != r->main || r->variables[conf->state].valid) {
+        return NGX_DECLINED;
     }
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_session_ctx_t));
@@ -176,9 +127,7 @@ ngx_http_session_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    while ((h = ngx_http_session_next(&at, "Cookie")) != NULL) {
-        ngx_http_session_cookies(&h->value, &conf->cookie, ctx);
-    }
+    ngx_http_session_cookies(r, &conf->cookie, ctx);
 
     if (ctx->n == 0) {
         ngx_http_session_set(r, conf->state, (u_char *) "none", 4);
@@ -221,15 +170,15 @@ static ngx_int_t
 ngx_http_session_offer(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char  bits[ID_LEN / 2];
+    u_char  bits[SESSION_ID_LEN / 2];
 
-    v->data = ngx_pnalloc(r->pool, ID_LEN);
+    v->data = ngx_pnalloc(r->pool, SESSION_ID_LEN);
     if (v->data == NULL || getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
         return NGX_ERROR;
     }
 
     ngx_hex_dump(v->data, bits, sizeof(bits));
-    v->len = ID_LEN;
+    v->len = SESSION_ID_LEN;
     v->valid = 1;
 
     return NGX_OK;
@@ -249,9 +198,12 @@ ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 static ngx_http_variable_t  ngx_http_session_variables[] = {
     { ngx_string("memcache_session"), NULL, ngx_http_session_unset, 0, 0, 0 },
-    { ngx_string("memcache_session_id"), NULL, ngx_http_session_unset, 0, 0, 0 },
-    { ngx_string("memcache_session_state"), NULL, ngx_http_session_unset, 0, 0, 0 },
-    { ngx_string("memcache_session_new"), NULL, ngx_http_session_offer, 0, 0, 0 },
+    { ngx_string("memcache_session_id"), NULL, ngx_http_session_unset,
+      0, 0, 0 },
+    { ngx_string("memcache_session_state"), NULL, ngx_http_session_unset,
+      0, 0, 0 },
+    { ngx_string("memcache_session_new"), NULL, ngx_http_session_offer,
+      0, 0, 0 },
     { ngx_null_string, NULL, NULL, 0, 0, 0 }
 };
 
@@ -327,7 +279,9 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         scf->ttl = ngx_parse_time(&value[i], 1);
-        if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0 || scf->ttl > NGX_MAX_INT32_VALUE) {
+        if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0
+            || scf->ttl > NGX_MAX_INT32_VALUE)
+        {
             return "has an invalid time, it must be from 1s to 68y";
         }
     }
@@ -337,8 +291,8 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     scf->state = ngx_http_get_variable_index(cf, &v[2].name);
     scf->offer = ngx_http_get_variable_index(cf, &v[3].name);
 
-    return scf->value < 0 || scf->id < 0 || scf->state < 0 || scf->offer < 0
-           ? NGX_CONF_ERROR : NGX_CONF_OK;
+    return (scf->value | scf->id | scf->state | scf->offer) < 0 ? NGX_CONF_ERROR
+                                                                : NGX_CONF_OK;
 }
 
 

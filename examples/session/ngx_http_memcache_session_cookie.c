@@ -1,13 +1,22 @@
 
-/* The cookie of a session that the application begins. */
+/*
+ * The cookie: what a client brings, and what it gets when the application begins
+ * a session.
+ */
 
 #include "ngx_http_memcache_session.h"
+
+/* A place in a list of headers. */
+typedef struct {
+    ngx_list_part_t  *part;
+    ngx_uint_t        i;
+} ngx_http_session_at_t;
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /* The next header of this name in the list. */
-ngx_table_elt_t *
+static ngx_table_elt_t *
 ngx_http_session_next(ngx_http_session_at_t *at, const char *name)
 {
     ngx_table_elt_t  *h;
@@ -34,6 +43,62 @@ ngx_http_session_is(const ngx_str_t *text, const char *other)
 {
     return text->len == ngx_strlen(other)
            && ngx_memcmp(text->data, other, text->len) == 0;
+}
+
+
+/*
+ * Collects the cookies of this name: there may be one of this path, one of the
+ * domain, and others that somebody else has put there.  Of what a client says
+ * only what may be an ID becomes a key.
+ */
+static void
+ngx_http_session_cookies_of(ngx_str_t *header, ngx_str_t *name,
+    ngx_http_session_ctx_t *ctx)
+{
+    u_char  *id, *key, *last, *p = header->data, *end = p + header->len;
+
+    for ( /* void */ ; p < end && ctx->n < SESSION_MAX_COOKIES; p = last + 1) {
+        while (p < end && *p == ' ') {
+            p++;
+        }
+
+        last = ngx_strlchr(p, end, ';');
+        if (last == NULL) {
+            last = end;
+        }
+
+        id = p + name->len + 1;
+        if (last - p != (ssize_t) name->len + 1 + SESSION_ID_LEN
+            || id[-1] != '=' || ngx_memcmp(p, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        for (p = id; p < last; p++) {
+            if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f')) {
+                break;
+            }
+        }
+
+        if (p == last) {
+            key = ngx_cpymem(ctx->keys[ctx->n++], SESSION_PREFIX,
+                             SESSION_PREFIX_LEN);
+            ngx_memcpy(key, id, SESSION_ID_LEN);
+        }
+    }
+}
+
+
+void
+ngx_http_session_cookies(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_http_session_ctx_t *ctx)
+{
+    ngx_table_elt_t        *h;
+    ngx_http_session_at_t   at = { &r->headers_in.headers.part, 0 };
+
+    while ((h = ngx_http_session_next(&at, "Cookie")) != NULL) {
+        ngx_http_session_cookies_of(&h->value, name, ctx);
+    }
 }
 
 
