@@ -503,7 +503,7 @@ typedef struct {
     /*
      * For the handler of a directive that is of no use without a client: where no "memcache_server" applies, "nginx -t"
      * refuses the configuration, with the name and the line of the directive. In the http block it is enough that one
-     * server block has a client. INVALID: cf is not at a directive in a block of HTTP.
+     * server block has a client; of the others there is a warning. INVALID: cf is not at a directive in a block of HTTP.
      */
     ngx_http_memcache_status_t (*require)(ngx_conf_t *cf);
 

@@ -90,6 +90,8 @@ pub struct Clusters {
     pub list: Vec<NonNull<Cluster>>,
     /// The first `memcache_status`.
     pub status: Option<Place>,
+    /// Server blocks without a client.
+    pub blocks_without: usize,
     /// Lines of siblings that need a client.
     pub wanted: Vec<Want>,
     /// `memcache_zone`

@@ -316,7 +316,13 @@ pub unsafe extern "C" fn merge_srv_conf(cf: *mut ngx_conf_t, outer: *mut c_void,
         inner.settings.inherit(&outer.settings);
         let (config, addresses) = match inner.settings.config() {
             Ok(Some(complete)) => complete,
-            Ok(None) => return CONF_OK,
+            Ok(None) => {
+                // SAFETY: the main configuration is there while the blocks are merged.
+                if let Some(clusters) = unsafe { Clusters::of_conf(cf) } {
+                    clusters.blocks_without = clusters.blocks_without.saturating_add(1);
+                }
+                return CONF_OK;
+            }
             // SAFETY: nginx passes the configuration that it has just read.
             Err(refusal) => return unsafe { Directive::new(cf) }.refuse(refusal),
         };

@@ -309,6 +309,9 @@ my @doubts = (
 		. 'memcache_connect_timeout 2s;', 3,
 		'"memcache_connect_timeout" of 2000ms is longer than '
 		. '"memcache_timeout" of 1000ms'],
+	['inherited where there is no server', "memcache_session sid;\nserver {\n"
+		. " listen 127.0.0.1:8082;\n memcache_server 127.0.0.1:1;\n }", 1,
+		'no "memcache_server" is defined for "memcache_session" in 1 of'],
 	['timeouts, of the default', "$server\nmemcache_connect_timeout 2s;", 2,
 		'"memcache_connect_timeout" of 2000ms is longer than'],
 );

@@ -37,14 +37,19 @@ impl Want {
         Some(Want { ctx: NonNull::new(ctx.cast())?, directive, place: line.place() })
     }
 
+    fn is_of(&self, outer: Option<NonNull<ServerConf>>) -> bool {
+        // SAFETY: a context lives as long as the configuration, and is that of a block of HTTP.
+        outer.is_some() && unsafe { ServerConf::of_context(self.ctx.as_ref()) } == outer
+    }
+
     /// Whether a client may come of it. What the http block says is for the server blocks in it; it is enough that one
     /// of them has a client.
     fn is_met(&self, outer: Option<NonNull<ServerConf>>, clusters: &Clusters) -> bool {
-        // SAFETY: a context lives as long as the configuration, and is that of a block of HTTP.
-        let Some(conf) = (unsafe { ServerConf::of_context(self.ctx.as_ref()) }) else { return false };
-        if Some(conf) == outer {
+        if self.is_of(outer) {
             return !clusters.list.is_empty();
         }
+        // SAFETY: as above.
+        let Some(conf) = (unsafe { ServerConf::of_context(self.ctx.as_ref()) }) else { return false };
         // SAFETY: so does what `create_srv_conf` made for it.
         unsafe { conf.as_ref() }.cluster.is_some()
     }
@@ -56,6 +61,15 @@ pub fn check(clusters: &Clusters, outer: Option<NonNull<ServerConf>>, log: Log) 
         log.emerg(format_args!("no \"memcache_server\" is defined for \"{directive}\" in {place}"));
         false
     };
+    if clusters.blocks_without > 0 && !clusters.list.is_empty() {
+        // They may have turned it off again: that is not known here.
+        for Want { directive, place, .. } in clusters.wanted.iter().filter(|want| want.is_of(outer)) {
+            let blocks = clusters.blocks_without;
+            log.warn(format_args!(
+                "no \"memcache_server\" is defined for \"{directive}\" in {blocks} of the server blocks that inherit it in {place}"
+            ));
+        }
+    }
     match clusters.wanted.iter().find(|want| !want.is_met(outer, clusters)) {
         Some(want) => missing(&want.directive, &want.place),
         None => match &clusters.status {
