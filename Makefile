@@ -151,7 +151,7 @@ sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n rep
 	cargo test --release -p memcache-engine --test sim -- --nocapture simulation
 
 mutants: ## break the engine in one place at a time, and see the simulation find it within SECONDS=60
-	@bash build/mutants.sh $(or $(SECONDS),60)
+	@bash build/mutants.sh $(or $(SECONDS),60) "$(WORD)"
 
 # Needs nightly Rust and a C++ compiler; installs cargo-fuzz.
 fuzz: ## look for inputs that break the engine, SECONDS=60 per target; T=replies or T=operations for one

@@ -1,11 +1,13 @@
 #!/bin/bash
-# mutants.sh [SECONDS]: breaks the engine in one place at a time, in a copy, and has the simulation look for it for so
-# long. A mutant that is not found, or a place that is not there any more, is a failure.
+# mutants.sh [SECONDS] [WORD]: breaks the engine in one place at a time, in a copy, and has the simulation look for it for
+# so long, and the tests beside it; with a word only those that have it in their names. A mutant that is not found, or a
+# place that is not there any more, is a failure.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
+word=${2:-}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/mutants
@@ -14,21 +16,32 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/mutants
 mutants() {
     cat <<'LIST'
 any token is right | connection/expect.rs | s/Some(token) if token == u64::from(pending.token) => {}/Some(_) => {}/
-any key is right | connection/expect.rs | s/if !key.wire(|wire| wire == echoed)/if key.wire(|_| false)/
+any key is right | connection/expect.rs | s/if !own.is_named(name, line.binary) =>/if false \&\& own.is_named(name, line.binary) =>/
 any key is right for the usual reply | wire/hit.rs | s/strip_prefix(key)?/get(key.len()..)?/
-what gave up leaves no placeholder | connection.rs | s/if index < self.encoded {/if index > self.encoded {/
+what gave up leaves no placeholder | connection/due.rs | s/if index < self.encoded {/if index > self.encoded {/
 what is not written at once is forgotten | connection.rs | s/self.out.len() > 0 || self.encoded < /self.out.len() > 0 \&\& self.encoded < /
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
 max is no bound | client/pool.rs | s/&& server.connections.len() < max as usize/\&\& max > 0/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
-overdue connections are kept | client/timeout.rs | s/if connection.is_overdue(now) {/if connection.is_overdue(now) \&\& false {/
+overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
+R6: who shares an exchange waits for it however late it is | client/share.rs | s/now < group.late || is_down/true/
+R7: what has ended is sent out of the queue | client/pool.rs | s/if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {/if !self.calls.contains_key(call) {/
+R13: the queue is overtaken | client/order.rs | s/if server.queued > 0 {/if server.queued > usize::MAX - 1 {/
+R13: a key goes to any connection | client/order.rs | s/if server.connections.len() < 2 {/if server.connections.len() < 2000 {/
+R14: waiting leases without a bound | client/wait.rs | s/let full = self.waiters >= self.config.queue;/let full = false;/
+F40: connects without a limit | throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
+F40: all workers come back at once | health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
+F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.draining => End::Exit/if self.draining \&\& false => End::Exit/
+F53: without sockets a server is down | client/link.rs | s/Cause::Lost(Loss::NoResources) => {/Cause::Lost(Loss::NoResources) if false => {/
+F55: without memory operations are accepted | client/submit.rs | s/} else if room.is_err() {/} else if room.is_err() \&\& false {/
 LIST
 }
 
 missed=0
 while IFS='|' read -r what file edit; do
     what=${what% } file=engine/src/${file// /} edit=${edit# }
+    [[ $what == *"$word"* ]] || continue
     rm -rf "$dir/copy"
     mkdir "$dir/copy"
     git ls-files -z | tar --null -T - -c | tar -x -C "$dir/copy"
@@ -39,14 +52,14 @@ while IFS='|' read -r what file edit; do
         continue
     fi
     log=$dir/log
-    cargo test --manifest-path "$dir/copy/Cargo.toml" --release -p memcache-engine --test sim --no-run >"$log" 2>&1 ||
-        { cat "$log" >&2; exit 1; }
-    if SIM_SECONDS=$seconds cargo test --manifest-path "$dir/copy/Cargo.toml" --release -p memcache-engine --test sim \
-        -- --nocapture simulation >"$log" 2>&1; then
+    tests=(--manifest-path "$dir/copy/Cargo.toml" --release -p memcache-engine --test memory --test sim)
+    cargo test "${tests[@]}" --no-run >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+    if SIM_SECONDS=$seconds cargo test "${tests[@]}" -- --nocapture >"$log" 2>&1; then
         echo "mutants: NOT FOUND in $seconds s: $what"
         missed=$((missed + 1))
     else
-        echo "mutants: $what: found $(grep -o 'after .* runs, .* s: run again with SIM_SEED=.*' "$log" | head -n 1)"
+        how=$(grep -Eo "after .* runs, .* s: run again with SIM_SEED=.*|^test .* FAILED$|panicked at [^ ]*" "$log" | tail -n 1)
+        echo "mutants: $what: found, $how"
     fi
 done < <(mutants)
 

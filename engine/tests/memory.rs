@@ -164,7 +164,7 @@ fn a_lease_whose_value_had_no_memory_is_handed_back() {
 }
 
 #[test]
-fn what_grows_with_the_number_of_operations_is_refused_without_memory() {
+fn f55_what_grows_with_the_number_of_operations_is_refused_without_memory() {
     let mut w = World::new();
     let mut accepted = 0;
     let error = loop {

@@ -209,3 +209,8 @@ fn f58_a_worker_that_was_stopped() {
     let answers = w.settle();
     assert!(answers.iter().all(|(_, answer)| answer.is_ok()), "{answers:?}");
 }
+
+#[test]
+fn f53_a_worker_without_sockets_takes_nobody_for_down() {
+    (0..8).for_each(crate::progress::no_sockets);
+}
