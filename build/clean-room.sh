@@ -34,8 +34,9 @@ main() {
     trap 'exit 143' TERM HUP
 
     git clone -q --no-hardlinks "$PWD" "$dir/clone"
-    # A command that takes its time is waited for in the background: only so are signals handled at once.
-    unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- \
+    # A command that takes its time is waited for in the background: only so are signals handled at once. It ends with
+    # this script, even if that is killed.
+    setpriv --pdeathsig KILL -- unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- \
         bash "$here" --inside "$dir" "$suite" "$@" </dev/null &
     inside=$!
     wait "$inside" || { local status=$?; inside=; exit "$status"; }
