@@ -198,6 +198,7 @@ const LAYOUTS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("ngx_pool_t", &["d", "max", "current", "chain", "large", "cleanup", "log"], &[]),
     ("ngx_pool_cleanup_t", &["handler", "data", "next"], &[]),
+    ("ngx_process_t", &["pid"], &["detached", "exited"]),
     ("ngx_queue_t", &["prev", "next"], &[]),
     ("ngx_rbtree_node_t", &["key", "left", "right", "parent"], &[]),
     ("ngx_shm_zone_t", &["data", "shm", "init", "tag", "noreuse"], &[]),
