@@ -21,6 +21,12 @@ impl Command<'_> {
         self.flag(name).map(|text| text.parse().expect("a number"))
     }
 
+    /// The same, whose answers name its key as it is.
+    pub fn naming_as_it_is(&self) -> Self {
+        let flags = self.flags.iter().copied().filter(|&flag| flag != "b").collect();
+        Command { word: self.word, key: self.key.clone(), flags }
+    }
+
     /// A reply about no item.
     pub fn line(&self, code: &str) -> Vec<u8> {
         self.echo(code, None, &self.key)

@@ -78,7 +78,7 @@ fn f31_partial_writes() {
     w.settle();
     w.servers[0].weather = small_buffers();
     (2..102).for_each(|number| get(&mut w, number, "small"));
-    submit(&mut w, 102, "large", set(102, 1 << 20)).unwrap();
+    submit(&mut w, 102, "large", set(102, Config::MAX_VALUE)).unwrap();
     w.posted();
     let mut while_blocked = 0;
     while w.worker.client.pending() > 0 {
@@ -102,13 +102,13 @@ fn f32_a_peer_that_does_not_read() {
     w.servers[0].weather = small_buffers();
     let mut accepted = 0;
     let refused = (2..200).filter(|&number| {
-        let answer = submit(&mut w, u64::from(number), "k", set(number, 1 << 20));
+        let answer = submit(&mut w, u64::from(number), "k", set(number, Config::MAX_VALUE));
         accepted += usize::from(answer.is_ok());
         matches!(answer, Err(Error::Busy))
     });
     let refused = refused.count();
     assert_eq!(accepted + refused, 198);
-    assert!(accepted <= MAX_BACKLOG >> 20, "{accepted} megabytes wait");
+    assert!(accepted <= MAX_BACKLOG / Config::MAX_VALUE, "{accepted} megabytes wait");
     let before = w.conns(0);
     w.posted();
     w.run(SECOND);
@@ -118,7 +118,7 @@ fn f32_a_peer_that_does_not_read() {
     assert!(!w.conns(0).iter().any(|conn| before.contains(conn)), "what blocks is closed");
     w.servers[0].stalled = false;
     w.run(SECOND * 10);
-    submit(&mut w, 300, "k", set(300, 1 << 20)).unwrap();
+    submit(&mut w, 300, "k", set(300, Config::MAX_VALUE)).unwrap();
     w.servers[0].weather = Weather::fair();
     assert_eq!(w.settle(), [(300, Ok(Outcome::Done))]);
 }

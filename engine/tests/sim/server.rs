@@ -1,6 +1,6 @@
 //! A model of memcached: the part of the meta protocol that the client speaks, and no tolerance for anything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
@@ -53,6 +53,8 @@ pub struct Server {
     items: BTreeMap<Vec<u8>, Version>,
     /// Items that somebody was told to make: their versions, and until when.
     vacant: BTreeMap<Vec<u8>, (u64, Instant)>,
+    /// Keys of items that it has made by itself: it names these as they are, whatever their bytes, as memcached does.
+    made: BTreeSet<Vec<u8>>,
     versions: u64,
 }
 
@@ -69,6 +71,7 @@ impl Server {
             requests: 0,
             items: BTreeMap::new(),
             vacant: BTreeMap::new(),
+            made: BTreeSet::new(),
             versions: 0,
         }
     }
@@ -238,6 +241,8 @@ impl Server {
             }
             return if self.bare_misses { b"EN\r\n".to_vec() } else { command.line("EN") };
         };
+        let as_it_is = self.made.contains(&command.key).then(|| command.naming_as_it_is());
+        let command = as_it_is.as_ref().unwrap_or(command);
         if command.flag('v').is_none() {
             return command.echo("HD", Some(item), &command.key);
         }
@@ -265,7 +270,7 @@ impl Server {
             }
         };
         let empty = Version { cas: version, flags: 0, value: Bytes::new() };
-        let mut reply = command.echo("VA 0", Some(&empty), &command.key);
+        let mut reply = command.naming_as_it_is().echo("VA 0", Some(&empty), &command.key);
         reply.truncate(reply.len() - 2);
         reply.extend(format!(" {mark}\r\n\r\n").into_bytes());
         reply
@@ -312,7 +317,11 @@ impl Server {
         };
         let flags = old.map_or(0, |item| item.flags);
         ledger.applied(delta, &command.key, None, Outcome::Number(number), now);
+        let own = old.is_none() || self.made.contains(&command.key);
         self.put(&command.key, Bytes::from(number.to_string()), flags, ledger, now);
+        if own {
+            self.made.insert(command.key.clone());
+        }
         let mut reply = command.line(&format!("VA {}", number.to_string().len()));
         reply.extend(format!("{number}\r\n").into_bytes());
         reply
@@ -351,6 +360,7 @@ impl Server {
         self.versions += 1;
         let version = Version { cas: self.versions, flags, value };
         self.vacant.remove(key);
+        self.made.remove(key);
         ledger.changed(self.id, key, Some(version.clone()), now);
         self.items.insert(key.to_vec(), version);
     }
