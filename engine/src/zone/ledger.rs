@@ -73,7 +73,7 @@ impl<R: Copy> Ledger<R> {
         self.entries.push(Entry { key, record, since: self.generation, used: self.generation });
     }
 
-    /// Takes out what nobody may use: see [the rule](self). `in_use` are the configurations that are there, in this
+    /// Takes out what nobody may use: see the rule at the top. `in_use` are the configurations that are there, in this
     /// process or in others.
     pub fn expire(&mut self, in_use: &[u64]) -> Vec<R> {
         let generation = self.generation;

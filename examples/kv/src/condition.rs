@@ -8,7 +8,8 @@ use crate::tag::Tag;
 /// client has seen.
 ///
 /// The item is read and compared here, and its version is compared by memcached once more, when it is changed. What is
-/// left between the two is a server that is restarted just then and in which the key has the same version already.
+/// left between the two is that just then the server is restarted, or another one begins or ends to stand in for it, and
+/// the key has the same version there already.
 pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<u64>, Error> {
     if let Some(item) = mc.get(key).await? {
         return Ok(named(&item, tags));
