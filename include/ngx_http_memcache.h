@@ -122,7 +122,7 @@ extern "C" {
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
  * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
- *      MAX_SUBSETS, COUNT, UNSUPPORTED; "stand_in" in the result.
+ *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -189,6 +189,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_NO_MEMORY       37  /* refused, nothing was sent; or the value that was read was dropped */
 #define NGX_HTTP_MEMCACHE_INTERNAL        38  /* a defect of the module: please report it */
 #define NGX_HTTP_MEMCACHE_TOO_MANY        39  /* since 1.2: more than MAX_KEYS keys, or MAX_SUBSETS subsets */
+#define NGX_HTTP_MEMCACHE_RETAIN_LIMIT    40  /* since 1.2, of retain() alone: "memcache_max_retained" is reached */
 
 /* answers of ngx_http_memcache_api() */
 #define NGX_HTTP_MEMCACHE_NOT_LOADED      48  /* there is no ngx_http_memcache_module in this nginx */
@@ -439,7 +440,10 @@ typedef struct {
     /* After OK the handler will not run. STALE: it has run already, or is running. */
     ngx_http_memcache_status_t (*cancel)(ngx_http_memcache_client_t *client, ngx_http_memcache_call_t call);
 
-    /* In a handler: takes the result's value along. Values up to 1 KiB are copied so that they pin no read buffer. */
+    /*
+     * In a handler: takes the result's value along. Values up to 1 KiB are copied so that they pin no read buffer.
+     * RETAIN_LIMIT: the worker keeps as many bytes of values as "memcache_max_retained" says; the module logs that.
+     */
     ngx_http_memcache_status_t (*retain)(const ngx_http_memcache_result_t *result, ngx_http_memcache_value_t *value);
 
     /*

@@ -11,6 +11,7 @@ mod operation;
 mod outcome;
 mod request;
 mod require;
+mod retained;
 mod sized;
 
 use core::ffi::c_void;
@@ -27,6 +28,7 @@ use self::operation::{Many, Operation};
 use self::outcome::status_of;
 pub use self::request::{tally_of, watch_ends};
 use self::request::{Binding, Unbound};
+pub use self::retained::{numbers as retained, DEFAULT as MAX_RETAINED};
 use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::ServerConf;
@@ -226,8 +228,11 @@ unsafe extern "C" fn retain(
     answer(|| {
         // SAFETY: the caller passes a place for a value, or NULL.
         let value = unsafe { checked_mut(value) }?;
-        check_caller()?;
+        let clusters = check_caller()?;
         let bytes = delivered(result).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
+        if !retained::keep(bytes.len(), clusters.max_retained()) {
+            return Err(NGX_HTTP_MEMCACHE_RETAIN_LIMIT);
+        }
         value.bytes = ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() };
         value.owner = owner_of(bytes);
         Ok(())
@@ -242,7 +247,10 @@ unsafe extern "C" fn release(value: *mut ngx_http_memcache_value_t) {
         value.bytes = ngx_str_t::empty();
         if owner != [ptr::null_mut(); 4] {
             // SAFETY: what is not empty was filled by `retain`, and was emptied just now, so this happens once.
-            drop(unsafe { bytes_of(owner) });
+            let bytes = unsafe { bytes_of(owner) };
+            let len = bytes.len();
+            drop(bytes);
+            retained::give_back(len);
         }
     });
 }

@@ -10,6 +10,7 @@ use memcache_engine::{Config, Subset, MAX_SUBSETS};
 use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
 use once_cell::unsync::OnceCell;
 
+use crate::abi::MAX_RETAINED;
 use crate::conf::{Addresses, Place, Want};
 use crate::driver::Driver;
 use crate::worker::{self, NotAvailable};
@@ -96,6 +97,8 @@ pub struct Clusters {
     pub wanted: Vec<Want>,
     /// `memcache_zone`
     pub zone: Option<Zone>,
+    /// `memcache_max_retained`
+    pub max_retained: Option<usize>,
 }
 
 impl Clusters {
@@ -130,6 +133,11 @@ impl Clusters {
             let ctx = (*contexts.add(addr_of!(ngx_http_module.index).read())).cast::<ngx_http_conf_ctx_t>().as_ref()?;
             (*ctx.main_conf.add(ctx_index())).cast::<Clusters>().as_ref()
         }
+    }
+
+    /// How many bytes of values siblings may keep, in a worker.
+    pub fn max_retained(&self) -> usize {
+        self.max_retained.unwrap_or(MAX_RETAINED)
     }
 
     /// The clusters.

@@ -40,6 +40,8 @@ const MAX_PIPELINE: usize = 4096;
 const MAX_QUEUE: usize = 1024 * 1024;
 /// The largest `memcache_max_value`, in bytes: memcached's own limit.
 const MAX_VALUE: usize = 1024 * 1024 * 1024;
+/// The largest `memcache_max_retained`, in bytes.
+const MAX_RETAINED: usize = 1024 * 1024 * 1024 * 1024;
 /// The largest `memcache_max_fails`.
 const MAX_FAILS: usize = 65_535;
 
@@ -76,7 +78,7 @@ pub struct LocationConf {
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 15] = [
+pub static mut COMMANDS: [ngx_command_t; 16] = [
     command(c"memcache_server".to_bytes(), NGX_CONF_1MORE, set_server),
     command(c"memcache_hash".to_bytes(), NGX_CONF_TAKE1, set_hash),
     command(c"memcache_failover".to_bytes(), NGX_CONF_TAKE1, set_failover),
@@ -93,6 +95,11 @@ pub static mut COMMANDS: [ngx_command_t; 15] = [
         type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
         conf: NGX_HTTP_MAIN_CONF_OFFSET,
         ..command(c"memcache_zone".to_bytes(), 0, set_zone)
+    },
+    ngx_command_t {
+        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        ..command(c"memcache_max_retained".to_bytes(), 0, set_max_retained)
     },
     ngx_command_t {
         type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
@@ -240,6 +247,19 @@ unsafe extern "C" fn set_zone(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: 
             Err(refusal) => return line.refuse(refusal),
         }
         CONF_OK
+    })
+}
+
+unsafe extern "C" fn set_max_retained(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: nginx calls the handler of a directive, so `cf` is there until it returns.
+        let line = unsafe { Directive::new(cf) };
+        // SAFETY: as above, with the main configuration; nothing else refers to it while a line is read.
+        let Some(clusters) = (unsafe { conf.cast::<Clusters>().as_mut() }) else { return conf_error() };
+        match once(&mut clusters.max_retained, || line.size(1, MAX_RETAINED)) {
+            Ok(()) => CONF_OK,
+            Err(refusal) => line.refuse(refusal),
+        }
     })
 }
 

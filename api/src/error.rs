@@ -139,6 +139,11 @@ pub enum Error {
     #[error("{0}")]
     Decode(String),
 
+    /// The worker keeps as many bytes of values for responses as `memcache_max_retained` allows; the value that was read
+    /// was dropped.
+    #[error("memcache_max_retained is reached")]
+    RetainLimit,
+
     /// This process has no memory for the operation, of which nothing was sent, or for the value that was read.
     #[error("no memory")]
     NoMemory,
@@ -183,7 +188,7 @@ impl Error {
             Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => Fault::Setup,
             Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge | Error::Unsupported => Fault::Setup,
-            Error::Busy | Error::NoMemory => Fault::Load,
+            Error::Busy | Error::NoMemory | Error::RetainLimit => Fault::Load,
             Error::NotSent | Error::Unknown { .. } => Fault::Network,
             Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
             Error::Shutdown { .. } => Fault::Exit,
@@ -238,7 +243,7 @@ impl Error {
             Error::Timeout { .. } => 504,
             Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => 503,
             Error::NotConfigured | Error::NotAvailable => 503,
-            Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } => 503,
+            Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } | Error::RetainLimit => 503,
             Error::Server(_) | Error::Client(_) | Error::Protocol { .. } | Error::Unknown { .. } => 502,
             Error::ItemTooLarge | Error::Decode(_) | Error::Other(_) => 502,
         }
@@ -264,6 +269,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_UNSUPPORTED => Error::Unsupported,
             sys::NGX_HTTP_MEMCACHE_WRONG_THREAD => Error::WrongThread,
             sys::NGX_HTTP_MEMCACHE_TOO_MANY => Error::TooMany,
+            sys::NGX_HTTP_MEMCACHE_RETAIN_LIMIT => Error::RetainLimit,
             other => Error::Other(other),
         }
     }

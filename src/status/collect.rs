@@ -13,7 +13,7 @@ use memcache_status::snapshot::{
 };
 use nginx_sys::NGINX_VERSION;
 
-use crate::abi::Callback;
+use crate::abi::{self, Callback};
 use crate::clock::{self, Calendar};
 use crate::cluster::{Cluster, Clusters};
 use crate::driver::Driver;
@@ -42,6 +42,7 @@ impl Collect {
         clients.try_reserve_exact(clusters.list.len()).ok()?;
         let mut routes = Vec::new();
         routes.try_reserve_exact(key.as_ref().map_or(0, |_| clusters.list.len())).ok()?;
+        let (bytes, refused) = abi::retained();
         let snapshot = Snapshot {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
@@ -52,6 +53,7 @@ impl Collect {
             scope,
             pid,
             generation,
+            retained: snapshot::Retained { bytes, max: clusters.max_retained(), refused },
             clients,
             routes,
             workers,

@@ -50,13 +50,23 @@ const ADDRESS: &str = "memcache_server_address_info";
 const GAUGE: &str = "gauge";
 const COUNTER: &str = "counter";
 
-const ALL: [(&str, &str, OfAll); 2] = [
-    ("memcache_workers", "Workers that the numbers are of.", |all| float(all.workers.len() as u64)),
+const ALL: [(&str, &str, &str, OfAll); 5] = [
+    ("memcache_workers", GAUGE, "Workers that the numbers are of.", |all| float(all.workers.len() as u64)),
     (
         "memcache_zone",
+        GAUGE,
         "Whether the numbers are of all workers; without memcache_zone they are of the one that answers.",
         |all| is(all.scope == Scope::Zone),
     ),
+    ("memcache_retained_bytes", GAUGE, "Values that modules keep, in the worker that answers.", |all| {
+        float(all.retained.bytes as u64)
+    }),
+    ("memcache_retained_limit_bytes", GAUGE, "The most of that: memcache_max_retained.", |all| {
+        float(all.retained.max as u64)
+    }),
+    ("memcache_retained_refused_total", COUNTER, "Values that were not kept, in the worker that answers.", |all| {
+        float(all.retained.refused)
+    }),
 ];
 
 const CLIENTS: [(&str, &str, &str, OfClient); 4] = [
@@ -144,8 +154,8 @@ impl<'a> Metrics<'a> {
             self.build_info();
             return Some(());
         };
-        if let Some(&(name, help, value)) = ALL.get(at) {
-            self.head(name, GAUGE, help);
+        if let Some(&(name, kind, help, value)) = ALL.get(at) {
+            self.head(name, kind, help);
             let _ = writeln!(self.text, "{name} {}", value(self.snapshot));
             return Some(());
         }

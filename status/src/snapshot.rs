@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// The workers that the numbers are of, the one that answers included.
     pub workers: Vec<Worker>,
+    /// Values that modules keep for their responses, in the worker that answers.
+    pub retained: Retained,
     /// In the order of the configuration.
     pub clients: Vec<Client>,
     /// Where a key goes to, if that was asked for: one for each client.
@@ -53,6 +55,17 @@ pub enum Scope {
     Worker,
     /// Those of all workers, also of earlier ones.
     Zone,
+}
+
+/// Values that modules keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Retained {
+    /// Their bytes.
+    pub bytes: usize,
+    /// `memcache_max_retained`
+    pub max: usize,
+    /// Values that were not kept for that.
+    pub refused: u64,
 }
 
 /// A worker process.

@@ -3,8 +3,8 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use super::snapshot::{
-    Bucket, Bytes, Client, Connections, LastError, Latency, Named, Pool, Sample, Scope, Server, ServerInWorker,
-    Snapshot, State, Worker, SCHEMA,
+    Bucket, Bytes, Client, Connections, LastError, Latency, Named, Pool, Retained, Sample, Scope, Server,
+    ServerInWorker, Snapshot, State, Worker, SCHEMA,
 };
 
 /// 2026-11-24 02:17:09 UTC
@@ -23,6 +23,7 @@ pub fn servers(n: usize) -> Snapshot {
         scope: Scope::Worker,
         pid: 4242,
         generation: 1,
+        retained: Retained { bytes: 3 << 20, max: 64 << 20, refused: 0 },
         workers: vec![Worker { pid: 4242, generation: 1, slot: 0 }],
         clients: vec![Client {
             name: "example.com".into(),
