@@ -13,6 +13,7 @@ BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use lib 'lib';
 use Test::Nginx qw/ :DEFAULT http_start /;
+use Test::Nginx::H2;
 use Test::Nginx::Memcache;
 use Test::Memcached;
 
@@ -25,8 +26,8 @@ select STDOUT; $| = 1;
 use constant NONE => '0123456789abcdef0123456789abcdef';
 use constant { KNOWN => 'a' x 32, OTHER => 'b' x 32 };
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi/)
-	->has_daemon('memcached')->plan(109);
+my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite ssi/)
+	->has_daemon('memcached')->plan(110);
 
 my $globals = <<'EOF';
 
@@ -105,6 +106,7 @@ http {
 
     server {
         listen       127.0.0.1:8080;
+        listen       127.0.0.1:8088 http2;
         server_name  localhost;
 
         location / {
@@ -343,6 +345,10 @@ for my $cookies (
 	is(header(page('/index.html', $cookies->[1]), 'X-Id'), KNOWN,
 		"R22 several - $cookies->[0]");
 }
+my $h2 = Test::Nginx::H2->new(port(8088));
+is(($h2->replies($h2->request('GET', '/app/page', cookies => ['a=b',
+	'sid=' . NONE, 'sid=' . KNOWN, 'c=d'])))[0], '200 id ' . KNOWN,
+	'R22 several - HTTP/2');
 $r = page('/index.html', ('sid=' . NONE . '; ') x 8 . 'sid=' . KNOWN);
 is(header($r, 'X-State'), 'none', 'R22 several - one more');
 $m->set('session:' . OTHER, 'other');

@@ -43,7 +43,8 @@ sub frame {
 	$self->{socket}->flush();
 }
 
-# Sends a request, or with more => 1 only its header, and returns its stream.
+# Sends a request, or with more => 1 only its header, and returns its stream;
+# cookies => [TEXT] are headers of their own, as browsers send them.
 sub request {
 	my ($self, $method, $path, %options) = @_;
 	my $stream = $self->{next};
@@ -51,7 +52,8 @@ sub request {
 	$self->{next} += 2;
 	$self->frame(HEADERS, END_HEADERS | ($options{more} ? 0 : END_STREAM),
 		$stream, join '', literal(2, $method), "\x86", literal(4, $path),
-		literal(1, 'localhost'));
+		literal(1, 'localhost'), map { "\x0f\x11" . pack 'C/a*', $_ }
+		@{$options{cookies} // []});
 	return $stream;
 }
 
