@@ -1,11 +1,12 @@
 //! What has to hold between any two calls, for the simulation.
 
 use super::{Client, Owner, Place};
+use crate::time::Instant;
 
 impl<T> Client<T> {
     /// Whether the client's numbers agree with each other; `Err` says which do not. It looks at everything.
     #[doc(hidden)]
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self, now: Instant) -> Result<(), String> {
         let places = |place: &dyn Fn(Place) -> bool| self.calls.values().filter(|call| place(call.place)).count();
         for (id, server) in self.servers.iter().enumerate() {
             let waits =
@@ -29,7 +30,10 @@ impl<T> Client<T> {
             return Err(format!("{waiting} leases wait, {} are counted, {} may", self.waiters, self.config.queue));
         }
         for call in self.calls.values() {
-            let follows = |name| self.groups.get(&name).is_some_and(|group| self.calls.contains_key(group.leader()));
+            // Who is late may have been left, and ends by its own timer.
+            let is_late = call.deadline <= now;
+            let follows =
+                |name| is_late || self.groups.get(&name).is_some_and(|group| self.calls.contains_key(group.leader()));
             match call.place {
                 Place::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
                 Place::Sent(conn, number) if !self.connections.get(conn).is_some_and(|c| c.awaits(number)) => {

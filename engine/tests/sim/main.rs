@@ -198,7 +198,8 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
         world.run(Duration::from_millis(10));
     }
 
-    world.run(Duration::from_secs(60 + 2));
+    // The longest time that they may idle, after the last one to look whether an earlier address works.
+    world.run(Duration::from_secs(60 + 60 * 5 / 4 + 2));
     world.each(at_rest);
 }
 

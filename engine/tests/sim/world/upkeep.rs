@@ -38,7 +38,7 @@ impl World {
         assert!(self.worker.client.pending() >= outstanding, "operations were lost");
         // That looks at everything.
         if self.turns % 16 == 0 || self.worker.client.pending() < 16 {
-            self.worker.client.check().unwrap_or_else(|wrong| panic!("{wrong}"));
+            self.worker.client.check(self.now).unwrap_or_else(|wrong| panic!("{wrong}"));
         }
         if self.completions() == 0 && self.at + 1 == self.workers.len() {
             assert!(self.ledger.deadline().is_none_or(|at| at >= self.now), "a deadline has passed");
