@@ -25,6 +25,7 @@ max is no bound | client/pool.rs | s/&& server.connections.len() < max as usize/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
+R1: a key that is named as it is cannot be read | connection/replies.rs | s/Some(key) => self.decoder.line_naming(.*/Some(_) => self.decoder.line(\&self.input)?,/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/now < group.late || is_down/true/
 R7: what has ended is sent out of the queue | client/pool.rs | s/if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {/if !self.calls.contains_key(call) {/
 R13: the queue is overtaken | client/order.rs | s/if server.queued > 0 {/if server.queued > usize::MAX - 1 {/

@@ -101,7 +101,7 @@ my %verbs = (
 		['If-Match: ' . etag($key, @at)], @at) },
 );
 
-$t->plan(@versions * (@keys + 5));
+$t->plan(@versions * (@keys + 6));
 
 my @memcacheds = map { Test::Memcached->start($t, port(8040 + $_),
 	version => $versions[$_]) } 0 .. $#versions;
@@ -130,6 +130,13 @@ for my $i (0 .. $#versions) {
 			"R1 $versions[$i] - $name");
 		$others += content(kv_get('other', @at)) eq '200 moo';
 	}
+
+	# another client has stored a text key encoded
+	$memcacheds[$i]->send("ms Y293 3 b\r\nmoo\r\n");
+	$memcacheds[$i]->line();
+	is(join(' ', map { content($_) } kv_get('cow', @at),
+		kv_post('cow', 'gat=60', @at), kv_post('cow', 'lease=60', @at)),
+		'200 moo 200 moo 200 moo', "R1 $versions[$i] - stored encoded");
 
 	# nginx refuses a NUL in a path, but not in arguments
 	my $m = $memcacheds[$i];
