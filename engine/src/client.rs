@@ -23,6 +23,7 @@ mod batch;
 mod check;
 mod company;
 mod event;
+mod greet;
 mod leave;
 mod link;
 mod order;

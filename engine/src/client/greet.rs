@@ -1,0 +1,57 @@
+//! What a server says of itself before a connection is used, and what that means for its operations.
+
+use bytes::Bytes;
+
+use super::{CallId, Cause, Client, ConnId, Place, ServerId, Work};
+use crate::connection::{Progress, Unfit};
+use crate::error::Error;
+use crate::time::Instant;
+use crate::wire::version::Version;
+
+impl<T> Client<T> {
+    /// A connection that is not ready has said something.
+    pub(super) fn greeted(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        let Some((connection, server)) = self.connections.get_mut(conn).zip(self.servers.get_mut(id)) else { return };
+        let passed = server.passed.clone();
+        let answered = connection.read_greeting(&passed, |text| server.passed = text.clone(), now);
+        match answered {
+            Ok(Progress::Done) => {
+                server.counters.gauges.set_version(connection.version());
+                self.refuse_unsupported(id, now);
+                self.ready(conn, id, now);
+            }
+            Ok(Progress::Asks) => self.writes.mark(conn, connection),
+            Ok(Progress::Waits) => {}
+            Err(unfit) => {
+                server.passed = Bytes::new();
+                if let Unfit::TooOld(version) = unfit {
+                    server.counters.gauges.set_version(Some(version));
+                }
+                self.fail(conn, Cause::Unfit(unfit), false, now);
+            }
+        }
+    }
+
+    /// Whether the server compares versions on delete, as far as it has said which memcached it is.
+    pub(super) fn compares_on_delete(&self, id: ServerId) -> bool {
+        let version = self.servers.get(id).and_then(|server| server.counters.gauges.version());
+        version.is_none_or(|version| version >= Version::COMPARES_ON_DELETE)
+    }
+
+    /// Ends what waits for the server and that it cannot do, as it has said only now.
+    fn refuse_unsupported(&mut self, id: ServerId, now: Instant) {
+        if self.compares_on_delete(id) {
+            return;
+        }
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let calls = &self.calls;
+        let refused = |call: &CallId| {
+            calls
+                .get(*call)
+                .is_some_and(|call| call.place == Place::Queued && call.work().is_some_and(Work::compares_on_delete))
+        };
+        let refused: Vec<CallId> = server.queue.iter().copied().filter(refused).collect();
+        server.queued = server.queued.saturating_sub(refused.len());
+        refused.into_iter().for_each(|call| self.complete(call, Err(Error::Unsupported), now));
+    }
+}
