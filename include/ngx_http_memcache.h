@@ -136,7 +136,10 @@ extern "C" {
 #define NGX_HTTP_MEMCACHE_MODULE_NAME  "ngx_http_memcache_module"
 
 
-/* Status of a call, or of an operation. The numbers never change. */
+/*
+ * Status of a call, or of an operation. The numbers never change. $memcache_status has its names from here, and what the
+ * table below says of whose fault an error is, the crate's Error::fault() says, too: its tests compare them.
+ */
 
 typedef uint32_t  ngx_http_memcache_status_t;
 

@@ -39,7 +39,7 @@ system('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared -o !,
 	"$d/memory.so", 'preload/memory.c', '-ldl') == 0
 	or die "Can't compile preload/memory.c\n";
 
-$t->plan(38)->write_file_expand('nginx.conf', conf(<<'EOF'));
+$t->plan(40)->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
 
@@ -59,6 +59,9 @@ http {
     memcache_coalesce on;
 
     client_max_body_size 1m;
+
+    log_format memcache '$status $memcache_status';
+    access_log memcache.log memcache;
 
     server {
         listen       127.0.0.1:8080;
@@ -169,6 +172,12 @@ each_fails('F55 reload - and all behind', OURS, ALL, $reload,
 	'200 value of a');
 
 is(content(kv_get('first')), "200 $first", 'F55 at last');
+
+# what the access log calls it
+
+like($t->read_file('memcache.log'), qr/^500 NO_MEMORY$/m,
+	'R21 no memory has its name');
+unlike($t->read_file('memcache.log'), qr/ INVALID$/m, 'R21 nothing else has');
 
 ###############################################################################
 

@@ -128,27 +128,18 @@ pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
 /// What the access log says of an operation that its request took back.
 pub const CANCELLED: Shown = Shown { gravity: Gravity::Error, word: "CANCELLED" };
 
-/// What the access log says of a result. `reads`: the operation is one that hits or misses.
+// The names of the header's statuses.
+include!(concat!(env!("OUT_DIR"), "/names.rs"));
+
+/// What the access log says of a result: the header's name of its status, but for what was found. `reads`: the operation
+/// is one that hits or misses.
 pub fn shown(status: ngx_http_memcache_status_t, reads: bool) -> Shown {
+    let name = || NAMES.iter().find(|(number, _)| *number == status).map_or("INTERNAL", |(_, name)| name);
     let (gravity, word) = match status {
         NGX_HTTP_MEMCACHE_OK if reads => (Gravity::Hit, "HIT"),
         NGX_HTTP_MEMCACHE_OK => (Gravity::Fine, "OK"),
-        NGX_HTTP_MEMCACHE_MISS => (Gravity::Miss, "MISS"),
-        NGX_HTTP_MEMCACHE_NOT_STORED => (Gravity::Miss, "NOT_STORED"),
-        NGX_HTTP_MEMCACHE_EXISTS => (Gravity::Miss, "EXISTS"),
-        NGX_HTTP_MEMCACHE_NOT_SENT => (Gravity::Error, "NOT_SENT"),
-        NGX_HTTP_MEMCACHE_UNKNOWN => (Gravity::Error, "UNKNOWN"),
-        NGX_HTTP_MEMCACHE_TIMEOUT => (Gravity::Error, "TIMEOUT"),
-        NGX_HTTP_MEMCACHE_BUSY => (Gravity::Error, "BUSY"),
-        NGX_HTTP_MEMCACHE_SERVER_DOWN => (Gravity::Error, "SERVER_DOWN"),
-        NGX_HTTP_MEMCACHE_SERVER => (Gravity::Error, "SERVER"),
-        NGX_HTTP_MEMCACHE_CLIENT => (Gravity::Error, "CLIENT"),
-        NGX_HTTP_MEMCACHE_PROTOCOL => (Gravity::Error, "PROTOCOL"),
-        NGX_HTTP_MEMCACHE_SHUTDOWN => (Gravity::Error, "SHUTDOWN"),
-        NGX_HTTP_MEMCACHE_INVALID_KEY => (Gravity::Error, "INVALID_KEY"),
-        NGX_HTTP_MEMCACHE_TOO_LARGE => (Gravity::Error, "TOO_LARGE"),
-        NGX_HTTP_MEMCACHE_UNSUPPORTED => (Gravity::Error, "UNSUPPORTED"),
-        _ => (Gravity::Error, "INVALID"),
+        NGX_HTTP_MEMCACHE_MISS..=NGX_HTTP_MEMCACHE_EXISTS => (Gravity::Miss, name()),
+        _ => (Gravity::Error, name()),
     };
     Shown { gravity, word }
 }
