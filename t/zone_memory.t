@@ -102,7 +102,7 @@ for my $size ('1m', $three) {
 
 start(2 * $need, '', 8081);
 for my $port (8082, 8083, 8084, 8081, 8082, 8083) {
-	reload(2 * $need, '', $port);
+	replace(2 * $need, '', $port);
 	crash() if $port == 8083;
 }
 is(no_room(), '', 'memory comes back');
@@ -113,7 +113,8 @@ stop();
 start(2 * $need, '', 8081);
 my $held = hold('a');
 my $first = current();
-reload(2 * $need, '', $_) for 8082, 8083, 8084, 8082, 8083, 8084;
+reload(2 * $need, '', 8082);
+replace(2 * $need, '', $_) for 8083, 8084, 8082, 8083, 8084;
 is(no_room(), '', 'a worker that is there for long');
 is(finish($held), 204, 'and works');
 ok(gone($first), 'and ends');
@@ -197,6 +198,13 @@ sub reload {
 		return @now == 1 && $now[0] != $old;
 	}) or die "No reload\n";
 	return current();
+}
+
+# The same, and the worker of before is gone.
+sub replace {
+	my $old = current();
+	reload(@_);
+	gone($old) or die "It stays\n";
 }
 
 # A worker ends as if by a fault of its own, and is replaced.
