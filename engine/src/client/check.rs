@@ -16,7 +16,9 @@ impl<T> Client<T> {
                 return Err(format!("server {id}: {queued} operations wait, {} are counted", server.queued));
             }
             if let Some(&first) = server.queue.iter().find(|&&call| waits(call)) {
-                if server.is_live() && self.pick(id, server, self.bulk_of(first)).is_some() {
+                let bulk = self.bulk_of(first);
+                let could = self.pick(id, server, bulk).and(self.target_of_queued(id, first, bulk));
+                if server.is_live() && could.is_some() {
                     return Err(format!("server {id}: an operation waits that could be sent"));
                 }
             }

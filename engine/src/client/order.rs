@@ -98,8 +98,12 @@ impl<T> Client<T> {
     /// The same for the first one of the queue.
     pub(super) fn target_of_queued(&self, id: ServerId, call: CallId, bulk: u32) -> Option<ConnId> {
         let (server, call) = (self.servers.get(id)?, self.calls.get(call)?);
-        let behind = call.key.as_ref().and_then(|key| self.conn_behind(server, key));
-        behind.or_else(|| self.pick(id, server, bulk))
+        if let Some(conn) = call.key.as_ref().and_then(|key| self.conn_behind(server, key)) {
+            // What was accepted may pass the bound once more, and not without end.
+            let bound = most_behind(&self.config).saturating_add(self.config.queue);
+            return Some(conn).filter(|&conn| self.connections.get(conn).is_some_and(|c| c.load() < bound));
+        }
+        self.pick(id, server, bulk)
     }
 
     /// The connection with writes of this key, which it may go to when others may not any more: those behind it in the

@@ -20,7 +20,7 @@ impl World {
             let bound = PIPELINE_BOUND * config.pipeline;
             assert!(view.open + view.connecting <= max, "server {id} has more connections than `max`");
             // What follows a write of its key may go to a connection that is full, out of the queue, too.
-            let most = (bound + config.queue) * view.open + config.queue + bound * max;
+            let most = (bound + 2 * config.queue) * view.open;
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
             let lost = (bound + config.queue) * max + config.queue + bound * max;
