@@ -180,7 +180,7 @@ sub answer {
 	};
 	alarm 0;
 
-	my $got = $head =~ m!^HTTP/1\.1 (\d+) ! ? $1 : "$@($head)";
+	my $got = $head =~ m!^HTTP/1\.1 (\d+) ! ? $1 : "$@(" . substr($head, 0, 80) . ")";
 	return "$got " . (length $body && !defined $length && defined $status
 		? 'some' : length $body);
 }
