@@ -84,6 +84,7 @@ my ($sample) = slurp('README.md') =~ /```nginx\n(.*?)```/s;
 my $servers = join '', map { "    memcache_server 127.0.0.1:$_;\n" } 1 .. 12;
 $sample =~ s/http \{\n\K/$servers/;
 like(check_config($t, <<"EOF"), qr/test is successful/, 'R55 with 16 workers');
+%%TEST_GLOBALS%%
 %%MEMCACHE_GLOBALS%%
 daemon off;
 worker_processes 16;

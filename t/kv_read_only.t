@@ -105,7 +105,7 @@ for my $query (@queries) {
 		my $name = "$method as of $query->{text}";
 		# that an item was read is all that may be noted of it
 		my $after = items();
-		my $reads = $codes{200} && $query->{text} !~ /inspect/;
+		my $reads = ($codes{200} || $codes{304}) && $query->{text} !~ /inspect/;
 		is($reads ? unread($after) : $after, $reads ? unread($before)
 			: $just, $name);
 		is(join(' ', grep { !/^(200|204|304|400|404|405|412)$/ }
