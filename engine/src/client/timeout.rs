@@ -131,6 +131,10 @@ impl<T> Client<T> {
             None => self.leave(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
+        if self.servers.get(server).is_some_and(|server| server.queued > 0) {
+            // What had to follow it need not any more.
+            self.pump(server, now);
+        }
         (sent && self.is_silent(place, since)).then_some(server)
     }
 
