@@ -82,7 +82,7 @@ my $m = Test::Memcached->start($t, port(8081));
 
 my ($sample) = slurp('README.md') =~ /```nginx\n(.*?)```/s;
 my $servers = join '', map { "    memcache_server 127.0.0.1:$_;\n" } 1 .. 12;
-$sample =~ s/http \{\n\K/$servers/;
+$sample =~ s/http \{\n\K/    %%TEST_GLOBALS_HTTP%%\n$servers/;
 like(check_config($t, <<"EOF"), qr/test is successful/, 'R55 with 16 workers');
 %%TEST_GLOBALS%%
 %%MEMCACHE_GLOBALS%%
