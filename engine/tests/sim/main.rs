@@ -120,9 +120,9 @@ fn run(seed: u64, sum: &mut Sum) {
         if rng.bool() {
             // nginx insists.
             world.each(|world| {
-                // What has not been sent yet may have connections of its own.
+                // What has not been sent yet may have connections of its own, and others may be full or late.
                 let view = world.worker.client.server(0).unwrap();
-                if view.queued + view.connecting > 0 {
+                if view.queued + view.connecting > 0 || view.open > 1 {
                     return;
                 }
                 let before = world.worker.opened.clone();
