@@ -32,6 +32,7 @@ plan(skip_all => 'no compiler, or no headers of nginx')
 
 my @rust = map { ($_, "${_}_request") } qw/ loop_yield loop_pair loop_get
 	loop_many loop_invalid loop_sleep /;
+push @rust, 'loop_begin';
 my $locations = join '', map { "location = /$_ { test_content $_; }\n" } @rust;
 my $conf = conf(<<'EOF');
 
@@ -81,7 +82,7 @@ http {
 EOF
 
 $conf =~ s/%%LOCATIONS%%/$locations/g;
-$t->plan(79)->write_file_expand('nginx.conf', $conf);
+$t->plan(81)->write_file_expand('nginx.conf', $conf);
 
 my $m = Test::Memcached->start($t, port(8081));
 $t->run();

@@ -17,7 +17,12 @@ const WAKES_PER_TURN: u32 = 1024;
 /// How many calls of one poll are refused at once; the answer of the next one comes in the next turn.
 const REFUSALS_PER_POLL: u32 = 64;
 
+/// How many tasks are polled inside of each other at most: one that begins the next one at once, and so on, needs room on
+/// the stack for each.
+const MAX_NESTED: u32 = 16;
+
 thread_local! {
+    static NESTED: Cell<u32> = const { Cell::new(0) };
     static WAKES: Cell<u32> = const { Cell::new(WAKES_PER_TURN) };
     static KIND: Cell<Kind> = const { Cell::new(Kind::Request) };
     static REFUSALS: Cell<u32> = const { Cell::new(REFUSALS_PER_POLL) };
@@ -82,10 +87,17 @@ unsafe extern "C" fn refilled(_: *mut ngx_event_t) {
 pub(crate) fn polling<R>(kind: Kind, poll: impl FnOnce() -> R) -> R {
     // One may be begun, and polled, by another.
     let outer = (KIND.replace(kind), REFUSALS.replace(REFUSALS_PER_POLL));
+    NESTED.set(NESTED.get().saturating_add(1));
     let polled = poll();
+    NESTED.set(NESTED.get().saturating_sub(1));
     KIND.set(outer.0);
     REFUSALS.set(outer.1);
     polled
+}
+
+/// Whether a task that is begun now may be polled at once; otherwise it waits for the next turn.
+pub(crate) fn may_nest() -> bool {
+    NESTED.get() < MAX_NESTED
 }
 
 /// What is being polled.

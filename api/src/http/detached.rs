@@ -27,7 +27,8 @@ pub const MAX_DETACHED: usize = 16_384;
 /// Runs a future that belongs to no request: for what a request starts and does not wait for, and for handlers of the
 /// **log phase**, where the request is about to be freed.
 ///
-/// It is polled at once, and dropped when it has ended. If it panics, that is logged, and it is dropped.
+/// It is polled at once, or in the next turn of the event loop where one begins another and that another, and dropped
+/// when it has ended. If it panics, that is logged, and it is dropped.
 ///
 /// A worker that **exits** (reload, quit) waits for the operations that are under way, but for nothing else. A
 /// [`sleep`](super::sleep) is over when the worker is told to exit, whatever is left of it, so that what waits behind
@@ -88,7 +89,11 @@ pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), 
         return Err(Error::WrongThread);
     }
     let task = Detached::new(Box::pin(future))?;
-    task.run();
+    match turn::may_nest() {
+        true => task.run(),
+        // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
+        false => unsafe { turn::post(task.event.get(), When::Later) },
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub fn servers(n: usize) -> Snapshot {
     Snapshot {
         schema: SCHEMA,
         version: "0.1.0",
-        abi: "1.1".into(),
+        abi: "1.2".into(),
         nginx: "1.22.1".into(),
         now: NOW,
         utc_offset: 0,

@@ -21,6 +21,7 @@ thread_local! {
 /// - `loop_pair`: two that wake each other.
 /// - `loop_get`, `loop_many`, `loop_invalid`: operations that fail at once.
 /// - `loop_sleep`: for no time.
+/// - `loop_begin`: ends, and begins the next one before; detached alone.
 /// - `loop_stop`: ends them, and says how often they went round.
 ///
 /// They are detached; with `_request` behind the name they are what a request waits for.
@@ -52,6 +53,10 @@ pub fn handle(request: &mut Request, mc: Client, what: &str) -> Option<Status> {
                 let _ = mc.get("").await;
             })
         }),
+        "loop_begin" => {
+            begin_next();
+            HTTPStatus::ACCEPTED.respond(request)
+        }
         "loop_sleep" => start(request, waits, || round(|| http::sleep(Duration::ZERO))),
         _ => return None,
     })
@@ -74,6 +79,15 @@ async fn round<F: Future<Output = ()>>(step: impl Fn() -> F) {
         step().await;
     }
     WAITING.take().into_iter().for_each(Waker::wake);
+}
+
+fn begin_next() {
+    let _ = http::spawn_detached(async {
+        if !STOP.get() {
+            ROUNDS.set(ROUNDS.get().wrapping_add(1));
+            begin_next();
+        }
+    });
 }
 
 /// Is ready the second time that it is polled.
