@@ -85,7 +85,8 @@ http {
 
         memcache_server localhost;
         memcache_server 127.0.0.2;
-        memcache_server [::1];
+        # not ::1, which is one of localhost's addresses elsewhere
+        memcache_server [2001:db8::1];
 
         location /status {
             memcache_status;
@@ -131,6 +132,6 @@ my %shown = map { ($_->{address} => 1) }
 is($shown{"unix:$socket"}, 1, 'unix - shown');
 is($shown{'localhost:' . port(8085)}, 1, 'name - shown');
 is(join(' ', grep { /:11211$/ } sort keys %shown),
-	'127.0.0.2:11211 [::1]:11211 localhost:11211', 'default port');
+	'127.0.0.2:11211 [2001:db8::1]:11211 localhost:11211', 'default port');
 
 ###############################################################################
