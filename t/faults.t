@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The table of the fault matrix, FAULTS.md, is true: what it names is there, and
-# what is there it names.
+# The tables of the fault matrix, FAULTS.md, and of what was seen to fail,
+# REALITY.md, are true: what they name is there, and what is there they name.
 
 ###############################################################################
 
@@ -15,13 +15,14 @@ use File::Find;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use constant ROWS => 64;
+use constant REALITY => (1 .. 28, 30, 33, 42, 45 .. 55, 60 .. 62);
 
 ###############################################################################
 
-plan(tests => 2 + ROWS);
+plan(tests => 3 + ROWS + (() = REALITY));
 
 my %rows = map { /^\| F(\d+) \| (.*?) \| (.*?) \| (.*?) \|$/
-	? ($1 => { fault => $2, simulated => [names($3)], nginx => [names($4)],
+	? ($1 => { fault => $2, simulated => [names($3, 'f')], nginx => [names($4, 'f')],
 	text => $4 }) : () } split /\n/, content('FAULTS.md');
 
 my (%simulated, %nginx);
@@ -50,12 +51,43 @@ for my $n (1 .. ROWS) {
 		[\@simulated, \@nginx, 1], "F$n $row->{fault}");
 }
 
+# The same for rows of REALITY.md; some are shown by a target alone.
+
+my (%seen, %functions);
+
+find({ no_chdir => 1, wanted => sub {
+	$File::Find::prune = 1 if /\/target$/;
+	return if !/\.rs$/;
+
+	for my $name (content($_) =~ /\bfn ([a-z0-9_]+)\(/g) {
+		$functions{$_}{$name} = 1 for $name =~ /(?:^|_)r(\d+)(?=_)/g;
+	}
+} }, map { "../$_" } qw/ engine api status bits examples fuzz\/src /);
+
+for (split /\n/, content('REALITY.md')) {
+	my ($n, @cells) = /^\| R(\d+) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$/
+		or next;
+	$seen{$n} = { without => [names($cells[2], 'r')], with => [names($cells[3], 'r')],
+		by => $cells[4] };
+}
+
+is_deeply([sort { $a <=> $b } keys %seen], [REALITY], 'all rows of reality');
+
+for my $n (REALITY) {
+	my %row = %{$seen{$n} // {}};
+	my @missing = grep { !-e $_ || content($_) !~ /\bR$n\b/ } @{$row{with}};
+	my $shown = @{$row{without}} || @{$row{with}} || $row{by};
+
+	is_deeply([$row{without}, \@missing, !!$shown],
+		[[sort keys %{$functions{$n} // {}}], [], !!1], "R$n is shown");
+}
+
 ###############################################################################
 
-# What of a cell is in backquotes and the name of a test, in order.
+# What of a cell is in backquotes and the name of a test of rows F or R, in order.
 sub names {
-	my ($cell) = @_;
-	return sort grep { /\.t$|^(?:\w+_)?f\d/ } $cell =~ /`([^`]+)`/g;
+	my ($cell, $rows) = @_;
+	return sort grep { /\.t$|^(?:\w+_)?$rows\d/ } $cell =~ /`([^`]+)`/g;
 }
 
 sub content {
