@@ -214,3 +214,26 @@ fn f58_a_worker_that_was_stopped() {
 fn f53_a_worker_without_sockets_takes_nobody_for_down() {
     (0..8).for_each(crate::progress::no_sockets);
 }
+
+/// What nginx closes as it exits ends there: nothing is sent again, and no connection is opened for it.
+#[test]
+fn f48_what_is_closed_at_the_exit_is_not_sent_again() {
+    for seed in 0..8 {
+        let mut w = world(&["min=2", "max=2"], seed, |_| ());
+        get(&mut w, 1, "k");
+        w.settle();
+        w.servers[0].stalled = true;
+        (2..20).for_each(|number| get(&mut w, number, "k"));
+        w.run(SECOND / 10);
+        w.drain();
+        let opened = w.worker.opened[0];
+        w.conns(0).into_iter().for_each(|conn| w.lose(conn, memcache_engine::Loss::Closing));
+        w.servers[0].stalled = false;
+        let answers = w.settle();
+        assert_eq!(answers.len(), 18);
+        for (number, answer) in answers {
+            assert_eq!(answer, Err(Error::Shutdown { maybe_applied: false }), "operation {number}");
+        }
+        assert_eq!(w.worker.opened[0], opened, "no connection is opened for what has ended");
+    }
+}
