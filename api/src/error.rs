@@ -331,7 +331,7 @@ mod tests {
             ("nobody's: a value", Fault::Load),
             ("the operator's", Fault::Setup),
         ];
-        let (_, table) = HEADER.split_once("whose fault").unwrap();
+        let (_, table) = HEADER.split_once(" whose fault  ").unwrap();
         let (table, _) = table.split_once("*/").unwrap();
         let mut seen = 0;
         for line in table.lines().filter_map(|line| line.strip_prefix(" *     ")) {
