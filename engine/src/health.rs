@@ -39,8 +39,8 @@ const MAX_DOUBLINGS: u32 = 6;
 const HOLD: Duration = Duration::from_millis(50);
 /// It doubles so many times at most, so that it stays below the time that operations have.
 const MAX_HOLD_DOUBLINGS: u32 = 3;
-/// Pauses start short again when a server has been live without trouble for so long. A server that comes and goes faster than
-/// this is tried less and less often.
+/// Pauses start short again when a server has been live without trouble for so long, asked or not. A server that comes and
+/// goes faster than this is tried less and less often.
 const STABLE: Duration = Duration::from_secs(30);
 
 /// When a server is given up, and for how long.
@@ -148,11 +148,16 @@ impl Health {
         if proven {
             self.fails = 0;
         }
-        if now.since(self.troubled_at.max(self.since)) >= STABLE {
+        self.settle(now);
+        was_down
+    }
+
+    /// Time decides: a server that nobody asked anything has been live as long as one that has answered.
+    fn settle(&mut self, now: Instant) {
+        if self.state == State::Live && now.since(self.troubled_at.max(self.since)) >= STABLE {
             self.refusals = 0;
             self.downs = 0;
         }
-        was_down
     }
 
     /// A connect succeeded, handshake included. True if the server was down: now it is on probation.
@@ -176,6 +181,7 @@ impl Health {
 
     /// A connect failed, or was worth nothing: the next one waits, longer each time.
     pub fn hold(&mut self, policy: Policy, now: Instant) {
+        self.settle(now);
         let pause = match self.state {
             State::Live => {
                 let pause = doubled(HOLD, self.refusals.min(MAX_HOLD_DOUBLINGS));
@@ -201,6 +207,7 @@ impl Health {
         if self.state == State::Down || self.fails < policy.max_fails {
             return false;
         }
+        self.settle(now);
         self.state = State::Down;
         self.since = now;
         self.hold(policy, now);
@@ -317,5 +324,28 @@ mod tests {
         health.success(true, POLICY, at(now));
         assert!(health.failure(9, POLICY, at(now)));
         assert_eq!(health.retry_at(), at(now + 5_000));
+    }
+
+    /// Time decides, and not whether there was anything to answer in it.
+    #[test]
+    fn f39_pauses_start_short_again_without_an_operation_in_between() {
+        let mut health = Health::new(at(0));
+        assert!(health.failure(9, POLICY, at(0)));
+        health.connected(POLICY, at(5_000));
+        assert!(health.failure(1, POLICY, at(34_999)));
+        assert_eq!(health.retry_at(), at(44_999), "one millisecond too early");
+        health.connected(POLICY, at(45_000));
+        assert!(health.failure(1, POLICY, at(75_000)));
+        assert_eq!(health.retry_at(), at(80_000));
+
+        health.connected(POLICY, at(80_000));
+        health.hold(POLICY, at(110_000));
+        assert_eq!(health.retry_at(), at(110_050), "a connect that failed is trouble too");
+        assert!(health.failure(1, POLICY, at(110_001)));
+        assert_eq!(health.retry_at(), at(115_001));
+        for pause in [10_000, 20_000, 40_000, 60_000] {
+            health.hold(POLICY, at(200_000));
+            assert_eq!(health.retry_at(), at(200_000 + pause), "one that stays down is not live");
+        }
     }
 }
