@@ -12,6 +12,7 @@ use Test::More;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use Digest::MD5 qw/ md5 /;
+use MIME::Base64 qw/ encode_base64url /;
 
 use lib 'lib';
 use Test::Nginx;
@@ -24,7 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)->has_daemon('memcached')
-	->plan(72);
+	->plan(99);
 
 my $config = <<'EOF';
 
@@ -75,11 +76,35 @@ http {
         location /rewritten {
             rewrite ^ /inherited?k=rewritten last;
         }
+        location /denied {
+            deny all;
+            rate_limit denied limit=1 window=1d;
+        }
+        location /text { rate_limit text limit=1 window=1d; }
         location /any {
             satisfy any;
             deny all;
             rate_limit any limit=1 window=1d;
         }
+    }
+
+    # prefixes that leave little room, and none
+    server {
+        listen       127.0.0.1:8085;
+        server_name  localhost;
+
+        memcache_prefix %%PREFIX%%;
+
+        location /header { rate_limit $http_k limit=1 window=1d; }
+    }
+
+    server {
+        listen       127.0.0.1:8086;
+        server_name  localhost;
+
+        memcache_prefix "%%BINARY%%";
+
+        location /header { rate_limit $http_k limit=1 window=1d; }
     }
 
     # nobody is there
@@ -99,10 +124,13 @@ http {
 
 EOF
 
+$config =~ s/%%PREFIX%%/'p' x 200/e;
+$config =~ s/%%BINARY%%/' ' x 200/e;
+
 $t->write_file_expand('nginx.conf', conf($config));
 mkdir $t->testdir() . '/index';
 $t->write_file($_, 'file') for qw! inherited off many ip empty long header short page
-	any index/index.html !;
+	any denied text index/index.html !;
 $t->write_file($_, 'file') for qw! default pass refuse !;
 $t->write_file('ssi', '<!--#include virtual="/inherited?k=ssi" -->' x 5);
 
@@ -170,6 +198,24 @@ is(join(' ', map { code(http_get_as($_)) } "#$digest", "=$digest",
 is(join(' ', map { code(http_get_as($_)) } $long, $long), '200 429',
 	'R50 the long key - nobody has used it up');
 
+# a client chooses no key that is not counted
+
+for my $key ('a', 'a b', 'a' . ' b' x 17, 'x' x 22, 'x' x 34,
+	'x' x 95, 'x' x 101, "\x01" x 16, "\xff\x7f" x 80, 'y' x 1000)
+{
+	my $what = length($key) . ' bytes, ' . unpack('H8', $key);
+	is(join(' ', map { code(http_get_as($key)) } 1, 2), '200 429',
+		"key of $what");
+	is(join(' ', map { code(http_get_as($key, 8085)) } 1, 2), '200 429',
+		"key of $what - long prefix");
+}
+unlike($t->read_file('error.log'), qr/rate_limit: not counted/,
+	'all keys are counted');
+is(join(' ', map { code(http_get_as('a', 8086)) } 1, 2), '500 500',
+	'a prefix that leaves no room - refused');
+like($t->read_file('error.log'), qr/rate_limit: refused: invalid key/,
+	'a prefix that leaves no room - logged');
+
 is(join(' ', map { code(http_get('/off')) } 1 .. 5), '200 200 200 200 200',
 	'off');
 
@@ -187,6 +233,18 @@ is(join(' ', map { code(http_get('/rewritten')) } 1 .. 4), '200 200 200 429',
 	'rewritten');
 is(code(http_get('/any')), 403, 'does not give access');
 
+is(join(' ', map { code(http_get('/denied')) } 1, 2), '403 429',
+	'counted before deny');
+
+# something else is stored where it is counted
+
+is(code(http_get('/text')), 200, 'text - before');
+my $name = 'rl:86400:' . int(time() / 86400) . ':'
+	. encode_base64url(md5('text'));
+is($m->get($name), 1, 'text - the name');
+$m->set($name, 'text');
+is(code(http_get('/text')), 500, 'text - refused, though rate_limit_down passes');
+
 # windows end
 
 http_get('/short') for 1 .. 2;
@@ -201,7 +259,7 @@ is(join(' ', map { code(http_get('/pass', @down)) } 1 .. 3), '200 200 200',
 is(code(http_get('/refuse', @down)), 503, 'down - refuse');
 like($t->read_file('error.log'), qr/memcache: server "[^"]*" is down/,
 	'down - logged');
-unlike($t->read_file('error.log'), qr/rate_limit: (?:refused|not counted)/,
+unlike($t->read_file('error.log'), qr/rate_limit: (?:refused|not counted): (?!invalid key|CLIENT_ERROR)/,
 	'R28 down - not by each request');
 
 $t->stop();
@@ -236,8 +294,9 @@ like(check_config($t, $config =~ s/%%LOAD_MEMCACHE%%//r
 
 # A request that counts under this key, of any bytes.
 sub http_get_as {
-	my ($key) = @_;
-	return http("GET /header HTTP/1.0\x0d\x0aK: $key\x0d\x0a\x0d\x0a");
+	my ($key, $port) = @_;
+	return http("GET /header HTTP/1.0\x0d\x0aK: $key\x0d\x0a\x0d\x0a",
+		PeerAddr => '127.0.0.1:' . port($port // 8080));
 }
 
 ###############################################################################

@@ -10,7 +10,7 @@ use ngx::ffi::{ngx_pool_cleanup_add, NGX_LOG_ERR, NGX_LOG_WARN};
 use ngx::http::{HTTPStatus, Request};
 use ngx::ngx_log_error;
 use ngx_memcache::http::{self, Respond};
-use ngx_memcache::{Client, Error};
+use ngx_memcache::{Client, Error, Fault};
 
 use crate::conf::Settings;
 use crate::window::Verdict;
@@ -24,18 +24,18 @@ pub fn access(request: &mut Request) -> Status {
         // An internal redirect has brought it here again; it counts once.
         return Status::NGX_DECLINED;
     }
-    let Some(key) = request.get_complex_value(settings.key).map(|key| key.as_bytes().to_vec()) else {
+    let Some(key) = request.get_complex_value(settings.key) else {
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
     };
-    if key.is_empty() {
+    if key.as_bytes().is_empty() {
         return Status::NGX_DECLINED;
     }
     let window = settings.limit.window_at(now());
-    let key = window.key(&key);
+    let name = window.name(key.as_bytes());
     let mc = Client::from_request(request);
 
     let status = http::spawn(request, async move {
-        let count = async { mc?.incr(key, 1).initial(1).ttl(window.ttl()).await };
+        let count = async { mc?.incr(name, 1).initial(1).ttl(window.ttl()).await };
         Answer {
             verdict: count.await.map(|count| window.verdict(count.unwrap_or(0))),
             refuses_when_down: settings.refuses_when_down,
@@ -71,16 +71,19 @@ impl Respond for Answer {
                 Ok(()) => Status::NGX_DECLINED,
             },
             Err(error) => {
+                // `rate_limit_down` is about a memcached that does not answer. A request that cannot be counted for what it
+                // is, or for what is stored under its name, passes nowhere.
+                let status = match error.fault() {
+                    Fault::Caller => Some(HTTPStatus::INTERNAL_SERVER_ERROR),
+                    _ if self.refuses_when_down => Some(HTTPStatus::SERVICE_UNAVAILABLE),
+                    _ => None,
+                };
                 // What servers cause is in the log, once per server and second, however many requests meet it.
                 if !error.is_logged() {
-                    let done = if self.refuses_when_down { "refused" } else { "not counted" };
+                    let done = if status.is_some() { "refused" } else { "not counted" };
                     ngx_log_error!(NGX_LOG_ERR, request.log(), "rate_limit: {done}: {error}");
                 }
-                if self.refuses_when_down {
-                    HTTPStatus::SERVICE_UNAVAILABLE.into()
-                } else {
-                    Status::NGX_DECLINED
-                }
+                status.map_or(Status::NGX_DECLINED, Status::from)
             }
         }
     }

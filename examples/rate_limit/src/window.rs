@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
 use md5::{Digest, Md5};
-
-/// Bytes of a key that are counted as they are; of a longer one, its digest is.
-const MAX_PLAIN: usize = 100;
 
 /// How many requests there may be in each window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +44,12 @@ impl Limit {
 
 impl Window {
     /// Where its requests are counted. Equal keys with windows of the same length are counted together.
-    pub fn key(&self, key: &[u8]) -> Vec<u8> {
-        let mut name = format!("rl:{}:{}:", self.limit.window, self.number).into_bytes();
-        // A byte of its own for each kind: a key is often what a client has chosen, and could be the digest of another's.
-        if key.len() <= MAX_PLAIN {
-            name.push(b'=');
-            name.extend_from_slice(key);
-        } else {
-            name.push(b'#');
-            name.extend_from_slice(&Md5::digest(key));
-        }
-        name
+    ///
+    /// A client that chooses its key must not find one that memcached does not take, which would not be counted. So this
+    /// has the digest of each key, and is short and printable: the longest `memcache_prefix` leaves room for it.
+    pub fn name(&self, key: &[u8]) -> String {
+        let digest = BASE64_URL_SAFE_NO_PAD.encode(Md5::digest(key));
+        format!("rl:{}:{}:{digest}", self.limit.window, self.number)
     }
 
     /// How long the count is kept: for clocks that are a little behind, a little longer than the window.
@@ -92,36 +85,51 @@ mod tests {
     }
 
     #[test]
-    fn keys() {
-        let key = |now, key: &[u8]| LIMIT.window_at(now).key(key);
-        assert_eq!(key(61, b"a"), b"rl:60:1:=a");
-        assert_ne!(key(61, b"a"), key(121, b"a"));
-        assert_ne!(key(61, b"a"), Limit { requests: 3, window: 61 }.window_at(61).key(b"a"));
+    fn names() {
+        let name = |now, key: &[u8]| LIMIT.window_at(now).name(key);
+        // MD5("a") is 0cc175b9c0f1b6a831c399e269772661.
+        assert_eq!(name(61, b"a"), "rl:60:1:DMF1ucDxtqgxw5niaXcmYQ");
+        assert_eq!(name(61, b"a"), name(119, b"a"));
+        assert_ne!(name(61, b"a"), name(121, b"a"));
+        assert_ne!(name(61, b"a"), name(61, b"b"));
+        assert_ne!(name(61, b"a"), Limit { requests: 3, window: 61 }.window_at(61).name(b"a"));
+        // Nor does one of another window.
+        assert_ne!(LIMIT.window_at(61).name(b"2:a"), LIMIT.window_at(121).name(b"a"));
+    }
 
-        let long = [b'x'; 101];
-        assert_eq!(key(61, &long).len(), b"rl:60:1:#".len() + 16);
-        assert_ne!(key(61, &long), key(61, &[b'x'; 102]));
-        assert_eq!(key(61, &long[1..]).len(), b"rl:60:1:=".len() + 100);
-        // memcached takes no more than 186 bytes of a key with control characters.
-        assert!(Limit { requests: 1, window: u32::MAX }.window_at(u64::MAX).key(&[0; 100]).len() <= 186);
+    /// What the longest `memcache_prefix`, of 200 bytes, leaves of memcached's 250.
+    const ROOM: usize = 50;
+
+    #[test]
+    fn every_key_has_a_name_that_fits() {
+        // Beside a day there are no longer windows; the number has ten digits until 2286.
+        for limit in [Limit { requests: 1, window: 1 }, Limit { requests: 1, window: 86_400 }] {
+            let window = limit.window_at(9_999_999_999);
+            for byte in 0..=u8::MAX {
+                for len in [0, 1, 16, 22, 32, 100, 101, 186, 187, 250, 251, 65_536] {
+                    let name = window.name(&vec![byte; len]);
+                    assert!(name.len() <= ROOM, "{name}");
+                    assert!(name.bytes().all(|byte| byte.is_ascii_graphic()), "{name}");
+                }
+            }
+        }
     }
 
     #[test]
     fn r50_no_short_key_counts_where_a_long_one_does() {
         let window = LIMIT.window_at(61);
         for long in [[b'x'; 101], [0; 101], [b'#'; 101]] {
-            let item = window.key(&long);
+            let item = window.name(&long);
             let digest = Md5::digest(long);
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let base64 = BASE64_URL_SAFE_NO_PAD.encode(digest);
             for start in ["", "#", "=", "#=", "=#"] {
-                for end in [&digest[..], hex.as_bytes()] {
+                for end in [&digest[..], hex.as_bytes(), base64.as_bytes(), item.as_bytes()] {
                     let short = [start.as_bytes(), end].concat();
-                    assert_ne!(window.key(&short), item, "{start}{hex}");
+                    assert_ne!(window.name(&short), item, "{start}{hex}");
                 }
             }
         }
-        // Nor where one of another window does.
-        assert_ne!(LIMIT.window_at(61).key(b"2:=a"), LIMIT.window_at(121).key(b"a"));
     }
 
     #[test]
