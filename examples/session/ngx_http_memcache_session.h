@@ -17,6 +17,7 @@ typedef struct {
     time_t                          ttl;
     ngx_uint_t                      set;
     ngx_int_t                       failed;     /* what a failure comes to */
+    ngx_uint_t                      early;      /* it was logged: see unset() */
 
     /*
      * Variables: what is known of a request is in them, as they, unlike

@@ -3,7 +3,8 @@
  * Sessions in memcached: a cookie names the item "session:ID", which lives on
  * with each request.
  *
- *   - The access phase reads the session of a client that brings a cookie.
+ *   - The session of a client that brings a cookie is read before the access
+ *     phase, in which other modules may go by it.
  *   - The application that begins a session, or renews its ID at login, takes
  *     an ID that it is offered: it stores an item under it, and says so in a
  *     header of its answer, of which a filter makes the cookie.
@@ -100,7 +101,7 @@ ngx_http_session_answered(void *data,
 }
 
 
-/* In the access phase, and there again when the answer has come. */
+/* The last of the preaccess phase, and there again when the answer has come. */
 static ngx_int_t
 ngx_http_session_handler(ngx_http_request_t *r)
 {
@@ -185,12 +186,31 @@ ngx_http_session_offer(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The others, until the access phase sets them. */
+/*
+ * The others, until the session is known.  Who reads one before that finds it
+ * empty, and would never know why: that is said once for each location.
+ */
 static ngx_int_t
 ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
+    ngx_http_session_conf_t  *conf;
+
     v->not_found = 1;
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
+
+    if (conf->mc == NULL || r != r->main || r->variables[conf->state].valid
+        || r->headers_out.status != 0 || conf->early)
+    {
+        return NGX_OK;
+    }
+
+    conf->early = 1;
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "a variable of \"memcache_session\" is read, and empty, "
+                  "before the session is known: by \"set\", \"if\", "
+                  "\"limit_req\", \"limit_conn\" or the like; this is logged "
+                  "once for each location and worker");
 
     return NGX_OK;
 }
@@ -319,15 +339,23 @@ ngx_http_session_merge_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_session_init(ngx_conf_t *cf)
 {
+    ngx_array_t                *handlers;
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
+    /*
+     * Before the access phase, so that whatever is done there by the session
+     * finds it, in whichever order modules are loaded; and, as the first of the
+     * list is called last, for no request that "limit_req" refuses.
+     */
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (h == NULL) {
+    handlers = &cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers;
+    if (ngx_array_push(handlers) == NULL) {
         return NGX_ERROR;
     }
 
+    h = handlers->elts;
+    ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
     *h = ngx_http_session_handler;
 
     return ngx_http_session_filter_init(cf);

@@ -127,8 +127,8 @@ sub has {
 }
 
 # Modules of nginx that a build may lack, by the word of their option.
-my %optional = map { ($_ => 1) } qw/ access charset fastcgi gzip map memcached
-	mirror proxy rewrite scgi ssi upstream_hash upstream_keepalive uwsgi /;
+my %optional = map { ($_ => 1) } qw/ access charset fastcgi gzip limit_req map
+	memcached mirror proxy rewrite scgi ssi upstream_hash upstream_keepalive uwsgi /;
 
 sub has_module {
 	my ($self, $feature) = @_;
