@@ -114,8 +114,9 @@ is_deeply([grep { !$label{$_} && $_ ne 'le' } sort keys %used], [], 'labels');
 # no kind, class or state is asked for that there is not
 
 my %word = map { ($_ => 1) } $metrics =~ /\b(?:op|class)="([^"]*)"/g;
-is_deeply([grep { !$word{$_} } map { /\b(?:op|class)!?="(\w+)"/g } @queries],
-	[], 'words');
+my @words = map { split /\|/ }
+	map { /\b(?:op|class)(?:!?=|[!=]~)"([\w|]+)"/g } @queries;
+is_deeply([grep { !$word{$_} } @words], [], 'words');
 
 # the panels lie side by side
 

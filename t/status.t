@@ -27,7 +27,7 @@ select STDOUT; $| = 1;
 $ENV{TZ} = 'IST-5:30';
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)
-	->has_daemon('memcached')->plan(73);
+	->has_daemon('memcached')->plan(76);
 
 $t->write_file_expand('nginx.conf', conf(<<'EOF'));
 
@@ -169,6 +169,14 @@ cmp_ok($after->{bytes}{read}, '>', $before->{bytes}{read}, 'bytes read');
 cmp_ok($after->{bytes}{written}, '>', $before->{bytes}{written},
 	'bytes written');
 is_deeply([grep { $_ } values %{$after->{errors}}], [], 'no errors');
+
+# what a caller does wrong is counted, and is no trouble of the server
+
+kv_put('cow', 'moo');
+is(code(kv_post('cow', 'incr=1')), 502, 'incr of a text');
+$after = server_status(port(8081));
+is($after->{errors}{client}, 1, "the caller's error - counted");
+is($after->{last_error}, undef, "the caller's error - not the server's");
 
 # the page says it in words
 

@@ -352,3 +352,28 @@ impl Counters {
             .map(|octave| self.latency.iter().map(|histogram| histogram.octave(octave)).fold(0, u64::wrapping_add))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_have_every_word() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../status/README.md")).unwrap();
+        let (_, docs) = docs.split_once("## Words").unwrap();
+        let (docs, _) = docs.split_once("## Metrics").unwrap();
+        let tables: Vec<&str> = docs.split("\n\n").filter(|table| table.starts_with('|')).collect();
+        let [operations, errors, limits, kinds] = tables.try_into().unwrap();
+        let words = |table: &str| {
+            let rows = table.lines().skip(2).flat_map(|row| row.split('|').nth(1));
+            let words = rows.flat_map(|cell| cell.split(',').map(|word| word.trim().trim_matches('`').to_string()));
+            words.collect::<std::collections::BTreeSet<_>>()
+        };
+        let stats: Stats = Stats::default();
+        let names = |names: Vec<(&str, u64)>| names.into_iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(words(operations), names(stats.operations.list().collect()));
+        assert_eq!(words(errors), names(stats.errors.list().collect()));
+        assert_eq!(words(limits), names(stats.limits.list().collect()));
+        assert_eq!(words(kinds), names(Kind::ALL.map(|kind| (kind.name(), 0)).to_vec()));
+    }
+}

@@ -102,7 +102,8 @@ faults! {
     EncodedKey: "encoded_key", "unexpected reply to a key that was sent encoded",
         "a clone that does not know keys with spaces or control characters";
     /// [`Cause::Refused`]
-    Rejected: "rejected", "the server refused a request", "";
+    Rejected: "rejected", "the server refused a request",
+        "a key or a value that it does not take; the connection was closed, as it was not clear where the next reply begins";
     /// [`Cause::Overdue`]
     Overdue: "overdue", "a reply is overdue",
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
@@ -113,9 +114,8 @@ faults! {
     Timeout: "timeout", "an operation timed out",
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Error::Server`]
-    Server: "server", "SERVER_ERROR was answered", "";
-    /// [`Error::Client`]
-    Client: "client", "CLIENT_ERROR was answered", "";
+    Server: "server", "SERVER_ERROR was answered",
+        "it has no memory for the item, or memcache_max_value is not below its -I; the error log has the text";
 }
 
 /// What a TLS server says to what is no TLS begins with this: an alert of any version from 3.0 on.
@@ -155,12 +155,11 @@ impl From<&Cause> for Fault {
 
 impl Fault {
     /// What an operation's error says of the server. What follows from something that was noted before, such as
-    /// [`Error::ServerDown`], says nothing more.
+    /// [`Error::ServerDown`], says nothing more, and what the caller did, such as [`Error::Client`], nothing at all.
     fn of(error: &Error) -> Option<Self> {
         match error {
             Error::Timeout { .. } => Some(Fault::Timeout),
             Error::Server(_) => Some(Fault::Server),
-            Error::Client(_) => Some(Fault::Client),
             _ => None,
         }
     }
@@ -211,8 +210,10 @@ mod tests {
             last.note(fault, now);
             assert_eq!(last.get(), Some((fault, now)));
         }
-        last.note_error(&Error::ServerDown, now);
-        assert_eq!(last.get().map(|(fault, _)| fault), Fault::ALL.last().copied(), "not for what follows from it");
+        for error in [Error::ServerDown, Error::Client(Bytes::new()), Error::TooLarge { size: 2, limit: 1 }] {
+            last.note_error(&error, now.after(std::time::Duration::from_secs(1)));
+            assert_eq!(last.get(), Fault::ALL.last().map(|&fault| (fault, now)), "{error}");
+        }
     }
 
     /// A status, an alert and a log are read by class, which is a word of its own.

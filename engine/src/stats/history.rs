@@ -67,11 +67,13 @@ fn start_of(number: u64) -> Instant {
     Instant::from_micros(number.saturating_sub(1).saturating_mul(SPAN.as_micros() as u64))
 }
 
+/// What a caller took back, or did wrong, is not a failure of the server.
+const OF_THE_CALLER: [&str; 3] = ["cancelled", "client", "too_large"];
+
 fn totals(counters: &Counters) -> Numbers {
     let stats = &counters.stats;
     let mut numbers = [0; NUMBERS];
-    // What a caller took back is not a failure of the server.
-    let failed = stats.errors.list().filter(|(class, _)| *class != "cancelled");
+    let failed = stats.errors.list().filter(|(class, _)| !OF_THE_CALLER.contains(class));
     let errors = failed.map(|(_, count)| count).fold(0, u64::wrapping_add);
     let operations = stats.operations.list().map(|(_, count)| count).fold(0, u64::wrapping_add);
     let head = [operations, stats.hits.get(), stats.misses.get(), errors];
@@ -248,10 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cancelled_is_no_error() {
+    fn what_the_caller_did_is_no_error_of_the_server() {
         let counters = Counters::default();
         hit(&counters, at(5), 100);
         counters.stats.errors.cancelled.bump();
+        counters.stats.errors.client.bump();
+        counters.stats.errors.too_large.bump();
         counters.stats.errors.timeout.bump();
         let errors = |now| history([&counters].into_iter(), now).last().map(|(_, sample)| sample.errors());
         assert_eq!(errors(at(6)), Some(1));
