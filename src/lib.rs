@@ -13,10 +13,11 @@
 //! - `status`: the location that shows what the clients are doing.
 //!
 //! Only these files may contain `unsafe`, each block with its reason: `lib.rs`, `abi.rs`, `abi/callback.rs`,
-//! `abi/operation.rs`, `abi/request.rs`, `abi/sized.rs`, `boundary.rs`, `clock.rs`, `cluster.rs`, `conf.rs`,
-//! `conf/directive.rs`, `conf/server.rs`, `driver.rs`, `driver/events.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`,
-//! `pool.rs`, `status.rs`, `status/job.rs`, `variables.rs`, `worker.rs`, `zone.rs`, `zone/memory.rs`, `zone/processes.rs`, and the
-//! generated `sys.rs`. The others forbid it.
+//! `abi/operation.rs`, `abi/request.rs`, `abi/require.rs`, `abi/retained.rs`, `abi/sized.rs`, `boundary.rs`, `clock.rs`,
+//! `cluster.rs`, `conf.rs`, `conf/check.rs`, `conf/directive.rs`, `conf/server.rs`, `driver.rs`, `driver/events.rs`,
+//! `driver/report.rs`, `driver/sockets.rs`, `log.rs`, `peer.rs`, `pool.rs`, `status.rs`, `status/job.rs`, `variables.rs`,
+//! `worker.rs`, `zone.rs`, `zone/memory.rs`, `zone/processes.rs`, and the generated `sys.rs`. The others forbid it, and
+//! `make check` compares (`build/check-unsafe.sh`).
 
 #![deny(unsafe_code)]
 

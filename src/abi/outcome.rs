@@ -1,5 +1,7 @@
 //! The engine's answers in the header's terms.
 
+#![forbid(unsafe_code)]
+
 use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
 use nginx_sys::ngx_str_t;

@@ -1,5 +1,7 @@
 //! What follows from all that happened in a turn of the event loop: the event that is posted for it, step by step.
 
+#![forbid(unsafe_code)]
+
 use memcache_engine::{Answer, Client, Instant, Outcome, Output};
 
 use super::{Driver, State};
