@@ -498,7 +498,8 @@ typedef struct {
     /*
      * Accepts gets of many keys as one call, and sets *call, or says why not. They are asked for at the same time on
      * all servers; the handler runs once, when the last one has ended. What fails for one key (INVALID_KEY, BUSY,
-     * SERVER_DOWN, TIMEOUT, ...) is its result, and does not concern the others.
+     * SERVER_DOWN, TIMEOUT, ...) is its result, and does not concern the others. The values that wait for the last one
+     * have a bound, for all such calls of a client: beyond it a value is dropped, and BUSY its key's result.
      */
     ngx_http_memcache_status_t (*submit_many)(ngx_http_memcache_client_t *client, const ngx_http_memcache_many_t *many,
         ngx_http_memcache_call_t *call);

@@ -43,6 +43,7 @@ mod view;
 mod wait;
 
 use address::At;
+pub use batch::MAX_GATHERED;
 pub use company::{Company, ServerMemory};
 pub use event::{Cause, Event, Loss, Output};
 use share::{Group, Leaders, Leaver};
@@ -149,6 +150,8 @@ pub struct Client<T> {
     leaders: Leaders,
     /// Gets that share an exchange.
     groups: HashMap<CallId, Group>,
+    /// Bytes of values that batches hold.
+    gathered: usize,
     /// Lease gets that wait for somebody to make the item, and how many they are.
     waiters: usize,
     waiting: HashMap<(Subset, Vec<u8>), Waiting>,
@@ -213,6 +216,7 @@ impl<T> Client<T> {
             completions: VecDeque::new(),
             leaders: HashMap::new(),
             groups: HashMap::new(),
+            gathered: 0,
             waiting: HashMap::new(),
             waiters: 0,
             sizes: sizes::Sizes::default(),
@@ -262,6 +266,7 @@ impl<T> Client<T> {
             let Some(call) = self.calls.remove(id) else { continue };
             let stand_in = call.is_moved();
             let Call { owner, key, task, server, .. } = call;
+            self.release_gathered(&task);
             self.recycle(key);
             let Owner::Caller(context) = owner else { continue };
             let Task::Answer(answer) = task else { continue };
@@ -380,7 +385,13 @@ impl<T> Client<T> {
         let stand_in = call.is_moved();
         self.recycle(call.key);
         match call.owner {
-            Owner::Batch(whole, index) => self.gather(whole, index, Part { answer, stand_in }),
+            Owner::Batch(whole, index) => {
+                let dropped = !self.gather(whole, index, Part { answer, stand_in });
+                if let Some(server) = self.servers.get_mut(call.server).filter(|_| dropped) {
+                    server.counters.stats.errors.busy.bump();
+                    server.touched = true;
+                }
+            }
             Owner::Nobody => self.own = self.own.saturating_sub(1),
             Owner::Caller(_) => {}
         }

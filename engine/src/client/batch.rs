@@ -26,7 +26,13 @@ pub(super) struct Batch {
     parts: Vec<CallId>,
     /// Memory that small values share.
     values: BytesMut,
+    /// Bytes of the values among the answers.
+    bytes: usize,
 }
+
+/// The most that batches of a client hold of values, in bytes, from when they come until the batch is handed out. A
+/// value that would exceed it is dropped, and its key ends with [`Error::Busy`]; one alone is always held.
+pub const MAX_GATHERED: usize = 64 * 1024 * 1024;
 
 /// The most that is allocated at once for the small values of a batch, in bytes.
 const VALUES_CHUNK: usize = 16 * 1024;
@@ -112,18 +118,35 @@ impl<T> Client<T> {
         Ok(self.begin(owner, order, room, timeout, now))
     }
 
-    /// A part has its answer.
-    pub(super) fn gather(&mut self, whole: CallId, index: usize, mut part: Part) {
-        let Some(Task::Parts(batch)) = self.calls.get_mut(whole).map(|call| &mut call.task) else { return };
+    /// A part has its answer. False: its value was dropped, as too many are held.
+    pub(super) fn gather(&mut self, whole: CallId, index: usize, mut part: Part) -> bool {
+        let Some(Task::Parts(batch)) = self.calls.get_mut(whole).map(|call| &mut call.task) else { return true };
+        let mut dropped = false;
         if let Ok(Outcome::Item(item)) = &mut part.answer {
-            item.value = batch.keep(&item.value);
+            let gathered = self.gathered.saturating_add(item.value.len());
+            dropped = self.gathered > 0 && gathered > MAX_GATHERED;
+            if !dropped {
+                self.gathered = gathered;
+                batch.bytes = batch.bytes.saturating_add(item.value.len());
+                item.value = batch.keep(&item.value);
+            }
         }
-        let Some(place) = batch.answers.get_mut(index) else { return };
-        *place = part;
+        if dropped {
+            part.answer = Err(Error::Busy);
+        }
+        if let Some(place) = batch.answers.get_mut(index) {
+            *place = part;
+        }
         batch.left = batch.left.saturating_sub(1);
         if batch.left == 0 {
             self.complete_batch(whole);
         }
+        !dropped
+    }
+
+    /// An operation is handed out, or taken back: its values are held no more.
+    pub(super) fn release_gathered(&mut self, task: &Task) {
+        self.gathered = self.gathered.saturating_sub(gathered(task));
     }
 
     fn complete_batch(&mut self, whole: CallId) {
@@ -141,8 +164,22 @@ impl<T> Client<T> {
     /// Takes back what a batch consists of.
     pub(super) fn withdraw_parts(&mut self, whole: CallId, now: Instant) {
         let Some(batch) = self.take_batch(whole) else { return };
+        self.gathered = self.gathered.saturating_sub(batch.bytes);
         for part in batch.parts {
             self.withdraw(part, now);
         }
+    }
+}
+
+/// Bytes of values that a batch holds.
+pub(super) fn gathered(task: &Task) -> usize {
+    let value = |part: &Part| match &part.answer {
+        Ok(Outcome::Item(item)) => item.value.len(),
+        _ => 0,
+    };
+    match task {
+        Task::Parts(batch) => batch.bytes,
+        Task::Answer(Ok(Outcome::Many(parts))) => parts.iter().map(value).sum(),
+        Task::Answer(_) | Task::Work(_) => 0,
     }
 }

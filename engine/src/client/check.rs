@@ -1,6 +1,6 @@
 //! What has to hold between any two calls, for the simulation.
 
-use super::{Client, Owner, Place};
+use super::{batch, Client, Owner, Place};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -30,6 +30,10 @@ impl<T> Client<T> {
         let waiting = places(&|place| place == Place::Waiting);
         if waiting > self.config.queue || self.waiters > self.config.queue {
             return Err(format!("{waiting} leases wait, {} are counted, {} may", self.waiters, self.config.queue));
+        }
+        let gathered = self.calls.values().map(|call| batch::gathered(&call.task)).sum::<usize>();
+        if gathered != self.gathered || (gathered > batch::MAX_GATHERED && gathered > self.config.max_value) {
+            return Err(format!("batches hold {gathered} bytes, {} are counted", self.gathered));
         }
         for call in self.calls.values() {
             // Who is late may have been left, and ends by its own timer.

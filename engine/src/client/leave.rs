@@ -24,6 +24,7 @@ impl<T> Client<T> {
 
     pub(super) fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
         let mut call = self.calls.remove(id)?;
+        self.release_gathered(&call.task);
         if let Some(stray) = Self::untold(&call) {
             self.hand_back(call.server, stray, now);
         }

@@ -196,3 +196,39 @@ fn values_that_wait_are_copied() {
     assert_eq!(item.value, "cow");
     assert!(!read.contains(&item.value.as_ptr()));
 }
+
+/// What calls of many keys hold until their last key has come is bounded, whoever asks how often.
+#[test]
+fn r11_the_values_that_batches_hold_are_bounded() {
+    const LARGE: usize = 30 * 1024 * 1024;
+    let large = |w: &mut World, n: usize| {
+        let out = w.written(n);
+        for (line, t) in out.lines().zip(tokens(&out)) {
+            let key = line.split(' ').nth(1).unwrap().to_owned();
+            w.reply(n, &format!("VA {LARGE} f0 c1 k{key} O{t}\r\n{}\r\n", "v".repeat(LARGE)));
+        }
+    };
+    let mut w = world(Config { max_value: LARGE, ..config(&[&["max=1"], &["max=1"], &["max=1"]]) });
+    w.get_many(&["cow", "foo", "key0"], 1);
+    (0..3).for_each(|n| w.accept(n));
+    (0..3).for_each(|n| large(&mut w, n));
+    let done = w.done();
+    let [(1, Ok(Outcome::Many(parts)))] = &done[..] else { panic!("one batch") };
+    let lens: Vec<_> = parts.iter().map(|part| part.answer.as_ref().map(|_| ())).collect();
+    assert_eq!(lens, [Ok(()), Ok(()), Err(&Error::Busy)]);
+    assert_eq!(w.view_of(2).stats().errors.busy, 1);
+    w.client.check(w.now).unwrap();
+
+    // One that is given up holds nothing, and neither does one that was handed out.
+    let given_up = w.get_many(&["cow", "foo", "key0"], 2);
+    (0..2).for_each(|n| large(&mut w, n));
+    w.client.cancel(given_up, w.now).unwrap();
+    w.client.check(w.now).unwrap();
+    large(&mut w, 2);
+    w.get_many(&["cow", "foo"], 3);
+    (0..2).for_each(|n| large(&mut w, n));
+    let done = w.done();
+    let [(3, Ok(Outcome::Many(parts)))] = &done[..] else { panic!("one batch") };
+    assert!(parts.iter().all(|part| part.answer.is_ok()));
+    w.client.check(w.now).unwrap();
+}
