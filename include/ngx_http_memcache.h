@@ -1,7 +1,8 @@
 /*
  * ngx_http_memcache.h: how other nginx modules use the worker's memcached client.
  *
- * The module ngx_http_memcache_module builds, in every worker, one client for each list of "memcache_server" lines.
+ * The module ngx_http_memcache_module builds, in every worker, one client for each list of "memcache_server" lines and
+ * the settings that apply to it.
  * A sibling module includes this header, links nothing, and finds the module at run time by its name, so the order of
  * "load_module" lines does not matter and a missing module is an answer, not a crash:
  *
@@ -338,7 +339,7 @@ typedef struct {
 
     /* since 1.2 */
     uint32_t                     stand_in;       /* operations on a key: 1 if its own server is down, and another one that
-                                                    stands in for it was asked ("memcache_failover next"); see below */
+                                                    stands in for it was asked ("memcache_failover next"); see above */
     uint32_t                     reserved;       /* 0 */
 } ngx_http_memcache_result_t;
 

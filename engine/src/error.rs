@@ -36,7 +36,7 @@ use crate::key::KeyError;
 /// | [`Busy`](Error::Busy) | load | no | later |
 /// | [`ServerDown`](Error::ServerDown) | server | no | later |
 /// | [`Server`](Error::Server) | server | no (an oversized store deletes the old value) | later |
-/// | [`Client`](Error::Client) | caller, or a defect here | no | no |
+/// | [`Client`](Error::Client) | caller | no | no |
 /// | [`Protocol`](Error::Protocol) | server, or something between | `maybe_applied` | reads: yes |
 /// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
 /// | [`TooLarge`](Error::TooLarge) | caller, or who stored the item | no, but a get-and-touch has touched | no |

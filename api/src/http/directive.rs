@@ -113,6 +113,11 @@ macro_rules! content_handler {
 /// known when all has been read; the memcache module refuses the configuration then. In the `http` block, it is enough
 /// that one server block has a client.
 ///
+/// A module with directives of its own has configurations of its own, and nginx frees their memory without dropping
+/// anything. A `String` or a `Vec` in what `ngx_pcalloc` has allocated leaks at each reload: keep `ngx_str_t` and pointers
+/// to memory of the configuration's pool there, or allocate by `ngx::core::Pool::allocate`, which drops the value with
+/// the pool.
+///
 /// # Safety
 ///
 /// `cf` is what nginx gave to the caller, the handler of a directive in a block of HTTP.
