@@ -432,6 +432,8 @@ pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let (clusters, log, limit) =
             unsafe { (Clusters::of_cycle(cycle), Log::new((*cycle).log), (*cycle).connection_n) };
         let (Some(clusters), Some(log)) = (clusters, log) else { return NGX_OK as ngx_int_t };
+        // SAFETY: nginx frees the cycle before this one, and its log, after `init_module`.
+        let reading = unsafe { (*cycle).old_cycle.as_ref().and_then(|old| Log::new(old.log)) };
         worker::count_generation();
         let need = clusters.connections();
         let text = format!("memcache pools need {need} connections, worker_connections is {limit}");
@@ -440,7 +442,8 @@ pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
         if need > limit / 2 {
-            log.warn(format_args!("{text}"));
+            // Where nginx warns of what it reads: the new log has the level that `error_log` says, by default "error".
+            reading.unwrap_or(log).warn(format_args!("{text}"));
         }
         NGX_OK as ngx_int_t
     })

@@ -324,7 +324,7 @@ my @fine = ("$server memcache_timeout 100ms;",
 	. 'memcache_server 127.0.0.1:2;');
 
 $t->plan(@bad + @misplaced + @good + @without + @with + @pairs + 2 * @doubts
-	+ @fine + 8);
+	+ @fine + 9);
 
 ###############################################################################
 
@@ -408,6 +408,14 @@ like(check($t, http => $pools, events => 'worker_connections 24;'),
 	qr/\[emerg\] $need 24\n/, 'C20 not enough');
 like(check($t, http => $pools, events => 'worker_connections 40;'),
 	qr/\[warn\] $need 40\n.*test is successful/s, 'C20 hardly enough');
+like(check_config($t, <<"EOF"), qr/\[warn\] $need 40\n.*successful/s,
+%%MEMCACHE_GLOBALS%%
+pid %%TESTDIR%%/nginx.pid;
+error_log %%TESTDIR%%/error.log error;
+events { worker_connections 40; }
+http { $pools server { listen 127.0.0.1:8080; } }
+EOF
+	'C20 hardly enough, whatever is logged later');
 
 # a configuration test connects to nobody
 
