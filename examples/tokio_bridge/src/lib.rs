@@ -2,7 +2,7 @@
 //!
 //! ```nginx
 //! location /digest/ {
-//!     memcache_digest on;
+//!     memcache_digest;
 //! }
 //! ```
 //!
