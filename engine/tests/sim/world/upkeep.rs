@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use memcache_engine::{ConnId, Loss, State, PIPELINE_BOUND};
+use memcache_engine::{ConnId, Failover, Loss, State, PIPELINE_BOUND};
 
 use super::World;
 use crate::habits::Habits;
@@ -19,8 +19,10 @@ impl World {
             let max = view.config.pool.max() as usize;
             let bound = PIPELINE_BOUND * config.pipeline;
             assert!(view.open + view.connecting <= max, "server {id} has more connections than `max`");
-            // What follows a write of its key may go to a connection that is full, out of the queue, too.
-            let most = (bound + 2 * config.queue) * view.open;
+            // What follows a write of its key may go to a connection that is full, out of the queue, too; so may what
+            // others had accepted that are down, and a lease get that asks again.
+            let others = if config.failover == Failover::Next { (self.servers.len() - 1) * max } else { 0 };
+            let most = (bound + 2 * config.queue) * (view.open + others) + config.queue;
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
             let lost = (bound + config.queue) * max + config.queue + bound * max;
