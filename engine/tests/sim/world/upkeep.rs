@@ -22,7 +22,9 @@ impl World {
             // What follows a write of its key may go to a connection that is full, out of the queue, too; so may what
             // others had accepted that are down, and a lease get that asks again.
             let others = if config.failover == Failover::Next { (self.servers.len() - 1) * max } else { 0 };
-            let most = (bound + 2 * config.queue) * (view.open + others) + config.queue;
+            // An exchange that is late stays where it is, while those who share it have another one.
+            let exchanges = if config.coalesce { 2 } else { 1 };
+            let most = exchanges * (bound + 2 * config.queue) * (view.open + others) + config.queue;
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
             let lost = (bound + config.queue) * max + config.queue + bound * max;
