@@ -166,12 +166,15 @@ fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
     }
     let recent = server.history.iter().filter(|sample| is_recent(sample.at.saturating_add(sample.millis)));
     let failed = recent.map(|sample| sample.errors).fold(0, u64::saturating_add);
-    let last = server.last_error.as_ref()?;
-    if failed > 0 {
-        let failed = show::count(failed);
-        return Some(format!("{name}: {failed} operations failed in the last minute, the last error: {}.", last.text));
+    // What was refused here, as busy, leaves no error of the server.
+    let last = server.last_error.as_ref().filter(|last| is_recent(last.at));
+    let failed = (failed > 0).then(|| format!("{} operations failed in the last minute", show::count(failed)));
+    match (failed, last) {
+        (Some(failed), Some(last)) => Some(format!("{name}: {failed}, the last error: {}.", last.text)),
+        (Some(failed), None) => Some(format!("{name}: {failed}.")),
+        (None, Some(last)) => Some(format!("{name}: {} at {}.", last.text, time(last.at, snapshot))),
+        (None, None) => None,
     }
-    is_recent(last.at).then(|| format!("{name}: {} at {}.", last.text, time(last.at, snapshot)))
 }
 
 fn time(at: u64, snapshot: &Snapshot) -> String {
@@ -281,6 +284,16 @@ mod tests {
         servers(&mut snapshot)[0].queued = 0;
         let line = &of(&snapshot).headline;
         assert!(line.contains(" operations failed in the last minute, the last error: timed out."), "{line}");
+
+        let last = servers(&mut snapshot)[0].last_error.take();
+        let line = &of(&snapshot).headline;
+        assert!(line.ends_with(" operations failed in the last minute."), "refused here, as busy: {line}");
+        let mut old = last.clone();
+        old.iter_mut().for_each(|error| error.at -= RECENTLY);
+        servers(&mut snapshot)[0].last_error = old;
+        let line = &of(&snapshot).headline;
+        assert!(line.ends_with(" operations failed in the last minute."), "an old error is not why: {line}");
+        servers(&mut snapshot)[0].last_error = last;
 
         servers(&mut snapshot)[0].history.clear();
         assert_eq!(of(&snapshot).headline, "10.0.0.1:11211: timed out at 02:17:07 UTC.");
