@@ -22,7 +22,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(87)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(87 + 1 + 16)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -177,7 +177,23 @@ for my $n ('x', '-1', '', '18446744073709551616') {
 	is(code(kv_post('n', "incr=$n")), 400, "bad number '$n'");
 }
 
-is(code(kv_post('add', 'incr=1')), 502, 'incr - no number');
+is(content(kv_post('add', 'incr=1')), "409 the item is no number: nothing was"
+	. " done\n", 'incr - no number');
+is(code(kv_post('add', 'decr=1&initial=1')), 409, 'decr - no number');
+
+# arguments that are not known, whatever they may have meant
+
+for (['PUT', 'tll=5', 'tll'], ['PUT', 'ttl=5&ttl=6', 'ttl'],
+	['POST', 'append&ttl=5', 'ttl'], ['POST', 'incr=1&ttl=5', 'ttl'],
+	['POST', 'invalidate=5', 'invalidate'], ['DELETE', 'delay=1', 'delay'],
+	['GET', 'keys=a', 'keys'], ['GET', "%0a<b>\xff=", '%0a<b>\xff'])
+{
+	my ($method, $args, $name) = @$_;
+	my $r = kv_request($method, 'cow', args => $args, value => 'x');
+	is(content($r), "400 the argument $name is not right here: nothing was done\n",
+		"$method ?$args");
+	is(header($r, 'Content-Type'), 'text/plain', "$method ?$args - type");
+}
 is(content(kv_get('cow')), '200 cas', 'get after an error');
 
 # touch

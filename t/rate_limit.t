@@ -25,7 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)->has_daemon('memcached')
-	->plan(99);
+	->plan(100);
 
 my $config = <<'EOF';
 
@@ -244,6 +244,8 @@ my $name = 'rl:86400:' . int(time() / 86400) . ':'
 is($m->get($name), 1, 'text - the name');
 $m->set($name, 'text');
 is(code(http_get('/text')), 500, 'text - refused, though rate_limit_down passes');
+like($t->read_file('error.log'), qr/rate_limit: refused: CLIENT_ERROR/,
+	'text - logged');
 
 # windows end
 

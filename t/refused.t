@@ -113,7 +113,7 @@ for my $i (0 .. $#all) {
 
 my @at = (PeerAddr => '127.0.0.1:' . port(8020));
 kv_put('text', 'moo', @at);
-is(code(kv_post('text', 'incr=1', @at)), 502, 'R18 incr of a text');
+is(code(kv_post('text', 'incr=1', @at)), 409, 'R18 incr of a text');
 unlike(messages($t), qr/ lost|is down/, 'R18 nothing is lost');
 
 ###############################################################################

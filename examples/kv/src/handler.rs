@@ -64,9 +64,14 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             if let Some(initial) = initial {
                 count = count.initial(initial).ttl(Ttl::from_protocol(ttl));
             }
-            match count.await? {
-                Some(number) => Response::ok().content_type("text/plain").body(number.to_string()),
-                None => Response::new(HTTPStatus::NOT_FOUND),
+            match count.await {
+                Ok(Some(number)) => Response::ok().content_type("text/plain").body(number.to_string()),
+                Ok(None) => Response::new(HTTPStatus::NOT_FOUND),
+                // The request is right, the item is not.
+                Err(Error::Client(text)) if text.ends_with(NO_NUMBER) => Response::new(HTTPStatus::CONFLICT)
+                    .content_type("text/plain")
+                    .body("the item is no number: nothing was done\n"),
+                Err(error) => return Err(error),
             }
         }
         Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
@@ -140,13 +145,13 @@ fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
 }
 
 /// An answer whose body somebody else wrote: a browser must not take it for something else than it is said to be.
-fn foreign() -> Response {
-    Response::ok().header("X-Content-Type-Options", "nosniff")
+fn foreign(status: HTTPStatus) -> Response {
+    Response::new(status).header("X-Content-Type-Options", "nosniff")
 }
 
 fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
-    foreign().header("X-Memcache-Flags", item.flags()).header("ETag", condition::tag_of(&item)).body(item)
+    foreign(HTTPStatus::OK).header("X-Memcache-Flags", item.flags()).header("ETag", condition::tag_of(&item)).body(item)
 }
 
 /// The item, and who makes it anew. With `won`, the tag is there also where the item is not: a `PUT` with it as
@@ -195,7 +200,7 @@ fn about(item: &Metadata) -> String {
 fn page(items: Vec<Option<Item>>) -> Response {
     let asked = items.len();
     let found: Vec<Item> = items.into_iter().flatten().collect();
-    foreign()
+    foreign(HTTPStatus::OK)
         .header("X-Memcache-Hits", found.len())
         .header("X-Memcache-Misses", asked.saturating_sub(found.len()))
         .body(found)
@@ -208,7 +213,7 @@ async fn servers(mc: Client) -> Response {
     // Asking may have opened connections, so the numbers are read afterwards.
     let versions = versions.into_iter().map(|version| version.unwrap_or_else(|_| "-".into()));
     let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
-    foreign().content_type("text/plain").body(lines.collect::<String>())
+    foreign(HTTPStatus::OK).content_type("text/plain").body(lines.collect::<String>())
 }
 
 async fn on_server(server: &Server, action: Action) -> Result<Response, Error> {
@@ -245,6 +250,9 @@ fn line(server: &Server, version: &str) -> String {
 fn refuse(refusal: Refusal) -> Response {
     match refusal {
         Refusal::BadRequest => Response::new(HTTPStatus::BAD_REQUEST),
+        Refusal::BadArgument(name) => foreign(HTTPStatus::BAD_REQUEST)
+            .content_type("text/plain")
+            .body(format!("the argument {} is not right here: nothing was done\n", name.escape_ascii())),
         Refusal::UnknownCondition(header) => Response::new(HTTPStatus::BAD_REQUEST)
             .content_type("text/plain")
             .body(format!("{header} is not known here: nothing was done\n")),
@@ -255,6 +263,9 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::OnlyByPost => Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "POST"),
     }
 }
+
+/// What memcached says of an item that it cannot count with.
+const NO_NUMBER: &[u8] = b"non-numeric value";
 
 /// Headers that make a request conditional, or partial, and that no action knows.
 const UNKNOWN: [&str; 4] = ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "Content-Range"];

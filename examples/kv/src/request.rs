@@ -125,10 +125,13 @@ pub enum End {
 }
 
 /// Why a request is refused without asking memcached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// 400.
     BadRequest,
+    /// 400: an argument that the action does not know, that is there twice, or that has a value and takes none. To ignore it would be to do what was not
+    /// asked for: with a `ttl` that is misspelt, an item lives for ever.
+    BadArgument(Vec<u8>),
     /// 400: a header makes it conditional in a way that the action does not know. To ignore that would be to do what was
     /// not asked for.
     UnknownCondition(&'static str),
@@ -150,28 +153,33 @@ impl Command {
         match parts.method {
             "GET" | "HEAD" if ACTIONS.iter().any(|action| args.value(action).is_some()) => Err(Refusal::OnlyByPost),
             "GET" | "HEAD" if parts.key.is_empty() => list(args).map(Command::Plain),
-            "GET" | "HEAD" => Ok(Command::Plain(get(parts.key, args))),
+            "GET" | "HEAD" => get(parts.key, args).map(Command::Plain),
             "PUT" => put(parts, args).map(Command::WithBody),
             "POST" => post(parts, args),
-            "DELETE" => Ok(Command::Plain(Plain::Delete { which: which(&parts)?, key: parts.key })),
+            "DELETE" => {
+                args.check(&[])?;
+                Ok(Command::Plain(Plain::Delete { which: which(&parts)?, key: parts.key }))
+            }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 }
 
-fn get(key: Vec<u8>, args: Args<'_>) -> Plain {
-    match args.value("inspect") {
-        Some(_) => Plain::Inspect { key },
-        None => Plain::Get { key, touch: None },
-    }
+fn get(key: Vec<u8>, args: Args<'_>) -> Result<Plain, Refusal> {
+    args.check(&["inspect"])?;
+    Ok(if args.flag("inspect")? { Plain::Inspect { key } } else { Plain::Get { key, touch: None } })
 }
 
 /// `GET` without a key.
 fn list(args: Args<'_>) -> Result<Plain, Refusal> {
     const LISTS: [&str; 4] = ["servers", "noop", "stats", "keys"];
 
+    args.check(&LISTS)?;
     match args.only(&LISTS)? {
-        Some("servers") => return Ok(Plain::Servers),
+        Some("servers") => {
+            args.flag("servers")?;
+            return Ok(Plain::Servers);
+        }
         Some("noop") => return Ok(Plain::OnServer { server: args.required("noop")?, action: Action::Noop }),
         Some("stats") => return Ok(Plain::OnServer { server: args.required("stats")?, action: Action::Stats }),
         _ => {}
@@ -185,6 +193,7 @@ fn list(args: Args<'_>) -> Result<Plain, Refusal> {
 }
 
 fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
+    args.check(&["ttl"])?;
     let condition = match (parts.if_match, parts.if_none_match) {
         (None, None) => Condition::None,
         (None, Some(b"*")) => Condition::Absent,
@@ -197,7 +206,22 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
 }
 
 fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
-    let action = args.only(&ACTIONS)?.ok_or(Refusal::BadRequest)?;
+    let Some(action) = args.only(&ACTIONS)? else {
+        args.check(&[])?;
+        return Err(Refusal::BadRequest);
+    };
+    if matches!(action, "append" | "prepend" | "invalidate") {
+        args.flag(action)?;
+    }
+    // How long an item lives is said where it is created.
+    let beside: &[&str] = match action {
+        "incr" | "decr" if args.value("initial").is_some() => &["initial", "ttl"],
+        "lease" => &["recache"],
+        "invalidate" => &["ttl"],
+        "flush_all" => &["delay"],
+        _ => &[],
+    };
+    args.check(&[&[action], beside].concat())?;
     // One of the actions knows a condition.
     let which = match action {
         "invalidate" => which(&parts)?,
@@ -306,6 +330,28 @@ impl<'a> Args<'a> {
             [b'=', value @ ..] => Some(value),
             _ => None,
         })
+    }
+
+    /// Refuses arguments that are none of these, or are there twice.
+    fn check(self, known: &[&str]) -> Result<(), Refusal> {
+        let mut seen = Vec::with_capacity(known.len());
+        for arg in self.0.split(|&byte| byte == b'&').filter(|arg| !arg.is_empty()) {
+            let name = arg.split(|&byte| byte == b'=').next().unwrap_or_default();
+            if seen.contains(&name) || !known.iter().any(|known| known.as_bytes() == name) {
+                return Err(Refusal::BadArgument(name.to_vec()));
+            }
+            seen.push(name);
+        }
+        Ok(())
+    }
+
+    /// Whether there is an argument that takes no value.
+    fn flag(self, name: &str) -> Result<bool, Refusal> {
+        match self.value(name) {
+            None => Ok(false),
+            Some([]) => Ok(true),
+            Some(_) => Err(Refusal::BadArgument(name.into())),
+        }
     }
 
     /// The number in an argument.

@@ -41,7 +41,6 @@ fn get() {
     let get = |touch| Ok(Command::Plain(Plain::Get { key: b"cow".to_vec(), touch }));
     assert_eq!(parse("GET", "cow", ""), get(None));
     assert_eq!(parse("HEAD", "cow", ""), get(None));
-    assert_eq!(parse("GET", "cow", "touched=1&keys=a"), get(None));
     assert_eq!(parse("POST", "cow", "gat=60"), get(Some(60)));
     for args in ["gat", "gat=-1", "gat=60&touch=60"] {
         assert_eq!(parse("POST", "cow", args), Err(Refusal::BadRequest), "{args}");
@@ -184,6 +183,48 @@ fn post() {
 
     for args in ["", "incr", "incr=x", "incr=-1", "incr=1&decr=1", "incr=1&append", "incr=1&initial=x", "touch=x"] {
         assert_eq!(parse("POST", "n", args), Err(Refusal::BadRequest), "{args}");
+    }
+}
+
+/// What is not known is refused, and never ignored.
+#[test]
+fn arguments_are_known_or_refused() {
+    for (method, key, args, bad) in [
+        ("PUT", "k", "tll=5", "tll"),
+        ("PUT", "k", "ttl=5&ttl=6", "ttl"),
+        ("PUT", "k", "ttl=5&TTL=5", "TTL"),
+        ("PUT", "k", "ttl=5&%74tl=5", "%74tl"),
+        ("PUT", "k", "=5", ""),
+        ("PUT", "", "keys=a", "keys"),
+        ("PUT", "k", "append", "append"),
+        ("GET", "k", "touched=1&keys=a", "touched"),
+        ("HEAD", "k", "ttl=1", "ttl"),
+        ("GET", "k", "servers", "servers"),
+        ("GET", "k", "inspect=1", "inspect"),
+        ("GET", "", "inspect", "inspect"),
+        ("GET", "", "servers=1", "servers"),
+        ("GET", "", "keys=a&keys=b", "keys"),
+        ("GET", "", "keys=a&delay=1", "delay"),
+        ("GET", "", "key=a", "key"),
+        ("POST", "k", "icnr=1", "icnr"),
+        ("POST", "k", "incr=1&inital=0", "inital"),
+        ("POST", "k", "incr=1&incr=2", "incr"),
+        ("POST", "k", "decr=1&ttl=9", "ttl"),
+        ("POST", "k", "touch=1&ttl=9", "ttl"),
+        ("POST", "k", "gat=1&initial=9", "initial"),
+        ("POST", "k", "lease=1&ttl=9", "ttl"),
+        ("POST", "k", "invalidate=60", "invalidate"),
+        ("POST", "k", "invalidate&delay=1", "delay"),
+        ("POST", "k", "append=1", "append"),
+        ("POST", "k", "prepend&ttl=1", "ttl"),
+        ("POST", "", "flush_all=0&dealy=60", "dealy"),
+        ("DELETE", "k", "ttl=1", "ttl"),
+        ("DELETE", "k", "invalidate", "invalidate"),
+    ] {
+        assert_eq!(parse(method, key, args), Err(Refusal::BadArgument(bad.into())), "{method} {key} {args}");
+    }
+    for args in ["&", "ttl=1&", "&&ttl=1"] {
+        assert!(parse("PUT", "k", args).is_ok(), "{args}");
     }
 }
 
