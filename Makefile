@@ -146,8 +146,8 @@ unit: ## test the engine and the status alone: needs no nginx and no memcached
 	cargo test -p memcache-engine -p memcache-status
 	cargo test --manifest-path fuzz/Cargo.toml --no-default-features
 
-sim: ## look for schedules that break the engine, for SECONDS=60; SIM_SEED=n replays one
-	$(if $(SIM_SEED),SIM_SEED=$(SIM_SEED),SIM_SECONDS=$(or $(SECONDS),60)) \
+sim: ## look for schedules that break the engine, for SECONDS=60; RUNS=n: always the same n; SIM_SEED=n replays one
+	$(if $(SIM_SEED),SIM_SEED=$(SIM_SEED),$(if $(RUNS),SIM_RUNS=$(RUNS),SIM_SECONDS=$(or $(SECONDS),60))) \
 	cargo test --release -p memcache-engine --test sim -- --nocapture simulation
 
 mutants: ## break the engine in one place at a time, and see the simulation find it within SECONDS=60

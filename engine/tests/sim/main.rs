@@ -4,9 +4,10 @@
 //! The client in a simulated network.
 //!
 //! Everything is decided by one number: the cluster, the operations, the network, what goes wrong and when. So a run
-//! that fails can be had again with `SIM_SEED=n`; `SIM_SECONDS=n` looks for new ones for so long. What has to hold is
-//! in `checks` and in [`World`](world::World): one answer for each operation and in time, nobody else's bytes, nothing
-//! carried out that was said not to be, bounded numbers of everything, and everything well again when the network is.
+//! that fails can be had again with `SIM_SEED=n`; `SIM_SECONDS=n` looks for new ones for so long, and `SIM_RUNS=n` makes
+//! the first n, which are always the same. What has to hold is in `checks` and in [`World`](world::World): one answer for
+//! each operation and in time, nobody else's bytes, nothing carried out that was said not to be, bounded numbers of
+//! everything, and everything well again when the network is.
 
 mod chaos;
 mod checks;
@@ -69,9 +70,11 @@ fn simulation() {
     match number("SIM_SEED") {
         Some(seed) => go(seed),
         None => {
-            let fixed = number("SIM_SECONDS").map_or(FIXED, |_| 0);
+            let (runs, seconds) = (number("SIM_RUNS"), number("SIM_SECONDS"));
+            let fixed = runs.unwrap_or(if seconds.is_some() { 0 } else { FIXED });
             (0..fixed).for_each(&mut go);
-            let until = started.elapsed() + Duration::from_secs(number("SIM_SECONDS").unwrap_or(SECONDS));
+            let seconds = seconds.unwrap_or(if runs.is_some() { 0 } else { SECONDS });
+            let until = started.elapsed() + Duration::from_secs(seconds);
             while started.elapsed() < until {
                 go(Rng::new().u64(..));
             }
