@@ -53,6 +53,11 @@ impl Group {
         self.leader
     }
 
+    /// Whether the get is among those who follow.
+    pub fn has(&self, id: CallId) -> bool {
+        self.followers.contains(&id)
+    }
+
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.followers.try_reserve(1)
     }

@@ -88,7 +88,11 @@ impl<T> Client<T> {
     fn put_off(&mut self, id: CallId, now: Instant) -> Option<Instant> {
         let call = self.calls.get(id).filter(|call| call.patience > 0)?;
         let place = match call.place {
-            Place::Following(name) => self.calls.get(self.groups.get(&name)?.leader())?.place,
+            Place::Following(name) => {
+                // One that was found late, when another was to lead, waits for nobody any more.
+                let group = self.groups.get(&name).filter(|group| group.has(id))?;
+                self.calls.get(group.leader())?.place
+            }
             place => place,
         };
         let Place::Sent(conn, _) = place else { return None };
