@@ -27,7 +27,7 @@ use constant NONE => '0123456789abcdef0123456789abcdef';
 use constant { KNOWN => 'a' x 32, OTHER => 'b' x 32 };
 
 my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite ssi/)
-	->has_daemon('memcached')->plan(110);
+	->has_daemon('memcached')->plan(116);
 
 my $globals = <<'EOF';
 
@@ -186,6 +186,20 @@ http {
 
         location /required {
             memcache_session sid 1000s required;
+        }
+
+        # it is looked up before the request comes to the last two
+        location /try {
+            try_files /none @required;
+        }
+
+        location /missing {
+            error_page 404 = @required;
+        }
+
+        location @required {
+            memcache_session sid 1000s required;
+            try_files /required =404;
         }
 
         location /status {
@@ -410,11 +424,13 @@ like($t->read_file('error.log'), qr/\[error\].*"X-Accel-Session"\ of\ an
 
 # R22: without memcached
 
-for my $uri ('/index.html', '/status', '/app/page', '/required') {
+for my $uri ('/index.html', '/status', '/app/page', '/required', '/try',
+	'/missing')
+{
 	$r = page($uri, '', 8082);
 	is(code($r), 200, "R22 down, $uri - without a cookie");
 	$r = page($uri, "sid=$id", 8082);
-	is(code($r), $uri eq '/required' ? 503 : 200, "R22 down, $uri");
+	is(code($r), $uri =~ /required|try|missing/ ? 503 : 200, "R22 down, $uri");
 	is(header($r, 'Set-Cookie'), undef, "R22 down, $uri - no cookie");
 }
 is(header(page('/index.html', "sid=$id", 8082), 'X-State'), 'unknown',

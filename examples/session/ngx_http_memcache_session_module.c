@@ -110,6 +110,7 @@ ngx_http_session_handler(ngx_http_request_t *r)
     ngx_http_session_ctx_t      *ctx;
     ngx_http_session_conf_t     *conf;
     ngx_http_memcache_many_t     many;
+    ngx_http_variable_value_t   *state;
     ngx_http_memcache_client_t  *client;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_memcache_session_module);
@@ -119,7 +120,20 @@ ngx_http_session_handler(ngx_http_request_t *r)
         return ctx->rc;
     }
 
-    if (conf->mc == NULL || r != r->main || r->variables[conf->state].valid) {
+    if (conf->mc == NULL) {
+        return NGX_DECLINED;
+    }
+
+    state = &r->variables[conf->state];
+
+    if (state->valid) {
+        /* after an internal redirect, and in a subrequest, what is known
+         * stays; whether it is enough is for this location to say */
+        return state->len == 7 && ngx_strncmp(state->data, "unknown", 7) == 0
+               ? conf->failed : NGX_DECLINED;
+    }
+
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
