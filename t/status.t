@@ -173,7 +173,7 @@ is_deeply([grep { $_ } values %{$after->{errors}}], [], 'no errors');
 # what a caller does wrong is counted, and is no trouble of the server
 
 kv_put('cow', 'moo');
-is(code(kv_post('cow', 'incr=1')), 502, 'incr of a text');
+is(code(kv_post('cow', 'incr=1')), 409, 'incr of a text');
 $after = server_status(port(8081));
 is($after->{errors}{client}, 1, "the caller's error - counted");
 is($after->{last_error}, undef, "the caller's error - not the server's");
