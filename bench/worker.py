@@ -71,7 +71,6 @@ def run(way, connections, requests, tool, read):
         memcached.stop()
 
 
-
 def send(port, path, connections, requests, pid):
     """So many requests, in rounds of one for each connection. The first round opens what is opened once."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]

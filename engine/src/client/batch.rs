@@ -26,8 +26,6 @@ pub(super) struct Batch {
     parts: Vec<CallId>,
     /// Memory that small values share.
     values: BytesMut,
-    /// Bytes of the values among the answers.
-    bytes: usize,
 }
 
 /// The most that batches of a client hold of values, in bytes, from when they come until the batch is handed out. A
@@ -127,7 +125,6 @@ impl<T> Client<T> {
             dropped = self.gathered > 0 && gathered > MAX_GATHERED;
             if !dropped {
                 self.gathered = gathered;
-                batch.bytes = batch.bytes.saturating_add(item.value.len());
                 item.value = batch.keep(&item.value);
             }
         }
@@ -164,7 +161,7 @@ impl<T> Client<T> {
     /// Takes back what a batch consists of.
     pub(super) fn withdraw_parts(&mut self, whole: CallId, now: Instant) {
         let Some(batch) = self.take_batch(whole) else { return };
-        self.gathered = self.gathered.saturating_sub(batch.bytes);
+        self.gathered = self.gathered.saturating_sub(held(&batch.answers));
         for part in batch.parts {
             self.withdraw(part, now);
         }
@@ -173,13 +170,17 @@ impl<T> Client<T> {
 
 /// Bytes of values that a batch holds.
 pub(super) fn gathered(task: &Task) -> usize {
+    match task {
+        Task::Parts(batch) => held(&batch.answers),
+        Task::Answer(Ok(Outcome::Many(parts))) => held(parts),
+        Task::Answer(_) | Task::Work(_) => 0,
+    }
+}
+
+fn held(parts: &[Part]) -> usize {
     let value = |part: &Part| match &part.answer {
         Ok(Outcome::Item(item)) => item.value.len(),
         _ => 0,
     };
-    match task {
-        Task::Parts(batch) => batch.bytes,
-        Task::Answer(Ok(Outcome::Many(parts))) => parts.iter().map(value).sum(),
-        Task::Answer(_) | Task::Work(_) => 0,
-    }
+    parts.iter().map(value).sum()
 }
