@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use memcache_engine::stats::{history, Counters, Distribution, Fault, Kind, Stats};
 use memcache_engine::{Board, Client, ServerId, ServerView, State, Version};
+use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
     Worker, SCHEMA,
@@ -113,7 +114,7 @@ impl Collect {
             ..self.snapshot
         };
         let mut snapshot = mem::replace(&mut self.snapshot, empty);
-        snapshot::name_clients(&mut snapshot.clients);
+        names::name_clients(&mut snapshot.clients);
         snapshot
     }
 }

@@ -8,9 +8,8 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::Serializer;
 
-use crate::pieces::Pieces;
-use crate::rendering::Cursor;
-use crate::Snapshot;
+use crate::pieces::{Cursor, Pieces};
+use crate::snapshot::Snapshot;
 
 /// The whole snapshot, on one line.
 pub fn render(snapshot: &Snapshot) -> String {

@@ -8,21 +8,23 @@
 //! | [`snapshot`] | everything that is shown, as plain data |
 //! | [`query`] | what a request asks for |
 //! | [`html`], [`json`], [`prometheus`] | what the data is made into |
+//! | [`names`] | names of clients |
 //! | [`pieces`], [`rendering`] | text in pieces, and how it is written a little at a time |
-//! | `verdict` | what is wrong, in words |
+//! | `diagnosis` | what is wrong, in words |
 //! | `show` | numbers, times and pictures for people |
 
 #![forbid(unsafe_code)]
 
+mod diagnosis;
 pub mod html;
 pub mod json;
+pub mod names;
 pub mod pieces;
 pub mod prometheus;
 pub mod query;
 pub mod rendering;
 mod show;
 pub mod snapshot;
-mod verdict;
 
 #[cfg(test)]
 #[path = "../examples/page/samples.rs"]

@@ -86,6 +86,13 @@ impl io::Write for Pieces {
     }
 }
 
+/// Where the next step goes on: a format's own counting.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    pub major: usize,
+    pub minor: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;

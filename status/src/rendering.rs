@@ -1,14 +1,9 @@
 //! What a snapshot is made into, a little at a time.
 
-use crate::pieces::Pieces;
-use crate::{html, json, prometheus, Format, Snapshot};
-
-/// Where the next step goes on: a format's own counting.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cursor {
-    pub major: usize,
-    pub minor: usize,
-}
+use crate::pieces::{Cursor, Pieces};
+use crate::query::Format;
+use crate::snapshot::Snapshot;
+use crate::{html, json, prometheus};
 
 /// A snapshot that is being written.
 #[derive(Debug)]

@@ -2,8 +2,6 @@
 //!
 //! Moments are milliseconds since the Unix epoch, durations microseconds, sizes bytes.
 
-use std::collections::HashMap;
-
 use serde::{Serialize, Serializer};
 
 /// The version of the schema. It grows when a field changes its meaning or goes; new fields may come without that.
@@ -82,7 +80,7 @@ pub struct Worker {
 /// A list of servers with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Client {
-    /// What it is called where there are several: see [`name_clients`].
+    /// What it is called where there are several: see [`name_clients`](crate::names::name_clients).
     pub name: String,
     /// Names of the `server` blocks that use it; only the first ones, if there are many.
     pub used_by: Vec<String>,
@@ -192,6 +190,17 @@ pub enum State {
     Down,
     /// Taken out of use.
     Disabled,
+}
+
+impl State {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Live => "live",
+            State::Down => "down",
+            State::Disabled => "disabled",
+        }
+    }
 }
 
 /// The numbers of a pool, for each worker.
@@ -337,37 +346,6 @@ pub struct Route {
     pub server: Option<usize>,
 }
 
-/// Gives each client a name that does not depend on the other clients' places: that of the first server block which uses
-/// it, or else the address of its first server. Where two would have the same, each has a number of its settings, too.
-pub fn name_clients(clients: &mut [Client]) {
-    let own = |client: &Client| {
-        let server = client.servers.first().map(|server| server.address.clone());
-        client.used_by.first().cloned().or(server).unwrap_or_else(|| "none".into())
-    };
-    let mut times: HashMap<String, u32> = HashMap::new();
-    for client in clients.iter_mut() {
-        client.name = own(client);
-        let times = times.entry(client.name.clone()).or_default();
-        *times = times.saturating_add(1);
-    }
-    for client in clients.iter_mut().filter(|client| times.get(&client.name).is_some_and(|&times| times > 1)) {
-        client.name = format!("{}-{:08x}", client.name, number_of_settings(client));
-    }
-}
-
-/// By which clients with the same name are told apart: FNV-1a of all that makes them different clients.
-fn number_of_settings(client: &Client) -> u32 {
-    let Client { hash, failover, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
-    let Client { pipeline, queue, max_value, coalesce, prefix, .. } = client;
-    let settings = format!(
-        "{hash} {failover} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
-         {coalesce} {prefix}"
-    );
-    let servers = client.servers.iter().map(|server| format!(" {} {}", server.address, server.weight));
-    let text = servers.fold(settings, |text, server| text + &server);
-    text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
 fn object<T: Serialize, S: Serializer>(named: &Named<T>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(named.iter().map(|(name, value)| (*name, value)))
 }
@@ -375,37 +353,5 @@ fn object<T: Serialize, S: Serializer>(named: &Named<T>, serializer: S) -> Resul
 impl Serialize for Bucket {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.le_us, self.count).serialize(serializer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples;
-
-    fn names(change: impl Fn(&mut Vec<Client>)) -> Vec<String> {
-        let mut clients: Vec<_> = (1..=3).flat_map(|n| samples::servers(n).clients).collect();
-        change(&mut clients);
-        name_clients(&mut clients);
-        clients.into_iter().map(|client| client.name).collect()
-    }
-
-    #[test]
-    fn r55_names_do_not_shift() {
-        let distinct = |clients: &mut Vec<Client>| {
-            clients[0].used_by = vec!["a.example".into(), "b.example".into()];
-            clients[1].used_by = vec!["c.example".into()];
-            clients[2].used_by = Vec::new();
-        };
-        assert_eq!(names(distinct), ["a.example", "c.example", "10.0.0.1:11211"]);
-
-        // Two with the same name: a number of their own, wherever they are.
-        let before = names(|_| {});
-        assert!(before[0].starts_with("example.com-") && before[0] != before[1], "{before:?}");
-        let after = names(|clients| clients.reverse());
-        assert_eq!(before.iter().rev().collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
-        let after = names(|clients| clients[1].prefix = "x".into());
-        assert_ne!(before[1], after[1]);
-        assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
     }
 }

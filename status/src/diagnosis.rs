@@ -29,7 +29,7 @@ impl Level {
 
 /// What the page says on top.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Diagnosis {
     /// How bad it is.
     pub level: Level,
     /// One sentence.
@@ -44,7 +44,7 @@ const MAX_LINES: usize = 6;
 const RECENTLY: u64 = 60_000;
 
 /// Looks at all servers.
-pub fn of(snapshot: &Snapshot) -> Verdict {
+pub fn of(snapshot: &Snapshot) -> Diagnosis {
     let servers = memcacheds(snapshot);
     let with = |state| servers.iter().copied().filter(move |server| server.state == state);
     let down: Vec<&Server> = with(State::Down).collect();
@@ -76,7 +76,7 @@ pub fn of(snapshot: &Snapshot) -> Verdict {
     lines.extend(troubles);
     lines.extend(disabled.iter().map(out_of_use));
     bound(&mut lines);
-    Verdict { level, headline, lines }
+    Diagnosis { level, headline, lines }
 }
 
 /// Every memcached once, as the client sees it that has the most trouble with it.
@@ -86,7 +86,7 @@ fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
     for server in snapshot.clients.iter().flat_map(|client| &client.servers) {
         let place = *places.entry(&server.address).or_insert(servers.len());
         match servers.get_mut(place) {
-            Some(other) if gravity(server, snapshot) < gravity(other, snapshot) => *other = server,
+            Some(other) if severity(server, snapshot) < severity(other, snapshot) => *other = server,
             Some(_) => {}
             None => servers.push(server),
         }
@@ -95,7 +95,7 @@ fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
 }
 
 /// How soon a server has to be looked at: the least first.
-pub fn gravity(server: &Server, snapshot: &Snapshot) -> u8 {
+pub fn severity(server: &Server, snapshot: &Snapshot) -> u8 {
     match server.state {
         State::Down => 0,
         State::Live if server.queued > 0 => 1,
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn nothing_is_wrong() {
         let mut snapshot = three();
-        let good = |headline: &str| Verdict { level: Level::Good, headline: headline.into(), lines: Vec::new() };
+        let good = |headline: &str| Diagnosis { level: Level::Good, headline: headline.into(), lines: Vec::new() };
         assert_eq!(of(&snapshot), good("All 3 servers answer."));
         servers(&mut snapshot).truncate(1);
         assert_eq!(of(&snapshot), good("10.0.0.1:11211 answers."));
@@ -222,17 +222,17 @@ mod tests {
         let mut snapshot = three();
         samples::take_down(&mut servers(&mut snapshot)[1], "refused", "connection refused");
         servers(&mut snapshot)[1].last_error.as_mut().unwrap().hint = "nobody listens there";
-        let verdict = of(&snapshot);
-        assert_eq!(verdict.level, Level::Bad);
-        assert_eq!(verdict.headline, "10.0.0.2:11211 is down since 02:13:05 UTC: connection refused.");
-        assert_eq!(verdict.lines, ["Nobody listens there."]);
+        let diagnosis = of(&snapshot);
+        assert_eq!(diagnosis.level, Level::Bad);
+        assert_eq!(diagnosis.headline, "10.0.0.2:11211 is down since 02:13:05 UTC: connection refused.");
+        assert_eq!(diagnosis.lines, ["Nobody listens there."]);
         servers(&mut snapshot)[1].last_error.as_mut().unwrap().hint = "";
         assert!(of(&snapshot).lines.is_empty());
 
         samples::take_down(&mut servers(&mut snapshot)[0], "connect_timeout", "connecting timed out");
-        let verdict = of(&snapshot);
-        assert_eq!(verdict.headline, "2 of 3 servers are down.");
-        assert_eq!(verdict.lines[0], "10.0.0.1:11211 is down since 02:13:05 UTC: connecting timed out.");
+        let diagnosis = of(&snapshot);
+        assert_eq!(diagnosis.headline, "2 of 3 servers are down.");
+        assert_eq!(diagnosis.lines[0], "10.0.0.1:11211 is down since 02:13:05 UTC: connecting timed out.");
 
         servers(&mut snapshot).truncate(2);
         assert_eq!(of(&snapshot).headline, "All 2 servers are down.");
@@ -263,7 +263,7 @@ mod tests {
         samples::slow_down(&mut servers[4]);
         servers[4].queued = 0;
         samples::take_down(&mut servers[5], "refused", "connection refused");
-        let gravities: Vec<_> = snapshot.clients[0].servers.iter().map(|s| gravity(s, &snapshot)).collect();
+        let gravities: Vec<_> = snapshot.clients[0].servers.iter().map(|s| severity(s, &snapshot)).collect();
         assert_eq!(gravities, [4, 5, 3, 1, 2, 0]);
     }
 
@@ -271,14 +271,14 @@ mod tests {
     fn live_servers_in_trouble() {
         let mut snapshot = three();
         samples::slow_down(&mut servers(&mut snapshot)[0]);
-        let verdict = of(&snapshot);
+        let diagnosis = of(&snapshot);
         let text = "10.0.0.1:11211: 97 operations wait, as 8 connections are not enough; each worker may have max=8.";
-        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, text));
-        assert!(verdict.lines.is_empty(), "it is said");
+        assert_eq!((diagnosis.level, diagnosis.headline.as_str()), (Level::Warn, text));
+        assert!(diagnosis.lines.is_empty(), "it is said");
         samples::slow_down(&mut servers(&mut snapshot)[1]);
-        let verdict = of(&snapshot);
-        assert_eq!(verdict.headline, "2 of 3 servers have trouble.");
-        assert_eq!(verdict.lines[0], text);
+        let diagnosis = of(&snapshot);
+        assert_eq!(diagnosis.headline, "2 of 3 servers have trouble.");
+        assert_eq!(diagnosis.lines[0], text);
         servers(&mut snapshot).remove(1);
 
         servers(&mut snapshot)[0].queued = 0;
@@ -310,17 +310,17 @@ mod tests {
     fn out_of_use() {
         let mut snapshot = three();
         servers(&mut snapshot)[2].state = State::Disabled;
-        let verdict = of(&snapshot);
-        assert_eq!((verdict.level, verdict.headline.as_str()), (Level::Warn, "2 servers answer."));
-        assert_eq!(verdict.lines.len(), 1);
+        let diagnosis = of(&snapshot);
+        assert_eq!((diagnosis.level, diagnosis.headline.as_str()), (Level::Warn, "2 servers answer."));
+        assert_eq!(diagnosis.lines.len(), 1);
     }
 
     #[test]
     fn what_is_said_is_bounded() {
         let mut snapshot = samples::servers(50);
         servers(&mut snapshot).iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
-        let verdict = of(&snapshot);
-        assert_eq!(verdict.lines.len(), MAX_LINES);
-        assert_eq!(verdict.lines[5], "There are 45 more.");
+        let diagnosis = of(&snapshot);
+        assert_eq!(diagnosis.lines.len(), MAX_LINES);
+        assert_eq!(diagnosis.lines[5], "There are 45 more.");
     }
 }

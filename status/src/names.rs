@@ -1,0 +1,68 @@
+//! Names of clients, by which metrics tell them apart.
+
+use std::collections::HashMap;
+
+use crate::snapshot::Client;
+
+/// Gives each client a name that does not depend on the other clients' places: that of the first server block which uses
+/// it, or else the address of its first server. Where two would have the same, each has a number of its settings, too.
+pub fn name_clients(clients: &mut [Client]) {
+    let own = |client: &Client| {
+        let server = client.servers.first().map(|server| server.address.clone());
+        client.used_by.first().cloned().or(server).unwrap_or_else(|| "none".into())
+    };
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for client in clients.iter_mut() {
+        client.name = own(client);
+        let times = times.entry(client.name.clone()).or_default();
+        *times = times.saturating_add(1);
+    }
+    for client in clients.iter_mut().filter(|client| times.get(&client.name).is_some_and(|&times| times > 1)) {
+        client.name = format!("{}-{:08x}", client.name, number_of_settings(client));
+    }
+}
+
+/// By which clients with the same name are told apart: FNV-1a of all that makes them different clients.
+fn number_of_settings(client: &Client) -> u32 {
+    let Client { hash, failover, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
+    let Client { pipeline, queue, max_value, coalesce, prefix, .. } = client;
+    let settings = format!(
+        "{hash} {failover} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
+         {coalesce} {prefix}"
+    );
+    let servers = client.servers.iter().map(|server| format!(" {} {}", server.address, server.weight));
+    let text = servers.fold(settings, |text, server| text + &server);
+    text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn names_of(change: impl Fn(&mut Vec<Client>)) -> Vec<String> {
+        let mut clients: Vec<_> = (1..=3).flat_map(|n| samples::servers(n).clients).collect();
+        change(&mut clients);
+        name_clients(&mut clients);
+        clients.into_iter().map(|client| client.name).collect()
+    }
+
+    #[test]
+    fn r55_names_do_not_shift() {
+        let distinct = |clients: &mut Vec<Client>| {
+            clients[0].used_by = vec!["a.example".into(), "b.example".into()];
+            clients[1].used_by = vec!["c.example".into()];
+            clients[2].used_by = Vec::new();
+        };
+        assert_eq!(names_of(distinct), ["a.example", "c.example", "10.0.0.1:11211"]);
+
+        // Two with the same name: a number of their own, wherever they are.
+        let before = names_of(|_| {});
+        assert!(before[0].starts_with("example.com-") && before[0] != before[1], "{before:?}");
+        let after = names_of(|clients| clients.reverse());
+        assert_eq!(before.iter().rev().collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
+        let after = names_of(|clients| clients[1].prefix = "x".into());
+        assert_ne!(before[1], after[1]);
+        assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
+    }
+}
