@@ -34,6 +34,9 @@ BENCH_PACKAGES := ngx-http-memcache-bench ngx-http-memcache-naive
 # What uses the crate memcache needs a newer Rust than Cargo.toml promises; nothing else depends on it.
 NEWER_RUST_PACKAGES := memcache-crate-peer ngx-http-memcache-naive
 
+# Crates whose modules import downwards only, by build/imports/rooms.txt; the others are still to come.
+IMPORTS_CHECKED := bits/src status/src
+
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)
 RUN_DEPS   := nginx memcached curl perl iproute2
@@ -216,17 +219,22 @@ prove-nginx: ## the same with the nginx of another Debian: RELEASE=trixie or sid
 	cargo test -p memcache-bits
 	@$(for_suite) TEST_NGINX_BINARY=$(SUITE_DIR)/nginx prove
 
-check: nginx-headers ## formatting, lints, where unsafe is, documentation, the header as C and as C++, dependencies
+check: nginx-headers ## formatting, lints, where unsafe is, imports, documentation, the header as C and as C++, dependencies
 	@bash build/deps.sh g++
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@bash build/check-unsafe.sh
+	@$(MAKE) --no-print-directory imports
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(MAKE) --no-print-directory doc
 	@bash build/check-header.sh $(NGINX_SOURCE_DIR) $(NGINX_BUILD_DIR)
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo "check: cargo-deny is not installed, so nobody looked at licenses and advisories"; fi
+
+imports: ## whether modules import downwards only; build/imports/rooms.txt has the order of the rooms
+	@cargo test -q -p check-imports
+	@cargo run -q -p check-imports -- build/imports/rooms.txt $(IMPORTS_CHECKED)
 
 run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store; ONCE=1 ends by itself
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) bash build/run.sh $(if $(ONCE),once)
