@@ -29,10 +29,10 @@ use self::outcome::status_of;
 pub use self::request::{tally_of, watch_ends};
 use self::request::{Binding, Unbound};
 pub use self::retained::{numbers as retained, DEFAULT as MAX_RETAINED};
-use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::ServerConf;
 use crate::driver::{Driver, Refused};
+use crate::nginx::guard::guard;
 use crate::sys::*;
 use crate::{ctx_index, worker};
 

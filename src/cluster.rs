@@ -12,10 +12,11 @@ use once_cell::unsync::OnceCell;
 
 use crate::abi::MAX_RETAINED;
 use crate::conf::{Addresses, Place, Want};
+use crate::ctx_index;
 use crate::driver::Driver;
+use crate::nginx::pool;
 use crate::worker::{self, NotAvailable};
 use crate::zone::{Record, Zone};
-use crate::{ctx_index, pool};
 
 /// A list of servers with its settings. It lives in the pool of the configuration.
 pub struct Cluster {

@@ -23,10 +23,11 @@ use nginx_sys::{
 
 use self::directive::{conf_error, CONF_OK};
 use self::settings::{At, Settings};
-use crate::boundary::{guard, log_panics};
 use crate::cluster::{Cluster, Clusters};
-use crate::log::Log;
-use crate::{abi, ctx_index, pool, status, variables, worker, zone};
+use crate::nginx::guard::{guard, log_panics};
+use crate::nginx::log::Log;
+use crate::nginx::pool;
+use crate::{abi, ctx_index, status, variables, worker, zone};
 
 pub use self::check::Want;
 pub use self::directive::{Directive, Place, Refusal};

@@ -11,7 +11,6 @@
 
 #![allow(unsafe_code)]
 
-pub mod events;
 mod report;
 mod sockets;
 mod turn;
@@ -31,11 +30,12 @@ use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
 use slotmap::SecondaryMap;
 
 use crate::abi::Callback;
-use crate::boundary::guard;
-use crate::clock;
 use crate::cluster::Cluster;
 use crate::conf::Addresses;
 use crate::memory;
+use crate::nginx::clock;
+use crate::nginx::event::Event;
+use crate::nginx::guard::guard;
 use crate::peer::Peer;
 use crate::worker::{self, NotAvailable};
 
@@ -60,10 +60,10 @@ pub struct Driver {
     servers: Vec<Server>,
     /// The worker's log.
     log: *mut ngx_log_t,
-    turn: events::Event,
-    timer: events::Event,
+    turn: Event,
+    timer: Event,
     /// A second after a line about what failed.
-    reports: events::Event,
+    reports: Event,
     /// Something failed that the log does not say yet.
     unsaid: Cell<bool>,
     /// Operations that were refused for want of memory, and not said yet.
@@ -136,9 +136,9 @@ impl Driver {
             peers: RefCell::default(),
             servers: servers.collect(),
             log,
-            turn: events::Event::new(),
-            timer: events::Event::new(),
-            reports: events::Event::new(),
+            turn: Event::new(),
+            timer: Event::new(),
+            reports: Event::new(),
             unsaid: Cell::default(),
             without_memory: Cell::default(),
             armed: Cell::default(),

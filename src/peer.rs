@@ -19,9 +19,9 @@ use nginx_sys::{
     ngx_tcp_nodelay, u_char, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_OK,
 };
 
-use crate::boundary::guard;
 use crate::driver::Driver;
-use crate::log::Log;
+use crate::nginx::guard::guard;
+use crate::nginx::log::Log;
 
 /// How many pieces of memory one write takes.
 pub const SLICES: usize = 32;

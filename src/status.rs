@@ -24,9 +24,10 @@ use nginx_sys::{
     NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK,
 };
 
-use crate::boundary::guard;
 use crate::conf::LocationConf;
-use crate::{ctx_index, pool, worker};
+use crate::nginx::guard::guard;
+use crate::nginx::pool;
+use crate::{ctx_index, worker};
 
 use self::job::Work;
 

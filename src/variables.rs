@@ -14,7 +14,7 @@ use nginx_sys::{
 };
 
 use crate::abi::tally_of;
-use crate::boundary::guard;
+use crate::nginx::guard::guard;
 
 /// What a main request has asked of memcached.
 pub struct Tally {

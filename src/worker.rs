@@ -10,9 +10,9 @@ use nginx_sys::{
     NGX_PROCESS_WORKER,
 };
 
-use crate::boundary::guard;
 use crate::cluster::Clusters;
-use crate::log::Log;
+use crate::nginx::guard::guard;
+use crate::nginx::log::Log;
 
 /// There are no clients here: no worker, or no configuration yet.
 #[derive(Clone, Copy, Debug)]

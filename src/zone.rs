@@ -13,9 +13,6 @@
 
 #![allow(unsafe_code)]
 
-mod memory;
-mod processes;
-
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
@@ -29,12 +26,12 @@ use nginx_sys::{
     ngx_str_t, NGX_ERROR, NGX_OK,
 };
 
-use self::memory::{need, page_size, Memory, Pieces};
-use self::processes::{children, is_alive, pid};
-use crate::boundary::guard;
 use crate::cluster::{Cluster, Clusters};
 use crate::conf::{Directive, Place, Refusal};
-use crate::log::Log;
+use crate::nginx::guard::guard;
+use crate::nginx::log::Log;
+use crate::nginx::process::{children, is_alive, pid};
+use crate::nginx::shm::{need, page_size, Memory, Pieces};
 
 /// A zone as configured, and what this configuration has in it.
 pub struct Zone {

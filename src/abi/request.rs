@@ -29,10 +29,10 @@ use nginx_sys::{
 
 use super::callback::Callback;
 use super::outcome;
-use crate::boundary::guard;
-use crate::clock;
 use crate::ctx_index;
 use crate::driver::Driver;
+use crate::nginx::clock;
+use crate::nginx::guard::guard;
 use crate::sys::ngx_http_memcache_result_t;
 use crate::variables::Tally;
 

@@ -9,8 +9,9 @@
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::log::Log;
-use crate::{clock, worker};
+use crate::nginx::clock;
+use crate::nginx::log::Log;
+use crate::worker;
 
 /// `memcache_max_retained`, if there is none.
 pub const DEFAULT: usize = 64 * 1024 * 1024;

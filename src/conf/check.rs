@@ -11,7 +11,7 @@ use super::directive::{Directive, Place};
 use super::settings::Settings;
 use super::ServerConf;
 use crate::cluster::Clusters;
-use crate::log::Log;
+use crate::nginx::log::Log;
 
 /// A line of a sibling that is of no use without a client.
 pub struct Want {

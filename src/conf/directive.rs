@@ -11,7 +11,7 @@ use std::rc::Rc;
 use memcache_engine::config::MAX_TIMEOUT;
 use nginx_sys::{ngx_conf_t, ngx_parse_offset, ngx_parse_size, ngx_parse_time, ngx_str_t, NGX_LOG_EMERG};
 
-use crate::log::Log;
+use crate::nginx::log::Log;
 
 /// `NGX_CONF_OK`.
 pub const CONF_OK: *mut c_char = null_mut();

@@ -13,7 +13,7 @@ use memcache_engine::{keep, Answer, Error, Event, Instant, Outcome, ServerId, Su
 use nginx_sys::ngx_msec_t;
 
 use super::{Driver, Server};
-use crate::log::Log;
+use crate::nginx::log::Log;
 
 /// How long nothing more is said about a server after a line about it.
 const QUIET: Duration = Duration::from_secs(1);

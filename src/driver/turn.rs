@@ -5,7 +5,7 @@
 use memcache_engine::{Answer, Client, Instant, Outcome, Output};
 
 use super::{Driver, State};
-use crate::clock;
+use crate::nginx::clock;
 
 /// How many answers the handlers of siblings get in one turn of the event loop. nginx goes on with posted events until
 /// there are none left, also those that a handler has posted by what it submitted. So they are counted from one turn to

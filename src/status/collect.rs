@@ -15,9 +15,9 @@ use memcache_status::snapshot::{
 use nginx_sys::NGINX_VERSION;
 
 use crate::abi::{self, Callback};
-use crate::clock::{self, Calendar};
 use crate::cluster::{Cluster, Clusters};
 use crate::driver::Driver;
+use crate::nginx::clock::{self, Calendar};
 use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
 use crate::zone::Record;
 

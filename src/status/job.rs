@@ -20,9 +20,10 @@ use nginx_sys::{
 
 use super::collect::Collect;
 use super::{send, Reply, SERVICE_UNAVAILABLE};
-use crate::boundary::guard;
-use crate::driver::events::Event;
-use crate::{memory, pool, worker};
+use crate::nginx::event::Event;
+use crate::nginx::guard::guard;
+use crate::nginx::pool;
+use crate::{memory, worker};
 use memcache_bits::request;
 
 /// How many servers are looked at in a turn.

@@ -5,7 +5,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::log::Log;
+use crate::nginx::log::Log;
 
 /// Runs the body of a function that C calls. A panic is a defect of the module; it becomes `on_panic`, after the hook
 /// has logged it.

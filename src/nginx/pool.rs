@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use nginx_sys::{ngx_pool_cleanup_add, ngx_pool_t, NGX_ALIGNMENT};
 
-use crate::boundary::guard;
+use crate::nginx::guard::guard;
 
 /// Moves a value into the pool, which drops it when it is destroyed. `None`: there is no memory, and the value is
 /// dropped at once.
