@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# The tables of the fault matrix, FAULTS.md, and of what was seen to fail,
-# REALITY.md, are true: what they name is there, and what is there they name.
+# The tables of the fault matrix, FAULTS.md, of what was seen to fail,
+# REALITY.md, and of MATRICES.md are true: what they name is there, and what is
+# there they name.
 
 ###############################################################################
 
@@ -11,15 +12,17 @@ use strict;
 use Test::More;
 
 use File::Find;
+use List::Util qw/ sum /;
 
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use constant ROWS => 64;
+use constant MATRICES => { C => 42, A => 23, D => 12 };
 use constant REALITY => (1 .. 28, 30, 33, 42, 45 .. 55, 60 .. 62);
 
 ###############################################################################
 
-plan(tests => 3 + ROWS + (() = REALITY));
+plan(tests => 4 + ROWS + (() = REALITY) + sum(values %{+MATRICES}));
 
 my %rows = map { /^\| F(\d+) \| (.*?) \| (.*?) \| (.*?) \|$/
 	? ($1 => { fault => $2, simulated => [names($3, 'f')], nginx => [names($4, 'f')],
@@ -82,9 +85,43 @@ for my $n (REALITY) {
 		[[sort keys %{$functions{$n} // {}}], [], !!1], "R$n is shown");
 }
 
+# The same for MATRICES.md; some rows are shown by others, or not built.
+
+my (%shown, %there);
+
+find({ no_chdir => 1, wanted => sub {
+	$File::Find::prune = 1 if /\/target$/;
+	return if !/\.rs$/;
+
+	for my $name (content($_) =~ /\bfn ([a-z0-9_]+)\(/g) {
+		$there{uc $_}{$name} = 1 for $name =~ /(?:^|_)([acd]\d+)(?=_)/g;
+	}
+} }, map { "../$_" } qw/ engine api status bits examples /);
+
+for my $file (glob '*.t') {
+	for my $string (content($file) =~ /(["'][^"'\n]*)/g) {
+		$there{$_}{$file} = 1 for $string =~ /\b([ACD]\d+)\b/g;
+	}
+}
+
+for (split /\n/, content('MATRICES.md')) {
+	my ($row, $without, $with) = /^\| ([ACD]\d+) \| .*? \| (.*?) \| (.*?) \|$/
+		or next;
+	$shown{$row} = { tests => [names("$without $with", '[acd]')],
+		text => "$without$with" ne '' };
+}
+
+is_deeply([sort keys %shown], [sort map { my $kind = $_;
+	map { "$kind$_" } 1 .. MATRICES->{$kind} } keys %{+MATRICES}], 'all matrices');
+
+for my $row (sort keys %shown) {
+	is_deeply([$shown{$row}{tests}, $shown{$row}{text}],
+		[[sort keys %{$there{$row} // {}}], !!1], "$row is shown");
+}
+
 ###############################################################################
 
-# What of a cell is in backquotes and the name of a test of rows F or R, in order.
+# What of a cell is in backquotes and the name of a test of such rows, in order.
 sub names {
 	my ($cell, $rows) = @_;
 	return sort grep { /\.t$|^(?:\w+_)?$rows\d/ } $cell =~ /`([^`]+)`/g;

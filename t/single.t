@@ -65,7 +65,7 @@ $t->run();
 
 my @keys = map { "key$_" } 1 .. 50;
 
-is(status()->{pid}, $t->read_file('nginx.pid') + 0, 'a single process');
+is(status()->{pid}, $t->read_file('nginx.pid') + 0, 'C41 a single process');
 is_deeply([map { code($_) } http_many(map { ['PUT', $_, value => "<$_>"] }
 	@keys)], [(204) x @keys], 'set');
 is_deeply([map { scalar $m->get($_) } @keys], [map { "<$_>" } @keys], 'stored');

@@ -41,12 +41,12 @@ my ($major, $minor) = map { $header =~ /ABI_$_ +(\d+)/ } qw/ MAJOR MINOR /;
 
 ###############################################################################
 
-is(found($t, $major, $minor), OK, 'the same');
-is(found($t, $major, $minor - 1), OK, 'an earlier minor');
-is(found($t, $major, 0), OK, 'the first minor');
-is(found($t, $major, $minor + 1), TOO_OLD, 'a later minor');
-is(found($t, $major + 1, 0), TOO_OLD, 'a later major');
-is(found($t, $major - 1, 99), TOO_NEW, 'an earlier major');
+is(found($t, $major, $minor), OK, 'A1 the same');
+is(found($t, $major, $minor - 1), OK, 'A1 an earlier minor');
+is(found($t, $major, 0), OK, 'A1 the first minor');
+is(found($t, $major, $minor + 1), TOO_OLD, 'A1 C40 a later minor');
+is(found($t, $major + 1, 0), TOO_OLD, 'A1 C40 a later major');
+is(found($t, $major - 1, 99), TOO_NEW, 'A1 an earlier major');
 
 # a table that is smaller than it should be, and another module of this name
 

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_give_way_to_numbers_that_were_written() {
+    fn c24_c25_defaults_give_way_to_numbers_that_were_written() {
         let numbers = |list: &[&str]| {
             let (p, _) = params(list).unwrap();
             (p.min(), p.smax(), p.max(), p.ttl())
