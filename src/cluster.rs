@@ -6,6 +6,8 @@ use core::cell::RefCell;
 use core::ffi::c_void;
 use core::ptr::{self, addr_of, NonNull};
 
+use std::rc::Rc;
+
 use memcache_engine::{Config, Subset, MAX_SUBSETS};
 use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
 use once_cell::unsync::OnceCell;
@@ -33,7 +35,7 @@ pub struct Cluster {
     /// The servers' memory in the zone, in the same order; empty without a zone.
     pub records: RefCell<Vec<Record>>,
     /// The client of this worker, once there is one. Never in the master.
-    driver: OnceCell<Driver>,
+    driver: OnceCell<Rc<Driver>>,
 }
 
 /// How many names of `server` blocks are kept to show them.
@@ -63,7 +65,6 @@ impl Cluster {
             worker::check_process()?;
             Driver::new(self)
         })?;
-        // From now on it stays where it is: a cluster does not move in its pool.
         driver.start();
         Ok(driver)
     }
@@ -81,7 +82,7 @@ impl Cluster {
 
     /// The client of this worker, if there is one.
     pub fn running(&self) -> Option<&Driver> {
-        self.driver.get()
+        self.driver.get().map(|driver| &**driver)
     }
 }
 

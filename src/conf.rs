@@ -15,10 +15,10 @@ use bytes::Bytes;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
 use nginx_sys::{
-    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
-    ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
-    NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
+    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_http_core_srv_conf_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1,
+    NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET,
+    NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_OK,
 };
 
 use self::directive::{conf_error, CONF_OK};
@@ -27,6 +27,8 @@ use crate::cluster::{Cluster, Clusters};
 use crate::nginx::guard::{guard, log_panics};
 use crate::nginx::log::Log;
 use crate::nginx::pool;
+use crate::nginx::{module, request};
+use crate::status::LocationConf;
 use crate::{abi, ctx_index, status, variables, worker, zone};
 
 pub use self::check::Want;
@@ -67,13 +69,6 @@ impl ServerConf {
         // SAFETY: by the contract, there is one configuration for each module, and ours was made by `create_srv_conf`.
         NonNull::new(unsafe { (*ctx.srv_conf.add(ctx_index())).cast() })
     }
-}
-
-/// The module's configuration of a location.
-#[derive(Default)]
-pub struct LocationConf {
-    /// What the status is shown as; `None` without a `memcache_status`.
-    pub status: Option<Format>,
 }
 
 type Apply = fn(&Directive<'_>, &mut Settings) -> Result<(), Refusal>;
@@ -219,17 +214,32 @@ unsafe extern "C" fn set_status(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf
         let Some(format) = format else { return line.refuse(line.invalid_word(&Format::ALL.map(Format::name))) };
         // SAFETY: `conf` is what `create_loc_conf` made; nothing else refers to it while a line is read.
         let Some(conf) = (unsafe { conf.cast::<LocationConf>().as_mut() }) else { return conf_error() };
-        if conf.status.replace(format).is_some() {
+        if conf.status.replace(Some(format)).is_some() {
             return line.refuse(Refusal::DUPLICATE);
         }
         // SAFETY: as above; the location that is being read is the current one.
-        unsafe { status::install(cf) };
+        unsafe { install(cf) };
         // SAFETY: nginx makes the main configuration before it reads the http block.
         if let Some(clusters) = unsafe { Clusters::of_conf(cf) } {
             clusters.status.get_or_insert_with(|| line.place());
         }
         CONF_OK
     })
+}
+
+/// Makes the status the handler of the location that is being read.
+///
+/// # Safety
+///
+/// `cf` is what nginx passes to the handler of a directive in a location.
+unsafe fn install(cf: *mut ngx_conf_t) {
+    // SAFETY: in a location, the context is that of the location, with a configuration of nginx's core for it.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        if let Some(core) = module::core_conf::<ngx_http_core_loc_conf_t>((*ctx).loc_conf) {
+            (*core.as_ptr()).handler = Some(request::handle::<status::Status>);
+        }
+    }
 }
 
 unsafe extern "C" fn set_zone(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
@@ -320,7 +330,7 @@ pub unsafe extern "C" fn merge_loc_conf(_: *mut ngx_conf_t, outer: *mut c_void, 
         else {
             return conf_error();
         };
-        inner.status = inner.status.or(outer.status);
+        inner.status.set(inner.status.get().or(outer.status.get()));
         CONF_OK
     })
 }

@@ -9,34 +9,33 @@
 //! Invariant: nothing is borrowed while code runs that may call back: a sibling's handler, and nginx when it opens a
 //! connection.
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod report;
 mod sockets;
 mod turn;
 
 use core::cell::{Cell, RefCell};
-use core::ffi::c_void;
-use core::ptr::{addr_of, NonNull};
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{
     CallId, Client, Company, ConnId, Error, Instant, Rejected, Request, ServerId, ServerVerb, Subset, SubsetError, Ttl,
 };
-use nginx_sys::{ngx_cycle, ngx_event_t, ngx_exiting, ngx_log_t, ngx_msec_t};
+use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
 
 use crate::abi::Callback;
 use crate::cluster::Cluster;
 use crate::conf::Addresses;
 use crate::memory;
-use crate::nginx::clock;
+use crate::nginx::connection::Connection;
+use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
-use crate::nginx::guard::guard;
-use crate::peer::Peer;
+use crate::nginx::log::Log;
+use crate::nginx::{clock, process};
 use crate::worker::{self, NotAvailable};
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
@@ -51,19 +50,18 @@ pub enum Refused {
 }
 
 /// The client of a cluster in this worker.
-#[repr(C)]
 pub struct Driver {
-    /// What nginx's debug log takes for a connection with its socket when it prints one of our events.
-    ident: [usize; 4],
+    /// Itself, for its connections.
+    this: Weak<Driver>,
     client: RefCell<Client<Callback>>,
-    peers: RefCell<SecondaryMap<ConnId, Rc<Peer>>>,
+    connections: RefCell<SecondaryMap<ConnId, Connection<Driver>>>,
     servers: Vec<Server>,
     /// The worker's log.
-    log: *mut ngx_log_t,
-    turn: Event,
-    timer: Event,
+    log: Log<'static>,
+    turn: Event<Driver>,
+    timer: Event<Driver>,
     /// A second after a line about what failed.
-    reports: Event,
+    reports: Event<Driver>,
     /// Something failed that the log does not say yet.
     unsaid: Cell<bool>,
     /// Operations that were refused for want of memory, and not said yet.
@@ -117,10 +115,9 @@ enum State {
 
 impl Driver {
     /// A client that has not begun: it opens connections once it was started.
-    pub fn new(cluster: &Cluster) -> Result<Driver, NotAvailable> {
+    pub fn new(cluster: &Cluster) -> Result<Rc<Driver>, NotAvailable> {
         let Cluster { config, addresses, .. } = cluster;
-        // SAFETY: in a worker, `ngx_cycle` is the cycle that this client belongs to.
-        let log = unsafe { addr_of!(ngx_cycle).read().as_ref() }.ok_or(NotAvailable)?.log;
+        let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
         let zone = worker::clusters()?.zone.as_ref();
         let company = zone.map_or_else(Company::default, |zone| zone.company(cluster));
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
@@ -130,15 +127,16 @@ impl Driver {
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
-        Ok(Driver {
-            ident: [0, 0, 0, usize::MAX],
-            client: RefCell::new(Client::among(config.clone(), seed, company, clock::now())),
-            peers: RefCell::default(),
+        let client = Client::among(config.clone(), seed, company, clock::now());
+        Ok(Rc::new_cyclic(|this| Driver {
+            this: this.clone(),
+            client: RefCell::new(client),
+            connections: RefCell::default(),
             servers: servers.collect(),
             log,
-            turn: Event::new(),
-            timer: Event::new(),
-            reports: Event::new(),
+            turn: Event::new(this.clone(), Driver::on_turn, log),
+            timer: Event::new(this.clone(), Driver::on_timer, log),
+            reports: Event::new(this.clone(), Driver::on_report, log),
             unsaid: Cell::default(),
             without_memory: Cell::default(),
             armed: Cell::default(),
@@ -150,20 +148,11 @@ impl Driver {
             calls_since: Cell::new(0),
             cut: Cell::new(0),
             longest: Cell::default(),
-        })
+        }))
     }
 
-    /// Begins to work. The driver stays where it is from now on.
+    /// Begins to work.
     pub fn start(&self) {
-        debug_assert_eq!(self.ident.last(), Some(&usize::MAX));
-        let this = NonNull::from(self).cast::<c_void>();
-        // SAFETY: the driver does not move, and `shut_down`, at the latest when it is dropped, deletes the events. It
-        // begins with `ident`. The log is that of its cycle.
-        unsafe {
-            self.turn.start(on_turn, this, self.log);
-            self.timer.start(on_timer, this, self.log);
-            self.reports.start(on_report, this, self.log);
-        }
         self.begin_reports();
         // Not this turn: in `init_process`, the event loop has not begun, and would wait before it.
         self.turn.post_next();
@@ -178,7 +167,7 @@ impl Driver {
         self.turn.delete();
         self.timer.delete();
         self.reports.delete();
-        drop(self.with_peers(core::mem::take));
+        drop(self.with_connections(core::mem::take));
     }
 
     /* what the function table calls */
@@ -306,8 +295,7 @@ impl Driver {
     }
 
     fn notice_exit(&self, now: Instant) {
-        // SAFETY: nginx sets it on this thread.
-        if unsafe { addr_of!(ngx_exiting).read() } != 0 && self.state.get() == State::Running {
+        if process::is_exiting() && self.state.get() == State::Running {
             self.state.set(State::Draining);
             self.with(|client| client.drain(now));
         }
@@ -355,31 +343,4 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-unsafe extern "C" fn on_turn(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: the event is a driver's, which deletes it before it goes.
-        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
-            driver.on_turn();
-        }
-    });
-}
-
-unsafe extern "C" fn on_timer(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: as in `on_turn`.
-        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
-            driver.on_timer();
-        }
-    });
-}
-
-unsafe extern "C" fn on_report(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: as in `on_turn`.
-        if let Some(driver) = unsafe { (*event).data.cast::<Driver>().as_ref() } {
-            driver.on_report();
-        }
-    });
 }

@@ -5,7 +5,7 @@
 //!
 //! - `conf`: the directives; equal lists of servers become one `cluster::Cluster` of the configuration.
 //! - `worker`: when a worker starts and ends, and who may call.
-//! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets (`peer`).
+//! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets.
 //! - `abi`: the function table of `include/ngx_http_memcache.h`.
 //! - `memory`: what is kept back for when the system has no memory.
 //! - `variables`: what a request has asked of memcached, for the access log.
@@ -15,9 +15,8 @@
 //!
 //! `unsafe` is in the files of `nginx/` and in this one. These have it still: `abi.rs`, `abi/callback.rs`,
 //! `abi/operation.rs`, `abi/request.rs`, `abi/require.rs`, `abi/retained.rs`, `abi/sized.rs`, `cluster.rs`, `conf.rs`,
-//! `conf/check.rs`, `conf/directive.rs`, `conf/server.rs`, `driver.rs`, `driver/report.rs`, `driver/sockets.rs`,
-//! `peer.rs`, `status.rs`, `status/job.rs`, `variables.rs`, `worker.rs`, `zone.rs`, and the generated `sys.rs`. The
-//! others forbid it, and `make check` compares (`build/check-unsafe.sh`).
+//! `conf/check.rs`, `conf/directive.rs`, `conf/server.rs`, `variables.rs`, `worker.rs`, `zone.rs`, and the generated
+//! `sys.rs`. The others forbid it, and `make check` compares (`build/check-unsafe.sh`).
 
 #![deny(unsafe_code)]
 
@@ -27,7 +26,6 @@ mod conf;
 mod driver;
 mod memory;
 mod nginx;
-mod peer;
 mod status;
 mod sys;
 mod variables;
@@ -37,15 +35,17 @@ mod zone;
 /// What nginx's loader looks for, and nothing else that is exported.
 #[allow(unsafe_code, missing_docs, non_upper_case_globals)]
 mod module {
+    use core::ffi::c_void;
     use core::ptr;
 
-    use nginx_sys::{ngx_http_module_t, ngx_module_t, NGX_HTTP_MODULE};
+    use nginx_sys::{ngx_conf_t, ngx_http_module_t, ngx_module_t, NGX_HTTP_MODULE};
 
+    use crate::nginx::module::{register, LocationConf};
     use crate::sys::{
         ngx_http_memcache_module_ctx_t, NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR,
         NGX_HTTP_MEMCACHE_MAGIC,
     };
-    use crate::{abi, conf, worker};
+    use crate::{abi, conf, status, worker};
 
     ngx::ngx_modules!(ngx_http_memcache_module);
 
@@ -54,7 +54,7 @@ mod module {
         http: ngx_http_module_t {
             preconfiguration: Some(conf::preconfiguration),
             postconfiguration: Some(conf::postconfiguration),
-            create_main_conf: Some(conf::create_main_conf),
+            create_main_conf: Some(create_main_conf),
             init_main_conf: None,
             create_srv_conf: Some(conf::create_srv_conf),
             merge_srv_conf: Some(conf::merge_srv_conf),
@@ -79,6 +79,17 @@ mod module {
         spare_hook0: NGX_HTTP_MEMCACHE_MAGIC as usize,
         ..ngx_module_t::default()
     };
+
+    // SAFETY: the table above makes it for locations.
+    unsafe impl LocationConf for status::LocationConf {}
+
+    /// The configuration of an http block. It is what nginx calls first of the module.
+    unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+        // SAFETY: nginx has loaded the module.
+        unsafe { register(&raw mut ngx_http_memcache_module) };
+        // SAFETY: nginx passes what it has to pass.
+        unsafe { conf::create_main_conf(cf) }
+    }
 
     /// The module's number among all modules' and among the HTTP modules' configurations.
     pub fn ctx_index() -> usize {

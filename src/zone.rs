@@ -164,7 +164,7 @@ impl Zone {
         clusters: &Clusters,
         before: Option<Content>,
         pool: *mut ngx_slab_pool_t,
-        log: Log,
+        log: Log<'_>,
     ) -> Option<()> {
         let (name, place) = (&self.name, &self.place);
         let Some(workers) = self.worker_processes() else { return Some(()) };
@@ -291,7 +291,7 @@ fn records(clusters: &Clusters, memory: &Memory, pieces: &mut Pieces, slots: &Sl
 }
 
 /// Says what there is no room for.
-fn report(name: &str, records: &[Vec<Record>], log: Log) {
+fn report(name: &str, records: &[Vec<Record>], log: Log<'_>) {
     let all = || records.iter().flatten();
     let without = all().filter(|record| record.board.is_none() || record.rest.is_none()).count();
     if without > 0 {

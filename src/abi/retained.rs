@@ -91,10 +91,9 @@ fn tell(bytes: usize, bound: usize) {
     TOLD_AT.store(now, Ordering::Relaxed);
     let refused = REFUSED.load(Ordering::Relaxed);
     let more = refused.saturating_sub(TOLD.swap(refused, Ordering::Relaxed));
-    // SAFETY: this is the event loop's thread of a worker, which has a cycle.
-    if let Some(log) = unsafe { Log::cycle() } {
+    Log::current(|log| {
         log.error(format_args!(
             "memcache: {more} values were not kept for clients, {bytes} bytes are, memcache_max_retained is {bound}"
         ));
-    }
+    });
 }

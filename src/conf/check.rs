@@ -56,7 +56,7 @@ impl Want {
 }
 
 /// Whether everything that needs a client has one; if not, the log says which line does.
-pub fn check(clusters: &Clusters, outer: Option<NonNull<ServerConf>>, log: Log) -> bool {
+pub fn check(clusters: &Clusters, outer: Option<NonNull<ServerConf>>, log: Log<'_>) -> bool {
     let missing = |directive: &str, place: &Place| {
         log.emerg(format_args!("no \"memcache_server\" is defined for \"{directive}\" in {place}"));
         false
@@ -80,7 +80,7 @@ pub fn check(clusters: &Clusters, outer: Option<NonNull<ServerConf>>, log: Log) 
 }
 
 /// Says what is allowed in the settings of a client, but hardly what was meant.
-pub fn doubt(settings: &Settings, config: &Config, log: Log) {
+pub fn doubt(settings: &Settings, config: &Config, log: Log<'_>) {
     for (text, place) in settings.doubts(config) {
         log.warn(format_args!("{text} in {place}"));
     }

@@ -4,6 +4,8 @@
 //! about it, and that says how often. The first one comes at once. A server that goes down or comes back always has a
 //! line of its own. So siblings need not log what an operation failed with, and no traffic fills the disk.
 
+#![forbid(unsafe_code)]
+
 use core::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ impl Driver {
 
     /// Whether a line may be written about a connection of the server, because of this. If not, it is counted for the
     /// next line.
-    pub fn may_say(&self, server: ServerId, fault: Fault) -> bool {
+    pub(super) fn may_say(&self, server: ServerId, fault: Fault) -> bool {
         let Some(Server { said, .. }) = self.servers.get(server) else { return false };
         let now = self.now();
         if said.quiet.get() <= now {
@@ -179,10 +181,7 @@ impl Driver {
         self.view(|client| client.server(server).map(|server| server.stats().errors)).flatten()
     }
 
-    fn log(&self, write: impl FnOnce(Log)) {
-        // SAFETY: the log of the cycle that this driver belongs to.
-        if let Some(log) = unsafe { Log::new(self.log) } {
-            write(log);
-        }
+    fn log(&self, write: impl FnOnce(Log<'_>)) {
+        write(self.log);
     }
 }

@@ -1,58 +1,58 @@
 //! The driver's sockets: what nginx says about them, and what the client wants of them.
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
-use core::ptr::NonNull;
-use std::io::IoSlice;
-use std::rc::Rc;
+use std::io::{self, IoSlice};
 
-use bytes::BufMut;
-use memcache_engine::{ConnId, Instant, Loss, ServerId};
+use memcache_engine::stats::Fault;
+use memcache_engine::{Cause, ConnId, Instant, Loss, ServerId};
 use slotmap::SecondaryMap;
 
 use super::{Driver, State};
-use crate::peer::{Connect, Io, Peer, SLICES};
+use crate::nginx::connection::{Connect, Connection, Io, Owner, SLICES};
 
 /// How many reads from one connection in one turn of the event loop.
 const READS_PER_TURN: usize = 16;
 
-impl Driver {
-    /* what nginx calls */
+/* what nginx calls */
 
-    /// A socket has something to read, or nginx wants it closed, or its connect failed.
-    pub fn on_readable(&self, conn: ConnId) {
-        let Some(peer) = self.peer(conn) else { return };
+impl Owner for Driver {
+    type Id = (ConnId, ServerId);
+
+    fn on_readable(&self, (conn, server): Self::Id) {
+        let Some(connection) = self.connection(conn) else { return };
         let now = self.now();
-        if let Some(insists) = peer.close_requested() {
+        if let Some(insists) = connection.close_requested() {
             return self.close_for_nginx(conn, insists, now);
         }
-        let read = if peer.is_connecting() {
-            peer.connect_error().map_or(Ok(()), Err)
+        let read = if connection.is_connecting() {
+            self.check_connect(&connection, server)
         } else {
-            self.read(conn, &peer, now).and_then(|()| peer.watch())
+            self.read(conn, &connection, now).and_then(|()| watch(&connection))
         };
-        self.keep(conn, &peer, read, now);
+        self.keep(conn, &connection, read, now);
     }
 
-    /// A socket takes bytes (again), or is connected.
-    pub fn on_writable(&self, conn: ConnId) {
-        let Some(peer) = self.peer(conn) else { return };
+    fn on_writable(&self, (conn, server): Self::Id) {
+        let Some(connection) = self.connection(conn) else { return };
         let now = self.now();
-        let written = if peer.is_connecting() {
-            self.connected(conn, &peer, now)
-        } else if peer.is_blocked() {
-            self.write(conn, &peer, now)
+        let written = if connection.is_connecting() {
+            self.check_connect(&connection, server).and_then(|()| self.connected(conn, &connection, now))
+        } else if connection.is_blocked() {
+            self.write(conn, &connection, now)
         } else {
             // What is dirty waits for the others of this turn.
             return;
         };
-        self.keep(conn, &peer, written, now);
+        self.keep(conn, &connection, written, now);
     }
+}
 
+impl Driver {
     /// Notes what an event of a connection came to.
-    fn keep(&self, conn: ConnId, peer: &Peer, result: Result<(), Loss>, now: Instant) {
+    fn keep(&self, conn: ConnId, connection: &Connection<Driver>, result: Result<(), Loss>, now: Instant) {
         match result {
-            Ok(()) => peer.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
+            Ok(()) => connection.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
             Err(loss) => self.lose(conn, loss, now),
         }
         self.turn.post();
@@ -77,62 +77,72 @@ impl Driver {
 
     pub(super) fn open(&self, conn: ConnId, id: ServerId, number: usize, now: Instant) {
         let target = self.servers.get(id).and_then(|server| Some((server, server.addresses.get(number)?)));
-        let opened = target.map_or(Connect::Failed(Loss::Connect), |(server, address)| {
-            // SAFETY: the driver drops its peers before itself, and its log is that of the cycle.
-            let peer = unsafe { Peer::new(NonNull::from(self), conn, id, server.at(Some(number)), self.log) };
-            let opened = peer.connect(address);
-            if !matches!(opened, Connect::Failed(_)) {
-                self.with_peers(|peers| drop(peers.insert(conn, peer)));
+        let opened = target.map_or(Connect::Failed(io::Error::other("no such address")), |(server, address)| {
+            let connection = Connection::new(self.this.clone(), (conn, id), server.at(Some(number)), self.log);
+            let opened = connection.connect(address);
+            if matches!(opened, Connect::Done | Connect::Pending) {
+                self.with_connections(|connections| drop(connections.insert(conn, connection)));
             }
             opened
         });
         match opened {
-            Connect::Done => drop(self.with(|client| client.connected(conn, now))),
+            Connect::Done => self.with(|client| client.connected(conn, now)).unwrap_or_default(),
             Connect::Pending => {}
-            Connect::Failed(loss) => drop(self.with(|client| client.closed(conn, loss, now))),
+            Connect::Failed(error) => {
+                self.with(|client| client.closed(conn, loss_of_connect(&error), now)).unwrap_or_default()
+            }
+            Connect::NoResources => self.with(|client| client.closed(conn, Loss::NoResources, now)).unwrap_or_default(),
         }
     }
 
-    fn connected(&self, conn: ConnId, peer: &Peer, now: Instant) -> Result<(), Loss> {
-        peer.finish_connect()?;
+    /// Asks how a connect went. `Err`: it failed, which has been logged.
+    fn check_connect(&self, connection: &Connection<Driver>, server: ServerId) -> Result<(), Loss> {
+        connection.connect_result().map_err(|error| {
+            let loss = loss_of_connect(&error);
+            if let Some(log) = connection.log().filter(|_| self.may_say(server, Fault::from(&Cause::Lost(loss)))) {
+                log.os_error(error.raw_os_error().unwrap_or_default(), format_args!("connect() failed"));
+            }
+            loss
+        })
+    }
+
+    fn connected(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
+        connection.set_connected();
         self.with(|client| client.connected(conn, now));
         // An event that came before this one is not repeated.
-        if peer.can_read() {
-            self.read(conn, peer, now)?;
+        if connection.can_read() {
+            self.read(conn, connection, now)?;
         }
-        peer.watch()
+        watch(connection)
     }
 
     /// Reads until there is nothing left, or the connection has had its share of this turn. Whether something waits
     /// to be written is of no importance: not to read could block both ends for ever.
-    fn read(&self, conn: ConnId, peer: &Peer, now: Instant) -> Result<(), Loss> {
+    fn read(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
         for _ in 0..READS_PER_TURN {
-            if !peer.can_read() {
+            if !connection.can_read() {
                 return Ok(());
             }
             let Ok(mut client) = self.client.try_borrow_mut() else { return Ok(()) };
             // The client may have given the connection up; its wish to close it is among the outputs.
             let Some(buffer) = client.read_buffer(conn) else { return Ok(()) };
-            match peer.read(buffer.spare_capacity_mut()) {
-                Io::Bytes(n) => {
-                    // SAFETY: the kernel has written so many bytes behind those that were there.
-                    unsafe { buffer.advance_mut(n) };
-                    client.received(conn, n, now);
-                }
+            match connection.read(buffer) {
+                Io::Bytes(n) => client.received(conn, n, now),
                 Io::Blocked => return Ok(()),
-                Io::Lost(loss) => return Err(loss),
+                Io::Eof => return Err(Loss::Eof),
+                Io::Failed => return Err(Loss::Error),
             }
         }
-        if peer.can_read() {
+        if connection.can_read() {
             self.count_cut();
-            peer.read_again();
+            connection.read_again();
         }
         Ok(())
     }
 
     /// Writes all there is, or what the socket takes.
-    pub(super) fn write(&self, conn: ConnId, peer: &Peer, now: Instant) -> Result<(), Loss> {
-        while peer.can_write() {
+    pub(super) fn write(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
+        while connection.can_write() {
             let Ok(mut client) = self.client.try_borrow_mut() else { return Ok(()) };
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = client.transmit(conn, &mut slices);
@@ -140,34 +150,56 @@ impl Driver {
             if slices.is_empty() {
                 break;
             }
-            match peer.write(slices) {
+            match connection.write(slices) {
                 Io::Bytes(n) if client.written(conn, n, now) => {}
                 Io::Bytes(_) | Io::Blocked => break,
-                Io::Lost(loss) => return Err(loss),
+                Io::Eof | Io::Failed => return Err(Loss::Error),
             }
         }
-        if peer.is_blocked() {
-            return peer.watch();
+        if connection.is_blocked() {
+            return watch(connection);
         }
         Ok(())
     }
 
     /// Closes a socket that is lost and tells the client.
     pub(super) fn lose(&self, conn: ConnId, loss: Loss, now: Instant) {
-        drop(self.take_peer(conn));
+        drop(self.take_connection(conn));
         self.with(|client| client.closed(conn, loss, now));
     }
 
-    pub(super) fn with_peers<R>(&self, step: impl FnOnce(&mut SecondaryMap<ConnId, Rc<Peer>>) -> R) -> Option<R> {
-        self.peers.try_borrow_mut().ok().map(|mut peers| step(&mut peers))
+    pub(super) fn with_connections<R>(
+        &self,
+        step: impl FnOnce(&mut SecondaryMap<ConnId, Connection<Driver>>) -> R,
+    ) -> Option<R> {
+        self.connections.try_borrow_mut().ok().map(|mut connections| step(&mut connections))
     }
 
-    pub(super) fn peer(&self, conn: ConnId) -> Option<Rc<Peer>> {
-        self.peers.try_borrow().ok()?.get(conn).cloned()
+    pub(super) fn connection(&self, conn: ConnId) -> Option<Connection<Driver>> {
+        self.connections.try_borrow().ok()?.get(conn).cloned()
     }
 
-    /// The peer, so that its socket is closed when nothing is borrowed.
-    pub(super) fn take_peer(&self, conn: ConnId) -> Option<Rc<Peer>> {
-        self.with_peers(|peers| peers.remove(conn)).flatten()
+    /// The connection, so that its socket is closed when nothing is borrowed.
+    pub(super) fn take_connection(&self, conn: ConnId) -> Option<Connection<Driver>> {
+        self.with_connections(|connections| connections.remove(conn)).flatten()
+    }
+}
+
+fn watch(connection: &Connection<Driver>) -> Result<(), Loss> {
+    connection.watch().then_some(()).ok_or(Loss::NoResources)
+}
+
+/// What the system says of a connect that failed.
+fn loss_of_connect(error: &io::Error) -> Loss {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Loss::Refused,
+        io::ErrorKind::NotFound => Loss::NoSocket,
+        io::ErrorKind::PermissionDenied => Loss::Denied,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            Loss::Unreachable
+        }
+        // All local ports are taken.
+        io::ErrorKind::AddrNotAvailable => Loss::NoResources,
+        _ => Loss::Connect,
     }
 }

@@ -86,9 +86,9 @@ impl Driver {
         let mut any = false;
         while let Some(conn) = self.with(Client::poll_dirty).flatten() {
             any = true;
-            let Some(peer) = self.peer(conn) else { continue };
-            match self.write(conn, &peer, now) {
-                Ok(()) => peer.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
+            let Some(connection) = self.connection(conn) else { continue };
+            match self.write(conn, &connection, now) {
+                Ok(()) => connection.set_idle(self.with(|client| client.is_idle(conn)).unwrap_or(false)),
                 Err(loss) => self.lose(conn, loss, now),
             }
         }
@@ -102,7 +102,7 @@ impl Driver {
             any = true;
             match output {
                 Output::Open { conn, server, address } => self.open(conn, server, address, now),
-                Output::Close { conn } => drop(self.take_peer(conn)),
+                Output::Close { conn } => drop(self.take_connection(conn)),
                 Output::Event(event) => self.report(&event, now),
             }
         }

@@ -1,57 +1,64 @@
-//! nginx's events that belong to no connection: posted ones, and the timer.
+//! Events that belong to no connection: posted ones, and the timer.
 
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::{addr_of_mut, NonNull};
+use std::rc::{Rc, Weak};
 
 use nginx_sys::{
-    ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_log_t, ngx_msec_t, ngx_post_event,
-    ngx_posted_events, ngx_posted_next_events,
+    ngx_add_timer, ngx_del_timer, ngx_delete_posted_event, ngx_event_t, ngx_msec_t, ngx_post_event, ngx_posted_events,
+    ngx_posted_next_events,
 };
 
-/// An event of nginx in the structure that its handler works on, which must not move once it has started.
-pub struct Event(UnsafeCell<ngx_event_t>);
+use super::guard::guard;
+use super::log::Log;
 
-impl Event {
-    /// An event without a handler; it is not posted and has no timer.
-    pub fn new() -> Event {
+/// An event that calls a function of its owner, which it is a part of. It is nginx's no more when it is dropped.
+pub struct Event<T: 'static>(Rc<Inner<T>>);
+
+#[repr(C)]
+struct Inner<T: 'static> {
+    /// What nginx's debug log takes for a connection with its socket when it prints the event, whose data this is.
+    ident: [usize; 4],
+    owner: Weak<T>,
+    handler: fn(&T),
+    event: UnsafeCell<ngx_event_t>,
+}
+
+impl<T> Event<T> {
+    /// An event that is not posted and has no timer. It is on the thread of the event loop.
+    pub fn new(owner: Weak<T>, handler: fn(&T), log: Log<'static>) -> Event<T> {
         // SAFETY: nginx's own events begin as zeros.
-        Event(UnsafeCell::new(unsafe { MaybeUninit::zeroed().assume_init() }))
+        let event: ngx_event_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        let inner = Rc::new(Inner { ident: [0, 0, 0, usize::MAX], owner, handler, event: UnsafeCell::new(event) });
+        debug_assert_eq!(inner.ident.last(), Some(&usize::MAX));
+        // SAFETY: nobody else knows the event yet. From now on nginx has pointers to it, in its queues and its tree, while
+        // it is posted or has a timer. It uses them on this thread, as all methods do, and `drop` takes them back.
+        unsafe {
+            let event = inner.event.get();
+            (*event).handler = Some(fire::<T>);
+            (*event).data = Rc::as_ptr(&inner).cast_mut().cast();
+            (*event).log = log.as_ptr();
+        }
+        Event(inner)
     }
 
-    /// Sets what the event calls.
-    ///
-    /// # Safety
-    ///
-    /// The event does not move from now on, and is deleted before it or `data` goes. `data` begins with what nginx's
-    /// debug log takes for a connection: four words, the fourth printed as its socket. `log` outlives the event.
-    pub unsafe fn start(
-        &self,
-        handler: unsafe extern "C" fn(*mut ngx_event_t),
-        data: NonNull<c_void>,
-        log: *mut ngx_log_t,
-    ) {
-        // SAFETY: it is ours, and only the event loop's thread comes here, as in all methods below; nginx holds no
-        // reference, but pointers in its queues and its tree that it uses on the same thread.
-        let event = unsafe { &mut *self.0.get() };
-        event.handler = Some(handler);
-        event.data = data.as_ptr();
-        event.log = log;
+    fn as_ptr(&self) -> *mut ngx_event_t {
+        self.0.event.get()
     }
 
     /// Has the handler called in this turn of the event loop, once, after its events were read.
     pub fn post(&self) {
-        // SAFETY: see `start`; nginx's queue is there in every worker.
-        unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_events)) };
+        // SAFETY: see `new`; nginx's queue is there in every worker.
+        unsafe { ngx_post_event(self.as_ptr(), addr_of_mut!(ngx_posted_events)) };
     }
 
     /// Has the handler called in the next turn of the event loop, which then does not wait.
     pub fn post_next(&self) {
         // SAFETY: as in `post`.
-        unsafe { ngx_post_event(self.0.get(), addr_of_mut!(ngx_posted_next_events)) };
+        unsafe { ngx_post_event(self.as_ptr(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
     /// The same, also if it was to be called in this turn.
@@ -62,37 +69,35 @@ impl Event {
 
     /// Whether the handler is going to be called, other than by the timer.
     pub fn is_posted(&self) -> bool {
-        // SAFETY: see `start`.
-        unsafe { (*self.0.get()).posted() != 0 }
+        // SAFETY: see `new`.
+        unsafe { (*self.as_ptr()).posted() != 0 }
     }
 
     /// Has the handler called after `delay` milliseconds, instead of when it was to be called before.
     pub fn set_timer(&self, delay: ngx_msec_t) {
         // nginx ignores a change by less than 300 ms, so a timer that moves is deleted first.
         self.delete_timer();
-        // SAFETY: see `start`; nginx's tree of timers is there in every worker.
-        unsafe { ngx_add_timer(self.0.get(), delay) };
+        // SAFETY: see `new`; nginx's tree of timers is there in every worker.
+        unsafe { ngx_add_timer(self.as_ptr(), delay) };
     }
 
     /// Whether the timer is set.
     pub fn has_timer(&self) -> bool {
-        // SAFETY: see `start`.
-        unsafe { (*self.0.get()).timer_set() != 0 }
+        // SAFETY: see `new`.
+        unsafe { (*self.as_ptr()).timer_set() != 0 }
     }
 
     /// Whether a worker that exits gracefully need not wait for the timer.
     pub fn set_cancelable(&self, cancelable: bool) {
-        // SAFETY: see `start`.
-        unsafe { (*self.0.get()).set_cancelable(cancelable.into()) };
+        // SAFETY: see `new`.
+        unsafe { (*self.as_ptr()).set_cancelable(cancelable.into()) };
     }
 
     /// Takes the timer back.
     pub fn delete_timer(&self) {
-        // SAFETY: see `start`; a timer that is set is in nginx's tree.
-        unsafe {
-            if (*self.0.get()).timer_set() != 0 {
-                ngx_del_timer(self.0.get());
-            }
+        if self.has_timer() {
+            // SAFETY: see `new`; a timer that is set is in nginx's tree.
+            unsafe { ngx_del_timer(self.as_ptr()) };
         }
     }
 
@@ -103,11 +108,27 @@ impl Event {
     }
 
     fn delete_posted(&self) {
-        // SAFETY: see `start`; an event that is posted is in one of nginx's queues.
-        unsafe {
-            if (*self.0.get()).posted() != 0 {
-                ngx_delete_posted_event(self.0.get());
-            }
+        if self.is_posted() {
+            // SAFETY: see `new`; an event that is posted is in one of nginx's queues.
+            unsafe { ngx_delete_posted_event(self.as_ptr()) };
         }
     }
+}
+
+impl<T> Drop for Event<T> {
+    fn drop(&mut self) {
+        self.delete();
+    }
+}
+
+unsafe extern "C" fn fire<T: 'static>(event: *mut ngx_event_t) {
+    guard((), || {
+        // SAFETY: nginx calls this with an event that was not dropped. `owner` and `handler` never change.
+        let inner = unsafe { NonNull::new((*event).data.cast::<Inner<T>>()).map(|inner| inner.as_ref()) };
+        let Some((owner, handler)) = inner.and_then(|inner| Some((inner.owner.upgrade()?, inner.handler))) else {
+            return;
+        };
+        // The owner, and so the event, may go when this returns.
+        handler(&owner);
+    });
 }

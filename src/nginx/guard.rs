@@ -1,11 +1,11 @@
 //! Panics stop here: none leaves a function that nginx or a sibling calls.
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::nginx::log::Log;
+use super::log::Log;
 
 /// Runs the body of a function that C calls. A panic is a defect of the module; it becomes `on_panic`, after the hook
 /// has logged it.
@@ -20,10 +20,8 @@ pub fn log_panics() {
 
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
-            // SAFETY: a panic on another thread than nginx's would need code that runs there; the module has none.
-            if let Some(log) = unsafe { Log::cycle() } {
-                log.alert(format_args!("memcache: {info}"));
-            }
+            // A panic on another thread than nginx's would need code that runs there; the module has none.
+            Log::current(|log| log.alert(format_args!("memcache: {info}")));
         }));
     });
 }

@@ -5,33 +5,40 @@
 #![allow(unsafe_code)]
 
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{addr_of, NonNull};
 
 use nginx_sys::{ngx_cycle, ngx_log_t, NGX_LOG_ALERT, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_NOTICE, NGX_LOG_WARN};
 
-/// A log that is there for as long as this is used.
+/// A log that is there for `'a`. `'static` are those of the cycle that a worker works with: see
+/// [`Cycle`](super::cycle::Cycle).
 #[derive(Clone, Copy)]
-pub struct Log(NonNull<ngx_log_t>);
+pub struct Log<'a>(NonNull<ngx_log_t>, PhantomData<&'a ngx_log_t>);
 
-impl Log {
+impl Log<'_> {
     /// The log behind the pointer; `None` for NULL.
     ///
     /// # Safety
     ///
-    /// The log outlives the value that is returned, which is used on the event loop's thread only.
-    pub unsafe fn new(log: *mut ngx_log_t) -> Option<Log> {
-        NonNull::new(log).map(Log)
+    /// The log is there for the lifetime of what is returned, which is used on the event loop's thread only.
+    pub unsafe fn new(log: *mut ngx_log_t) -> Option<Self> {
+        NonNull::new(log).map(|log| Log(log, PhantomData))
     }
 
-    /// The log of the current configuration.
-    ///
-    /// # Safety
-    ///
-    /// As for [`new`](Log::new): the log goes when the configuration goes.
-    pub unsafe fn cycle() -> Option<Log> {
+    /// Shows the log of the current configuration to somebody who writes a line.
+    pub fn current(write: impl FnOnce(Log<'_>)) {
         // SAFETY: nginx sets `ngx_cycle` before it loads a module, and always to a cycle that is there.
-        unsafe { addr_of!(ngx_cycle).read().as_ref() }.and_then(|cycle| NonNull::new(cycle.log)).map(Log)
+        let cycle = unsafe { addr_of!(ngx_cycle).read().as_ref() };
+        // SAFETY: the log belongs to the cycle, which does not go before this returns.
+        if let Some(log) = cycle.and_then(|cycle| unsafe { Log::new(cycle.log) }) {
+            write(log);
+        }
+    }
+
+    /// nginx's own.
+    pub fn as_ptr(self) -> *mut ngx_log_t {
+        self.0.as_ptr()
     }
 
     /// What an operator must know before nginx starts.

@@ -1,17 +1,15 @@
-//! One connection to a memcached: its socket, its events, and its lines in the error log.
+//! A connection that we open: its socket, its events, and its context in the error log.
 
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
 use core::ffi::{c_int, CStr};
 use core::mem::MaybeUninit;
-use core::ptr::{self, addr_of_mut, NonNull};
+use core::ptr::{self, addr_of_mut};
 use std::io::{self, IoSlice};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-use bytes::Bytes;
-use memcache_engine::stats::Fault;
-use memcache_engine::{Cause, ConnId, Loss, ServerId};
+use bytes::{BufMut, Bytes, BytesMut};
 use nginx_sys::{
     ngx_addr_t, ngx_buf_t, ngx_chain_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO,
     ngx_connection_t, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_handle_read_event,
@@ -19,28 +17,51 @@ use nginx_sys::{
     ngx_tcp_nodelay, u_char, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_OK,
 };
 
-use crate::driver::Driver;
-use crate::nginx::guard::guard;
-use crate::nginx::log::Log;
+use super::guard::guard;
+use super::log::Log;
 
 /// How many pieces of memory one write takes.
 pub const SLICES: usize = 32;
 
-/// A socket that is connecting or connected, closed when the peer goes. It does not move, as nginx's structures point
-/// to it: hence the `Rc`, with which a handler keeps the peer that it works on.
-pub struct Peer {
-    /// The driver that owns it and gets its events.
-    driver: NonNull<Driver>,
-    conn: ConnId,
-    /// NULL until the socket was opened. From then on it is open for as long as the peer lives.
+/// Who has connections, and gets their events.
+pub trait Owner: 'static {
+    /// By which the owner knows a connection.
+    type Id: Copy;
+
+    /// There may be something to read, or nginx wants the connection closed, or the connect failed.
+    fn on_readable(&self, id: Self::Id);
+    /// The socket takes bytes (again), or is connected.
+    fn on_writable(&self, id: Self::Id);
+}
+
+/// A socket that is connecting or connected. It is closed when the last clone goes: a handler keeps one of the connection
+/// that it works on.
+pub struct Connection<O: Owner>(Rc<Inner<O>>);
+
+impl<O: Owner> Clone for Connection<O> {
+    fn clone(&self) -> Self {
+        Connection(self.0.clone())
+    }
+}
+
+/// Does not move, as nginx's structures point to it.
+struct Inner<O: Owner> {
+    owner: Weak<O>,
+    id: O::Id,
+    /// NULL until the socket was opened. From then on it is open for as long as this lives.
     connection: Cell<*mut ngx_connection_t>,
     /// Set until the kernel has said whether the connect succeeded.
     connecting: Cell<bool>,
     /// Set while the socket takes no more bytes; its write event then continues.
     blocked: Cell<bool>,
-    /// The worker's log with this peer as its context. Invariant: its `data` points to this peer.
+    context: Context,
+}
+
+/// What the connection's lines in the log end with.
+struct Context {
+    /// A copy of the owner's, as its context is this connection's alone. Invariant: its `data` points to this.
     log: Cell<ngx_log_t>,
-    server: ServerId,
+    /// Of the other end.
     name: Bytes,
 }
 
@@ -51,7 +72,9 @@ pub enum Connect {
     /// The write event will tell.
     Pending,
     /// It failed, and nginx has logged why.
-    Failed(Loss),
+    Failed(io::Error),
+    /// nginx has no connection left, or no memory.
+    NoResources,
 }
 
 /// What a read or a write came to.
@@ -60,73 +83,75 @@ pub enum Io {
     Bytes(usize),
     /// None; the socket's event will tell when to go on.
     Blocked,
+    /// The other end has closed the connection.
+    Eof,
     /// The connection is lost.
-    Lost(Loss),
+    Failed,
 }
 
-impl Peer {
-    /// A peer without a socket.
-    ///
-    /// # Safety
-    ///
-    /// The driver outlives the peer; `log` outlives both.
-    pub unsafe fn new(
-        driver: NonNull<Driver>,
-        conn: ConnId,
-        server: ServerId,
-        name: Bytes,
-        log: *mut ngx_log_t,
-    ) -> Rc<Peer> {
-        // SAFETY: by the contract. A copy, because its context is this connection's alone.
-        let mut log = unsafe { log.read() };
+impl<O: Owner> Connection<O> {
+    /// A connection without a socket. `name` is what the log calls the other end.
+    pub fn new(owner: Weak<O>, id: O::Id, name: Bytes, log: Log<'static>) -> Connection<O> {
+        // SAFETY: a log of the process is there, and is plain data.
+        let mut log = unsafe { log.as_ptr().read() };
         log.connection = 0;
         log.handler = Some(append_context);
         log.action = c"connecting to".as_ptr().cast_mut();
-        let peer = Rc::new(Peer {
-            driver,
-            conn,
+        let inner = Rc::new(Inner {
+            owner,
+            id,
             connection: Cell::new(ptr::null_mut()),
             connecting: Cell::new(true),
             blocked: Cell::new(false),
-            log: Cell::new(log),
-            server,
-            name,
+            context: Context { log: Cell::new(log), name },
         });
-        log.data = ptr::from_ref(&*peer).cast_mut().cast();
-        peer.log.set(log);
-        peer
+        log.data = ptr::from_ref(&inner.context).cast_mut().cast();
+        inner.context.log.set(log);
+        Connection(inner)
     }
 
-    /// Opens the socket and begins to connect.
+    /// nginx's own. Invariant: NULL or open.
+    fn as_ptr(&self) -> *mut ngx_connection_t {
+        self.0.connection.get()
+    }
+
+    /// The log whose lines end with what is being done to whom.
+    pub fn log(&self) -> Option<Log<'_>> {
+        // SAFETY: it is there for as long as this is.
+        unsafe { Log::new(self.0.context.log.as_ptr()) }
+    }
+
+    /// Opens the socket and begins to connect. Nothing is borrowed meanwhile: nginx may close idle client connections to
+    /// make room for this one, which runs other handlers.
     pub fn connect(&self, address: &ngx_addr_t) -> Connect {
-        let mut name = ngx_str_t { len: self.name.len(), data: self.name.as_ptr().cast_mut() };
+        let Context { log, name } = &self.0.context;
+        let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
         // SAFETY: nginx's own users of this structure begin with zeros.
         let mut pc: ngx_peer_connection_t = unsafe { MaybeUninit::zeroed().assume_init() };
         pc.sockaddr = address.sockaddr;
         pc.socklen = address.socklen;
         pc.name = &raw mut name;
         pc.get = Some(ngx_event_get_peer);
-        pc.log = self.log.as_ptr();
-        // One line for each connection that is lost is the driver's to write, with what it took along.
+        pc.log = log.as_ptr();
+        // One line for each connection that is lost is the owner's to write, with what it took along.
         pc.set_log_error(ngx_connection_log_error_e_NGX_ERROR_INFO);
 
-        // SAFETY: `pc` is complete. nginx may close idle client connections to make room for this one, which runs
-        // other handlers, so the caller holds no borrow.
+        // SAFETY: `pc` is complete, and `address` is one of a configuration, which outlives the call.
         let rc = unsafe { ngx_event_connect_peer(&raw mut pc) };
         match i32::try_from(rc).unwrap_or(NGX_ERROR) {
-            NGX_DECLINED => return Connect::Failed(loss_of_connect(io::Error::last_os_error())),
+            NGX_DECLINED => return Connect::Failed(io::Error::last_os_error()),
             0 | NGX_AGAIN if !pc.connection.is_null() => {}
-            _ => return Connect::Failed(Loss::NoResources),
+            _ => return Connect::NoResources,
         }
 
         let c = pc.connection;
-        self.connection.set(c);
-        // SAFETY: nginx gives the connection to us until we close it, which is when the peer goes.
+        self.0.connection.set(c);
+        // SAFETY: nginx gives the connection to us until we close it, which is when `Inner` goes.
         unsafe {
-            (*c).data = ptr::from_ref(self).cast_mut().cast();
-            (*self.log.as_ptr()).connection = (*c).number;
-            (*(*c).read).handler = Some(on_read);
-            (*(*c).write).handler = Some(on_write);
+            (*c).data = Rc::as_ptr(&self.0).cast_mut().cast();
+            (*log.as_ptr()).connection = (*c).number;
+            (*(*c).read).handler = Some(on_read::<O>);
+            (*(*c).write).handler = Some(on_write::<O>);
         }
         if rc == NGX_OK as isize {
             self.set_connected();
@@ -135,76 +160,63 @@ impl Peer {
         Connect::Pending
     }
 
-    fn set_connected(&self) {
-        self.connecting.set(false);
-        // SAFETY: the log is this peer's, the connection is open.
+    /// Ends the phase of connecting.
+    pub fn set_connected(&self) {
+        self.0.connecting.set(false);
+        // SAFETY: the log is this connection's, which is open.
         unsafe {
-            (*self.log.as_ptr()).action = c"talking to".as_ptr().cast_mut();
+            (*self.0.context.log.as_ptr()).action = c"talking to".as_ptr().cast_mut();
             // A failure is logged by nginx and costs time only. It leaves sockets without the option alone.
-            ngx_tcp_nodelay(self.connection.get());
+            ngx_tcp_nodelay(self.as_ptr());
         }
     }
 
-    /// Asks the kernel how the connect went. `None`: nothing is wrong so far.
-    pub fn connect_error(&self) -> Option<Loss> {
+    /// Asks the kernel how the connect went. `Ok`: nothing is wrong so far.
+    pub fn connect_result(&self) -> Result<(), io::Error> {
         let mut errno: c_int = 0;
         let mut len = size_of::<c_int>() as nginx_sys::socklen_t;
         // SAFETY: the connection is open; both results point to memory of the right size.
         let rc = unsafe {
             nginx_sys::getsockopt(
-                (*self.connection.get()).fd,
+                (*self.as_ptr()).fd,
                 nginx_sys::SOL_SOCKET as c_int,
                 nginx_sys::SO_ERROR as c_int,
                 (&raw mut errno).cast(),
                 &raw mut len,
             )
         };
-        if rc == -1 {
-            errno = io::Error::last_os_error().raw_os_error().unwrap_or_default();
+        match (rc, errno) {
+            (-1, _) => Err(io::Error::last_os_error()),
+            (_, 0) => Ok(()),
+            (_, errno) => Err(io::Error::from_raw_os_error(errno)),
         }
-        if errno == 0 {
-            return None;
-        }
-        let loss = loss_of_connect(io::Error::from_raw_os_error(errno));
-        // SAFETY: the driver outlives its peers; the log is this peer's, which outlives the call.
-        let (driver, log) = unsafe { (self.driver.as_ref(), Log::new(self.log.as_ptr())) };
-        if let Some(log) = log.filter(|_| driver.may_say(self.server, Fault::from(&Cause::Lost(loss)))) {
-            log.os_error(errno, format_args!("connect() failed"));
-        }
-        Some(loss)
     }
 
     /// Whether the kernel has yet to say how the connect went.
     pub fn is_connecting(&self) -> bool {
-        self.connecting.get()
+        self.0.connecting.get()
     }
 
-    /// Ends the phase of connecting. `Err`: the connect failed, which has been logged.
-    pub fn finish_connect(&self) -> Result<(), Loss> {
-        match self.connect_error() {
-            Some(loss) => Err(loss),
-            None => {
-                self.set_connected();
-                Ok(())
-            }
-        }
-    }
-
-    /// Reads once, as much as fits.
-    pub fn read(&self, buffer: &mut [MaybeUninit<u8>]) -> Io {
-        let c = self.connection.get();
+    /// Reads once, as much as the buffer has room for.
+    pub fn read(&self, buffer: &mut BytesMut) -> Io {
+        let c = self.as_ptr();
+        let spare = buffer.spare_capacity_mut();
         // SAFETY: the connection is open, and `recv` is set in every connection that is; it writes to the buffer.
         let n = unsafe {
             match (*c).recv {
-                Some(recv) => recv(c, buffer.as_mut_ptr().cast(), buffer.len()),
+                Some(recv) => recv(c, spare.as_mut_ptr().cast(), spare.len()),
                 None => NGX_ERROR as isize,
             }
         };
         match usize::try_from(n) {
-            Ok(0) => Io::Lost(Loss::Eof),
-            Ok(n) => Io::Bytes(n),
+            Ok(0) => Io::Eof,
+            Ok(n) => {
+                // SAFETY: the kernel has written so many bytes behind those that were there.
+                unsafe { buffer.advance_mut(n) };
+                Io::Bytes(n)
+            }
             Err(_) if n == NGX_AGAIN as isize => Io::Blocked,
-            Err(_) => Io::Lost(Loss::Error),
+            Err(_) => Io::Failed,
         }
     }
 
@@ -217,12 +229,12 @@ impl Peer {
             [one] => self.send(one),
             many => self.send_chain(many),
         };
-        self.blocked.set(!self.can_write());
+        self.0.blocked.set(!self.can_write());
         io
     }
 
     fn send(&self, bytes: &[u8]) -> Io {
-        let c = self.connection.get();
+        let c = self.as_ptr();
         // SAFETY: as in `read`; nginx only reads the bytes, whatever its type says.
         let n = unsafe {
             match (*c).send {
@@ -234,7 +246,7 @@ impl Peer {
             Ok(0) => Io::Blocked,
             Ok(n) => Io::Bytes(n),
             Err(_) if n == NGX_AGAIN as isize => Io::Blocked,
-            Err(_) => Io::Lost(Loss::Error),
+            Err(_) => Io::Failed,
         }
     }
 
@@ -254,7 +266,7 @@ impl Peer {
             next = link;
         }
 
-        let c = self.connection.get();
+        let c = self.as_ptr();
         // SAFETY: as in `read`; the chain and what it points to are there until the call returns.
         let (rest, sent) = unsafe {
             let before = (*c).sent;
@@ -265,7 +277,7 @@ impl Peer {
             (rest, (*c).sent.wrapping_sub(before))
         };
         if rest.addr() == usize::MAX {
-            return Io::Lost(Loss::Error);
+            return Io::Failed;
         }
         match usize::try_from(sent) {
             Ok(0) | Err(_) => Io::Blocked,
@@ -276,51 +288,46 @@ impl Peer {
     /// Whether the socket takes bytes, as far as known.
     pub fn can_write(&self) -> bool {
         // SAFETY: the connection is open, so it has its events.
-        !self.is_connecting() && unsafe { (*(*self.connection.get()).write).ready() != 0 }
+        !self.is_connecting() && unsafe { (*(*self.as_ptr()).write).ready() != 0 }
     }
 
     /// Whether a write was cut short, so that the write event has to continue.
     pub fn is_blocked(&self) -> bool {
-        self.blocked.get()
+        self.0.blocked.get()
     }
 
     /// Whether there may be something to read.
     pub fn can_read(&self) -> bool {
         // SAFETY: as in `can_write`.
-        unsafe { (*(*self.connection.get()).read).ready() != 0 }
+        unsafe { (*(*self.as_ptr()).read).ready() != 0 }
     }
 
     /// Has the read event come again in the next turn of the event loop.
     pub fn read_again(&self) {
         // SAFETY: as in `can_write`; nginx takes the event back when the connection is closed.
-        unsafe { ngx_post_event((*self.connection.get()).read, addr_of_mut!(ngx_posted_next_events)) };
+        unsafe { ngx_post_event((*self.as_ptr()).read, addr_of_mut!(ngx_posted_next_events)) };
     }
 
-    /// Keeps both events coming, which not every event method of nginx does by itself.
-    pub fn watch(&self) -> Result<(), Loss> {
-        let c = self.connection.get();
+    /// Keeps both events coming, which not every event method of nginx does by itself. Whether nginx could.
+    pub fn watch(&self) -> bool {
+        let c = self.as_ptr();
         // SAFETY: as in `can_write`.
-        let watched = unsafe {
+        unsafe {
             ngx_handle_read_event((*c).read, 0) == NGX_OK as isize
                 && ngx_handle_write_event((*c).write, 0) == NGX_OK as isize
-        };
-        if watched {
-            Ok(())
-        } else {
-            Err(Loss::NoResources)
         }
     }
 
     /// Tells nginx whether the connection may be closed without harm.
     pub fn set_idle(&self, idle: bool) {
         // SAFETY: the connection is open.
-        unsafe { (*self.connection.get()).set_idle(idle.into()) };
+        unsafe { (*self.as_ptr()).set_idle(idle.into()) };
     }
 
     /// Whether nginx has asked to close the connection, and if so, whether it insists: the time of
     /// `worker_shutdown_timeout` is over. Asking clears the request.
     pub fn close_requested(&self) -> Option<bool> {
-        let c = self.connection.get();
+        let c = self.as_ptr();
         // SAFETY: the connection is open.
         unsafe {
             if (*c).close() == 0 {
@@ -332,7 +339,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl<O: Owner> Drop for Inner<O> {
     fn drop(&mut self) {
         let c = self.connection.replace(ptr::null_mut());
         if !c.is_null() {
@@ -343,49 +350,31 @@ impl Drop for Peer {
     }
 }
 
-/// What the system says of a connect that failed.
-fn loss_of_connect(error: io::Error) -> Loss {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Loss::Refused,
-        io::ErrorKind::NotFound => Loss::NoSocket,
-        io::ErrorKind::PermissionDenied => Loss::Denied,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            Loss::Unreachable
-        }
-        // All local ports are taken.
-        io::ErrorKind::AddrNotAvailable => Loss::NoResources,
-        _ => Loss::Connect,
-    }
-}
-
-/// The driver and the connection of an event.
+/// The owner and its name for the connection of an event.
 ///
 /// # Safety
 ///
-/// `event` is one of a connection that a peer has opened and not closed. The peer may be gone when the driver returns.
-unsafe fn target<'a>(event: *mut ngx_event_t) -> Option<(&'a Driver, ConnId)> {
-    // SAFETY: such an event's data is its connection, whose data is the peer; the peer's driver outlives it.
-    unsafe {
-        let c = (*event).data.cast::<ngx_connection_t>().as_ref()?;
-        let peer = c.data.cast::<Peer>().as_ref()?;
-        Some((peer.driver.as_ref(), peer.conn))
-    }
+/// `event` is one of a connection that was opened here and not closed. It may be gone when the owner returns.
+unsafe fn target<O: Owner>(event: *mut ngx_event_t) -> Option<(Rc<O>, O::Id)> {
+    // SAFETY: such an event's data is its connection, whose data is ours.
+    let inner = unsafe { (*event).data.cast::<ngx_connection_t>().as_ref()?.data.cast::<Inner<O>>().as_ref()? };
+    Some((inner.owner.upgrade()?, inner.id))
 }
 
-unsafe extern "C" fn on_read(event: *mut ngx_event_t) {
+unsafe extern "C" fn on_read<O: Owner>(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: nginx calls the handlers of open connections only.
-        if let Some((driver, conn)) = unsafe { target(event) } {
-            driver.on_readable(conn);
+        if let Some((owner, id)) = unsafe { target::<O>(event) } {
+            owner.on_readable(id);
         }
     });
 }
 
-unsafe extern "C" fn on_write(event: *mut ngx_event_t) {
+unsafe extern "C" fn on_write<O: Owner>(event: *mut ngx_event_t) {
     guard((), || {
         // SAFETY: nginx calls the handlers of open connections only.
-        if let Some((driver, conn)) = unsafe { target(event) } {
-            driver.on_writable(conn);
+        if let Some((owner, id)) = unsafe { target::<O>(event) } {
+            owner.on_writable(id);
         }
     });
 }
@@ -393,10 +382,10 @@ unsafe extern "C" fn on_write(event: *mut ngx_event_t) {
 /// Appends ` while connecting to memcache server "127.0.0.1:11211"` to a line of the log.
 unsafe extern "C" fn append_context(log: *mut ngx_log_t, buffer: *mut u_char, len: usize) -> *mut u_char {
     guard(buffer, || {
-        // SAFETY: the log is that of a peer, which its data points to, while its connection is open; `action` is a C
+        // SAFETY: the log is that of a connection that is there, whose context its data points to; `action` is a C
         // string of ours.
-        let (peer, action) = unsafe { (&*(*log).data.cast::<Peer>(), CStr::from_ptr((*log).action)) };
-        let text = format!(" while {} memcache server \"{}\"", action.to_string_lossy(), peer.name.escape_ascii());
+        let (context, action) = unsafe { (&*(*log).data.cast::<Context>(), CStr::from_ptr((*log).action)) };
+        let text = format!(" while {} memcache server \"{}\"", action.to_string_lossy(), context.name.escape_ascii());
         let len = text.len().min(len);
         // SAFETY: nginx passes what is left of its buffer; no more is written to it.
         unsafe {
