@@ -123,7 +123,8 @@ extern "C" {
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
  * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
- *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result.
+ *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result; "cas" of APPEND, PREPEND, INCR, DECR, and in
+ *      the result with LOST.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -209,9 +210,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     SET                stored                           with cas: EXISTS (another version), MISS (no item)
  *     ADD                stored                           NOT_STORED: there is an item
  *     REPLACE            stored                           NOT_STORED: there is none
- *     APPEND, PREPEND    stored; flags and expiry stay    NOT_STORED: there is none
+ *     APPEND, PREPEND    stored; flags and expiry stay    NOT_STORED: there is none; with cas: EXISTS
  *     DELETE             deleted                          MISS; with cas: EXISTS
- *     INCR, DECR         number: the new value            MISS, without INITIAL
+ *     INCR, DECR         number: the new value            MISS, without INITIAL; with cas: EXISTS
  *     TOUCH              touched                          MISS
  *     LEASE              see below                        MISS, see below
  *     INVALIDATE         marked as stale                  MISS; with cas: EXISTS
@@ -230,11 +231,11 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_SET       3   /* key, value, flags, ttl; with cas: compare-and-swap */
 #define NGX_HTTP_MEMCACHE_ADD       4   /* key, value, flags, ttl */
 #define NGX_HTTP_MEMCACHE_REPLACE   5   /* key, value, flags, ttl */
-#define NGX_HTTP_MEMCACHE_APPEND    6   /* key, value */
-#define NGX_HTTP_MEMCACHE_PREPEND   7   /* key, value */
+#define NGX_HTTP_MEMCACHE_APPEND    6   /* key, value; with cas: only that version of the item */
+#define NGX_HTTP_MEMCACHE_PREPEND   7   /* key, value; with cas: only that version of the item */
 #define NGX_HTTP_MEMCACHE_DELETE    8   /* key; with cas: only that version of the item */
-#define NGX_HTTP_MEMCACHE_INCR      9   /* key, delta; with INITIAL: initial, ttl; wraps at 2^64 */
-#define NGX_HTTP_MEMCACHE_DECR      10  /* key, delta; with INITIAL: initial, ttl; stops at 0 */
+#define NGX_HTTP_MEMCACHE_INCR      9   /* key, delta; with INITIAL: initial, ttl; or with cas; wraps at 2^64 */
+#define NGX_HTTP_MEMCACHE_DECR      10  /* key, delta; with INITIAL: initial, ttl; or with cas; stops at 0 */
 #define NGX_HTTP_MEMCACHE_TOUCH     11  /* key, ttl */
 #define NGX_HTTP_MEMCACHE_VERSION   12  /* server; the answer's value is the version */
 
@@ -270,7 +271,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     MISS    WON    0      no     make the item
  *     MISS    LOST   0      no     do without it, or ask again later
  *
- * Who has WON stores the item, by SET with the result's cas: the answer is EXISTS or MISS if somebody stored, marked or
+ * With WON and LOST, "cas" is the version of what is to be replaced, also where there is no value; with LOST it is 0 if a
+ * LEASE has WAITed in vain. Who has WON stores the item, by SET with the result's cas: the answer is EXISTS or MISS if somebody stored, marked or
  * deleted it meanwhile, and then it is theirs. Who cannot, hands the lease back, so that somebody else is given it at
  * once: after MISS by DELETE with that cas, after "stale" by INVALIDATE with it; otherwise there is nothing to do, the
  * item expires. A LEASE that is cancelled, or whose request ends before the answer, is handed back by the module.
@@ -278,6 +280,20 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * For all other operations that read, an item that is stale or still to be made is a MISS. (memcached gives the lease
  * to whoever reads first, also to those; the module hands it back.) An item that somebody was told to make anew before
  * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
+ *
+ * For memcached, such an item is there all the same, and so it is for the operations that change one without reading it:
+ *
+ *     ADD                    NOT_STORED
+ *     REPLACE                stores
+ *     APPEND, PREPEND        extend the stale value, or the empty one, and a GET finds the result
+ *     INCR, DECR             count on the stale value, which a GET may find then; on an empty one they are CLIENT
+ *     DELETE, INVALIDATE     OK, and whoever has the lease finds that out by its cas
+ *
+ * Memcached cannot do otherwise in one step. Where it matters, ask first (INSPECT: MISS, or OK with "stale", is what a GET
+ * misses), and name the version that you were told: SET (for REPLACE), APPEND, INCR and DELETE with that cas change what a
+ * GET would have found, or answer EXISTS or MISS. After an ADD that is NOT_STORED, LEASE says by WON or LOST that there is
+ * no item, and SET with its cas stores one. examples/kv does all of that. Where INVALIDATE and LEASE are not used, there is
+ * nothing to ask for.
  */
 
 /*
@@ -323,7 +339,7 @@ typedef struct {
     size_t                       size;           /* of this structure */
     ngx_http_memcache_status_t   status;
     uint32_t                     maybe_applied;  /* with an error: 1 if the server may have carried it out */
-    uint64_t                     cas;            /* get, gat, lease, inspect: the item's version; always with WON */
+    uint64_t                     cas;            /* get, gat, lease, inspect: the item's version; see WON, LOST */
     uint64_t                     number;         /* incr, decr: the new value */
     uint32_t                     flags;          /* get, gat, lease, inspect: what was stored with the item */
     ngx_str_t                    value;          /* the item's value, version, stats, or the server's error text */

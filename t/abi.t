@@ -25,10 +25,11 @@ select STDOUT; $| = 1;
 # sizes of the structures in ABI 1.0, 1.1, and, of results, 1.2
 use constant { OP_1_0 => 120, OP => 128, SERVER_1_0 => 64, RESULT => 96 };
 
-use constant { OK => 0, MISS => 1, EXISTS => 3, INVALID => 36 };
+use constant { OK => 0, MISS => 1, NOT_STORED => 2, EXISTS => 3, INVALID => 36 };
 
-use constant { GET => 1, SET => 3, DELETE => 8, VERSION => 12, LEASE => 13,
-	INVALIDATE => 14, INSPECT => 15, NOOP => 16, STATS => 17,
+use constant { INITIAL => 1, GET => 1, SET => 3, ADD => 4, REPLACE => 5,
+	PREPEND => 7, DELETE => 8, VERSION => 12, LEASE => 13,
+	APPEND => 6, INCR => 9, DECR => 10, INVALIDATE => 14, INSPECT => 15, NOOP => 16, STATS => 17,
 	FLUSH_ALL => 18 };
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
@@ -36,7 +37,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
 plan(skip_all => 'no compiler, or no headers of nginx')
 	unless compile_sibling($t, 'abi');
 
-$t->plan(59)->write_file_expand('nginx.conf', conf(<<'EOF'));
+$t->plan(74)->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
 
@@ -159,6 +160,7 @@ cmp_ok($r->{cas}, '>', $cas, 'stale - version');
 $r = call(op => LEASE, key => 'new', ttl => 1000);
 is_deeply([@$r{qw/ status lease stale value /}], [OK, 2, 1, 'moo'],
 	'stale - lost');
+cmp_ok($r->{cas}, '>', 0, 'stale - lost, version');
 is(call(op => INVALIDATE, key => 'none')->{status}, MISS,
 	'invalidate - missing');
 
@@ -166,6 +168,10 @@ is(call(op => LEASE, key => 'new', ttl => $_)->{refused}, INVALID,
 	"lease - for $_ seconds") for 0, 2592001, 4294967295;
 is(call(op => LEASE, key => 'none', ttl => 2592000)->{status}, MISS,
 	'lease - for 30 days');
+$r = call(op => LEASE, key => 'none', ttl => 100);
+is_deeply([@$r{qw/ status lease /}], [MISS, 2], 'lease - lost');
+is(call(op => SET, key => 'none', value => 'x', cas => $r->{cas})->{status},
+	OK, 'lease - taken by the version of who lost');
 is(call(op => LEASE, key => 'k', ttl => 1, recache => 2592001)->{refused},
 	INVALID, 'recache - above 30 days');
 is(call(op => LEASE, key => 'k', ttl => 1, recache => 2592000)->{status},
@@ -185,6 +191,30 @@ $r = call(op => INSPECT, key => 'm');
 is_deeply([@$r{qw/ status length fetched stale leased /}],
 	[OK, 4, 1, 1, 1], 'inspect - leased');
 is(call(op => INSPECT, key => 'none2')->{status}, MISS, 'inspect - missing');
+
+# one version of an item
+
+$m->set('v', '7');
+$r = call(op => GET, key => 'v');
+my $old = $r->{cas};
+for my $op (APPEND, PREPEND) {
+	is(call(op => $op, key => 'v', value => '1', cas => $old + 1000)->{status},
+		EXISTS, "$op, cas - another version");
+	is(call(op => $op, key => 'novalue', value => '1', cas => $old)->{status},
+		NOT_STORED, "$op, cas - missing");
+}
+is(call(op => APPEND, key => 'v', value => '1', cas => $old)->{status}, OK,
+	'append, cas');
+is(call(op => INCR, key => 'v', delta => 5, cas => $old)->{status}, EXISTS,
+	'incr, cas - another version');
+$r = call(op => INCR, key => 'v', delta => 5,
+	cas => call(op => INSPECT, key => 'v')->{cas});
+is("$r->{status} $r->{number}", '0 76', 'incr, cas');
+$r = call(op => DECR, key => 'v', delta => 6,
+	cas => call(op => INSPECT, key => 'v')->{cas});
+is("$r->{status} $r->{number}", '0 70', 'decr, cas');
+is(call(op => INCR, key => 'novalue', delta => 5, cas => $old)->{status}, MISS,
+	'incr, cas - missing');
 
 # servers
 
@@ -207,6 +237,10 @@ is(call(op => LEASE, key => 'k', ttl => 1, cas => 1)->{refused}, INVALID,
 	'cas - lease');
 is(call(op => INSPECT, key => 'k', cas => 1)->{refused}, INVALID,
 	'cas - inspect');
+is(call(op => $_, key => 'k', value => 'x', cas => 1)->{refused}, INVALID,
+	"cas - $_") for ADD, REPLACE;
+is(call(op => INCR, key => 'k', cas => 1, options => INITIAL)->{refused},
+	INVALID, 'cas - incr with an initial number');
 is(call(op => FLUSH_ALL, recache => 1)->{refused}, INVALID,
 	'recache - flush_all');
 is(call(op => LEASE, key => 'k', ttl => 1, options => 1)->{refused}, INVALID,

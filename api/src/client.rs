@@ -194,7 +194,7 @@ impl Client {
     ///                 won.old
     ///             }
     ///         },
-    ///         Lease::Lost { old } => old,
+    ///         Lease::Lost { old, .. } => old,
     ///     };
     ///     Ok(item.map(|item| item.value().to_vec()))
     /// }
@@ -285,6 +285,25 @@ impl Client {
     /// ```
     pub fn inspect<K: AsRef<[u8]>>(&self, key: K) -> Operation<'static, K, kind::Inspect> {
         self.operation(sys::NGX_HTTP_MEMCACHE_INSPECT, key)
+    }
+
+    /// The version of the item that a [`get`](Client::get) would find, without reading it: `None` if there is none.
+    ///
+    /// An item that is [stale](Client::invalidate), and the place of one that somebody was told to [make](Client::lease), are
+    /// there for memcached: `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts
+    /// on it. Where that matters, ask this first, and change the version, as `examples/kv` does: `set`, `append`, `prepend`,
+    /// `incr`, `decr`, `delete` and `invalidate` have `cas`.
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Cas, Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// let Some(version) = mc.found("list").await? else { return Ok(()) };
+    /// let changed = mc.append("list", ", cow").cas(version).await? == Cas::Changed;
+    /// # Ok(()) }
+    /// ```
+    pub async fn found<K: AsRef<[u8]>>(&self, key: K) -> Result<Option<u64>, Error> {
+        let metadata = self.inspect(key).await?;
+        Ok(metadata.filter(|metadata| !metadata.stale).map(|metadata| metadata.cas))
     }
 
     /// The servers, in the order of the configuration, as they are now in this worker. Who asks several of them does so

@@ -163,10 +163,10 @@ pub(crate) async fn fetch<'v, V: IntoValue<'v>, E: From<Error>>(
 ) -> Result<Fetched, E> {
     match lease(client, key, freshness).await {
         Ok(Lease::Hit(item)) => Ok(Fetched::item(item, Source::Cache)),
-        Ok(Lease::Lost { old: Some(item) }) => Ok(Fetched::item(item, Source::Stale)),
+        Ok(Lease::Lost { old: Some(item), .. }) => Ok(Fetched::item(item, Source::Stale)),
         Ok(Lease::Won(won)) => Holder::new(client, key, won).make(freshness, compute).await,
         Err(error) if freshness.fail_when_down || error.fault() == Fault::Caller => Err(error.into()),
-        Ok(Lease::Lost { old: None }) | Err(_) => {
+        Ok(Lease::Lost { old: None, .. }) | Err(_) => {
             let (bytes, flags) = compute().await?.into_value()?;
             Ok(Fetched::made(bytes.into_owned(), flags, Source::MadeAlone))
         }
@@ -179,7 +179,7 @@ async fn lease(client: Client, key: &[u8], freshness: Freshness) -> Result<Lease
     let lease = || client.lease(key, freshness.within).recache(Duration::from_secs(freshness.ahead.into())).wait();
 
     let answer = lease().await?;
-    if let Lease::Lost { old: None } = answer {
+    if let Lease::Lost { old: None, .. } = answer {
         let left = freshness.within.saturating_sub(start.elapsed());
         if !left.is_zero() {
             return lease().timeout(left).await;

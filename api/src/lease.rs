@@ -18,6 +18,10 @@ pub enum Lease {
     Lost {
         /// The stale item, if there is one: it can be used meanwhile.
         old: Option<Item>,
+        /// The version of what is there, the stale item or the place of one that is missing: what stores over it takes the
+        /// lease away from whoever was given it. 0, which is no version, where this has [waited](crate::Operation::wait)
+        /// in vain.
+        cas: u64,
     },
 }
 
@@ -69,7 +73,7 @@ impl Lease {
         match (lease, old) {
             (sys::NGX_HTTP_MEMCACHE_LEASE_NONE, Some(item)) => Ok(Lease::Hit(item)),
             (sys::NGX_HTTP_MEMCACHE_LEASE_WON, old) => Ok(Lease::Won(Won { cas, old, stale })),
-            (sys::NGX_HTTP_MEMCACHE_LEASE_LOST, old) => Ok(Lease::Lost { old }),
+            (sys::NGX_HTTP_MEMCACHE_LEASE_LOST, old) => Ok(Lease::Lost { old, cas }),
             // A defect of the module.
             _ => Err(Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL)),
         }

@@ -150,6 +150,13 @@ impl<'v, K> Operation<'v, K, kind::Delete> {
     }
 }
 
+impl<'v, K> Operation<'v, K, kind::Extend> {
+    /// Extends only if the item is still the version that [`Item::cas`](crate::Item::cas) said.
+    pub fn cas(self, version: u64) -> Operation<'v, K, kind::Swap> {
+        self.set(|params| params.cas = one_version(version)).with_kind()
+    }
+}
+
 impl<K> Operation<'_, K, kind::Lease> {
     /// Instead of losing with nothing to use, waits until somebody else has made the item, or does not and the lease
     /// is won after all. When [`timeout`](Operation::timeout) has passed, it is [`Lost`](crate::Lease::Lost) without an
@@ -194,6 +201,14 @@ impl<K> Operation<'_, K, kind::Count> {
             params.options |= sys::NGX_HTTP_MEMCACHE_INITIAL;
             params.initial = number;
         })
+    }
+}
+
+impl<'v, K> Operation<'v, K, kind::Count> {
+    /// Counts only if the item is still the version that [`Item::cas`](crate::Item::cas) said. With an
+    /// [`initial`](Operation::initial) number this is refused: a missing item has no version.
+    pub fn cas(self, version: u64) -> Operation<'v, K, kind::CountOne> {
+        self.set(|params| params.cas = one_version(version)).with_kind()
     }
 }
 

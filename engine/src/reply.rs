@@ -61,6 +61,9 @@ pub enum Lease {
     },
     /// Somebody else was told to.
     Lost {
+        /// The version of what is there: of the place that the other one was told to fill, or of the stale item. 0: it is
+        /// not known, as the lease get has waited in vain.
+        cas: u64,
         /// The stale item that can be used meanwhile, if there is one.
         old: Option<Item>,
     },

@@ -99,7 +99,7 @@ pub enum Verb {
         flags: u32,
         /// When the item expires.
         ttl: Ttl,
-        /// If not 0: only if the item still has this version.
+        /// If not 0: only if the item still has this version; of no use with `Add` and `Replace`.
         cas: u64,
     },
     /// Removes the item.
@@ -122,6 +122,8 @@ pub enum Verb {
         delta: u64,
         /// Value and expiry of the item if there is none; without it that is a miss.
         initial: Option<(u64, Ttl)>,
+        /// If not 0: only if the item still has this version.
+        cas: u64,
     },
     /// Sets the item's expiry.
     Touch {

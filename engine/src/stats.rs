@@ -311,7 +311,7 @@ impl Counters {
         let stats = &self.stats;
         match answer {
             Ok(Outcome::Item(_) | Outcome::Lease(Lease::Hit(_) | Lease::Won { old: Some(_), .. })) => stats.hits.bump(),
-            Ok(Outcome::Lease(Lease::Lost { old: Some(_) })) => stats.hits.bump(),
+            Ok(Outcome::Lease(Lease::Lost { old: Some(_), .. })) => stats.hits.bump(),
             Ok(Outcome::Lease(_)) => stats.misses.bump(),
             Ok(Outcome::Miss) if work.is_some_and(Work::is_get) => stats.misses.bump(),
             Ok(_) => {}

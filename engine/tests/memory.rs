@@ -232,6 +232,6 @@ fn a_lease_that_cannot_wait_without_memory_is_lost() {
     for n in 0..28 {
         assert_eq!(ask(&mut w, n, usize::MAX), []);
     }
-    assert_eq!(ask(&mut w, 28, 4096), [("lease", Ok(Outcome::Lease(Lease::Lost { old: None })))]);
+    assert_eq!(ask(&mut w, 28, 4096), [("lease", Ok(Outcome::Lease(Lease::Lost { cas: 7, old: None })))]);
     assert_eq!(ask(&mut w, 29, usize::MAX), []);
 }

@@ -97,7 +97,7 @@ impl Op {
             let flags = u32::try_from(size).unwrap_or(0);
             Verb::Store { mode, value: Bytes::from(vec![b'v'; size]), flags, ttl, cas }
         };
-        let count = |direction, initial| Verb::Count { direction, delta: 1, initial };
+        let count = |direction, initial| Verb::Count { direction, delta: 1, initial, cas: 0 };
         let verb = match letter {
             b'g' => Verb::Get { touch: None },
             b'G' => Verb::Get { touch: Some(ttl) },

@@ -330,7 +330,7 @@ impl Peer {
                 Some(item) if !head.leases() => Outcome::Item(item),
                 old if won => Outcome::Lease(Lease::Won { cas, old, stale }),
                 Some(item) if !stale => Outcome::Lease(Lease::Hit(item)),
-                old => Outcome::Lease(Lease::Lost { old }),
+                old => Outcome::Lease(Lease::Lost { cas, old }),
             }),
         )
     }

@@ -60,7 +60,7 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
     };
     let count = |direction| {
         let initial = (op.options & NGX_HTTP_MEMCACHE_INITIAL != 0).then(|| (op.initial, ttl()));
-        Verb::Count { direction, delta: op.delta, initial }
+        Verb::Count { direction, delta: op.delta, initial, cas: op.cas }
     };
     let verb = match op.op {
         NGX_HTTP_MEMCACHE_GET => Verb::Get { touch: None },
@@ -171,7 +171,12 @@ fn lease(op: &ngx_http_memcache_op_t) -> Result<Verb, Status> {
 /// was asked for.
 fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
     let counts = matches!(op.op, NGX_HTTP_MEMCACHE_INCR | NGX_HTTP_MEMCACHE_DECR);
-    let compares = matches!(op.op, NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE | NGX_HTTP_MEMCACHE_INVALIDATE);
+    let compares = match op.op {
+        NGX_HTTP_MEMCACHE_SET | NGX_HTTP_MEMCACHE_DELETE | NGX_HTTP_MEMCACHE_INVALIDATE => true,
+        NGX_HTTP_MEMCACHE_APPEND | NGX_HTTP_MEMCACHE_PREPEND => true,
+        // What creates a missing item has no version to compare.
+        _ => counts && op.options & NGX_HTTP_MEMCACHE_INITIAL == 0,
+    };
     let leases = op.op == NGX_HTTP_MEMCACHE_LEASE;
     let options = match () {
         () if counts => NGX_HTTP_MEMCACHE_INITIAL,

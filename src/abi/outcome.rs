@@ -84,10 +84,12 @@ fn fill_lease(result: &mut Result, lease: Lease) -> Bytes {
             result.cas = cas;
             value
         }
-        Lease::Lost { old } => {
+        Lease::Lost { cas, old } => {
             result.lease = NGX_HTTP_MEMCACHE_LEASE_LOST;
             result.stale = old.is_some().into();
-            fill_item(result, old)
+            let value = fill_item(result, old);
+            result.cas = cas;
+            value
         }
     }
 }

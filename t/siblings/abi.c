@@ -87,10 +87,10 @@ answered(void *data, const ngx_http_memcache_result_t *result)
         return;
     }
 
-    end = ngx_sprintf(text, "size=%uz status=%uD lease=%uD stale=%uD cas=%uL flags=%uD length=%uz ttl=%uD idle=%uD"
+    end = ngx_sprintf(text, "size=%uz status=%uD lease=%uD stale=%uD cas=%uL number=%uL flags=%uD length=%uz ttl=%uD idle=%uD"
                       " fetched=%uD leased=%uD value=%V",
-                      result->size, result->status, result->lease, result->stale, result->cas, result->flags,
-                      result->length, result->ttl, result->idle, result->fetched, result->leased, &result->value);
+                      result->size, result->status, result->lease, result->stale, result->cas, result->number,
+                      result->flags, result->length, result->ttl, result->idle, result->fetched, result->leased, &result->value);
 
     ngx_http_finalize_request(r, send_text(r, text, end - text));
     ngx_http_run_posted_requests(c);
@@ -166,6 +166,8 @@ ngx_http_abi_handler(ngx_http_request_t *r)
     place.op.op = (uint32_t) number(r, "op", 0);
     place.op.options = (uint32_t) number(r, "options", 0);
     place.op.cas = number(r, "cas", 0);
+    place.op.delta = number(r, "delta", 0);
+    place.op.initial = 0;
     place.op.flags = 0;
     place.op.ttl = (uint32_t) number(r, "ttl", 0);
     place.op.timeout = 0;

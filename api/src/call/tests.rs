@@ -342,6 +342,13 @@ fn answers() {
     assert_eq!(finish(client().set("k", "v").cas(1), OK, b""), Ok(Cas::Applied));
     assert_eq!(finish(client().set("k", "v").cas(1), EXISTS, b""), Ok(Cas::Changed));
     assert_eq!(finish(client().delete("k").cas(1), MISS, b""), Ok(Cas::Missing));
+    assert_eq!(finish(client().append("k", "v").cas(7), EXISTS, b""), Ok(Cas::Changed));
+    assert_eq!(seen(0).cas, 7);
+    assert_eq!(finish(client().prepend("k", "v").cas(7), NOT_STORED, b""), Ok(Cas::Missing));
+    assert_eq!(finish(client().incr("k", 1).cas(7), EXISTS, b""), Ok(Err(Cas::Changed)));
+    assert_eq!(seen(0).cas, 7);
+    assert_eq!(finish(client().decr("k", 1).cas(0), MISS, b""), Ok(Err(Cas::Missing)));
+    assert_eq!(seen(0).cas, u64::MAX, "no version");
     assert_eq!(finish(client().delete("k"), MISS, b""), Ok(false));
     assert_eq!(finish(client().incr("k", 1), OK, b""), Ok(Some(43)));
     assert_eq!(finish(client().decr("k", 1), MISS, b""), Ok(None));

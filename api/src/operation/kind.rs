@@ -55,7 +55,7 @@ kinds! {
     /// Extends the value of an item: `false` if there is none.
     Extend -> bool = |reply| applied(&reply);
 
-    /// Stores or deletes one version of an item.
+    /// Stores, extends, marks or deletes one version of an item.
     Swap -> Cas = |reply| match reply.status {
         sys::NGX_HTTP_MEMCACHE_OK => Ok(Cas::Applied),
         sys::NGX_HTTP_MEMCACHE_EXISTS => Ok(Cas::Changed),
@@ -67,6 +67,13 @@ kinds! {
 
     /// Counts up or down: the new number, or `None` if there is no item.
     Count -> Option<u64> = |reply| Ok(applied(&reply)?.then_some(reply.number));
+
+    /// Counts one version of an item up or down: the new number, or why there is none.
+    CountOne -> Result<u64, Cas> = |reply| match reply.status {
+        sys::NGX_HTTP_MEMCACHE_OK => Ok(Ok(reply.number)),
+        sys::NGX_HTTP_MEMCACHE_EXISTS => Ok(Err(Cas::Changed)),
+        _ => Ok(Err(Cas::Missing)),
+    };
 
     /// Sets the life of an item: `false` if there is none.
     Touch -> bool = |reply| applied(&reply);

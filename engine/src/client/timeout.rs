@@ -116,7 +116,7 @@ impl<T> Client<T> {
         let overdue = now.after(call.timeout().max(self.config.timeout));
         if place == Place::Waiting {
             // It has waited long enough for somebody else.
-            self.complete(id, Ok(Outcome::Lease(Lease::Lost { old: None })), now);
+            self.complete(id, Ok(Outcome::Lease(Lease::Lost { cas: 0, old: None })), now);
             return None;
         }
         // It has left its place before anything that waits may move there.

@@ -49,12 +49,12 @@ impl<T> Client<T> {
         let key = (call.subset, key.raw().to_vec());
         match answer {
             // One whose time is over has to make it itself, or one for whom there is no memory to wait.
-            Ok(Outcome::Lease(Lease::Lost { old: None }))
+            Ok(Outcome::Lease(Lease::Lost { old: None, .. }))
                 if call.deadline > now && self.waiting.try_reserve(1).is_ok() =>
             {
                 self.enqueue(id, key, now)
             }
-            Ok(Outcome::Lease(Lease::Hit(_) | Lease::Lost { old: Some(_) })) => {
+            Ok(Outcome::Lease(Lease::Hit(_) | Lease::Lost { old: Some(_), .. })) => {
                 self.serve(&key, id, answer, now);
                 Verdict::Ends
             }

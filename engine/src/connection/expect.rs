@@ -13,8 +13,9 @@ pub(crate) enum Expect {
     Get,
     Lease,
     Inspect,
+    /// A store that may have a version to compare.
     Set,
-    /// A store that has a condition other than the version.
+    /// One that has another condition.
     Conditional,
     /// A delete, or a mark.
     Delete,
@@ -39,7 +40,7 @@ impl From<&Work> for Expect {
                 Verb::Get { .. } => Expect::Get,
                 Verb::Lease { .. } => Expect::Lease,
                 Verb::Inspect => Expect::Inspect,
-                Verb::Store { mode: StoreMode::Set, .. } => Expect::Set,
+                Verb::Store { mode: StoreMode::Set, .. } | Verb::Store { cas: 1.., .. } => Expect::Set,
                 Verb::Store { .. } => Expect::Conditional,
                 Verb::Delete { .. } | Verb::Invalidate { .. } => Expect::Delete,
                 Verb::Count { .. } => Expect::Count,
@@ -83,7 +84,7 @@ impl Expect {
             // A set misses only with a version to compare.
             (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, Code::NotFound) => Ok(Outcome::Miss),
             (Expect::Set | Expect::Conditional | Expect::Count, Code::NotStored) => Ok(Outcome::NotStored),
-            (Expect::Set | Expect::Delete, Code::Exists) => Ok(Outcome::Exists),
+            (Expect::Set | Expect::Delete | Expect::Count, Code::Exists) => Ok(Outcome::Exists),
             _ => Err(Malformed::Syntax),
         }
     }

@@ -51,6 +51,6 @@ pub(super) fn answer(line: &Head<'_>, item: Item) -> Lease {
     match (line.won, old) {
         (true, old) => Lease::Won { cas, stale: line.stale, old },
         (false, Some(item)) if !line.stale => Lease::Hit(item),
-        (false, old) => Lease::Lost { old },
+        (false, old) => Lease::Lost { cas, old },
     }
 }

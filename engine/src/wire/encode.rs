@@ -114,7 +114,7 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             number(out, b" O", token);
             out.put(b"\r\n");
         }
-        Verb::Count { direction, delta, initial } => {
+        Verb::Count { direction, delta, initial, cas } => {
             command(out, b"ma ", key, None);
             if *direction == Direction::Decr {
                 out.put(b" MD");
@@ -124,6 +124,7 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
                 number(out, b" N", ttl.wire());
                 number(out, b" J", *value);
             }
+            compare(out, *cas);
             out.put(b" v");
             number(out, b" O", token);
             out.put(b"\r\n");
@@ -223,6 +224,7 @@ mod tests {
             assert_eq!(encoded(b"cow", store(mode, 0, Ttl::NEVER, 0)), expected);
         }
         let all = store(StoreMode::Set, u32::MAX, Ttl::secs(60, 0), u64::MAX);
+        assert_eq!(encoded(b"k", store(StoreMode::Append, 0, Ttl::NEVER, 5)), "ms k 3 MA C5 O7\r\nmoo\r\n");
         assert_eq!(encoded(b" ", all), "ms IA== 3 b T60 F4294967295 C18446744073709551615 O7\r\nmoo\r\n");
     }
 
@@ -242,10 +244,12 @@ mod tests {
     fn deletes_and_counters() {
         assert_eq!(encoded(b"k", Verb::Delete { cas: 0 }), "md k O7\r\n");
         assert_eq!(encoded(b"k", Verb::Delete { cas: 5 }), "md k C5 O7\r\n");
-        let count = |direction, initial| Verb::Count { direction, delta: 2, initial };
+        let count = |direction, initial| Verb::Count { direction, delta: 2, initial, cas: 0 };
         assert_eq!(encoded(b"k", count(Direction::Incr, None)), "ma k D2 v O7\r\n");
         assert_eq!(encoded(b"k", count(Direction::Decr, None)), "ma k MD D2 v O7\r\n");
         let initial = Some((u64::MAX, Ttl::secs(60, 0)));
         assert_eq!(encoded(b"k", count(Direction::Incr, initial)), "ma k D2 N60 J18446744073709551615 v O7\r\n");
+        let one = Verb::Count { direction: Direction::Incr, delta: 2, initial: None, cas: 5 };
+        assert_eq!(encoded(b"k", one), "ma k D2 C5 v O7\r\n");
     }
 }

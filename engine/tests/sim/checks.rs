@@ -355,7 +355,7 @@ impl Ledger {
                 assert!(self.stood(&op.key, from, &|v| *v == version), "this was never under {:?}", op.key);
             }
             Lease::Won { old, .. } => assert_eq!(*old, None, "nothing is stale here"),
-            Lease::Lost { old } => {
+            Lease::Lost { old, .. } => {
                 assert_eq!(*old, None, "nothing is stale here");
                 let waits = matches!(op.verb, Some(Verb::Lease { wait: true, .. }));
                 assert!(!waits || now >= op.deadline, "it did not wait");

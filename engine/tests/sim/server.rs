@@ -307,6 +307,10 @@ impl Server {
                 else {
                     return b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n".to_vec();
                 };
+                if command.number('C').is_some_and(|cas| cas != item.cas) {
+                    ledger.applied(delta, &command.key, None, Outcome::Exists, now);
+                    return command.line("EX");
+                }
                 let down = command.flag('M') == Some("D");
                 if down {
                     number.saturating_sub(delta)
@@ -333,9 +337,9 @@ impl Server {
         let mode = command.flag('M').unwrap_or("S");
         let compared = command.number('C').map(|cas| old.map(|item| item.cas == cas));
         let outcome = match (mode, compared, old) {
+            ("E", _, Some(_)) | ("R" | "A" | "P", _, None) => Outcome::NotStored,
             (_, Some(None), _) => Outcome::Miss,
             (_, Some(Some(false)), _) => Outcome::Exists,
-            ("E", _, Some(_)) | ("R" | "A" | "P", _, None) => Outcome::NotStored,
             _ => Outcome::Done,
         };
         ledger.applied(tag, &command.key, Some(&value), outcome.clone(), now);

@@ -337,6 +337,7 @@ impl Workload {
                 direction: if rng.bool() { Direction::Incr } else { Direction::Decr },
                 delta: number,
                 initial: rng.bool().then(|| (rng.u64(..), Ttl::NEVER)),
+                cas: if rng.u8(..) < 64 { cas } else { 0 },
             },
             n => {
                 let mode = match n {
@@ -346,7 +347,7 @@ impl Workload {
                     180..185 => StoreMode::Prepend,
                     _ => StoreMode::Set,
                 };
-                let cas = if n >= 240 { cas } else { 0 };
+                let cas = if n >= 240 || (180..182).contains(&n) { cas } else { 0 };
                 let value = value(number, self.sizes[rng.usize(..self.sizes.len())]);
                 Verb::Store { mode, value, flags: small, ttl: Ttl::NEVER, cas }
             }

@@ -24,13 +24,13 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
     }
     // The old value is shown to those who ask for the lease, which is somebody else's already.
     Ok(match mc.lease(key, 1.secs()).await? {
-        Lease::Lost { old: Some(item) } => named(&item, tags),
+        Lease::Lost { old: Some(item), .. } => named(&item, tags),
         Lease::Won(won) => {
             // It was handed back just now.
             mc.hand_back(key, &won).await?;
             None
         }
-        Lease::Hit(_) | Lease::Lost { old: None } => None,
+        Lease::Hit(_) | Lease::Lost { old: None, .. } => None,
     })
 }
 

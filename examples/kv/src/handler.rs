@@ -160,7 +160,7 @@ fn lease(lease: Lease) -> Response {
     let (who, item, cas, stale) = match lease {
         Lease::Hit(item) => ("none", Some(item), None, false),
         Lease::Won(won) => ("won", won.old, Some(won.cas), won.stale),
-        Lease::Lost { old } => {
+        Lease::Lost { old, .. } => {
             let stale = old.is_some();
             ("lost", old, None, stale)
         }

@@ -38,8 +38,8 @@ fn leases() {
     assert!(matches!(lease((OK, WON, false)), Ok(Lease::Won(Won { cas: 17, old, stale: false })) if moo(old.as_ref())));
     assert!(matches!(lease((OK, WON, true)), Ok(Lease::Won(Won { cas: 17, old, stale: true })) if moo(old.as_ref())));
     assert!(matches!(lease(MISS_WON), Ok(Lease::Won(Won { cas: 17, old: None, stale: false }))));
-    assert!(matches!(lease((OK, LOST, true)), Ok(Lease::Lost { old }) if moo(old.as_ref())));
-    assert!(matches!(lease((MISS, LOST, false)), Ok(Lease::Lost { old: None })));
+    assert!(matches!(lease((OK, LOST, true)), Ok(Lease::Lost { old, .. }) if moo(old.as_ref())));
+    assert!(matches!(lease((MISS, LOST, false)), Ok(Lease::Lost { old: None, cas: 17 })));
 
     // Not answers of the header: nobody may take them for a hit.
     assert_eq!(lease((MISS, NONE, false)).unwrap_err(), Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL));

@@ -26,7 +26,7 @@ fn requests_of_one_turn_share_one_write_and_one_read() {
 #[test]
 fn every_answer_of_every_operation() {
     let store = |mode, cas| Verb::Store { mode, value: Bytes::from_static(b"v"), flags: 0, ttl: Ttl::NEVER, cas };
-    let count = |direction| Verb::Count { direction, delta: 1, initial: None };
+    let count = |direction| Verb::Count { direction, delta: 1, initial: None, cas: 0 };
     let done = || Ok(Outcome::Done);
     let metadata = |ttl, fetched, stale| {
         let leased = stale;
@@ -51,11 +51,15 @@ fn every_answer_of_every_operation() {
         (store(StoreMode::Replace, 0), "NS O#", Ok(Outcome::NotStored)),
         (store(StoreMode::Append, 0), "NS O#", Ok(Outcome::NotStored)),
         (store(StoreMode::Prepend, 0), "HD O#", done()),
+        (store(StoreMode::Append, 5), "EX O#", Ok(Outcome::Exists)),
+        (store(StoreMode::Prepend, 5), "NS O#", Ok(Outcome::NotStored)),
+        (store(StoreMode::Append, 5), "HD O#", done()),
         (Verb::Delete { cas: 0 }, "HD O#", done()),
         (Verb::Delete { cas: 0 }, "NF O#", Ok(Outcome::Miss)),
         (Verb::Delete { cas: 9 }, "EX O#", Ok(Outcome::Exists)),
         (count(Direction::Incr), "VA 2 O#\r\n42", Ok(Outcome::Number(42))),
         (count(Direction::Decr), "NF O#", Ok(Outcome::Miss)),
+        (Verb::Count { direction: Direction::Incr, delta: 1, initial: None, cas: 5 }, "EX O#", Ok(Outcome::Exists)),
         (count(Direction::Incr), "VA 20 O#\r\n18446744073709551615", Ok(Outcome::Number(u64::MAX))),
         (store(StoreMode::Set, 0), "SERVER_ERROR out of memory", Err(Error::Server("out of memory".into()))),
     ];

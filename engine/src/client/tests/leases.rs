@@ -50,13 +50,13 @@ fn wins_and_losses_are_types() {
         ("VA 3 f7 c5 kk O#\r\nmoo\r\n", Lease::Hit(old("moo", 5))),
         ("VA 0 f0 c5 kk O#\r\n\r\n", Lease::Hit(Item { value: Bytes::new(), flags: 0, cas: 5 })),
         ("VA 0 f0 c5 kk O# W\r\n\r\n", Lease::Won { cas: 5, old: None, stale: false }),
-        ("VA 0 f0 c5 kk O# Z\r\n\r\n", Lease::Lost { old: None }),
+        ("VA 0 f0 c5 kk O# Z\r\n\r\n", Lease::Lost { cas: 5, old: None }),
         ("VA 3 f7 c5 kk O# W\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: false }),
         ("VA 3 f7 c5 kk O# Z\r\nmoo\r\n", Lease::Hit(old("moo", 5))),
         ("VA 3 f7 c5 kk O# X W\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: true }),
         ("VA 3 f7 c5 kk O# W X\r\nmoo\r\n", Lease::Won { cas: 5, old: Some(old("moo", 5)), stale: true }),
-        ("VA 3 f7 c5 kk O# Z X\r\nmoo\r\n", Lease::Lost { old: Some(old("moo", 5)) }),
-        ("VA 0 f0 c5 kk O# Z X\r\n\r\n", Lease::Lost { old: None }),
+        ("VA 3 f7 c5 kk O# Z X\r\nmoo\r\n", Lease::Lost { cas: 5, old: Some(old("moo", 5)) }),
+        ("VA 0 f0 c5 kk O# Z X\r\n\r\n", Lease::Lost { cas: 5, old: None }),
     ];
     let mut w = ready();
     for (reply, expected) in cases {
@@ -174,7 +174,7 @@ fn r47_a_lease_comes_only_with_the_answer_to_a_lookup() {
     }
     assert_eq!(w.view().stats().handed_back, 1);
 
-    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None };
+    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None, cas: 0 };
     let others = [
         (Verb::Delete { cas: 0 }, "HD"),
         (Verb::Delete { cas: 3 }, "EX"),

@@ -261,7 +261,7 @@ fn f28_an_answer_before_the_body_was_sent_is_a_lie() {
 /// Where no value is behind a request, the server is where the next one begins, whatever error it has answered.
 #[test]
 fn r18_a_refused_request_without_a_value_ends_itself_alone() {
-    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None };
+    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None, cas: 0 };
     let keyed =
         [incr, Verb::Get { touch: None }, Verb::Touch { ttl: Ttl::NEVER }, Verb::Delete { cas: 0 }, Verb::Inspect];
     let on_server = [ServerVerb::FlushAll { delay: 0 }, ServerVerb::Stats, ServerVerb::Version, ServerVerb::Noop];

@@ -15,7 +15,7 @@ fn verbs() -> Vec<(Verb, &'static str, &'static str, Answer)> {
         (Verb::Touch { ttl: Ttl::NEVER }, "HD s1 c3", "\r\n", Ok(Outcome::Done)),
         (Verb::Inspect, "HD s1 f2 c3 t4 l0 h1", "\r\n", Ok(Outcome::Metadata(metadata))),
         (LEASE, "VA 0 f0 c3", " W\r\n\r\n", Ok(Outcome::Lease(Lease::Won { cas: 3, old: None, stale: false }))),
-        (LEASE, "VA 0 f0 c3", " Z\r\n\r\n", Ok(Outcome::Lease(Lease::Lost { old: None }))),
+        (LEASE, "VA 0 f0 c3", " Z\r\n\r\n", Ok(Outcome::Lease(Lease::Lost { cas: 3, old: None }))),
         (Verb::Get { touch: None }, "EN", "\r\n", Ok(Outcome::Miss)),
     ]
 }

@@ -52,7 +52,7 @@ fn r13_what_follows_a_write_goes_to_its_connection() {
         Verb::Touch { ttl },
         Verb::Inspect,
         Verb::Invalidate { ttl: None, cas: 0 },
-        Verb::Count { direction: Direction::Incr, delta: 1, initial: None },
+        Verb::Count { direction: Direction::Incr, delta: 1, initial: None, cas: 0 },
         Verb::Lease { vivify: std::num::NonZeroU32::MIN, recache: 0, wait: false },
     ];
     for verb in verbs {

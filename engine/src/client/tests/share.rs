@@ -55,7 +55,7 @@ fn a_get_behind_a_write_asks_anew() {
         Verb::Touch { ttl },
         Verb::Get { touch: Some(ttl) },
         Verb::Invalidate { ttl: None, cas: 0 },
-        Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None },
+        Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None, cas: 0 },
     ];
     for write in writes {
         let mut w = sharing();

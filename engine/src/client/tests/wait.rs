@@ -12,7 +12,8 @@ const HIT: &str = "VA 3 f7 c6 kk O#\r\nmoo\r\n";
 const STALE: &str = "VA 3 f7 c6 kk O# X Z\r\nmoo\r\n";
 
 fn lost() -> Answer {
-    Ok(Outcome::Lease(Lease::Lost { old: None }))
+    // That it has waited in vain.
+    Ok(Outcome::Lease(Lease::Lost { cas: 0, old: None }))
 }
 
 fn hit() -> Answer {
@@ -98,7 +99,7 @@ fn a_stale_item_is_not_waited_for() {
     w.submit("k", LEASE, 1).unwrap();
     w.accept(0);
     answer(&mut w, STALE);
-    assert!(matches!(w.done()[..], [(1, Ok(Outcome::Lease(Lease::Lost { old: Some(_) })))]));
+    assert!(matches!(w.done()[..], [(1, Ok(Outcome::Lease(Lease::Lost { cas: 6, old: Some(_) })))]));
     let mut w = losers(&[1, 2]);
     asked_after(&mut w, STALE);
     assert_eq!(w.done().len(), 2);
@@ -207,7 +208,7 @@ fn r14_with_a_queue_of_none_nobody_waits() {
     w.submit("k", not_waiting, 2).unwrap();
     let t = tokens(&w.written(0))[0];
     w.reply(0, &VACANT.replace('#', &t.to_string()));
-    assert_eq!(w.done(), [(2, lost())]);
+    assert_eq!(w.done(), [(2, Ok(Outcome::Lease(Lease::Lost { cas: 5, old: None })))]);
 }
 
 /// Row R14: so many that what looks at all of them for each one would take for ever, whichever way they end.
