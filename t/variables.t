@@ -109,7 +109,7 @@ is(logged($t, '/kv/cow'), 'ops=1 hits=1 misses=0 status=HIT', 'hit');
 kv_get('cow1');
 is(logged($t, '/kv/cow1'), 'ops=1 hits=0 misses=1 status=MISS', 'miss');
 kv_delete('cow1');
-is(logged($t, '/kv/cow1'), 'ops=1 hits=0 misses=0 status=MISS',
+is(logged($t, '/kv/cow1'), 'ops=2 hits=0 misses=0 status=MISS',
 	'a delete that finds nothing');
 http_get('/none');
 is(logged($t, '/none'), 'ops=- hits=- misses=- status=-', 'no operation');

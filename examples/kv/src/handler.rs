@@ -6,6 +6,7 @@ use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, bits, Body, Respond, Response};
 use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Seconds, Server, Ttl};
 
+use crate::change::{self, Content};
 use crate::condition;
 use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, Which, WithBody};
 use crate::tag::Tag;
@@ -57,43 +58,108 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             None => Response::new(HTTPStatus::NOT_FOUND),
         },
         Plain::Count { key, direction, delta, initial, ttl } => {
-            let mut count = match direction {
-                Direction::Up => mc.incr(key, delta),
-                Direction::Down => mc.decr(key, delta),
-            };
-            if let Some(initial) = initial {
-                count = count.initial(initial).ttl(Ttl::from_protocol(ttl));
-            }
-            match count.await {
+            let initial = initial.map(|number| (number, Ttl::from_protocol(ttl)));
+            match count(&mc, &key, (direction, delta), initial).await {
                 Ok(Some(number)) => Response::ok().content_type("text/plain").body(number.to_string()),
                 Ok(None) => Response::new(HTTPStatus::NOT_FOUND),
                 // The request is right, the item is not.
-                Err(Error::Client(text)) if text.ends_with(NO_NUMBER) => Response::new(HTTPStatus::CONFLICT)
+                Err(error) if is_no_number(&error) => Response::new(HTTPStatus::CONFLICT)
                     .content_type("text/plain")
                     .body("the item is no number: nothing was done\n"),
                 Err(error) => return Err(error),
             }
         }
         Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
-        Plain::Invalidate { key, which, ttl } => {
-            let ttl = Ttl::from_protocol(ttl);
-            match which {
-                Which::Any => done_or(HTTPStatus::NOT_FOUND, mc.invalidate(key).ttl(ttl).await?),
-                Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, mc.invalidate(key).ttl(ttl).await?),
-                Which::Tagged(tags) => {
-                    let invalidate = async |version| mc.invalidate(&key).ttl(ttl).cas(version).await;
-                    done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(&mc, &key, &tags, invalidate).await?)
-                }
-            }
+        Plain::Invalidate { key, which, ttl } => invalidate(&mc, &key, &which, Ttl::from_protocol(ttl)).await?,
+        Plain::Delete { key, which } => delete(&mc, &key, &which).await?,
+    })
+}
+
+/// Counts on what a read would find, or creates a missing item with the initial number; `None`: there is none.
+async fn count(
+    mc: &Client,
+    key: &[u8],
+    (direction, delta): (Direction, u64),
+    initial: Option<(u64, Ttl)>,
+) -> Result<Option<u64>, Error> {
+    let once = async |version| {
+        let count = match direction {
+            Direction::Up => mc.incr(key, delta),
+            Direction::Down => mc.decr(key, delta),
+        };
+        let Some(version) = version else { return Ok(count.await?.ok_or(Cas::Missing)) };
+        match count.cas(version).await {
+            // memcached says that before it compares versions: it may be the place of a new lease.
+            Err(error) if is_no_number(&error) && mc.found(key).await? != Some(version) => Ok(Err(Cas::Changed)),
+            other => other,
         }
-        Plain::Delete { key, which } => match which {
-            Which::Any => done_or(HTTPStatus::NOT_FOUND, mc.delete(key).await?),
-            Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, mc.delete(key).await?),
-            Which::Tagged(tags) => {
-                let delete = async |version| mc.delete(&key).cas(version).await;
-                done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(&mc, &key, &tags, delete).await?)
-            }
-        },
+    };
+    for _ in 0..2 {
+        if let Some(number) = change::found_one(mc, key, once).await? {
+            return Ok(Some(number));
+        }
+        let Some((number, ttl)) = initial else { return Ok(None) };
+        if change::create(mc, key, Content { value: number.to_string().as_bytes(), flags: 0, ttl }).await? {
+            return Ok(Some(number));
+        }
+    }
+    // Others create and delete it all the time.
+    Err(Error::Busy)
+}
+
+/// Marks an item as stale. What is marked already is marked again, for as long as is said now. The place of a lease is
+/// no item, but whoever makes that has begun before this, and must not store it; the place does not live longer for it.
+async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
+    let once = async |version| {
+        let mark = mc.invalidate(key).ttl(ttl);
+        Ok(match version {
+            Some(version) => change::swapped(mark.cas(version).await?),
+            None => change::done(mark.await?),
+        })
+    };
+    Ok(match which {
+        Which::Any => {
+            let marked = match mc.inspect(key).await? {
+                Some(about) if about.stale => mc.invalidate(key).ttl(ttl).await?,
+                Some(_) => change::found_one(mc, key, once).await?.is_some(),
+                None => {
+                    mc.invalidate(key).await?;
+                    false
+                }
+            };
+            done_or(HTTPStatus::NOT_FOUND, marked)
+        }
+        Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some()),
+        Which::Tagged(tags) => {
+            let mark = async |version| mc.invalidate(key).ttl(ttl).cas(version).await;
+            done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(mc, key, tags, mark).await?)
+        }
+    })
+}
+
+/// Deletes an item. Without a condition, also what no read finds: the old value is nobody's any more, and whoever makes
+/// the item has begun before this, and must not store it.
+async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Error> {
+    Ok(match which {
+        Which::Any => {
+            let found = mc.found(key).await?.is_some();
+            let deleted = mc.delete(key).await?;
+            done_or(HTTPStatus::NOT_FOUND, found && deleted)
+        }
+        Which::Present => {
+            let once = async |version| {
+                let delete = mc.delete(key);
+                Ok(match version {
+                    Some(version) => change::swapped(delete.cas(version).await?),
+                    None => change::done(delete.await?),
+                })
+            };
+            done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
+        }
+        Which::Tagged(tags) => {
+            let delete = async |version| mc.delete(key).cas(version).await;
+            done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(mc, key, tags, delete).await?)
+        }
     })
 }
 
@@ -104,8 +170,18 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
             let creates = condition == Condition::Absent;
             let stored = match condition {
                 Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
-                Condition::Absent => mc.add(key, value).flags(flags).ttl(ttl).await?,
-                Condition::Present => mc.replace(key, value).flags(flags).ttl(ttl).await?,
+                Condition::Absent => change::create(&mc, &key, Content { value, flags, ttl }).await?,
+                Condition::Present => {
+                    let once = async |version| {
+                        Ok(match version {
+                            Some(version) => {
+                                change::swapped(mc.set(&key, value).flags(flags).ttl(ttl).cas(version).await?)
+                            }
+                            None => change::done(mc.replace(&key, value).flags(flags).ttl(ttl).await?),
+                        })
+                    };
+                    change::found_one(&mc, &key, once).await?.is_some()
+                }
                 Condition::Tagged(tags) => {
                     let store = async |version| mc.set(&key, value).flags(flags).ttl(ttl).cas(version).await;
                     if_tagged(&mc, &key, &tags, store).await?
@@ -118,11 +194,17 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
             })
         }
         WithBody::Extend { key, end } => {
-            let extended = match end {
-                End::Front => mc.prepend(key, value).await?,
-                End::Back => mc.append(key, value).await?,
+            let once = async |version| {
+                let extend = match end {
+                    End::Front => mc.prepend(&key, value),
+                    End::Back => mc.append(&key, value),
+                };
+                Ok(match version {
+                    Some(version) => change::swapped(extend.cas(version).await?),
+                    None => change::done(extend.await?),
+                })
             };
-            Ok(done_or(HTTPStatus::NOT_FOUND, extended))
+            Ok(done_or(HTTPStatus::NOT_FOUND, change::found_one(&mc, &key, once).await?.is_some()))
         }
     }
 }
@@ -138,6 +220,11 @@ async fn if_tagged(
         Some(version) => Ok(change(version).await? == Cas::Applied),
         None => Ok(false),
     }
+}
+
+/// Whether memcached cannot count with what is there.
+fn is_no_number(error: &Error) -> bool {
+    matches!(error, Error::Client(text) if text.ends_with(b"non-numeric value"))
 }
 
 fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
@@ -263,9 +350,6 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::OnlyByPost => Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "POST"),
     }
 }
-
-/// What memcached says of an item that it cannot count with.
-const NO_NUMBER: &[u8] = b"non-numeric value";
 
 /// Headers that make a request conditional, or partial, and that no action knows.
 const UNKNOWN: [&str; 4] = ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "Content-Range"];

@@ -6,9 +6,12 @@
 //! }
 //! ```
 //!
-//! [`request`] says what a request means, `handler` does it; [`tag`] and `condition` are about what a client has seen.
+//! [`request`] says what a request means, `handler` does it; [`tag`] and `condition` are about what a client has seen,
+//! and `change` about what a read finds.
 //! Start your own module from here.
 
+#[cfg(not(test))]
+mod change;
 #[cfg(not(test))]
 mod condition;
 #[cfg(not(test))]

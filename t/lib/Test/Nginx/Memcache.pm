@@ -17,7 +17,7 @@ use Test::More qw//;
 
 use Test::Nginx qw/ :DEFAULT http_start http_content /;
 
-our @EXPORT = qw/ conf compile_sibling compile_module check_config kv_get kv_head kv_put kv_post kv_delete
+our @EXPORT = qw/ conf kv_conf compile_sibling compile_module check_config kv_get kv_head kv_put kv_post kv_delete
 	kv_request escape code header content http_many status server_status
 	wait_for messages master ended worker_pids first_worker http_content /;
 
@@ -71,6 +71,47 @@ sub conf {
 	$text =~ s/^(?=daemon )/$user/m;
 
 	return $text;
+}
+
+# The text of a configuration with the REST store on one memcached, on one
+# connection, that is given time; with more lines of the http block.
+sub kv_conf {
+	my ($http) = @_;
+
+	return conf(<<'EOF' =~ s/%%HTTP%%/$http \/\/ ''/er);
+
+%%TEST_GLOBALS%%
+
+%%MEMCACHE_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    memcache_server 127.0.0.1:8081 max=1;
+    memcache_connect_timeout 30s;
+    memcache_timeout 30s;
+    %%HTTP%%
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location /status {
+            memcache_status;
+        }
+    }
+}
+
+EOF
 }
 
 # Compiles siblings/NAME.c, or other sources, to NAME.so in the test's directory,
