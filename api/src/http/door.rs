@@ -32,15 +32,18 @@ enum Name {
 
 impl Name {
     fn of(name: &str) -> Self {
-        const OF_NGINX: [&str; 4] = ["Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive"];
-
-        let is = |other: &&str| name.eq_ignore_ascii_case(other);
-        match () {
-            () if name.is_empty() || !name.bytes().all(is_token) => Name::Invalid,
-            () if is(&"ETag") => Name::ETag,
-            () if is(&"Content-Type") => Name::ContentType,
-            () if OF_NGINX.iter().any(is) => Name::OfNginx,
-            () => Name::Plain,
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Name::Invalid;
+        }
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // By its length first: most names have another one.
+        match name.len() {
+            4 if is("ETag") => Name::ETag,
+            10 if is("Connection") || is("Keep-Alive") => Name::OfNginx,
+            12 if is("Content-Type") => Name::ContentType,
+            14 if is("Content-Length") => Name::OfNginx,
+            17 if is("Transfer-Encoding") => Name::OfNginx,
+            _ => Name::Plain,
         }
     }
 }
@@ -149,8 +152,20 @@ fn is_control(byte: u8) -> bool {
 
 /// RFC 9110: what a name may consist of.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
+
+/// Whether a name may have it, for each byte.
+#[allow(clippy::indexing_slicing, reason = "a constant does not compile if there is nothing at an index")]
+static TOKENS: [bool; 256] = {
+    let mut tokens = [false; 256];
+    let mut rest: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, after @ ..] = rest {
+        tokens[*byte as usize] = true;
+        rest = after;
+    }
+    tokens
+};
 
 fn no_memory() -> Status {
     HTTPStatus::INTERNAL_SERVER_ERROR.into()
