@@ -44,6 +44,7 @@ pub use all::all;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};
 pub use exit::exiting;
+pub use headers::{HeaderText, HeaderValue};
 #[doc(inline)]
 pub use memcache_bits::request as bits;
 pub use respond::Respond;

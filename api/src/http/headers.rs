@@ -1,30 +1,155 @@
 //! Headers of a response.
 
-use std::fmt::{self, Display, Write};
+use std::borrow::Cow;
+use std::fmt::{self, Write};
 
 use smallvec::SmallVec;
 
-/// Names and values, in their order. A few short ones need no memory but that of this value.
+/// What can be the value of a header: strings, integers, `format_args!` for what is neither, and your own types.
+///
+/// ```
+/// use ngx_memcache::http::{HeaderText, HeaderValue};
+///
+/// struct Point(u8, u8);
+///
+/// impl HeaderValue for Point {
+///     fn write(&self, text: &mut HeaderText) {
+///         self.0.write(text);
+///         text.push(", ");
+///         self.1.write(text);
+///     }
+/// }
+///
+/// let mut text = HeaderText::default();
+/// Point(1, 20).write(&mut text);
+/// assert_eq!(text.as_bytes(), b"1, 20");
+/// ```
+pub trait HeaderValue {
+    /// Writes the value at the end of the text.
+    fn write(&self, text: &mut HeaderText);
+}
+
+/// Where the values of headers are written.
+pub struct HeaderText {
+    /// The text while it fits. A few short values need no memory but that of the response.
+    short: [u8; HeaderText::SHORT],
+    len: usize,
+    /// The whole text from then on.
+    long: Vec<u8>,
+}
+
+impl Default for HeaderText {
+    fn default() -> Self {
+        HeaderText { short: [0; HeaderText::SHORT], len: 0, long: Vec::new() }
+    }
+}
+
+impl HeaderText {
+    const SHORT: usize = 48;
+
+    /// Appends text, or bytes.
+    #[inline]
+    pub fn push(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        let end = self.len.saturating_add(text.len());
+        match self.short.get_mut(self.len..end) {
+            Some(room) => room.copy_from_slice(text),
+            None => self.push_long(text),
+        }
+        self.len = end;
+    }
+
+    #[cold]
+    fn push_long(&mut self, bytes: &[u8]) {
+        if self.long.is_empty() {
+            self.long.extend_from_slice(self.short.get(..self.len).unwrap_or_default());
+        }
+        self.long.extend_from_slice(bytes);
+    }
+
+    /// What was written.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or(&self.long)
+    }
+}
+
+impl fmt::Write for HeaderText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+impl<T: HeaderValue + ?Sized> HeaderValue for &T {
+    fn write(&self, text: &mut HeaderText) {
+        T::write(self, text);
+    }
+}
+
+impl HeaderValue for str {
+    fn write(&self, text: &mut HeaderText) {
+        text.push(self);
+    }
+}
+
+impl HeaderValue for String {
+    fn write(&self, text: &mut HeaderText) {
+        text.push(self);
+    }
+}
+
+impl HeaderValue for Cow<'_, str> {
+    fn write(&self, text: &mut HeaderText) {
+        text.push(self.as_bytes());
+    }
+}
+
+impl HeaderValue for char {
+    fn write(&self, text: &mut HeaderText) {
+        text.push(self.encode_utf8(&mut [0; 4]));
+    }
+}
+
+/// A value that does not know how to show itself is cut short there.
+impl HeaderValue for fmt::Arguments<'_> {
+    fn write(&self, text: &mut HeaderText) {
+        let _ = text.write_fmt(*self);
+    }
+}
+
+macro_rules! integers {
+    ($($type:ident)*) => {$(
+        impl HeaderValue for $type {
+            fn write(&self, text: &mut HeaderText) {
+                text.push(itoa::Buffer::new().format(*self));
+            }
+        }
+    )*};
+}
+
+integers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+/// Names and values, in their order.
 #[derive(Default)]
 pub(super) struct Headers {
     /// All values, one behind the other.
-    text: SmallVec<[u8; 48]>,
+    text: HeaderText,
     /// The names, and where their values end.
     ends: SmallVec<[(&'static str, usize); 3]>,
 }
 
 impl Headers {
     /// Adds one, as it is: it is checked on its way out, see [`door`](super::door).
-    pub(super) fn add(&mut self, name: &'static str, value: impl Display) {
-        // A value that does not know how to show itself is cut short there.
-        let _ = write!(Text(&mut self.text), "{value}");
-        self.ends.push((name, self.text.len()));
+    pub(super) fn add(&mut self, name: &'static str, value: impl HeaderValue) {
+        value.write(&mut self.text);
+        self.ends.push((name, self.text.len));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let mut start = 0;
+        let text = self.text.as_bytes();
         self.ends.iter().map(move |&(name, end)| {
-            let value = self.text.get(start..end).unwrap_or_default();
+            let value = text.get(start..end).unwrap_or_default();
             start = end;
             (name, value)
         })
@@ -34,15 +159,6 @@ impl Headers {
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
-    }
-}
-
-struct Text<'a>(&'a mut SmallVec<[u8; 48]>);
-
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 
@@ -62,7 +178,7 @@ mod tests {
         headers.add("Empty", "");
         headers.add("ETag", format_args!("\"{}\"", u64::MAX));
         assert_eq!(all(&headers), [("A", &b"1"[..]), ("Empty", b""), ("ETag", b"\"18446744073709551615\"")]);
-        assert!(!headers.text.spilled() && !headers.ends.spilled());
+        assert!(headers.text.long.is_empty() && !headers.ends.spilled());
 
         let long = "\u{fc}".repeat(100);
         headers.add("Long", &long);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::c_void;
-use std::fmt::Display;
 use std::mem;
 use std::ptr;
 
@@ -17,7 +16,7 @@ use ngx::http::{HTTPStatus, Request};
 
 use super::bits;
 use super::door;
-use super::headers::Headers;
+use super::headers::{HeaderValue, Headers};
 use super::spawn::is_gone;
 use crate::Item;
 
@@ -83,7 +82,7 @@ impl Response {
     /// [`content_type`](Self::content_type). What is no name of a header, and `Content-Length`, `Transfer-Encoding`,
     /// `Connection` and `Keep-Alive`, which are nginx's, make it a 500, and a line in the error log.
     #[inline]
-    pub fn header(mut self, name: &'static str, value: impl Display) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl HeaderValue) -> Self {
         self.headers.add(name, value);
         self
     }
@@ -156,7 +155,7 @@ impl Response {
 /// answer. Control characters are left out of its value; of names, [`Response::header`] says what may not be.
 ///
 /// Fails if there is no memory, or the request has ended, with what the handler is to return.
-pub fn add_header(request: &mut Request, name: &'static str, value: impl Display) -> Result<(), Status> {
+pub fn add_header(request: &mut Request, name: &'static str, value: impl HeaderValue) -> Result<(), Status> {
     if is_gone(request) {
         return Err(Status::NGX_ERROR);
     }
