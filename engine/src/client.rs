@@ -8,10 +8,10 @@ use slotmap::{Key as _, KeyData, SlotMap};
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
-use crate::error::Error;
 use crate::health::{Health, Verdict};
-use crate::reply::{Answer, Outcome, Part};
-use crate::request::Verb;
+use crate::operation::error::Error;
+use crate::operation::reply::{Answer, Outcome, Part};
+use crate::operation::request::Verb;
 use crate::stats::Rest;
 use crate::throttle::Throttle;
 use crate::time::Instant;

@@ -10,13 +10,13 @@ use std::io::IoSlice;
 use bytes::{Bytes, BytesMut};
 
 use crate::client::{CallId, ServerId};
-use crate::key::Key;
-use crate::reply::Answer;
+use crate::operation::key::Key;
+use crate::operation::reply::Answer;
+use crate::protocol::meta::decode::{Decoder, Head};
+use crate::protocol::meta::token::Token;
+use crate::protocol::outbound::Outbound;
+use crate::protocol::version::Version;
 use crate::time::Instant;
-use crate::wire::decode::{Decoder, Head};
-use crate::wire::outbound::Outbound;
-use crate::wire::version::Version;
-use crate::wire::Token;
 
 mod due;
 mod expect;

@@ -24,9 +24,9 @@
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
 //! | `connection` | one connection's greeting, requests and replies in order |
-//! | `wire` | the memcached meta protocol |
+//! | `protocol` | what is said to memcached, and how its answers are read |
 //! | [`config`] | a cluster as configured |
-//! | [`key`], [`request`], [`reply`], [`error`] | what goes in and comes out |
+//! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
 //! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
 //! | `timers`, [`stats`], [`time`] | what is due; what was counted; time as an argument |
 //! | [`zone`] | memory that the workers of a host share |
@@ -36,17 +36,14 @@
 pub mod client;
 pub mod config;
 mod connection;
-pub mod error;
 mod health;
-pub mod key;
-pub mod reply;
-pub mod request;
+pub mod operation;
+mod protocol;
 mod route;
 pub mod stats;
 mod throttle;
 pub mod time;
 mod timers;
-mod wire;
 pub mod zone;
 
 pub use client::{
@@ -56,16 +53,17 @@ pub use client::{
 pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
-pub use error::Error;
+
 pub use health::{Board, State};
-pub use key::{Key, KeyError, MAX_KEY};
-pub use reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
-pub use request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
+pub use operation::error::Error;
+pub use operation::key::{Key, KeyError, MAX_KEY};
+pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
+pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
+pub use protocol::meta::decode::MAX_LINE;
+pub use protocol::version::Version;
 pub use route::Explanation;
 pub use stats::{Counters, Memory, Stats};
 pub use time::Instant;
-pub use wire::decode::MAX_LINE;
-pub use wire::version::Version;
 
 /// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other
 /// connection may be opened.

@@ -15,9 +15,9 @@ pub use history::{history, History, Sample, SPAN, SPANS};
 pub(crate) use rest::Rest;
 
 use crate::client::Work;
-use crate::error::Error;
-use crate::reply::{Answer, Lease, Outcome};
-use crate::request::{Direction, ServerVerb, StoreMode, Verb};
+use crate::operation::error::Error;
+use crate::operation::reply::{Answer, Lease, Outcome};
+use crate::operation::request::{Direction, ServerVerb, StoreMode, Verb};
 use crate::time::Instant;
 
 /// Numbers with names: as they are counted (`C` is [`Counter`]), and as they are read.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Task, Work};
-use crate::error::Error;
-use crate::key::Key;
-use crate::reply::{Outcome, Part, KEEP_COPIES};
-use crate::request::{Ttl, Verb};
+use crate::operation::error::Error;
+use crate::operation::key::Key;
+use crate::operation::reply::{Outcome, Part, KEEP_COPIES};
+use crate::operation::request::{Ttl, Verb};
 use crate::time::Instant;
 
 /// What a batch waits for.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{ConnId, ServerId};
 use crate::connection::Unfit;
+use crate::protocol::version::Version;
 use crate::stats::Fault;
-use crate::wire::version::Version;
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::{CallId, Cause, Client, ConnId, Place, ServerId, Work};
 use crate::connection::{Progress, Unfit};
-use crate::error::Error;
+use crate::operation::error::Error;
+use crate::protocol::version::Version;
 use crate::time::Instant;
-use crate::wire::version::Version;
 
 impl<T> Client<T> {
     /// A connection that is not ready has said something.

@@ -2,7 +2,7 @@
 
 use super::{Call, CallId, Client, Leaver, Owner, Place, ServerId, Task, Timer};
 use crate::connection::Stray;
-use crate::reply::{Lease, Outcome};
+use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {

@@ -8,13 +8,13 @@ use bytes::{Bytes, BytesMut};
 use super::{Cause, Client, ConnId, Event, Loss, Output, Owner, ServerId, Task, Work};
 use crate::connection::{Connection, Orphan, Phase, Unfit};
 use crate::health::{Policy, State};
-use crate::key::Key;
-use crate::reply::Outcome;
+use crate::operation::key::Key;
+use crate::operation::reply::Outcome;
+use crate::protocol::meta::decode::Malformed;
+use crate::protocol::meta::encode;
+use crate::protocol::outbound::Outbound;
 use crate::stats::Fault;
 use crate::time::Instant;
-use crate::wire::decode::Malformed;
-use crate::wire::encode;
-use crate::wire::outbound::Outbound;
 
 /// Buffers that are kept for the next connection that reads or writes.
 const SPARE_BUFFERS: usize = 4;

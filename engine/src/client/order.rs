@@ -11,7 +11,7 @@ use std::collections::{HashMap, TryReserveError};
 
 use super::{CallId, Client, ConnId, Server, ServerId};
 use crate::config::Config;
-use crate::key::Key;
+use crate::operation::key::Key;
 use crate::PIPELINE_BOUND;
 
 /// Writes that are on a connection without an answer, by the hashes of their keys. Two keys with one hash are taken for

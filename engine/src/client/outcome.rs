@@ -1,6 +1,6 @@
 //! What becomes of an operation whose connection ended: the table in [`error`](crate::error).
 
-use crate::error::Error;
+use crate::operation::error::Error;
 
 /// How an operation stood when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@
 use std::collections::{HashMap, TryReserveError, VecDeque};
 
 use super::{Call, CallId, Client, Order, Place, Server, ServerId, Timer, Work};
-use crate::key::Key;
-use crate::reply::Answer;
-use crate::request::Verb;
+use crate::operation::key::Key;
+use crate::operation::reply::Answer;
+use crate::operation::request::Verb;
 use crate::time::Instant;
 
 /// By key, the gets under way that others can share the exchange of.

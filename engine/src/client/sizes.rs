@@ -5,9 +5,9 @@
 //! for; one that is not known, or that another client has made large since, is found out the first time.
 
 use super::{Call, CallId, Client, Work};
-use crate::key::Key;
-use crate::reply::{Answer, Lease, Outcome};
-use crate::request::Verb;
+use crate::operation::key::Key;
+use crate::operation::reply::{Answer, Lease, Outcome};
+use crate::operation::request::Verb;
 use crate::BULK;
 
 /// Places for items that were large.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{order, Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
 use crate::config::MAX_TIMEOUT;
 use crate::connection::Connection;
-use crate::error::Error;
-use crate::key::Key;
-use crate::request::{Request, ServerVerb};
+use crate::operation::error::Error;
+use crate::operation::key::Key;
+use crate::operation::request::{Request, ServerVerb};
 use crate::time::Instant;
 
 /// An operation that was not accepted.

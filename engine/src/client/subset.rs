@@ -7,8 +7,8 @@ use thiserror::Error as ThisError;
 
 use super::{Client, Server, ServerId};
 use crate::config::{Config, Failover};
-use crate::error::Error;
-use crate::key::{Key, KeyError};
+use crate::operation::error::Error;
+use crate::operation::key::{Key, KeyError};
 use crate::route::{Explanation, Router};
 
 /// The most subsets of one client; each takes the memory of its routing, up to what that of the client takes.

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use super::*;
 use crate::config::{ServerParams, MAX_TIMEOUT};
 use crate::connection::{Phase, Unfit};
-use crate::error::Error;
 use crate::health::State;
-use crate::reply::{Item, Metadata, Outcome};
-use crate::request::{Request, ServerVerb, StoreMode, Ttl};
+use crate::operation::error::Error;
+use crate::operation::reply::{Item, Metadata, Outcome};
+use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl};
 
 mod address;
 mod batches;

@@ -2,8 +2,8 @@
 
 use super::{Call, CallId, Cause, Client, Leaver, Place, ServerId, Timer};
 use crate::connection::Phase;
-use crate::error::Error;
-use crate::reply::{Lease, Outcome};
+use crate::operation::error::Error;
+use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{CallId, Client, Place, Subset, Timer};
-use crate::error::Error;
-use crate::reply::{Answer, Lease, Outcome};
+use crate::operation::error::Error;
+use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::time::Instant;
 
 /// The pause before a key is asked for again for the first time; it doubles each time.

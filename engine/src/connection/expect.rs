@@ -2,10 +2,10 @@
 
 use super::Pending;
 use crate::client::{CallId, Work};
-use crate::key::Key;
-use crate::reply::{Metadata, Outcome};
-use crate::request::{ServerVerb, StoreMode, Verb};
-use crate::wire::decode::{Code, Head, Malformed};
+use crate::operation::key::Key;
+use crate::operation::reply::{Metadata, Outcome};
+use crate::operation::request::{ServerVerb, StoreMode, Verb};
+use crate::protocol::meta::decode::{Code, Head, Malformed};
 
 /// Which replies are right for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

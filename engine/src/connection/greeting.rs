@@ -7,12 +7,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::key::Key;
-use crate::wire::decode::{Code, Decoder, Line};
-use crate::wire::encode;
-use crate::wire::outbound::Outbound;
-use crate::wire::version::Version;
-use crate::wire::Token;
+use crate::operation::key::Key;
+use crate::protocol::meta::decode::{Code, Decoder, Line};
+use crate::protocol::meta::encode;
+use crate::protocol::meta::token::Token;
+use crate::protocol::outbound::Outbound;
+use crate::protocol::version::Version;
 
 /// So many bytes of a wrong answer are quoted.
 const QUOTED: usize = 32;

@@ -5,9 +5,9 @@
 //! back, or nobody makes it until the mark expires.
 
 use super::{Expect, Pending};
-use crate::key::Key;
-use crate::reply::{Item, Lease};
-use crate::wire::decode::{Code, Head};
+use crate::operation::key::Key;
+use crate::operation::reply::{Item, Lease};
+use crate::protocol::meta::decode::{Code, Head};
 
 /// A lease that came to somebody who does not make the item.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::lease::{self, Stray};
 use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
 use crate::client::CallId;
-use crate::error::Error;
-use crate::key::Key;
-use crate::reply::{Answer, Item, Outcome};
-use crate::wire::decode::{self, Code, Head, Line, Malformed};
-use crate::wire::hit::Hit;
+use crate::operation::error::Error;
+use crate::operation::key::Key;
+use crate::operation::reply::{Answer, Item, Outcome};
+use crate::protocol::meta::decode::{Code, Head, Line, Malformed};
+use crate::protocol::meta::hit::Hit;
+use crate::protocol::number::number;
 use crate::MAX_STATS;
 
 impl Connection {
@@ -148,9 +149,7 @@ impl Connection {
             Some(Expect::Get) if line.stale || line.is_vacant() => Ok(Outcome::Miss),
             _ if no_memory => Err(Error::NoMemory),
             _ if skipped => Err(Error::TooLarge { size: line.size, limit }),
-            Some(Expect::Count) => {
-                Ok(Outcome::Number(decode::number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?))
-            }
+            Some(Expect::Count) => Ok(Outcome::Number(number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?)),
             Some(Expect::Lease) => Ok(Outcome::Lease(lease::answer(&line, item()))),
             _ => Ok(Outcome::Item(item())),
         };

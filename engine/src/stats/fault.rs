@@ -3,7 +3,7 @@
 use super::Counter;
 use crate::client::{Cause, Loss};
 use crate::connection::Unfit;
-use crate::error::Error;
+use crate::operation::error::Error;
 use crate::time::Instant;
 
 macro_rules! faults {

@@ -3,7 +3,7 @@
 use super::Counter;
 use crate::client::ServerView;
 use crate::health::State;
-use crate::wire::version::Version;
+use crate::protocol::version::Version;
 
 /// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! One reply for each request, and the right one.
 
 use super::*;
-use crate::request::Direction;
+use crate::operation::request::Direction;
 
 #[test]
 fn requests_of_one_turn_share_one_write_and_one_read() {

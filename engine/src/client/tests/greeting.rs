@@ -1,7 +1,7 @@
 //! What a server says before it is used.
 
 use super::*;
-use crate::wire::version::Version;
+use crate::protocol::version::Version;
 
 const TRIED: &str = "EN O1\r\nHD O2\r\nMN\r\n";
 

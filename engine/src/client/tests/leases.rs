@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::reply::Lease;
+use crate::operation::reply::Lease;
 
 const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 10, wait: false };
 const GET: Verb = Verb::Get { touch: None };

@@ -1,7 +1,7 @@
 //! How a server names the key that it was asked for (R1).
 
 use super::*;
-use crate::reply::Lease;
+use crate::operation::reply::Lease;
 
 const LEASE: Verb = Verb::Lease { vivify: std::num::NonZeroU32::MIN, recache: 0, wait: false };
 

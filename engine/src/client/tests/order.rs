@@ -1,7 +1,7 @@
 //! Row R13: what is submitted for one key is carried out in that order; row R12: a queue of none.
 
 use super::*;
-use crate::request::Direction;
+use crate::operation::request::Direction;
 
 /// A client whose server has two connections, and one operation on each: the first one has the write `set k first`.
 fn two() -> World {

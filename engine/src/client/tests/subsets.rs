@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::config::{Failover, Hash};
-use crate::reply::Lease;
+use crate::operation::reply::Lease;
 
 const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 0, wait: true };
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::reply::Lease;
+use crate::operation::reply::Lease;
 
 const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 0, wait: true };
 const VACANT: &str = "VA 0 f0 c5 kk O# Z\r\n\r\n";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::decode::leading_number;
+use super::number::leading_number;
 
 /// A version of memcached: of the text that it answers to `version`, the three numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -220,19 +220,6 @@ fn f26_line_ends_and_nul() {
 }
 
 #[test]
-fn numbers() {
-    assert_eq!(number(b"0"), Some(0));
-    assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
-    for text in [&b""[..], b"18446744073709551616", b"-1", b" 1", b"1 ", b"a", b"/", b":"] {
-        assert_eq!(number(text), None);
-    }
-    bad(b"HD O\r\n");
-    bad(b"HD Ox\r\n");
-    bad(b"VA 0 f4294967296\r\n");
-    bad(b"VA 0 c-1\r\n");
-}
-
-#[test]
 fn a_long_line_is_looked_at_once() {
     let mut decoder = Decoder::default();
     let line = [&vec![b'a'; 5000][..], b"\n"].concat();
@@ -395,4 +382,12 @@ fn r1_a_key_that_is_encoded_or_another_is_read_as_before() {
     let (line, used) = Decoder::default().line_naming(nearly, b"c\r\nHD x").unwrap().unwrap();
     assert_eq!((line, used), Decoder::default().line(nearly).unwrap().unwrap());
     assert_eq!(used, 15);
+}
+
+#[test]
+fn flags_that_are_no_numbers() {
+    bad(b"HD O\r\n");
+    bad(b"HD Ox\r\n");
+    bad(b"VA 0 f4294967296\r\n");
+    bad(b"VA 0 c-1\r\n");
 }

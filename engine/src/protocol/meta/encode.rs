@@ -1,9 +1,9 @@
 //! Requests to bytes.
 
-use crate::key::Key;
-use crate::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
-use crate::wire::outbound::Outbound;
-use crate::wire::Token;
+use crate::operation::key::Key;
+use crate::operation::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
+use crate::protocol::meta::token::Token;
+use crate::protocol::outbound::Outbound;
 
 /// What a new connection is asked before anything else: `VERSION` and `MN` are the answers. Nothing in it is a command
 /// to change anything in any dialect.
@@ -171,7 +171,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::request::Ttl;
+    use crate::operation::request::Ttl;
 
     fn encoded(key: &[u8], verb: Verb) -> String {
         let mut out = Outbound::default();

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::protocol::number::leading_number;
+
 /// The longest line of a reply, in bytes, without its line end. Longer ones are not the protocol: a key has 250 bytes,
 /// a flag at most 21, an error text of memcached less than 1 KiB.
 pub const MAX_LINE: usize = 8192;
@@ -213,40 +215,6 @@ impl<'a> Words<'a> {
     fn number32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.number()?).map_err(|_| Malformed::Syntax)
     }
-}
-
-/// Decimal digits that fit 64 bits, and nothing else.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    leading_number(digits).and_then(|(n, rest)| rest.is_empty().then_some(n))
-}
-
-/// The decimal digits at the front, of which there is at least one and as many as fit 64 bits, and what is behind them.
-#[inline]
-pub(super) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
-    /// So many fit, whatever they are.
-    const SURE: usize = 19;
-
-    let (mut n, mut len) = (0u64, 0usize);
-    for &byte in text {
-        let digit = u64::from(byte).wrapping_sub(b'0'.into());
-        if digit > 9 {
-            break;
-        }
-        n = n.wrapping_mul(10).wrapping_add(digit);
-        len = len.wrapping_add(1);
-    }
-    let (digits, rest) = text.split_at_checked(len)?;
-    match len {
-        0 => None,
-        1..=SURE => Some((n, rest)),
-        _ => Some((checked_number(digits)?, rest)),
-    }
-}
-
-/// The number that these digits are, if it fits 64 bits.
-#[cold]
-fn checked_number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0u64, |n, &byte| n.checked_mul(10)?.checked_add(byte.wrapping_sub(b'0').into()))
 }
 
 /// Where a line names a key as it is.

@@ -24,7 +24,7 @@
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::key::KeyError;
+use crate::operation::key::KeyError;
 
 /// Whose fault it is, whether the server may have carried the operation out, and whether to try again.
 ///

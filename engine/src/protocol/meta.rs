@@ -1,4 +1,4 @@
-//! The memcached meta protocol: requests to bytes, bytes to replies.
+//! The memcached meta protocol.
 //!
 //! Source: `doc/protocol.txt` of memcached, "Meta Commands", and what memcached 1.6.18 was seen to answer. Replies to
 //! meta commands echo the request's opaque token, except error lines, which carry none; so replies are matched by their
@@ -7,8 +7,4 @@
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod hit;
-pub(crate) mod outbound;
-pub(crate) mod version;
-
-/// The opaque token of a request: decimal, at most 10 digits, of the 31 that every server accepts.
-pub(crate) type Token = u32;
+pub(crate) mod token;

@@ -3,8 +3,8 @@
 //! It is known beforehand but for three numbers, so it is compared rather than taken apart. Whatever differs from it in
 //! the least is for the [`decode`](super::decode) of all replies to judge.
 
-use super::decode::leading_number;
-use super::Token;
+use super::token::Token;
+use crate::protocol::number::leading_number;
 
 /// `VA size f… c… kKEY O…` and its value, without a flag more.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::decode::{Code, Decoder, Head, Line};
+    use crate::protocol::meta::decode::{Code, Decoder, Head, Line};
 
     const USUAL: &[u8] = b"VA 3 f7 c18446744073709551615 kcow O9\r\nmoo\r\nEN\r\n";
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::error::Error;
+use crate::operation::error::Error;
 
 /// The answer of an operation: what the server said, or why there is no answer.
 pub type Answer = Result<Outcome, Error>;

@@ -1,0 +1,6 @@
+//! What may be asked and answered: requests and their keys, replies, errors.
+
+pub mod error;
+pub mod key;
+pub mod reply;
+pub mod request;
