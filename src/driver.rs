@@ -218,18 +218,19 @@ impl Driver {
         }
         let mut client = self.client.try_borrow_mut().map_err(|_| Refused::InUse)?;
         let now = self.now();
-        let call = submit(&mut client, now).map_err(|rejected| {
-            self.note_refused(&rejected.error);
-            Refused::Client(rejected.error)
-        })?;
+        let call = submit(&mut client, now);
         // The posted event sets the timer precisely. Without any, a worker that exits would not wait for the posted
         // event either.
         if !self.timer.has_timer() {
             self.arm(&mut client, now);
         }
         self.timer.set_cancelable(self.state.get() == State::Hurried);
+        // Also where it was refused: the client may have a connection to open, or may have learned that a server is down.
         self.turn.post();
-        Ok(call)
+        call.map_err(|rejected| {
+            self.note_refused(&rejected.error);
+            Refused::Client(rejected.error)
+        })
     }
 
     /// Takes an operation back, so that its handler will not run. `None`: there is no such operation (any more).

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Tests for memcache module: the four numbers of a pool, by memcached's own
-# count of connections, and the limits in the status.
+# count of connections, the limits in the status, and a queue of none (R12).
 
 ###############################################################################
 
@@ -24,7 +24,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(31)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(33)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -96,6 +96,21 @@ http {
         memcache_pipeline 1;
         memcache_queue 2;
         memcache_max_value 1k;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
+
+    # no queue; the first of the servers is down
+    server {
+        listen       127.0.0.1:8088;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8089;
+        memcache_server 127.0.0.1:8085;
+        memcache_queue 0;
+        memcache_retry 30s;
 
         location /kv/ {
             memcache_kv on;
@@ -225,7 +240,22 @@ ok(limit('reply'), 'limits - reply');
 kv_put('large', 'x' x 2000, @short) for 1 .. 20;
 is(code(kv_put('large', 'x' x 2000, @short)), 413, 'too large a value');
 
+# without a queue what comes first is refused, and a connection is opened for
+# what comes later; also where a failure of the other server, which k1 is for, has
+# just been logged
+
+my @none = (PeerAddr => '127.0.0.1:' . port(8088));
+is(codes('k1'), '503', 'R12 no queue - a server that is down');
+ok(wait_for(sub { codes('k2') eq '404' }), 'R12 no queue - another one');
+
 ###############################################################################
+
+# What several gets of a key are answered with, by both workers.
+sub codes {
+	my ($key) = @_;
+	my %codes = map { code(kv_get($key, @none)) => 1 } 1 .. 20;
+	return join ' ', sort keys %codes;
+}
 
 # Nothing of the configuration is used yet.
 sub check_config_only {
