@@ -26,12 +26,13 @@ fn world(params: &[&str], seed: u64, change: impl FnOnce(&mut Config)) -> World 
 /// Submits an operation with this number.
 fn submit(world: &mut World, number: u64, key: &str, verb: Verb) -> Result<CallId, Error> {
     let request = Request { key: key.as_bytes(), verb: verb.clone(), timeout: None };
-    let call = world.worker.client.submit(request, number, world.now).map_err(|rejected| rejected.error)?;
+    let answer = world.worker.client.submit(request, number, world.now);
+    world.obey();
+    let call = answer.map_err(|rejected| rejected.error)?;
     let deadline = world.now.after(world.worker.client.config().timeout);
     let latest = deadline.after(world.worker.client.config().timeout * u32::from(PATIENCE));
     let op = Op::new(call, 0, 0, key.into(), Some(verb), [world.now, deadline, latest]);
     world.ledger.accepted(number, op);
-    world.obey();
     Ok(call)
 }
 

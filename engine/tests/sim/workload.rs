@@ -235,12 +235,13 @@ impl Workload {
         let request = Request { key: &self.keys[at], verb: verb.clone(), timeout };
         let subset = if world.rng.bool() { self.subset } else { Subset::ALL };
         let server = world.worker.client.server_within(subset, &self.keys[at]).expect("a key");
-        match world.worker.client.submit_within(subset, request, number, world.now) {
+        let answer = world.worker.client.submit_within(subset, request, number, world.now);
+        world.obey();
+        match answer {
             Ok(call) => {
                 let key = [&world.worker.client.config().prefix[..], &self.keys[at]].concat();
                 let op = Op::new(call, world.at, server, key, Some(verb), times);
                 world.ledger.accepted(number, op);
-                world.obey();
                 None
             }
             Err(rejected) => {
@@ -277,12 +278,13 @@ impl Workload {
     fn submit_version(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
         let server = world.rng.usize(..world.servers.len());
         let times = times(world, timeout);
-        match world.worker.client.submit_to(server, ServerVerb::Version, timeout, number, world.now) {
+        let answer = world.worker.client.submit_to(server, ServerVerb::Version, timeout, number, world.now);
+        world.obey();
+        match answer {
             Err(rejected) => Some(rejected.error),
             Ok(call) => {
                 let op = Op::new(call, world.at, server, Vec::new(), None, times);
                 world.ledger.accepted(number, op);
-                world.obey();
                 None
             }
         }
@@ -310,6 +312,7 @@ impl Workload {
             .submit(Request { key: b"k", verb, timeout: None }, 0, world.now)
             .expect_err("too large");
         assert!(matches!(error.error, Error::TooLarge { .. }));
+        world.obey();
     }
 
     fn timeout(&self, rng: &mut Rng) -> Option<Duration> {
