@@ -20,7 +20,7 @@ use crate::time::Instant;
 pub(super) struct Batch {
     /// In the order of the keys; where one is missing, something in its place.
     answers: Vec<Part>,
-    /// How many of them are missing.
+    /// How many of them are missing; and one, until all keys were asked for: what others find out may end some meanwhile.
     left: usize,
     /// The operations that it consists of; some may have ended.
     parts: Vec<CallId>,
@@ -76,27 +76,45 @@ impl<T> Client<T> {
             return Err(Rejected { error: Error::NoMemory, context });
         };
         self.writes.count_submitted();
-        let whole = self.calls.insert(Call::gathering(context, subset, now));
-        let unanswered = |error| Part { answer: Err(error), stand_in: false };
+        batch.left = 1;
+        let whole = self.calls.insert(Call::gathering(context, batch, subset, now));
         for key in keys {
-            let owner = Owner::Batch(whole, batch.answers.len());
-            match self.submit_part(subset, key, Verb::Get { touch }, timeout, owner, now) {
+            let Some(index) = self.expect_part(whole) else { break };
+            match self.submit_part(subset, key, Verb::Get { touch }, timeout, Owner::Batch(whole, index), now) {
                 Ok(part) => {
-                    batch.parts.push(part);
-                    batch.answers.push(unanswered(Error::NotSent));
-                    batch.left = batch.left.saturating_add(1);
+                    if let Some(batch) = self.batch(whole) {
+                        batch.parts.push(part);
+                    }
                 }
-                Err(error) => batch.answers.push(unanswered(error)),
+                Err(error) => drop(self.gather(whole, index, Part { answer: Err(error), stand_in: false })),
             }
         }
-        let complete = batch.left == 0;
-        if let Some(call) = self.calls.get_mut(whole) {
-            call.task = Task::Parts(batch);
+        self.count_part(whole);
+        Ok(whole)
+    }
+
+    fn batch(&mut self, whole: CallId) -> Option<&mut Batch> {
+        match &mut self.calls.get_mut(whole)?.task {
+            Task::Parts(batch) => Some(batch),
+            Task::Work(_) | Task::Answer(_) => None,
         }
-        if complete {
+    }
+
+    /// One more part is to come: its place among the answers.
+    fn expect_part(&mut self, whole: CallId) -> Option<usize> {
+        let batch = self.batch(whole)?;
+        batch.answers.push(Part { answer: Err(Error::NotSent), stand_in: false });
+        batch.left = batch.left.saturating_add(1);
+        batch.answers.len().checked_sub(1)
+    }
+
+    /// One less is to come.
+    fn count_part(&mut self, whole: CallId) {
+        let Some(batch) = self.batch(whole) else { return };
+        batch.left = batch.left.saturating_sub(1);
+        if batch.left == 0 {
             self.complete_batch(whole);
         }
-        Ok(whole)
     }
 
     fn submit_part(
@@ -134,10 +152,7 @@ impl<T> Client<T> {
         if let Some(place) = batch.answers.get_mut(index) {
             *place = part;
         }
-        batch.left = batch.left.saturating_sub(1);
-        if batch.left == 0 {
-            self.complete_batch(whole);
-        }
+        self.count_part(whole);
         !dropped
     }
 

@@ -148,11 +148,11 @@ pub(super) struct Call<T> {
 
 impl<T> Call<T> {
     /// One that consists of others: it is on no server, and has no time but theirs.
-    pub fn gathering(context: T, subset: Subset, now: Instant) -> Self {
+    pub fn gathering(context: T, batch: Box<Batch>, subset: Subset, now: Instant) -> Self {
         Call {
             owner: Owner::Caller(context),
             key: None,
-            task: Task::Parts(Box::default()),
+            task: Task::Parts(batch),
             subset,
             home: ServerId::MAX,
             server: ServerId::MAX,

@@ -106,6 +106,33 @@ fn what_one_finds_down_the_others_do_not_try() {
     assert_eq!(workers.events().iter().filter(|e| is_down(e)).count(), 1, "one line in the log");
 }
 
+/// It may be found down at any moment, also while a batch is submitted whose first keys wait for it.
+#[test]
+fn what_one_finds_down_as_another_submits_a_batch() {
+    for at in 0..4 {
+        let mut workers = Workers::new(2, &[]);
+        let [one, other] = &mut workers.list[..] else { panic!("two") };
+        one.get_or_error("cow", 1);
+        let keys = (0..3).map(|n| {
+            if n == at {
+                one.lose(0, Loss::Refused);
+            }
+            &b"cow"[..]
+        });
+        let call = other.client.submit_many(Subset::ALL, keys, None, None, 2, other.now).unwrap();
+        other.outputs();
+        if at < 3 {
+            let done = other.done();
+            let [(2, Ok(Outcome::Many(parts)))] = &done[..] else { panic!("{at}: {done:?}") };
+            let answers: Vec<_> = parts.iter().map(|part| part.answer.clone()).collect();
+            assert_eq!(answers, vec![Err(Error::ServerDown); 3]);
+        } else {
+            assert_eq!((other.done().len(), other.cancel(call)), (0, Some(2)));
+        }
+        assert_eq!((other.client.pending(), other.client.completions()), (0, 0));
+    }
+}
+
 #[test]
 fn one_probes_and_all_take_the_result_over() {
     let mut workers = Workers::new(4, &["min=1"]);
