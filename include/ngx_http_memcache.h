@@ -91,8 +91,9 @@
  * LIMITS
  *
  *   - What waits for a server is bounded ("memcache_queue", 64 MiB of values), as is what is under way on a connection;
- *     beyond that, submit() says BUSY at once. There is no share of that for each sibling: they are all in one process,
- *     and trust each other. But what one does to a server does not keep the others from other servers.
+ *     beyond that, submit() says BUSY at once. A call that waited, and now has to go behind a write of its key where it
+ *     is full, ends with BUSY. There is no share of that for each sibling: they are all in one process, and trust each
+ *     other. But what one does to a server does not keep the others from other servers.
  *   - op->ttl may be any number: memcached knows moments up to January 2038, and what would live longer lives until then
  *     (where that is less than 30 days away, for 30 days). What is to live for ever has 0. For LEASE and FLUSH_ALL, 30 days
  *     are the most, and more is INVALID.

@@ -64,7 +64,8 @@ pub enum Error {
         maybe_applied: bool,
     },
 
-    /// As many operations wait for the server as `memcache_queue` allows.
+    /// As many operations wait for the server as `memcache_queue` allows, or for the one connection that has writes of the
+    /// same key without an answer.
     #[error("too many operations wait for the server")]
     Busy,
 

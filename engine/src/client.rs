@@ -248,7 +248,7 @@ impl<T> Client<T> {
         let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
         let work = Work::Keyed(verb);
         // Without room now, the lease ends by itself, after the time that its asker chose.
-        if let Some(target) = self.target(id, Some(&key), 0) {
+        if let Some(target) = self.target(id, Some(&key), 0).connection() {
             let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
             self.own = self.own.saturating_add(1);

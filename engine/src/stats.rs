@@ -151,7 +151,8 @@ counters! {
         /// Operations refused, as [`MAX_BACKLOG`](crate::MAX_BACKLOG) bytes waited.
         backlog,
         /// Operations that had to wait, as each of `max` connections had
-        /// [`PIPELINE_BOUND`](crate::PIPELINE_BOUND) times `memcache_pipeline` replies pending.
+        /// [`PIPELINE_BOUND`](crate::PIPELINE_BOUND) times `memcache_pipeline` replies pending; and those that had to follow
+        /// a write of their key, and were refused, as its connection had `memcache_queue` more of them.
         pipeline,
         /// Connects put off, as there were [`CONNECT_RATE`](crate::CONNECT_RATE) of them in the last second.
         connects,

@@ -17,8 +17,7 @@ impl<T> Client<T> {
             }
             if let Some(&first) = server.queue.iter().find(|&&call| waits(call)) {
                 let bulk = self.bulk_of(first);
-                let could = self.pick(id, server, bulk).and(self.target_of_queued(id, first, bulk));
-                if server.is_live() && could.is_some() {
+                if server.is_live() && self.pick(id, server, bulk).is_some() {
                     return Err(format!("server {id}: an operation waits that could be sent"));
                 }
             }

@@ -3,9 +3,11 @@
 use std::collections::TryReserveError;
 use std::time::Duration;
 
+use super::order::Target;
 use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
 use crate::connection::{Connection, Expect, Phase};
 use crate::health::State;
+use crate::operation::error::Error;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;
 
@@ -148,12 +150,15 @@ impl<T> Client<T> {
                 continue;
             }
             let bulk = self.bulk_of(call);
-            let Some(target) = self.target_of_queued(id, call, bulk) else { break };
+            let target = self.target_of(id, call, bulk);
+            if target == Target::Queue {
+                break;
+            }
             if let Some(server) = self.servers.get_mut(id) {
                 server.queue.pop_front();
                 server.queued = server.queued.saturating_sub(1);
             }
-            self.place(call, id, Some(target), bulk);
+            self.put(call, id, target, bulk, now);
         }
         self.grow(id, now);
     }
@@ -161,10 +166,23 @@ impl<T> Client<T> {
     /// Puts an operation where it may go now: on a connection, or behind what waits.
     pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
         let bulk = self.bulk_of(call);
-        let target = self.target(id, self.calls.get(call).and_then(|call| call.key.as_ref()), bulk);
-        if !self.place(call, id, target, bulk) {
+        let waits = self.servers.get(id).is_some_and(|server| server.queued > 0);
+        let target = if waits { Target::Queue } else { self.target_of(id, call, bulk) };
+        if !self.put(call, id, target, bulk, now) {
             self.pump(id, now);
         }
+    }
+
+    /// The same as [`place`](Client::place), but where there is no room for the operation it ends.
+    fn put(&mut self, call: CallId, id: ServerId, target: Target, bulk: u32, now: Instant) -> bool {
+        if target != Target::Nowhere {
+            return self.place(call, id, target.connection(), bulk);
+        }
+        if let Some(server) = self.servers.get(id) {
+            server.counters.stats.limits.pipeline.bump();
+        }
+        self.complete(call, Err(Error::Busy), now);
+        true
     }
 
     /// Opens another connection if those that there are do not do.

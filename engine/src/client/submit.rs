@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{order, Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
+use super::order::Target;
+use super::{Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
 use crate::config::MAX_TIMEOUT;
-use crate::connection::Connection;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
@@ -107,14 +107,11 @@ impl<T> Client<T> {
         let size = order.work.value_len();
         let limit = self.config.max_value;
         let bulk = self.bulk(order.key.as_ref(), &order.work);
-        let target = self.target(id, order.key.as_ref(), bulk);
+        let goes = self.target(id, order.key.as_ref(), bulk);
+        let target = goes.connection();
         let mut room = self.make_room(id, group, target);
         let supported = !order.work.compares_on_delete() || self.compares_on_delete(id);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
-        // Of others it was asked when the connection was chosen.
-        let (connections, config) = (&self.connections, &self.config);
-        let load = || target.and_then(|conn| connections.get(conn)).map_or(0, Connection::load);
-        let full = !server.writes.is_empty() && load() >= order::most_behind(config);
         room = room.and_then(|()| server.writes.try_reserve());
         let live = server.is_live();
         let limits = &server.counters.stats.limits;
@@ -124,10 +121,10 @@ impl<T> Client<T> {
             Some(Error::ServerDown)
         } else if !supported {
             Some(Error::Unsupported)
-        } else if group.is_none() && target.is_none() && server.queued >= self.config.queue {
+        } else if group.is_none() && goes == Target::Queue && server.queued >= self.config.queue {
             limits.queue.bump();
             Some(Error::Busy)
-        } else if full && group.is_none() {
+        } else if group.is_none() && goes == Target::Nowhere {
             limits.pipeline.bump();
             Some(Error::Busy)
         } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {

@@ -66,7 +66,8 @@ pub enum Error {
         maybe_applied: bool,
     },
 
-    /// As many operations wait for the server as the configuration allows.
+    /// As many operations wait for the server as the configuration allows, or for the one connection that has writes of the
+    /// same key without an answer.
     #[error("too many operations wait for the server")]
     Busy,
 

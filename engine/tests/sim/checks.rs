@@ -1,7 +1,6 @@
 //! What was promised: kept track of from outside, and checked after every step.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,6 +60,14 @@ impl Op {
         (self.worker, self.server, self.key.clone())
     }
 
+    fn is_write(&self) -> bool {
+        self.verb.as_ref().is_some_and(Verb::is_write)
+    }
+
+    fn waits_for_others(&self) -> bool {
+        matches!(self.verb, Some(Verb::Lease { wait: true, .. }))
+    }
+
     /// A write that a server tells the ledger of.
     fn is_tracked(&self) -> bool {
         use Verb::{Count, Get, Store, Touch};
@@ -107,6 +114,8 @@ pub struct Ledger {
     /// Writes without an answer, and when the last one with an answer was carried out.
     writes: HashMap<Lane, BTreeSet<u64>>,
     floors: HashMap<Lane, Instant>,
+    /// How many writes of any kind are under way, and when the last one ended.
+    traffic: HashMap<Lane, (usize, Instant)>,
     /// Writes that were answered.
     answered: HashSet<u64>,
     /// Operations that have no answer, by worker.
@@ -155,6 +164,9 @@ impl Ledger {
                 self.writes.entry(lane).or_default().insert(number);
             }
         }
+        if op.is_write() {
+            self.traffic.entry(op.lane()).or_default().0 += 1;
+        }
         if let Some(verb) = &op.verb {
             let value = match verb {
                 Verb::Store { value, .. } => Some(value.clone()),
@@ -166,17 +178,21 @@ impl Ledger {
         self.ops.insert(number, op);
     }
 
-    pub fn cancelled(&mut self, number: u64) {
-        self.take(number);
+    pub fn cancelled(&mut self, number: u64, now: Instant) {
+        self.take(number, now);
         self.count("cancelled");
     }
 
-    fn take(&mut self, number: u64) -> Op {
+    fn take(&mut self, number: u64, now: Instant) -> Op {
         let op = self.ops.remove(&number).unwrap_or_else(|| panic!("operation {number} ended before"));
         self.deadlines.remove(&(op.latest, number));
         *self.pending.entry(op.worker).or_default() -= 1;
         if let Some(writes) = self.writes.get_mut(&op.lane()) {
             writes.remove(&number);
+        }
+        if op.is_write() {
+            let (writes, ended) = self.traffic.entry(op.lane()).or_default();
+            (*writes, *ended) = (*writes - 1, now);
         }
         op
     }
@@ -226,8 +242,8 @@ impl Ledger {
     /* what the client says */
 
     pub fn completed(&mut self, number: u64, answer: &Result<Outcome, Error>, now: Instant) {
-        let op = self.take(number);
-        let writes = op.verb.as_ref().is_some_and(Verb::is_write);
+        let op = self.take(number, now);
+        let writes = op.is_write();
         match answer {
             Ok(outcome) => {
                 self.count("answered");
@@ -252,7 +268,7 @@ impl Ledger {
                     Error::Protocol { .. } => "protocol",
                     Error::Shutdown { .. } => "shutdown",
                     Error::TooLarge { .. } => "too large",
-                    Error::Busy if matches!(op.verb, Some(Verb::Lease { wait: true, .. })) => "busy",
+                    Error::Busy if op.waits_for_others() || self.follows_writes(&op) => "busy",
                     other => panic!("operation {number} ended with {other:?}"),
                 });
                 self.check_error(&op, error, now);
@@ -270,6 +286,12 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// Whether writes of its key were under way while it was: it may have had to follow them where there was no room.
+    fn follows_writes(&self, op: &Op) -> bool {
+        let traffic = self.traffic.get(&op.lane()).copied();
+        self.roams || traffic.is_some_and(|(writes, ended)| writes > 0 || ended >= op.submitted)
     }
 
     fn check_error(&self, op: &Op, error: &Error, now: Instant) {

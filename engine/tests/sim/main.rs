@@ -59,6 +59,7 @@ fn simulation() {
         let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
             run(seed, &mut sum);
             progress::one_connection(seed);
+            progress::one_key(seed);
             progress::one_server(seed);
             progress::no_sockets(seed);
         }));

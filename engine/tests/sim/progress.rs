@@ -1,19 +1,26 @@
 //! What hangs takes nothing else along.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use memcache_engine::{Config, Failover, Instant, ServerParams};
+use memcache_engine::{Config, Failover, Instant, ServerParams, PIPELINE_BOUND};
 
 use crate::workload::{self, Workload};
 use crate::world::World;
 
 /// A cluster without small limits, so that nothing is refused.
 fn config(rng: &mut Rng, servers: usize) -> Config {
+    let max = rng.usize(2..=4);
+    config_of(rng, servers, max)
+}
+
+/// The same with at most so many connections to each.
+fn config_of(rng: &mut Rng, servers: usize, max: usize) -> Config {
     let mut config = workload::config(rng);
     let mut params = ServerParams::default();
     params.parse(b"min=2").expect("it is valid");
-    params.parse(format!("max={}", rng.usize(2..=4)).as_bytes()).expect("it is valid");
+    params.parse(format!("max={max}").as_bytes()).expect("it is valid");
     let (pool, weight) = params.finish().expect("they agree");
     let mut server = config.servers[0].clone();
     (server.pool, server.weight, server.addresses) = (pool, weight, 1);
@@ -50,6 +57,46 @@ pub fn one_connection(seed: u64) {
     assert!(failed.len() <= 5, "{} gets have failed as one connection hangs", failed.len());
     assert!(last <= hung.after(time * 3), "gets still fail {:?} after a connection hangs", last.since(hung));
     assert!(!world.conns(0).contains(&conns[0]), "the connection that hangs is kept");
+}
+
+/// One of two connections hangs, and a key that is on it is written to all the time: that it is full is nothing to other
+/// keys. Of their gets some fail, those that were on it before that had to be noticed.
+pub fn one_key(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut config = config_of(&mut rng, 1, 2);
+    (config.pipeline, config.queue, config.coalesce) = (1, 64, false);
+    let (time, bound) = (config.timeout, PIPELINE_BOUND * config.pipeline);
+    let mut workload = Workload::new(&mut rng, config.max_value);
+    let mut world = World::new(config, seed);
+    world.run(Duration::from_secs(2));
+    assert_eq!(workload.submit_set_of(&mut world, 0), None);
+    let hangs =
+        world.conns(0).into_iter().find(|&conn| !world.worker.client.is_idle(conn)).expect("the key's connection");
+    world.worker.links.get_mut(&hangs).expect("a connection").lost = true;
+    let hung = world.now;
+    let mut gets = HashMap::new();
+    let mut failed = Vec::new();
+    while world.now < hung.after(time * 6) {
+        // More than both connections take at once.
+        for n in 0..3 * bound {
+            let (next, from) = (workload.next(), world.now);
+            match workload.submit_get_of(&mut world, 1 + n % 3) {
+                None => drop(gets.insert(next, from)),
+                Some(_) => failed.push(from),
+            }
+        }
+        for _ in 0..20 {
+            let _ = workload.submit_set_of(&mut world, 0);
+        }
+        world.posted();
+        world.run(time / 20);
+        let ended = world.done.drain(..).filter(|(_, answer)| answer.is_err());
+        failed.extend(ended.filter_map(|(number, _)| gets.get(&number)));
+    }
+    let last = failed.iter().max().copied().unwrap_or(hung);
+    assert!(failed.len() <= 2 * bound, "{} gets of others have failed as the connection of a key hangs", failed.len());
+    assert!(last <= hung.after(time * 3), "gets still fail {:?} after a connection hangs", last.since(hung));
+    world.settle();
 }
 
 /// One of several servers hangs: no operation of the others fails.

@@ -172,7 +172,7 @@ impl Workload {
         for (number, call, worker) in calls {
             world.switch(worker);
             assert_eq!(world.worker.client.cancel(call, world.now), Some(number));
-            world.ledger.cancelled(number);
+            world.ledger.cancelled(number, world.now);
             world.obey();
         }
     }
@@ -213,9 +213,23 @@ impl Workload {
         let mut keys = 0..self.keys.len();
         let of = |&at: &usize| world.worker.client.server_of(&self.keys[at]) == Ok(server);
         let at = keys.find(of)?;
+        self.submit_get_of(world, at)
+    }
+
+    /// Submits a get of the key with this number.
+    pub fn submit_get_of(&mut self, world: &mut World, at: usize) -> Option<Error> {
         let number = self.next;
         self.next += 1;
         self.submit_verb(world, number, at, Verb::Get { touch: None }, None)
+    }
+
+    /// Submits a small set of the key with this number.
+    pub fn submit_set_of(&mut self, world: &mut World, at: usize) -> Option<Error> {
+        let number = self.next;
+        self.next += 1;
+        let flags = u32::try_from(number).expect("it is small");
+        let verb = Verb::Store { mode: StoreMode::Set, value: value(number, 10), flags, ttl: Ttl::NEVER, cas: 0 };
+        self.submit_verb(world, number, at, verb, None)
     }
 
     /// The number of the next operation.
@@ -368,7 +382,7 @@ impl Workload {
         world.switch(worker);
         assert_eq!(world.worker.client.cancel(call, world.now), Some(number));
         assert_eq!(world.worker.client.cancel(call, world.now), None, "once");
-        world.ledger.cancelled(number);
+        world.ledger.cancelled(number, world.now);
         world.obey();
     }
 }

@@ -148,6 +148,51 @@ fn r13_a_full_connection() {
     assert_eq!(w.written(0).matches("ms k ").count(), 12, "the bound of a pipeline, and of the queue");
 }
 
+/// What has to go to a connection that hangs and is full keeps nothing else waiting.
+#[test]
+fn r13_what_waits_for_a_full_connection_keeps_nobody() {
+    let mut config = config(&[&["min=2", "max=2"]]);
+    (config.pipeline, config.queue) = (1, 4);
+    let mut w = world(config);
+    w.accept(0);
+    w.accept(1);
+    for n in 0..12 {
+        w.set("k", "v", n);
+    }
+    assert_eq!(w.written(0).matches("ms k ").count(), 12, "the first one hangs from now on");
+    // Each time that the other one is full, some for either wait, until the first one has as many as it may ever have.
+    for n in (20..).step_by(20).take(2) {
+        (0..8).for_each(|i| w.get_or_error(&format!("before{i}"), n + i));
+        w.get("x", n + 10);
+        w.set("k", "v", n + 11);
+        w.set("k", "v", n + 12);
+        w.get("y", n + 13);
+        assert_eq!(w.view().queued, 4);
+        let t = tokens(&w.written(1));
+        let replies = |t: &[u32]| t.iter().map(|t| format!("EN O{t}\r\n")).collect::<String>();
+        w.reply(1, &replies(&t));
+        let out = w.written(1);
+        assert!(out.contains("mg x ") && out.contains("mg y "), "{n}: there is room for both");
+        w.reply(1, &replies(&tokens(&out)));
+        assert_eq!(w.view().queued, 0);
+    }
+    assert_eq!(w.written(0).matches("ms k ").count(), 4, "16 of the first one are awaited");
+    w.done();
+    (0..8).for_each(|i| w.get_or_error(&format!("again{i}"), 70 + i));
+    w.get("x", 80);
+    w.set("k", "refused", 81);
+    w.get("k", 82);
+    w.get("y", 83);
+    let t = tokens(&w.written(1));
+    w.reply(1, &format!("EN O{}\r\nEN O{}\r\n", t[0], t[1]));
+    let out = w.written(1);
+    assert!(out.contains("mg x ") && out.contains("mg y "), "{out}");
+    assert!(!out.contains("mg k ") && w.written(0).is_empty(), "what is behind it does not pass it: {out}");
+    let miss = Ok(Outcome::Miss);
+    assert_eq!(w.done(), [(70, miss.clone()), (71, miss), (81, Err(Error::Busy)), (82, Err(Error::Busy))]);
+    assert_eq!((w.view().queued, w.view().stats().errors.busy), (0, 2));
+}
+
 /// Row R12: nothing waits, and a connection is opened for those that come later.
 #[test]
 fn r12_a_queue_of_none() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use memcache_engine::{ConnId, Failover, Loss, State, PIPELINE_BOUND};
+use memcache_engine::{ConnId, Loss, State, PIPELINE_BOUND};
 
 use super::World;
 use crate::habits::Habits;
@@ -19,19 +19,15 @@ impl World {
             let max = view.config.pool.max() as usize;
             let bound = PIPELINE_BOUND * config.pipeline;
             assert!(view.open + view.connecting <= max, "server {id} has more connections than `max`");
-            // What follows a write of its key may go to a connection that is full, out of the queue, too; so may what
-            // others had accepted that are down, and a lease get that asks again.
-            let others = if config.failover == Failover::Next { (self.servers.len() - 1) * max } else { 0 };
-            // An exchange that is late stays where it is, while those who share it have another one.
+            // What follows a write of its key may go to a connection that is full, out of the queue, too.
+            let most = bound + 2 * config.queue;
+            assert!(view.pending <= most * view.open, "{} replies are awaited", view.pending);
+            // Those of connections that were lost are added to those that were waiting. Those who share an exchange that is
+            // late have another one, while it goes on.
             let exchanges = if config.coalesce { 2 } else { 1 };
-            let most = exchanges * (bound + 2 * config.queue) * (view.open + others) + config.queue;
-            assert!(view.pending <= most, "{} replies are awaited", view.pending);
-            // Those of connections that were lost are added to those that were waiting.
-            let lost = (bound + config.queue) * max + config.queue + bound * max;
-            assert!(view.queued <= config.queue + lost, "{} operations wait", view.queued);
+            assert!(view.queued <= exchanges * (config.queue + most * max), "{} operations wait", view.queued);
             assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
-            // The first may have to follow a write of its key, on a connection that is full; `Client::check` knows.
-            let waits = view.idle > 0 && view.queued > 0 && view.pending < bound;
+            let waits = view.idle > 0 && view.queued > 0;
             assert!(!waits || view.elsewhere > 0, "{} operations wait, and a connection is idle", view.queued);
             assert_eq!(view.idle + view.busy, view.open);
             assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
