@@ -4,14 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use slotmap::{Key as _, KeyData, SlotMap};
+use slotmap::SlotMap;
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
 use crate::health::{Health, Verdict};
+use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Outcome, Part};
 use crate::operation::request::Verb;
+use crate::operation::work::Work;
 use crate::stats::Rest;
 use crate::throttle::Throttle;
 use crate::time::Instant;
@@ -20,6 +22,7 @@ use crate::timers::Timers;
 mod address;
 mod again;
 mod batch;
+mod cause;
 mod check;
 mod company;
 mod event;
@@ -44,10 +47,10 @@ mod wait;
 
 use address::At;
 pub use batch::MAX_GATHERED;
+pub use cause::{Cause, Loss};
 pub use company::{Company, ServerMemory};
-pub use event::{Cause, Event, Loss, Output};
+pub use event::{Event, Output};
 use share::{Group, Leaders, Leaver};
-pub(crate) use state::Work;
 use state::{Call, Order, Owner, Place, Server, Task, Timer};
 pub use submit::Rejected;
 use subset::Route;
@@ -56,37 +59,6 @@ pub use summary::Summary;
 use turn::Writes;
 pub use view::ServerView;
 use wait::Waiting;
-
-/// A server: its place in [`Config::servers`].
-pub type ServerId = usize;
-
-slotmap::new_key_type! {
-    /// An operation that was submitted. It is never valid again for another one.
-    pub struct CallId;
-
-    /// A connection, from [`Output::Open`] until [`Output::Close`] or [`Client::closed`].
-    pub struct ConnId;
-}
-
-macro_rules! as_number {
-    ($($id:ident)*) => {$(
-        impl $id {
-            /// As a number, never 0.
-            pub fn to_u64(self) -> u64 {
-                self.data().as_ffi()
-            }
-
-            /// From any number; one that never was an id is unknown to the client.
-            pub fn from_u64(number: u64) -> Self {
-                let id: Self = KeyData::from_ffi(number).into();
-                // A bit of the number is ignored there: two of them would be the same.
-                if id.to_u64() == number { id } else { Self::null() }
-            }
-        }
-    )*};
-}
-
-as_number!(CallId ConnId);
 
 /// An operation that ended.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::client::{CallId, ServerId};
+use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::protocol::meta::decode::{Decoder, Head};

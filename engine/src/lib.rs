@@ -28,7 +28,8 @@
 //! | [`config`] | a cluster as configured |
 //! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
 //! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
-//! | `timers`, [`stats`], [`time`] | what is due; what was counted; time as an argument |
+//! | [`stats`], [`metrics`] | what is counted; with what |
+//! | `timers`, [`time`] | what is due; time as an argument |
 //! | [`zone`] | memory that the workers of a host share |
 
 #![forbid(unsafe_code)]
@@ -37,6 +38,8 @@ pub mod client;
 pub mod config;
 mod connection;
 mod health;
+mod id;
+pub mod metrics;
 pub mod operation;
 mod protocol;
 mod route;
@@ -46,15 +49,14 @@ pub mod time;
 mod timers;
 pub mod zone;
 
-pub use client::{
-    CallId, Cause, Client, Company, Completion, ConnId, Event, Loss, Output, Rejected, ServerId, ServerMemory,
-    ServerView,
-};
+pub use client::{Cause, Client, Company, Completion, Event, Loss, Output, Rejected, ServerMemory, ServerView};
 pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
 
 pub use health::{Board, State};
+pub use id::{CallId, ConnId, ServerId};
+pub use metrics::counter::Memory;
 pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
@@ -62,7 +64,7 @@ pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Ver
 pub use protocol::meta::decode::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::Explanation;
-pub use stats::{Counters, Memory, Stats};
+pub use stats::{Counters, Stats};
 pub use time::Instant;
 
 /// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other

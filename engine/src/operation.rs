@@ -4,3 +4,4 @@ pub mod error;
 pub mod key;
 pub mod reply;
 pub mod request;
+pub(crate) mod work;

@@ -11,7 +11,8 @@ use md5::{Digest, Md5};
 
 use crate::config::Config;
 use crate::health::Board;
-use crate::stats::{Counter, Counters};
+use crate::metrics::counter::Counter;
+use crate::stats::Counters;
 
 mod ledger;
 

@@ -5,7 +5,9 @@
 use std::mem;
 use std::time::Duration;
 
-use memcache_engine::stats::{history, Counters, Distribution, Fault, Kind, Stats};
+use memcache_engine::metrics::histogram::Distribution;
+use memcache_engine::metrics::history::{Sample as Span, SPAN};
+use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
 use memcache_engine::{Board, Client, ServerId, ServerView, State, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
@@ -252,9 +254,9 @@ impl View<'_> {
 
     fn history<'a>(&self, counters: impl Iterator<Item = &'a Counters> + Clone) -> Vec<Sample> {
         let now = self.calendar.now();
-        let sample = |(began, span): (_, memcache_engine::stats::Sample)| Sample {
+        let sample = |(began, span): (_, Span)| Sample {
             at: self.calendar.millis(began),
-            millis: Millis::try_from(now.since(began).min(memcache_engine::stats::SPAN).as_millis()).unwrap_or(0),
+            millis: Millis::try_from(now.since(began).min(SPAN).as_millis()).unwrap_or(0),
             operations: span.operations(),
             hits: span.hits(),
             misses: span.misses(),

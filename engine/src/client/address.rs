@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Client, ConnId, Event, Output, ServerId, Timer};
+use super::{Client, Event, Output, Timer};
 use crate::connection::{Connection, Phase};
 use crate::health::State;
+use crate::id::{ConnId, ServerId};
 use crate::time::Instant;
 
 /// The longest pause between two looks, unless `memcache_retry` is longer.

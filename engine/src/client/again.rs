@@ -1,8 +1,10 @@
 //! What becomes of operations whose connection ended, or whose server is down.
 
+use super::cause::{Cause, Loss};
 use super::outcome::{self, End};
-use super::{CallId, Cause, Client, Loss, Owner, Place, ServerId};
+use super::{Client, Owner, Place};
 use crate::connection::Orphan;
+use crate::id::{CallId, ServerId};
 use crate::time::Instant;
 
 impl<T> Client<T> {

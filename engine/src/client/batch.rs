@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Call, CallId, Client, Order, Owner, Rejected, Subset, Task, Work};
+use super::{Call, Client, Order, Owner, Rejected, Subset, Task};
+use crate::id::CallId;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Outcome, Part, KEEP_COPIES};
 use crate::operation::request::{Ttl, Verb};
+use crate::operation::work::Work;
 use crate::time::Instant;
 
 /// What a batch waits for.

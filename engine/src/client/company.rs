@@ -1,8 +1,10 @@
 //! Several clients of the same servers: what one of them finds out about a server, the others take over.
 
-use super::{Client, Event, Output, ServerId};
+use super::{Client, Event, Output};
 use crate::health::Board;
-use crate::stats::{Counters, Memory};
+use crate::id::ServerId;
+use crate::metrics::counter::Memory;
+use crate::stats::Counters;
 use crate::time::Instant;
 
 /// The memory that a client of a server uses.

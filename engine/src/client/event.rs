@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{ConnId, ServerId};
+use super::cause::Cause;
 use crate::connection::Unfit;
+use crate::id::{ConnId, ServerId};
 use crate::protocol::version::Version;
-use crate::stats::Fault;
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,56 +26,6 @@ pub enum Output {
     },
     /// Something that is worth a line in the log.
     Event(Event),
-}
-
-/// How the driver lost a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Nobody listens there: the connect was refused.
-    Refused,
-    /// The socket's path does not exist.
-    NoSocket,
-    /// The system does not let us connect there.
-    Denied,
-    /// There is no way to the host.
-    Unreachable,
-    /// The connect failed in another way.
-    Connect,
-    /// There was no descriptor, port or memory for a socket here: not the server's fault.
-    NoResources,
-    /// The server closed it.
-    Eof,
-    /// It was reset, or failed in another way.
-    Error,
-    /// The driver has to close it.
-    Closing,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The driver lost it.
-    Lost(Loss),
-    /// It was not connected in time.
-    ConnectTimeout,
-    /// It was connected, but the greeting was not answered in time.
-    Unanswered,
-    /// It was connected, and closed by the server before the greeting was answered.
-    HungUp,
-    /// What the server answered to the greeting says that it cannot be used.
-    Unfit(Unfit),
-    /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
-    /// bytes may be somebody's value.
-    Protocol,
-    /// The same, to a request whose key was sent encoded. The key's bytes may be what the server gets wrong, and they
-    /// may be a stranger's choice: the connection is out of step, but this does not count as a failure of the server.
-    EncodedKey,
-    /// The server refused a request in a way that leaves open where the next reply begins.
-    Refused,
-    /// A reply is late by more than a deadline.
-    Overdue,
-    /// As many operations in a row timed out as the configuration allows.
-    Timeouts,
 }
 
 /// Something that is worth a line in the log.
@@ -163,34 +113,6 @@ impl Event {
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
             Event::AddressChanged { .. } => format!("memcache: server \"{name}\" is asked there from now on"),
         }
-    }
-}
-
-impl Cause {
-    fn text(&self) -> &'static str {
-        Fault::from(self).text()
-    }
-
-    /// What was seen, and what it may come from.
-    fn reason(&self) -> String {
-        let fault = Fault::from(self);
-        match fault.hint() {
-            "" => fault.text().into(),
-            hint => format!("{} ({hint})", fault.text()),
-        }
-    }
-
-    /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
-    /// driver has said what the system said.
-    pub(super) fn is_news(&self) -> bool {
-        matches!(self, Cause::ConnectTimeout | Cause::Unanswered | Cause::HungUp | Cause::Unfit(_))
-    }
-}
-
-impl Loss {
-    /// Whether the connect failed in a way that says that no other connection will do better.
-    pub(super) fn is_final(self) -> bool {
-        matches!(self, Loss::Refused | Loss::NoSocket | Loss::Denied | Loss::Unreachable | Loss::Connect)
     }
 }
 

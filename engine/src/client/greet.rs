@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{CallId, Cause, Client, ConnId, Place, ServerId, Work};
+use super::cause::Cause;
+use super::{Client, Place};
 use crate::connection::{Progress, Unfit};
+use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
+use crate::operation::work::Work;
 use crate::protocol::version::Version;
 use crate::time::Instant;
 

@@ -1,7 +1,8 @@
 //! How an operation gives up its place.
 
-use super::{Call, CallId, Client, Leaver, Owner, Place, ServerId, Task, Timer};
+use super::{Call, Client, Leaver, Owner, Place, Task, Timer};
 use crate::connection::Stray;
+use crate::id::{CallId, ServerId};
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Cause, Client, ConnId, Event, Loss, Output, Owner, ServerId, Task, Work};
+use super::cause::{Cause, Loss};
+use super::{Client, Event, Output, Owner, Task};
 use crate::connection::{Connection, Orphan, Phase, Unfit};
 use crate::health::{Policy, State};
+use crate::id::{ConnId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Outcome;
+use crate::operation::work::Work;
 use crate::protocol::meta::decode::Malformed;
 use crate::protocol::meta::encode;
 use crate::protocol::outbound::Outbound;

@@ -13,8 +13,9 @@
 
 use std::collections::{HashMap, TryReserveError};
 
-use super::{CallId, Client, ConnId, Server, ServerId};
+use super::{Client, Server};
 use crate::config::Config;
+use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::key::Key;
 use crate::PIPELINE_BOUND;
 

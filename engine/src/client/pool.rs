@@ -4,9 +4,10 @@ use std::collections::TryReserveError;
 use std::time::Duration;
 
 use super::order::Target;
-use super::{CallId, Client, ConnId, Output, Place, Server, ServerId, Timer};
+use super::{Client, Output, Place, Server, Timer};
 use crate::connection::{Connection, Expect, Phase};
 use crate::health::State;
+use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::time::Instant;
 use crate::PIPELINE_BOUND;

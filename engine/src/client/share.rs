@@ -10,10 +10,12 @@
 
 use std::collections::{HashMap, TryReserveError, VecDeque};
 
-use super::{Call, CallId, Client, Order, Place, Server, ServerId, Timer, Work};
+use super::{Call, Client, Order, Place, Server, Timer};
+use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
+use crate::operation::work::Work;
 use crate::time::Instant;
 
 /// By key, the gets under way that others can share the exchange of.

@@ -4,10 +4,12 @@
 //! value takes. Remembered are the items that were large when they were last read or stored, as many as there are places
 //! for; one that is not known, or that another client has made large since, is found out the first time.
 
-use super::{Call, CallId, Client, Work};
+use super::{Call, Client};
+use crate::id::CallId;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::operation::request::Verb;
+use crate::operation::work::Work;
 use crate::BULK;
 
 /// Places for items that were large.

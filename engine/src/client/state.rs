@@ -8,12 +8,15 @@ use bytes::Bytes;
 use super::address::At;
 use super::batch::Batch;
 use super::order::{Hold, Writes};
-use super::{CallId, ConnId, ServerId, Subset};
+use super::Subset;
 use crate::health::{Board, Health, State, Verdict};
+use crate::id::{CallId, ConnId, ServerId};
+use crate::metrics::counter::Memory;
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
-use crate::operation::request::{ServerVerb, Verb};
-use crate::stats::{Counters, Kind, Memory, Rest};
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
+use crate::stats::{Counters, Rest};
 use crate::throttle::Throttle;
 use crate::time::Instant;
 
@@ -32,51 +35,6 @@ pub(super) enum Place {
     Gathering,
     /// In the list of completions.
     Done,
-}
-
-/// What an operation does.
-#[derive(Debug)]
-pub(crate) enum Work {
-    Keyed(Verb),
-    Server(ServerVerb),
-}
-
-impl Work {
-    pub fn is_write(&self) -> bool {
-        match self {
-            Work::Keyed(verb) => verb.is_write(),
-            Work::Server(verb) => verb.is_write(),
-        }
-    }
-
-    /// See [`Verb::compares_on_delete`].
-    pub fn compares_on_delete(&self) -> bool {
-        matches!(self, Work::Keyed(verb) if verb.compares_on_delete())
-    }
-
-    /// Whether it reads an item, and so hits or misses.
-    pub fn is_get(&self) -> bool {
-        matches!(self, Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }))
-    }
-
-    /// Whose histogram it is counted in.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Work::Keyed(Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
-            Work::Keyed(Verb::Store { .. }) => Kind::Store,
-            Work::Keyed(Verb::Count { .. }) => Kind::Count,
-            Work::Keyed(Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
-            Work::Server(_) => Kind::Other,
-        }
-    }
-
-    /// Bytes of the value that it carries.
-    pub fn value_len(&self) -> usize {
-        match self {
-            Work::Keyed(verb) => verb.value_len(),
-            Work::Server(_) => 0,
-        }
-    }
 }
 
 /// Whom an operation completes for.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::order::Target;
-use super::{Call, CallId, Client, ConnId, Order, Owner, Place, ServerId, Subset, Task, Timer, Work};
+use super::{Call, Client, Order, Owner, Place, Subset, Task, Timer};
 use crate::config::MAX_TIMEOUT;
+use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
+use crate::operation::work::Work;
 use crate::time::Instant;
 
 /// An operation that was not accepted.

@@ -5,8 +5,9 @@
 
 use thiserror::Error as ThisError;
 
-use super::{Client, Server, ServerId};
+use super::{Client, Server};
 use crate::config::{Config, Failover};
+use crate::id::ServerId;
 use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
 use crate::route::{Explanation, Router};

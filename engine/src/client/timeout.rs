@@ -1,7 +1,9 @@
 //! What time brings about.
 
-use super::{Call, CallId, Cause, Client, Leaver, Place, ServerId, Timer};
+use super::cause::Cause;
+use super::{Call, Client, Leaver, Place, Timer};
 use crate::connection::Phase;
+use crate::id::{CallId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Client, ConnId};
+use super::Client;
 use crate::connection::Connection;
+use crate::id::ConnId;
 
 /// A turn in which so many operations were submitted was so long that there is more to do by now.
 const BUSY: usize = 16;

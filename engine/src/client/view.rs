@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Client, ServerId};
+use super::Client;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Phase};
 use crate::health::State;
+use crate::id::ServerId;
 use crate::stats::{Counters, Rest, Stats};
 use crate::time::Instant;
 

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{CallId, Client, Place, Subset, Timer};
+use super::{Client, Place, Subset, Timer};
+use crate::id::CallId;
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::time::Instant;

@@ -1,7 +1,7 @@
 //! Until when replies are waited for.
 
 use super::{Connection, Expect};
-use crate::client::CallId;
+use crate::id::CallId;
 use crate::time::Instant;
 
 impl Connection {

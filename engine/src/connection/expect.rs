@@ -1,10 +1,11 @@
 //! Which reply belongs to a request.
 
 use super::Pending;
-use crate::client::{CallId, Work};
+use crate::id::CallId;
 use crate::operation::key::Key;
 use crate::operation::reply::{Metadata, Outcome};
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
+use crate::operation::work::Work;
 use crate::protocol::meta::decode::{Code, Head, Malformed};
 
 /// Which replies are right for a request.

@@ -1,7 +1,7 @@
 //! What a connection leaves behind.
 
 use super::Connection;
-use crate::client::CallId;
+use crate::id::CallId;
 
 /// A request that a lost connection leaves without a reply.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, Stray};
 use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
-use crate::client::CallId;
+use crate::id::CallId;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::MAX_PAUSE;
-use crate::stats::Counter;
+use crate::metrics::counter::Counter;
 use crate::time::Instant;
 
 /// The board of a server, in memory that its clients share. Zeros are a board on which nothing was written: the server is

@@ -1,8 +1,6 @@
 //! The last error of a server, in one word of memory.
 
-use super::Counter;
-use crate::client::{Cause, Loss};
-use crate::connection::Unfit;
+use crate::metrics::counter::Counter;
 use crate::operation::error::Error;
 use crate::time::Instant;
 
@@ -43,71 +41,71 @@ macro_rules! faults {
 }
 
 faults! {
-    /// [`Loss::Refused`]
+    /// [`Loss::Refused`](crate::Loss::Refused)
     Refused: "refused", "connection refused",
         "nobody listens there: its host answers, memcached does not run";
-    /// [`Loss::NoSocket`]
+    /// [`Loss::NoSocket`](crate::Loss::NoSocket)
     NoSocket: "no_socket", "the socket does not exist",
         "memcached does not run, or has its socket elsewhere";
-    /// [`Loss::Denied`]
+    /// [`Loss::Denied`](crate::Loss::Denied)
     Denied: "denied", "permission denied",
         "the socket's mode and owner, or those of a folder above it, or a firewall of this host";
-    /// [`Loss::Unreachable`]
+    /// [`Loss::Unreachable`](crate::Loss::Unreachable)
     Unreachable: "unreachable", "no route to its host",
         "the network, a route, or a firewall that says so";
-    /// [`Loss::Connect`]
+    /// [`Loss::Connect`](crate::Loss::Connect)
     Connect: "connect", "connect failed",
         "the error log has the system's reason";
-    /// [`Loss::NoResources`]
+    /// [`Loss::NoResources`](crate::Loss::NoResources)
     NoResources: "no_resources", "no resources for a connection",
         "nginx has run out of connections: worker_connections, worker_rlimit_nofile, or local ports";
-    /// [`Loss::Eof`]
+    /// [`Loss::Eof`](crate::Loss::Eof)
     Eof: "closed", "closed by the server",
         "memcached was stopped or restarted, or something between closes connections";
-    /// [`Loss::Error`]
+    /// [`Loss::Error`](crate::Loss::Error)
     Lost: "lost", "connection failed",
         "memcached was stopped or restarted, or something between closes connections";
-    /// [`Loss::Closing`]
+    /// [`Loss::Closing`](crate::Loss::Closing)
     Closing: "closing", "closed here", "";
-    /// [`Cause::ConnectTimeout`]
+    /// [`Cause::ConnectTimeout`](crate::Cause::ConnectTimeout)
     ConnectTimeout: "connect_timeout", "connecting timed out",
         "nothing comes back: a firewall that drops, a host that is off, or a full backlog of memcached";
-    /// [`Cause::Unanswered`]
+    /// [`Cause::Unanswered`](crate::Cause::Unanswered)
     Unanswered: "unanswered", "connected, but the greeting is not answered",
         "a TLS port, the binary protocol, or a server that hangs";
-    /// [`Cause::HungUp`]
+    /// [`Cause::HungUp`](crate::Cause::HungUp)
     HungUp: "hung_up", "closed by the server at the greeting",
         "a TLS port, the binary protocol, a proxy without the meta protocol, or authentication";
-    /// [`Unfit::Foreign`]
+    /// [`Unfit::Foreign`](crate::Unfit::Foreign)
     Handshake: "handshake", "not a memcached server",
         "another service listens there; the error log has the first bytes of its answer";
-    /// [`Unfit::Foreign`], where the answer is an alert of TLS.
+    /// [`Unfit::Foreign`](crate::Unfit::Foreign), where the answer is an alert of TLS.
     Tls: "tls", "a TLS port",
         "memcached or something before it wants TLS, which is not supported";
-    /// [`Unfit::TooOld`]
+    /// [`Unfit::TooOld`](crate::Unfit::TooOld)
     TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed", "";
-    /// [`Unfit::TooManyConnections`]
+    /// [`Unfit::TooManyConnections`](crate::Unfit::TooManyConnections)
     Full: "full", "the server has too many connections",
         "memcached has as many as its option -c allows";
-    /// [`Unfit::Unauthenticated`]
+    /// [`Unfit::Unauthenticated`](crate::Unfit::Unauthenticated)
     Unauthenticated: "unauthenticated", "the server wants a password, which is not supported",
         "memcached was started with -Y";
-    /// [`Unfit::Dialect`]
+    /// [`Unfit::Dialect`](crate::Unfit::Dialect)
     Dialect: "dialect", "the server does not know all of memcached's meta commands",
         "a proxy or a clone; the error log has what it answered to what";
-    /// [`Cause::Protocol`]
+    /// [`Cause::Protocol`](crate::Cause::Protocol)
     Protocol: "protocol", "unexpected reply",
         "something else than memcached answers, or something between changes what it says";
-    /// [`Cause::EncodedKey`]
+    /// [`Cause::EncodedKey`](crate::Cause::EncodedKey)
     EncodedKey: "encoded_key", "unexpected reply to a key that was sent encoded",
         "a clone that does not know keys with spaces or control characters";
-    /// [`Cause::Refused`]
+    /// [`Cause::Refused`](crate::Cause::Refused)
     Rejected: "rejected", "the server refused a request",
         "a key or a value that it does not take; the connection was closed, as it was not clear where the next reply begins";
-    /// [`Cause::Overdue`]
+    /// [`Cause::Overdue`](crate::Cause::Overdue)
     Overdue: "overdue", "a reply is overdue",
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
-    /// [`Cause::Timeouts`]
+    /// [`Cause::Timeouts`](crate::Cause::Timeouts)
     Timeouts: "timeouts", "operations time out",
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Error::Timeout`]
@@ -116,41 +114,6 @@ faults! {
     /// [`Error::Server`]
     Server: "server", "SERVER_ERROR was answered",
         "it has no memory for the item, or memcache_max_value is not below its -I; the error log has the text";
-}
-
-/// What a TLS server says to what is no TLS begins with this: an alert of any version from 3.0 on.
-const TLS_ALERT: &[u8] = b"\x15\x03";
-
-impl From<&Cause> for Fault {
-    fn from(cause: &Cause) -> Self {
-        match cause {
-            Cause::Lost(Loss::Refused) => Fault::Refused,
-            Cause::Lost(Loss::NoSocket) => Fault::NoSocket,
-            Cause::Lost(Loss::Denied) => Fault::Denied,
-            Cause::Lost(Loss::Unreachable) => Fault::Unreachable,
-            Cause::Lost(Loss::Connect) => Fault::Connect,
-            Cause::Lost(Loss::NoResources) => Fault::NoResources,
-            Cause::Lost(Loss::Eof) => Fault::Eof,
-            Cause::Lost(Loss::Error) => Fault::Lost,
-            Cause::Lost(Loss::Closing) => Fault::Closing,
-            Cause::ConnectTimeout => Fault::ConnectTimeout,
-            Cause::Unanswered => Fault::Unanswered,
-            Cause::HungUp => Fault::HungUp,
-            Cause::Unfit(unfit) => match unfit {
-                Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
-                Unfit::Foreign(_) => Fault::Handshake,
-                Unfit::TooOld(_) => Fault::TooOld,
-                Unfit::TooManyConnections => Fault::Full,
-                Unfit::Unauthenticated => Fault::Unauthenticated,
-                Unfit::Dialect { .. } => Fault::Dialect,
-            },
-            Cause::Protocol => Fault::Protocol,
-            Cause::EncodedKey => Fault::EncodedKey,
-            Cause::Refused => Fault::Rejected,
-            Cause::Overdue => Fault::Overdue,
-            Cause::Timeouts => Fault::Timeouts,
-        }
-    }
 }
 
 impl Fault {
@@ -235,15 +198,5 @@ mod tests {
             let row = format!("| `{}` | {} |", fault.class(), text.trim_end_matches(": "));
             assert!(docs.contains(&row), "{row}");
         }
-    }
-
-    #[test]
-    fn r27_an_alert_of_tls_is_known() {
-        let foreign = |bytes: &'static [u8]| Fault::from(&Cause::Unfit(Unfit::Foreign(Bytes::from_static(bytes))));
-        assert_eq!(foreign(b"\x15\x03\x01\0\x02\x02\x46"), Fault::Tls);
-        assert_eq!(foreign(b"\x15\x03"), Fault::Tls);
-        assert_eq!(foreign(b"\x15"), Fault::Handshake);
-        assert_eq!(foreign(b"SSH-2.0-x"), Fault::Handshake);
-        assert_eq!(foreign(b""), Fault::Handshake);
     }
 }

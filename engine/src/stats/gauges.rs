@@ -1,8 +1,8 @@
 //! What there is now.
 
-use super::Counter;
 use crate::client::ServerView;
 use crate::health::State;
+use crate::metrics::counter::Counter;
 use crate::protocol::version::Version;
 
 /// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).

@@ -1,6 +1,7 @@
 //! What a client counts that has no memory of its own which others read.
 
-use super::{Counters, Memory};
+use super::counters::Counters;
+use crate::metrics::counter::Memory;
 use crate::time::Instant;
 
 /// The sum of what several clients count. There is no place for what each of them has now, and when two of them enter a
@@ -27,7 +28,8 @@ impl Rest {
 #[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
-    use crate::stats::{history, Distribution, Fault};
+    use crate::metrics::histogram::Distribution;
+    use crate::stats::{history, Fault};
 
     fn at(secs: u64) -> Instant {
         Instant::from_micros(secs * 1_000_000)

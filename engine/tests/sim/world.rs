@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use fastrand::Rng;
-use memcache_engine::stats::Memory;
+use memcache_engine::Memory;
 use memcache_engine::MAX_LINE;
 use memcache_engine::{Board, Client, Company, Config, ConnId, Event, Instant, Loss, Output, ServerMemory};
 

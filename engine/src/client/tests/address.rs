@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::{Company, ServerMemory};
 use crate::health::Board;
-use crate::stats::Memory;
+use crate::metrics::counter::Memory;
 
 fn three(params: &[&str]) -> Config {
     let mut config = config(&[params]);

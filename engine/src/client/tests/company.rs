@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::{Company, ServerMemory};
 use crate::health::Board;
-use crate::stats::Memory;
+use crate::metrics::counter::Memory;
 
 const RETRY: Duration = Config::RETRY;
 

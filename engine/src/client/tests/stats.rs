@@ -1,7 +1,8 @@
 //! What is counted and measured.
 
 use super::*;
-use crate::stats::{history, Distribution, Fault, Kind};
+use crate::metrics::histogram::Distribution;
+use crate::stats::{history, Fault, Kind};
 
 fn latency(w: &World, kind: Kind) -> Distribution {
     let mut distribution = Distribution::default();
@@ -69,7 +70,7 @@ fn gauges_are_published_when_nothing_is_pending_and_now_and_then() {
     let mut w = one(&["max=1"]);
     let gauges = |w: &World| {
         let gauges = &w.view().counters.gauges;
-        [&gauges.open, &gauges.busy, &gauges.pending, &gauges.queued].map(crate::stats::Counter::get)
+        [&gauges.open, &gauges.busy, &gauges.pending, &gauges.queued].map(crate::metrics::counter::Counter::get)
     };
     w.get("cow", 1);
     w.client.publish(w.now);
@@ -111,7 +112,7 @@ fn the_last_minutes() {
 #[test]
 fn r46_what_is_counted_without_a_place_is_told() {
     let now = Instant::from_micros(1_000_000);
-    let sum = crate::stats::Memory::<crate::stats::Counters>::default();
+    let sum = crate::metrics::counter::Memory::<crate::stats::Counters>::default();
     let servers = vec![ServerMemory { rest: Some(sum.clone()), ..ServerMemory::default() }];
     let client = Client::among(config(&[&["max=1"]]), 7, Company { who: 1, servers }, now);
     let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };

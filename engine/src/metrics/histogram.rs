@@ -4,7 +4,7 @@
 //! bucket is never wider than a sixteenth of what is in it. A percentile is given as the middle of its bucket, which is
 //! off by 1/33 at most.
 
-use super::Counter;
+use super::counter::Counter;
 use crate::time::Instant;
 
 /// Buckets in each power of two.
@@ -54,7 +54,7 @@ impl Histogram {
     }
 
     #[inline]
-    pub(super) fn record_micros(&self, micros: u64) {
+    pub(crate) fn record_micros(&self, micros: u64) {
         if let Some(bucket) = self.buckets.get(bucket(micros)) {
             bucket.bump();
         }
@@ -63,12 +63,12 @@ impl Histogram {
     }
 
     /// How many are in a power of two; all below 16 µs are in the first.
-    pub(super) fn octave(&self, octave: usize) -> u64 {
+    pub(crate) fn octave(&self, octave: usize) -> u64 {
         let buckets = self.buckets.chunks(STEPS).nth(octave).unwrap_or_default();
         buckets.iter().map(Counter::get).fold(0, u64::wrapping_add)
     }
 
-    pub(super) fn fold(&self, own: &Histogram, told: &Histogram) {
+    pub(crate) fn fold(&self, own: &Histogram, told: &Histogram) {
         self.buckets.iter().zip(&own.buckets).zip(&told.buckets).for_each(|((all, own), told)| all.fold(own, told));
         self.sum.fold(&own.sum, &told.sum);
         self.max.fold_largest(&own.max);

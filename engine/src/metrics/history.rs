@@ -6,7 +6,7 @@
 use std::sync::atomic::{fence, Ordering};
 use std::time::Duration;
 
-use super::{Counter, Counters};
+use super::counter::Counter;
 use crate::time::Instant;
 
 /// The length of a span.
@@ -15,12 +15,13 @@ pub const SPAN: Duration = Duration::from_secs(10);
 pub const SPANS: usize = 60;
 
 /// Buckets of durations: below 16 µs, then one for each power of two.
-const OCTAVES: usize = 21;
+pub(crate) const OCTAVES: usize = 21;
 /// Numbers of 32 bits in a span, two in each word: operations, hits, misses, errors, and the buckets of durations.
-const NUMBERS: usize = 4 + OCTAVES;
+pub(crate) const NUMBERS: usize = 4 + OCTAVES;
 const WORDS: usize = NUMBERS.div_ceil(2);
 
-type Numbers = [u64; NUMBERS];
+/// What all had come to at a moment.
+pub(crate) type Numbers = [u64; NUMBERS];
 
 /// The spans of a client for one server. Zeros are an empty history.
 #[derive(Debug)]
@@ -67,32 +68,16 @@ fn start_of(number: u64) -> Instant {
     Instant::from_micros(number.saturating_sub(1).saturating_mul(SPAN.as_micros() as u64))
 }
 
-/// What a caller took back, or did wrong, is not a failure of the server.
-const OF_THE_CALLER: [&str; 3] = ["cancelled", "client", "too_large"];
-
-fn totals(counters: &Counters) -> Numbers {
-    let stats = &counters.stats;
-    let mut numbers = [0; NUMBERS];
-    let failed = stats.errors.list().filter(|(class, _)| !OF_THE_CALLER.contains(class));
-    let errors = failed.map(|(_, count)| count).fold(0, u64::wrapping_add);
-    let operations = stats.operations.list().map(|(_, count)| count).fold(0, u64::wrapping_add);
-    let head = [operations, stats.hits.get(), stats.misses.get(), errors];
-    let octaves = counters.octaves();
-    numbers.iter_mut().zip(head.into_iter().chain(octaves)).for_each(|(to, from)| *to = from);
-    numbers
-}
-
 impl History {
     /// Whether `now` is in another span than the one that is open.
     #[inline]
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= start_of(self.open.get().saturating_add(1))
     }
 
     /// Closes the span that is open and begins the one that `now` is in.
     #[cold]
-    pub(super) fn roll(&self, counters: &Counters, now: Instant) {
-        let totals = totals(counters);
+    pub(crate) fn roll(&self, totals: Numbers, now: Instant) {
         if let Some(span) = self.slot(self.open.get()) {
             let sample = self.since_base(&totals);
             // Who reads meanwhile sees that it is none, rather than a half of each.
@@ -121,10 +106,11 @@ impl History {
         sample
     }
 
-    fn read(&self, counters: &Counters, number: u64) -> Sample {
+    /// What happened in the span of this number; `totals` are asked for if it is open.
+    pub(crate) fn read(&self, totals: impl FnOnce() -> Numbers, number: u64) -> Sample {
         let mut sample = Sample::default();
         if self.open.get() == number {
-            return self.since_base(&totals(counters));
+            return self.since_base(&totals());
         }
         let Some(span) = self.slot(number).filter(|span| span.number.get() == number) else { return sample };
         fence(Ordering::Acquire);
@@ -141,23 +127,16 @@ impl History {
     }
 }
 
-/// The last spans, the oldest first and the one that `now` is in last: when each began, and the sum over all of
-/// `counters` of what happened in it.
-pub fn history<'a>(
-    counters: impl Iterator<Item = &'a Counters> + Clone,
-    now: Instant,
-) -> impl Iterator<Item = (Instant, Sample)> {
+/// The last spans, the oldest first and the one that `now` is in last: their numbers, and when each began.
+pub(crate) fn spans(now: Instant) -> impl Iterator<Item = (u64, Instant)> {
     let last = span_of(now);
     let first = last.saturating_add(1).saturating_sub(SPANS as u64).max(1);
-    (first..=last).map(move |number| {
-        let mut sample = Sample::default();
-        counters.clone().for_each(|counters| sample.add(&counters.history.read(counters, number)));
-        (start_of(number), sample)
-    })
+    (first..=last).map(|number| (number, start_of(number)))
 }
 
 impl Sample {
-    fn add(&mut self, other: &Sample) {
+    /// Adds what happened in another one.
+    pub(crate) fn add(&mut self, other: &Sample) {
         self.numbers.iter_mut().zip(other.numbers).for_each(|(to, from)| *to = to.saturating_add(from));
     }
 
@@ -198,86 +177,5 @@ impl Sample {
             }
         }
         0
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::arithmetic_side_effects)]
-mod tests {
-    use super::*;
-
-    fn at(secs: u64) -> Instant {
-        Instant::from_micros(secs * 1_000_000)
-    }
-
-    /// An operation that takes so long and hits.
-    fn hit(counters: &Counters, now: Instant, micros: u64) {
-        counters.look_at(now);
-        counters.stats.operations.get.bump();
-        counters.stats.hits.bump();
-        counters.latency[0].record_micros(micros);
-    }
-
-    fn hits(counters: &[&Counters], now: Instant) -> Vec<u64> {
-        history(counters.iter().copied(), now).map(|(_, sample)| sample.hits()).collect()
-    }
-
-    #[test]
-    fn spans_begin_when_something_happens() {
-        let counters = Counters::default();
-        (0..3).for_each(|_| hit(&counters, at(1_000_004), 100));
-        assert_eq!(hits(&[&counters], at(1_000_005)).last(), Some(&3), "the open one");
-        assert_eq!(hits(&[&counters], at(1_000_012)).split_last(), Some((&0, &[vec![0; 58], vec![3]].concat()[..])));
-        hit(&counters, at(1_000_045), 100);
-        let all = hits(&[&counters], at(1_000_059));
-        assert_eq!(all[54..], [3, 0, 0, 0, 1, 0]);
-        let (began, _) = history([&counters].into_iter(), at(1_000_059)).last().unwrap();
-        assert_eq!(began, at(1_000_050));
-        assert_eq!(hits(&[&counters], at(1_000_700)).iter().sum::<u64>(), 0, "all is long ago");
-    }
-
-    #[test]
-    fn several_add_up_and_what_was_before_does_not_count() {
-        let (one, two) = (Counters::default(), Counters::default());
-        hit(&one, at(100), 40);
-        hit(&two, at(109), 40);
-        hit(&two, at(110), 5_000);
-        let all = hits(&[&one, &two], at(115));
-        assert_eq!(all[all.len() - 2..], [2, 1]);
-        let last = history([&one, &two].into_iter(), at(115)).last().unwrap().1;
-        assert_eq!((last.operations(), last.misses(), last.errors()), (1, 0, 0));
-        assert!((4_096..=8_192).contains(&last.permille(500)), "{}", last.permille(500));
-    }
-
-    #[test]
-    fn what_the_caller_did_is_no_error_of_the_server() {
-        let counters = Counters::default();
-        hit(&counters, at(5), 100);
-        counters.stats.errors.cancelled.bump();
-        counters.stats.errors.client.bump();
-        counters.stats.errors.too_large.bump();
-        counters.stats.errors.timeout.bump();
-        let errors = |now| history([&counters].into_iter(), now).last().map(|(_, sample)| sample.errors());
-        assert_eq!(errors(at(6)), Some(1));
-    }
-
-    #[test]
-    fn a_ring_goes_round() {
-        let counters = Counters::default();
-        for span in 0..200 {
-            (0..=span).for_each(|_| hit(&counters, at(span * 10), 1 << (span % 23)));
-        }
-        assert_eq!(hits(&[&counters], at(1_999)), (141..=200).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn percentiles_of_a_span() {
-        let counters = Counters::default();
-        (0..1000).for_each(|n| hit(&counters, at(5), n + 1));
-        let (_, sample) = history([&counters].into_iter(), at(6)).last().unwrap();
-        for (part, exact) in [(500, 500), (990, 990)] {
-            assert!(sample.permille(part).abs_diff(exact) * 10 <= exact, "{} for {exact}", sample.permille(part));
-        }
-        assert_eq!(Sample::default().permille(500), 0);
     }
 }

@@ -50,7 +50,7 @@ impl Counter {
     }
 
     /// Adds what `own` has counted since `told`, which remembers that. Here, and only here, several may write at once.
-    pub(super) fn fold(&self, own: &Counter, told: &Counter) {
+    pub(crate) fn fold(&self, own: &Counter, told: &Counter) {
         let now = own.get();
         if now != told.get() {
             self.0.fetch_add(now.wrapping_sub(told.get()), Ordering::Relaxed);
@@ -59,7 +59,7 @@ impl Counter {
     }
 
     /// As [`raise`](Counter::raise), where several may write at once.
-    pub(super) fn fold_largest(&self, own: &Counter) {
+    pub(crate) fn fold_largest(&self, own: &Counter) {
         if own.get() > self.get() {
             self.0.fetch_max(own.get(), Ordering::Relaxed);
         }

@@ -1,0 +1,134 @@
+//! Why a connection ended.
+
+use crate::connection::Unfit;
+use crate::stats::Fault;
+
+/// How the driver lost a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nobody listens there: the connect was refused.
+    Refused,
+    /// The socket's path does not exist.
+    NoSocket,
+    /// The system does not let us connect there.
+    Denied,
+    /// There is no way to the host.
+    Unreachable,
+    /// The connect failed in another way.
+    Connect,
+    /// There was no descriptor, port or memory for a socket here: not the server's fault.
+    NoResources,
+    /// The server closed it.
+    Eof,
+    /// It was reset, or failed in another way.
+    Error,
+    /// The driver has to close it.
+    Closing,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The driver lost it.
+    Lost(Loss),
+    /// It was not connected in time.
+    ConnectTimeout,
+    /// It was connected, but the greeting was not answered in time.
+    Unanswered,
+    /// It was connected, and closed by the server before the greeting was answered.
+    HungUp,
+    /// What the server answered to the greeting says that it cannot be used.
+    Unfit(Unfit),
+    /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
+    /// bytes may be somebody's value.
+    Protocol,
+    /// The same, to a request whose key was sent encoded. The key's bytes may be what the server gets wrong, and they
+    /// may be a stranger's choice: the connection is out of step, but this does not count as a failure of the server.
+    EncodedKey,
+    /// The server refused a request in a way that leaves open where the next reply begins.
+    Refused,
+    /// A reply is late by more than a deadline.
+    Overdue,
+    /// As many operations in a row timed out as the configuration allows.
+    Timeouts,
+}
+
+/// What a TLS server says to what is no TLS begins with this: an alert of any version from 3.0 on.
+const TLS_ALERT: &[u8] = b"\x15\x03";
+
+impl From<&Cause> for Fault {
+    fn from(cause: &Cause) -> Self {
+        match cause {
+            Cause::Lost(Loss::Refused) => Fault::Refused,
+            Cause::Lost(Loss::NoSocket) => Fault::NoSocket,
+            Cause::Lost(Loss::Denied) => Fault::Denied,
+            Cause::Lost(Loss::Unreachable) => Fault::Unreachable,
+            Cause::Lost(Loss::Connect) => Fault::Connect,
+            Cause::Lost(Loss::NoResources) => Fault::NoResources,
+            Cause::Lost(Loss::Eof) => Fault::Eof,
+            Cause::Lost(Loss::Error) => Fault::Lost,
+            Cause::Lost(Loss::Closing) => Fault::Closing,
+            Cause::ConnectTimeout => Fault::ConnectTimeout,
+            Cause::Unanswered => Fault::Unanswered,
+            Cause::HungUp => Fault::HungUp,
+            Cause::Unfit(unfit) => match unfit {
+                Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
+                Unfit::Foreign(_) => Fault::Handshake,
+                Unfit::TooOld(_) => Fault::TooOld,
+                Unfit::TooManyConnections => Fault::Full,
+                Unfit::Unauthenticated => Fault::Unauthenticated,
+                Unfit::Dialect { .. } => Fault::Dialect,
+            },
+            Cause::Protocol => Fault::Protocol,
+            Cause::EncodedKey => Fault::EncodedKey,
+            Cause::Refused => Fault::Rejected,
+            Cause::Overdue => Fault::Overdue,
+            Cause::Timeouts => Fault::Timeouts,
+        }
+    }
+}
+
+impl Cause {
+    pub(super) fn text(&self) -> &'static str {
+        Fault::from(self).text()
+    }
+
+    /// What was seen, and what it may come from.
+    pub(super) fn reason(&self) -> String {
+        let fault = Fault::from(self);
+        match fault.hint() {
+            "" => fault.text().into(),
+            hint => format!("{} ({hint})", fault.text()),
+        }
+    }
+
+    /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
+    /// driver has said what the system said.
+    pub(super) fn is_news(&self) -> bool {
+        matches!(self, Cause::ConnectTimeout | Cause::Unanswered | Cause::HungUp | Cause::Unfit(_))
+    }
+}
+
+impl Loss {
+    /// Whether the connect failed in a way that says that no other connection will do better.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Loss::Refused | Loss::NoSocket | Loss::Denied | Loss::Unreachable | Loss::Connect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn r27_an_alert_of_tls_is_known() {
+        let foreign = |bytes: &'static [u8]| Fault::from(&Cause::Unfit(Unfit::Foreign(Bytes::from_static(bytes))));
+        assert_eq!(foreign(b"\x15\x03\x01\0\x02\x02\x46"), Fault::Tls);
+        assert_eq!(foreign(b"\x15\x03"), Fault::Tls);
+        assert_eq!(foreign(b"\x15"), Fault::Handshake);
+        assert_eq!(foreign(b"SSH-2.0-x"), Fault::Handshake);
+        assert_eq!(foreign(b""), Fault::Handshake);
+    }
+}

@@ -1,0 +1,37 @@
+//! What an operation does: on a key, or on a server.
+
+use super::request::{ServerVerb, Verb};
+
+/// What an operation does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Keyed(Verb),
+    Server(ServerVerb),
+}
+
+impl Work {
+    pub fn is_write(&self) -> bool {
+        match self {
+            Work::Keyed(verb) => verb.is_write(),
+            Work::Server(verb) => verb.is_write(),
+        }
+    }
+
+    /// See [`Verb::compares_on_delete`].
+    pub fn compares_on_delete(&self) -> bool {
+        matches!(self, Work::Keyed(verb) if verb.compares_on_delete())
+    }
+
+    /// Whether it reads an item, and so hits or misses.
+    pub fn is_get(&self) -> bool {
+        matches!(self, Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }))
+    }
+
+    /// Bytes of the value that it carries.
+    pub fn value_len(&self) -> usize {
+        match self {
+            Work::Keyed(verb) => verb.value_len(),
+            Work::Server(_) => 0,
+        }
+    }
+}
