@@ -13,6 +13,7 @@ mod request;
 mod require;
 mod retained;
 mod sized;
+pub mod stats;
 
 use core::ffi::c_void;
 use core::mem::{self, MaybeUninit};
@@ -26,15 +27,17 @@ pub use self::callback::Callback;
 use self::callback::{delivered, Handler};
 use self::operation::{Many, Operation};
 use self::outcome::status_of;
-pub use self::request::{tally_of, watch_ends};
+pub use self::request::{stats_of, watch_ends};
 use self::request::{Binding, Unbound};
 pub use self::retained::{numbers as retained, DEFAULT as MAX_RETAINED};
 use crate::cluster::{Cluster, Clusters};
-use crate::conf::ServerConf;
+use crate::conf::block::ServerConf;
 use crate::driver::{Driver, Refused};
 use crate::nginx::guard::guard;
+use crate::nginx::module;
+use crate::nginx::process::on_event_loop;
 use crate::sys::*;
-use crate::{ctx_index, worker};
+use crate::worker;
 
 type Status = ngx_http_memcache_status_t;
 type ClientPtr = *mut ngx_http_memcache_client_t;
@@ -73,10 +76,9 @@ unsafe extern "C" fn client_of_request(r: *mut ngx_http_request_t, client: *mut 
             return Err(NGX_HTTP_MEMCACHE_INVALID);
         }
         // SAFETY: a request has the configurations of its server block, and ours was made by `create_srv_conf`.
-        let conf = unsafe { (*request.srv_conf.add(ctx_index())).cast::<ServerConf>().as_ref() };
-        let cluster = conf.and_then(|conf| conf.cluster).ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
-        // SAFETY: the cluster lives as long as the configuration, of which the request holds a part.
-        *client = start(unsafe { cluster.as_ref() })?;
+        let conf = unsafe { module::conf::<ServerConf>(request.srv_conf).map(|conf| conf.as_ref()) };
+        let cluster = conf.and_then(|conf| conf.cluster.as_deref()).ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+        *client = start(cluster)?;
         Ok(())
     })
 }
@@ -88,14 +90,14 @@ unsafe extern "C" fn client_of_conf(ctx: *mut ngx_http_conf_ctx_t, client: *mut 
         *client = ptr::null_mut();
         let clusters = check_caller()?;
         // SAFETY: the caller passes the context of a block, or NULL; it has ours as it has every HTTP module's.
-        let conf = unsafe { ServerConf::of_context(checked(ctx)?) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        let conf = unsafe { module::conf::<ServerConf>(checked(ctx)?.srv_conf) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
         // SAFETY: as above, it is there as long as the context.
-        let cluster = unsafe { conf.as_ref() }.cluster.ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+        let conf = unsafe { conf.as_ref() };
+        let cluster = conf.cluster.as_ref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
         if !clusters.contains(cluster) {
             return Err(NGX_HTTP_MEMCACHE_STALE);
         }
-        // SAFETY: it is one of this worker's.
-        *client = start(unsafe { cluster.as_ref() })?;
+        *client = start(cluster)?;
         Ok(())
     })
 }
@@ -357,7 +359,7 @@ fn answer(call: impl FnOnce() -> Result<(), Status>) -> Status {
 /// The worker's clusters, if this is a worker and its event loop's thread.
 fn check_caller<'a>() -> Result<&'a Clusters, Status> {
     let clusters = worker::clusters().map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
-    if worker::on_event_loop() {
+    if on_event_loop() {
         Ok(clusters)
     } else {
         Err(NGX_HTTP_MEMCACHE_WRONG_THREAD)

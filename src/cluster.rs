@@ -1,26 +1,24 @@
 //! The clusters of a configuration: lists of servers, each with one client per worker.
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
 use core::cell::RefCell;
 use core::ffi::c_void;
-use core::ptr::{self, addr_of, NonNull};
+use core::ptr;
 
 use std::rc::Rc;
 
 use memcache_engine::{Config, Subset, MAX_SUBSETS};
-use nginx_sys::{ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pool_t};
 use once_cell::unsync::OnceCell;
 
 use crate::abi::MAX_RETAINED;
-use crate::conf::{Addresses, Place, Want};
-use crate::ctx_index;
 use crate::driver::Driver;
-use crate::nginx::pool;
-use crate::worker::{self, NotAvailable};
+use crate::nginx::address::Addresses;
+use crate::nginx::conf::{Block, Conf, Place};
+use crate::nginx::process::{check_process, NotAvailable};
 use crate::zone::{Record, Zone};
 
-/// A list of servers with its settings. It lives in the pool of the configuration.
+/// A list of servers with its settings. It goes with the configuration.
 pub struct Cluster {
     /// What the client is made of.
     pub config: Config,
@@ -62,7 +60,7 @@ impl Cluster {
     #[cold]
     fn begin(&self) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
-            worker::check_process()?;
+            check_process()?;
             Driver::new(self)
         })?;
         driver.start();
@@ -86,11 +84,29 @@ impl Cluster {
     }
 }
 
+/// A line of a sibling that is of no use without a client.
+pub struct Want {
+    /// The block that it is in.
+    pub block: Block,
+    /// The name of the directive.
+    pub directive: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+impl Want {
+    /// The line that is being read; `None` if it is in no block of HTTP.
+    pub fn of_line(line: &Conf<'_>) -> Option<Want> {
+        let directive = line.name().escape_ascii().to_string();
+        Some(Want { block: line.block()?, directive, place: line.place() }).filter(|want| !want.directive.is_empty())
+    }
+}
+
 /// The module's main configuration.
 #[derive(Default)]
 pub struct Clusters {
-    /// In the order of the server blocks. Invariant: they live in the pool that this value lives in.
-    pub list: Vec<NonNull<Cluster>>,
+    /// In the order of the server blocks.
+    pub list: Vec<Rc<Cluster>>,
     /// The first `memcache_status`.
     pub status: Option<Place>,
     /// Server blocks without a client.
@@ -104,39 +120,6 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// The main configuration that is being read.
-    ///
-    /// # Safety
-    ///
-    /// `cf` is what nginx passes while it reads or merges the http block, and the configuration outlives the borrow,
-    /// the only one at that time.
-    pub unsafe fn of_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a mut Clusters> {
-        // SAFETY: by the contract, the context is that of the http block or of a block in it; `main_conf` of each of
-        // them is the one array of main configurations, and ours was made by `create_main_conf`.
-        unsafe {
-            let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>().as_ref()?;
-            (*ctx.main_conf.add(ctx_index())).cast::<Clusters>().as_mut()
-        }
-    }
-
-    /// The main configuration of a cycle; `None` if it has no http block.
-    ///
-    /// # Safety
-    ///
-    /// `cycle` is there and outlives the borrow; its configuration has been read.
-    pub unsafe fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a Clusters> {
-        // SAFETY: by the contract. nginx's first and its last cycle have no configurations; without an http block, its
-        // place is NULL; with one, there is a main configuration of every HTTP module.
-        unsafe {
-            let contexts = cycle.as_ref()?.conf_ctx;
-            if contexts.is_null() {
-                return None;
-            }
-            let ctx = (*contexts.add(addr_of!(ngx_http_module.index).read())).cast::<ngx_http_conf_ctx_t>().as_ref()?;
-            (*ctx.main_conf.add(ctx_index())).cast::<Clusters>().as_ref()
-        }
-    }
-
     /// How many bytes of values siblings may keep, in a worker.
     pub fn max_retained(&self) -> usize {
         self.max_retained.unwrap_or(MAX_RETAINED)
@@ -144,8 +127,7 @@ impl Clusters {
 
     /// The clusters.
     pub fn iter(&self) -> impl Iterator<Item = &Cluster> {
-        // SAFETY: they live as long as `self`, by the invariant of the list, and nobody has a `&mut` to one.
-        self.list.iter().map(|cluster| unsafe { cluster.as_ref() })
+        self.list.iter().map(Rc::as_ref)
     }
 
     /// What siblings know by this address, if it is a client of these or a subset of one. The address may be anything.
@@ -154,32 +136,21 @@ impl Clusters {
     }
 
     /// Whether this is one of these; it may be one of another configuration.
-    pub fn contains(&self, cluster: NonNull<Cluster>) -> bool {
-        self.list.contains(&cluster)
+    pub fn contains(&self, cluster: &Rc<Cluster>) -> bool {
+        self.list.iter().any(|one| Rc::ptr_eq(one, cluster))
     }
 
-    /// The cluster with this configuration, a new one if there is none yet. `None`: no memory.
-    ///
-    /// # Safety
-    ///
-    /// `pool` is the pool that `self` lives in.
-    pub unsafe fn share(
-        &mut self,
-        config: Config,
-        addresses: Vec<Addresses>,
-        on_demand: bool,
-        pool: *mut ngx_pool_t,
-    ) -> Option<NonNull<Cluster>> {
-        if let Some(cluster) = self.iter().find(|cluster| cluster.config == config) {
-            return Some(cluster.into());
+    /// The cluster with this configuration, a new one if there is none yet.
+    pub fn share(&mut self, config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Rc<Cluster> {
+        if let Some(cluster) = self.list.iter().find(|cluster| cluster.config == config) {
+            return cluster.clone();
         }
         let handles = [0; 1 + MAX_SUBSETS];
         let (used_by, records) = (RefCell::default(), RefCell::default());
         let cluster = Cluster { config, addresses, on_demand, handles, used_by, records, driver: OnceCell::new() };
-        // SAFETY: the pool is there, and what a cluster's `Drop` uses, nginx's events, outlives every pool.
-        let cluster = unsafe { pool::place(pool, cluster) }?;
-        self.list.push(cluster);
-        Some(cluster)
+        let cluster = Rc::new(cluster);
+        self.list.push(cluster.clone());
+        cluster
     }
 
     /// How many servers there are in all clusters.

@@ -29,14 +29,15 @@ use slotmap::SecondaryMap;
 
 use crate::abi::Callback;
 use crate::cluster::Cluster;
-use crate::conf::Addresses;
 use crate::memory;
+use crate::nginx::address::Addresses;
 use crate::nginx::connection::Connection;
 use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
 use crate::nginx::log::Log;
+use crate::nginx::process::NotAvailable;
 use crate::nginx::{clock, process};
-use crate::worker::{self, NotAvailable};
+use crate::worker;
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
 const HELD_UP: Duration = Duration::from_millis(50);

@@ -14,8 +14,7 @@
 //! - `nginx`: nginx's C API as small types.
 //!
 //! `unsafe` is in the files of `nginx/` and in this one. These have it still: `abi.rs`, `abi/callback.rs`,
-//! `abi/operation.rs`, `abi/request.rs`, `abi/require.rs`, `abi/retained.rs`, `abi/sized.rs`, `cluster.rs`, `conf.rs`,
-//! `conf/check.rs`, `conf/directive.rs`, `conf/server.rs`, `variables.rs`, `worker.rs`, `zone.rs`, and the generated
+//! `abi/operation.rs`, `abi/request.rs`, `abi/require.rs`, `abi/retained.rs`, `abi/sized.rs`, and the generated
 //! `sys.rs`. The others forbid it, and `make check` compares (`build/check-unsafe.sh`).
 
 #![deny(unsafe_code)]
@@ -36,30 +35,42 @@ mod zone;
 #[allow(unsafe_code, missing_docs, non_upper_case_globals)]
 mod module {
     use core::ffi::c_void;
-    use core::ptr;
+    use core::ptr::null_mut;
 
-    use nginx_sys::{ngx_conf_t, ngx_http_module_t, ngx_module_t, NGX_HTTP_MODULE};
+    use nginx_sys::{
+        ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
+    };
 
-    use crate::nginx::module::{register, LocationConf};
+    use crate::abi;
+    use crate::cluster::Clusters;
+    use crate::conf::block::ServerConf;
+    use crate::conf::commands::COMMANDS;
+    use crate::nginx::conf::{create, merge, Conf, HttpBlock};
+    use crate::nginx::cycle::Cycle;
+    use crate::nginx::guard::{guard, log_panics};
+    use crate::nginx::log::Log;
+    use crate::nginx::{module, variable};
+    use crate::status::LocationConf;
     use crate::sys::{
         ngx_http_memcache_module_ctx_t, NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR,
         NGX_HTTP_MEMCACHE_MAGIC,
     };
-    use crate::{abi, conf, status, worker};
+    use crate::variables::Variables;
+    use crate::{conf, worker};
 
     ngx::ngx_modules!(ngx_http_memcache_module);
 
     /// nginx's part of the context, and behind it what siblings look for.
     static mut CONTEXT: ngx_http_memcache_module_ctx_t = ngx_http_memcache_module_ctx_t {
         http: ngx_http_module_t {
-            preconfiguration: Some(conf::preconfiguration),
-            postconfiguration: Some(conf::postconfiguration),
+            preconfiguration: Some(preconfiguration),
+            postconfiguration: Some(postconfiguration),
             create_main_conf: Some(create_main_conf),
             init_main_conf: None,
-            create_srv_conf: Some(conf::create_srv_conf),
-            merge_srv_conf: Some(conf::merge_srv_conf),
-            create_loc_conf: Some(conf::create_loc_conf),
-            merge_loc_conf: Some(conf::merge_loc_conf),
+            create_srv_conf: Some(create::<ServerConf>),
+            merge_srv_conf: Some(merge::<ServerConf>),
+            create_loc_conf: Some(create::<LocationConf>),
+            merge_loc_conf: Some(merge::<LocationConf>),
         },
         magic: NGX_HTTP_MEMCACHE_MAGIC,
         major: NGX_HTTP_MEMCACHE_ABI_MAJOR,
@@ -70,32 +81,70 @@ mod module {
     /// The module; nginx numbers it when it is loaded.
     pub static mut ngx_http_memcache_module: ngx_module_t = ngx_module_t {
         ctx: (&raw mut CONTEXT).cast(),
-        commands: (&raw mut conf::COMMANDS).cast(),
+        commands: (&raw mut COMMANDS).cast(),
         type_: NGX_HTTP_MODULE as usize,
-        init_module: Some(conf::init_module),
-        init_process: Some(worker::init_process),
-        exit_process: Some(worker::exit_process),
+        init_module: Some(init_module),
+        init_process: Some(init_process),
+        exit_process: Some(exit_process),
         // Says to siblings that the context is the extended one.
         spare_hook0: NGX_HTTP_MEMCACHE_MAGIC as usize,
         ..ngx_module_t::default()
     };
 
-    // SAFETY: the table above makes it for locations.
-    unsafe impl LocationConf for status::LocationConf {}
+    // SAFETY: the table above makes it for the http block; so for the others.
+    unsafe impl module::MainConf for Clusters {}
+    // SAFETY: as above.
+    unsafe impl module::ServerConf for ServerConf {}
+    // SAFETY: as above.
+    unsafe impl module::LocationConf for LocationConf {}
 
-    /// The configuration of an http block. It is what nginx calls first of the module.
+    /* hooks: nginx calls each with what its name says, which is there until the hook returns */
+
+    fn step(body: impl FnOnce() -> Option<()>) -> ngx_int_t {
+        guard(None, body).map_or(NGX_ERROR, |()| NGX_OK as i32) as ngx_int_t
+    }
+
+    /// The first hook that nginx calls.
     unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
         // SAFETY: nginx has loaded the module.
-        unsafe { register(&raw mut ngx_http_memcache_module) };
-        // SAFETY: nginx passes what it has to pass.
-        unsafe { conf::create_main_conf(cf) }
+        unsafe { module::register(&raw mut ngx_http_memcache_module) };
+        if let Err(wrong) = memcache_bits::check() {
+            // SAFETY: nginx passes a configuration with its log.
+            if let Some(log) = unsafe { Log::new((*cf).log) } {
+                log.emerg(format_args!("ngx_http_memcache_module: {wrong}"));
+            }
+            return null_mut();
+        }
+        // SAFETY: as the hook was called.
+        unsafe { create::<Clusters>(cf) }
     }
 
-    /// The module's number among all modules' and among the HTTP modules' configurations.
-    pub fn ctx_index() -> usize {
-        // SAFETY: nginx writes the number when it loads the module, on the only thread there is by then.
-        unsafe { ptr::addr_of!(ngx_http_memcache_module.ctx_index).read() }
+    unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        step(|| {
+            log_panics();
+            // SAFETY: as the hook was called.
+            variable::add::<Variables>(&mut unsafe { Conf::new(cf) }?)
+        })
+    }
+
+    unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        // SAFETY: as the hook was called.
+        step(|| conf::postconfiguration(&mut unsafe { HttpBlock::new(cf) }?))
+    }
+
+    unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+        // SAFETY: as the hook was called.
+        step(|| conf::init_module(unsafe { Cycle::new(cycle) }?))
+    }
+
+    unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+        // SAFETY: as the hook was called.
+        guard((), || unsafe { Cycle::new(cycle) }.map_or((), worker::init));
+        NGX_OK as ngx_int_t
+    }
+
+    unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
+        // SAFETY: as the hook was called.
+        guard((), || unsafe { Cycle::new(cycle) }.map_or((), worker::exit));
     }
 }
-
-pub(crate) use module::ctx_index;

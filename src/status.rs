@@ -8,7 +8,6 @@
 mod collect;
 mod job;
 
-use core::cell::Cell;
 use core::fmt::Write as _;
 
 use memcache_status::pieces::Pieces;
@@ -20,6 +19,7 @@ use nginx_sys::{
 };
 
 use self::job::Work;
+use crate::nginx::conf::{Conf, Merge, Refusal};
 use crate::nginx::job::go_on;
 use crate::nginx::process;
 use crate::nginx::request::{Handler, Head, Request};
@@ -32,7 +32,15 @@ const SERVICE_UNAVAILABLE: ngx_int_t = NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t
 #[derive(Default)]
 pub struct LocationConf {
     /// What the status is shown as; `None` without a `memcache_status`.
-    pub status: Cell<Option<Format>>,
+    pub status: Option<Format>,
+}
+
+impl Merge for LocationConf {
+    /// An `if` in a location has the handler of the location, and so needs its format.
+    fn merge(_: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal> {
+        inner.status = inner.status.or(outer.status);
+        Ok(())
+    }
 }
 
 /// For what is no document: if it is taken for one, it may do nothing.
@@ -107,5 +115,5 @@ fn query(request: Request<'_>) -> Option<Result<Query, UnknownFormat>> {
     let conf = request.location_conf::<LocationConf>()?;
     // The name of a location that is found by a pattern, or has none in the path, is no part of the path.
     let suffix = request.uri().strip_prefix(request.location()).unwrap_or_default();
-    Some(Query::parse(conf.status.get().unwrap_or_default(), suffix, request.args()))
+    Some(Query::parse(conf.status.unwrap_or_default(), suffix, request.args()))
 }

@@ -5,33 +5,26 @@
 //! locked or half done. What the memory is used for is known to the master and inherited by its workers: there are no
 //! pointers in the zone itself.
 //!
-//! Memory is given away only when nobody may use it any more: see [`Ledger`](memcache_engine::zone::Ledger). Who that is
-//! the master knows by its list of processes, not by what they have written into the zone: a worker that has no slot yet,
-//! or never gets one, counts as well. After a crash the master looks at the process before it reads a configuration. The
-//! new nginx of an upgrade has a zone of its own. Without a master there is none at all: a configuration that is being
-//! replaced goes on in the process that unmaps its zone.
+//! After a crash the master looks at the process before it reads a configuration. The new nginx of an upgrade has a zone
+//! of its own. Without a master there is none at all: a configuration that is being replaced goes on in the process that
+//! unmaps its zone.
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
 use core::cell::{Cell, RefCell};
-use core::ffi::c_void;
-use core::ptr::{addr_of, NonNull};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use memcache_engine::zone::{claim, keys, Piece, Processes, ServerKey, Slot};
+use memcache_engine::zone::{claim, keys, Piece, ServerKey, Slot};
 use memcache_engine::{Board, Company, Counters, ServerMemory};
 use memcache_status::snapshot::Worker;
-use nginx_sys::{
-    ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_pool_t,
-    ngx_str_t, NGX_ERROR, NGX_OK,
-};
 
 use crate::cluster::{Cluster, Clusters};
-use crate::conf::{Directive, Place, Refusal};
-use crate::nginx::guard::guard;
+use crate::nginx::address::Addresses;
+use crate::nginx::conf::{Conf, Place, Refusal};
+use crate::nginx::cycle::Cycle;
 use crate::nginx::log::Log;
-use crate::nginx::process::{children, is_alive, pid};
-use crate::nginx::shm::{need, page_size, Memory, Pieces};
+use crate::nginx::process::{is_alive, pid};
+use crate::nginx::shm::{self, need, HasZone, Memory, Registry};
 
 /// A zone as configured, and what this configuration has in it.
 pub struct Zone {
@@ -39,7 +32,7 @@ pub struct Zone {
     size: usize,
     place: Place,
     /// The cycle that the directive belongs to.
-    cycle: NonNull<ngx_cycle_t>,
+    cycle: Cycle<'static>,
     content: RefCell<Option<Content>>,
 }
 
@@ -47,7 +40,7 @@ pub struct Zone {
 #[derive(Clone)]
 struct Content {
     /// All configurations' that had the zone one after the other.
-    registry: Rc<RefCell<Registry>>,
+    state: Rc<RefCell<State>>,
     /// This configuration's number, which is there as long as the configuration is, in this process.
     generation: Rc<u64>,
     slots: Slots,
@@ -58,12 +51,10 @@ struct Content {
 /// All slots, one table after the other.
 type Slots = Vec<&'static [Slot]>;
 
+/// What the master knows of a zone.
 #[derive(Default)]
-struct Registry {
-    pieces: Pieces,
-    /// The configurations that may be there in this process.
-    here: Vec<Weak<u64>>,
-    processes: Processes,
+struct State {
+    registry: Registry,
     /// Tables come, and never go.
     slots: Slots,
 }
@@ -100,53 +91,18 @@ impl Record {
 }
 
 /// Adds a zone to the configuration that is being read.
-///
-/// # Safety
-///
-/// `line` is a directive of it; `clusters` is its main configuration, in its pool, which the zone will be a part of.
-pub unsafe fn add(
-    line: &Directive<'_>,
-    mut name: ngx_str_t,
-    size: usize,
-    clusters: *const Clusters,
-) -> Result<Zone, Refusal> {
-    let tag = core::ptr::addr_of!(crate::module::ngx_http_memcache_module).cast_mut().cast();
-    // SAFETY: by the contract; nginx keeps a copy of the name, whose bytes are in the configuration's pool.
-    unsafe {
-        // `init` refuses what is too small; nginx needs a few pages to come so far.
-        let least = page_size().saturating_mul(8);
-        let zone = ngx_shared_memory_add(line.as_ptr(), &raw mut name, size.max(least), tag);
-        // The zone is used for something else; nginx has said so.
-        let zone = zone.as_mut().ok_or(Refusal::NoMemory)?;
-        if !zone.data.is_null() {
-            return Err(Refusal::DUPLICATE);
-        }
-        zone.init = Some(init);
-        zone.data = clusters.cast_mut().cast();
-        let cycle = NonNull::new((*line.as_ptr()).cycle).ok_or(Refusal::NoMemory)?;
-        Ok(Zone { name: name.to_string(), size, place: line.place(), cycle, content: RefCell::default() })
-    }
+pub fn add(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<Zone, Refusal> {
+    shm::add::<Clusters>(line, name, size)?;
+    let cycle = line.cycle().ok_or(Refusal::Logged)?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    Ok(Zone { name, size, place: line.place(), cycle, content: RefCell::default() })
 }
 
-/// Runs in the master, also under `nginx -t`, when a configuration was read and the zone is there: that of the
-/// configuration before, if it has the same size.
-unsafe extern "C" fn init(shm: *mut ngx_shm_zone_t, before: *mut c_void) -> ngx_int_t {
-    guard(NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx calls this with a zone that was added by `add`; its data is the main configuration, and
-        // `before` that of the configuration before, which is still there.
-        let (clusters, before, log, pool) = unsafe {
-            let Some(clusters) = (*shm).data.cast::<Clusters>().as_ref() else { return NGX_ERROR as ngx_int_t };
-            let pool = (*shm).shm.addr.cast::<ngx_slab_pool_t>();
-            (clusters, before.cast::<Clusters>().as_ref(), Log::new((*shm).shm.log), pool)
-        };
-        let (Some(zone), Some(log)) = (&clusters.zone, log) else { return NGX_ERROR as ngx_int_t };
+impl HasZone for Clusters {
+    fn init(&self, before: Option<&Clusters>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
         let before = before.and_then(|before| before.zone.as_ref()).and_then(Zone::content);
-        // SAFETY: the zone was made by nginx, which has put a pool into it.
-        match unsafe { zone.fill(clusters, before, pool, log) } {
-            Some(()) => NGX_OK as ngx_int_t,
-            None => NGX_ERROR as ngx_int_t,
-        }
-    })
+        self.zone.as_ref()?.fill(self, before, memory, log)
+    }
 }
 
 impl Zone {
@@ -155,69 +111,41 @@ impl Zone {
     }
 
     /// Finds or makes the memory of each server.
-    ///
-    /// # Safety
-    ///
-    /// `pool` is a slab pool in memory that stays mapped for as long as a process uses what this returns.
-    unsafe fn fill(
-        &self,
-        clusters: &Clusters,
-        before: Option<Content>,
-        pool: *mut ngx_slab_pool_t,
-        log: Log<'_>,
-    ) -> Option<()> {
+    fn fill(&self, clusters: &Clusters, before: Option<Content>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
         let (name, place) = (&self.name, &self.place);
-        let Some(workers) = self.worker_processes() else { return Some(()) };
+        let Some(workers) = self.cycle.worker_processes() else { return Some(()) };
         // Room for the workers that come and those that go in a reload, and for nginx's helpers, which take no slot.
         let need = need(&[workers, workers.saturating_add(HELPERS)], clusters.servers());
         if self.size < need {
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {place}"));
             return None;
         }
-        // SAFETY: by the contract; this is the master.
-        let memory = unsafe { Memory::new(pool) }?;
+        let memory = memory?;
         if !memory.check_layout(before.is_none()) {
             log.emerg(format_args!("zone \"{name}\" has the layout of another version of the module in {place}"));
             return None;
         }
 
         let running = before.as_ref().map_or(0, |before| *before.generation);
-        let registry = before.as_ref().map(|before| before.registry.clone()).unwrap_or_default();
-        let mut books = registry.try_borrow_mut().ok()?;
-        let Registry { pieces, here, processes, slots } = &mut *books;
-        processes.update(children(), running);
-        let generation = Rc::new(pieces.begin());
-        here.retain(|generation| generation.strong_count() > 0);
-        here.push(Rc::downgrade(&generation));
-        let here = here.iter().filter_map(Weak::upgrade).map(|generation| *generation);
-        let in_use: Vec<u64> = processes.generations().chain(here).collect();
-        // SAFETY: nobody may use them, by the rule of the ledger.
-        unsafe { memory.free(pieces.expire(&in_use)) };
+        let shared = before.as_ref().map(|before| before.state.clone()).unwrap_or_default();
+        let mut state = shared.try_borrow_mut().ok()?;
+        let State { registry, slots } = &mut *state;
+        let generation = registry.begin(&memory, running);
 
         // Each process that there is may have a slot or take one, and so will each of the new workers.
-        let missing = workers.saturating_add(processes.count()).saturating_sub(slots.iter().copied().flatten().count());
+        let missing =
+            workers.saturating_add(registry.processes()).saturating_sub(slots.iter().copied().flatten().count());
         slots.extend(Some(missing).filter(|&missing| missing > 0).and_then(|missing| memory.slots(missing)));
-        let records = records(clusters, &memory, pieces, slots);
+        let records = records(clusters, &memory, registry, slots);
         report(&self.name, &records, log);
         for (cluster, records) in clusters.iter().zip(records) {
             cluster.records.replace(records);
         }
 
         let slots = slots.clone();
-        drop(books);
-        self.content.replace(Some(Content { registry, generation, slots, mine: Cell::new(None) }));
+        drop(state);
+        self.content.replace(Some(Content { state: shared.clone(), generation, slots, mine: Cell::new(None) }));
         Some(())
-    }
-
-    /// How many workers there will be; `None` without a master.
-    fn worker_processes(&self) -> Option<usize> {
-        // SAFETY: the cycle that the directive belongs to is there, and so is its core configuration, complete.
-        let core = unsafe {
-            let conf_ctx = self.cycle.as_ref().conf_ctx;
-            (*conf_ctx.add(addr_of!(ngx_core_module.index).read())).cast::<ngx_core_conf_t>().as_ref()
-        };
-        let core = core.filter(|core| core.master != 0)?;
-        Some(usize::try_from(core.worker_processes).unwrap_or(1))
     }
 
     /// The memory of a cluster's servers for the client of this worker, which has a slot from now on, if one is free.
@@ -270,20 +198,20 @@ const HELPERS: usize = 2;
 
 /// The memory of all servers of all clusters: first what is needed to know the same, and to lose nothing, then what tells
 /// workers apart.
-fn records(clusters: &Clusters, memory: &Memory, pieces: &mut Pieces, slots: &Slots) -> Vec<Vec<Record>> {
+fn records(clusters: &Clusters, memory: &Memory, registry: &mut Registry, slots: &Slots) -> Vec<Vec<Record>> {
     let keys = keys(clusters.iter().map(|cluster| &cluster.config));
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
     for (cluster, keys) in clusters.iter().zip(&keys) {
-        let record = |(key, addresses): (&ServerKey, &crate::conf::Addresses)| {
-            let board = memory.piece(pieces, key.of(Piece::Board(&addresses.key())), 1);
-            let rest = memory.piece(pieces, key.of(Piece::Rest), 1);
+        let record = |(key, addresses): (&ServerKey, &Addresses)| {
+            let board = registry.piece(memory, key.of(Piece::Board(&addresses.key())), 1);
+            let rest = registry.piece(memory, key.of(Piece::Rest), 1);
             Record { board: board.and_then(<[_]>::first), rest: rest.and_then(<[_]>::first), tables: Vec::new() }
         };
         records.push(keys.iter().zip(&cluster.addresses).map(record).collect());
     }
     for (number, table) in slots.iter().enumerate() {
         for (key, record) in keys.iter().flatten().zip(records.iter_mut().flatten()) {
-            let counters = memory.piece(pieces, key.of(Piece::Slots(number)), table.len());
+            let counters = registry.piece(memory, key.of(Piece::Slots(number)), table.len());
             record.tables.push((table.len(), counters));
         }
     }

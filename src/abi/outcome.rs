@@ -6,8 +6,8 @@ use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
 use nginx_sys::ngx_str_t;
 
+use super::stats::{Severity, Status as Shown};
 use crate::sys::*;
-use crate::variables::{Gravity, Status as Shown};
 
 type Result = ngx_http_memcache_result_t;
 
@@ -130,7 +130,7 @@ pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
 }
 
 /// What the access log says of an operation that its request took back.
-pub const CANCELLED: Shown = Shown { gravity: Gravity::Error, word: "CANCELLED" };
+pub const CANCELLED: Shown = Shown { severity: Severity::Error, word: "CANCELLED" };
 
 // The names of the header's statuses.
 include!(concat!(env!("OUT_DIR"), "/names.rs"));
@@ -139,11 +139,11 @@ include!(concat!(env!("OUT_DIR"), "/names.rs"));
 /// is one that hits or misses.
 pub fn shown(status: ngx_http_memcache_status_t, reads: bool) -> Shown {
     let name = || NAMES.iter().find(|(number, _)| *number == status).map_or("INTERNAL", |(_, name)| name);
-    let (gravity, word) = match status {
-        NGX_HTTP_MEMCACHE_OK if reads => (Gravity::Hit, "HIT"),
-        NGX_HTTP_MEMCACHE_OK => (Gravity::Fine, "OK"),
-        NGX_HTTP_MEMCACHE_MISS..=NGX_HTTP_MEMCACHE_EXISTS => (Gravity::Miss, name()),
-        _ => (Gravity::Error, name()),
+    let (severity, word) = match status {
+        NGX_HTTP_MEMCACHE_OK if reads => (Severity::Hit, "HIT"),
+        NGX_HTTP_MEMCACHE_OK => (Severity::Fine, "OK"),
+        NGX_HTTP_MEMCACHE_MISS..=NGX_HTTP_MEMCACHE_EXISTS => (Severity::Miss, name()),
+        _ => (Severity::Error, name()),
     };
-    Shown { gravity, word }
+    Shown { severity, word }
 }

@@ -18,30 +18,32 @@
 
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::ptr::{self, addr_of, NonNull};
+use core::ptr::{self, NonNull};
 
 use memcache_engine::{CallId, Instant};
 use nginx_sys::{
-    ngx_array_push, ngx_conf_t, ngx_http_cleanup_add, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t,
-    ngx_palloc, ngx_pool_cleanup_add, NGX_HTTP_MODULE, NGX_OK,
+    ngx_array_push, ngx_http_cleanup_add, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_handler_pt,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_palloc, ngx_pool_cleanup_add,
+    NGX_HTTP_MODULE, NGX_OK,
 };
 
 use super::callback::Callback;
 use super::outcome;
-use crate::ctx_index;
+use super::stats::RequestStats;
 use crate::driver::Driver;
 use crate::nginx::clock;
+use crate::nginx::conf::HttpBlock;
 use crate::nginx::guard::guard;
+use crate::nginx::module;
+use crate::nginx::request::Request;
 use crate::sys::ngx_http_memcache_result_t;
-use crate::variables::Tally;
 
 /// How many links of a request are looked at for one that is free again.
 const LOOK_FOR_SPARE: usize = 16;
 
 /// A main request that calls are bound to. It lives in the request's pool, as what belongs to a cleanup of it.
 pub struct Owner {
-    tally: Tally,
+    stats: RequestStats,
     /// All there are, free ones too.
     links: Cell<Option<NonNull<Link>>>,
     ended: Cell<bool>,
@@ -118,14 +120,10 @@ pub unsafe fn check(request: *mut ngx_http_request_t) -> Result<(), Unbound> {
     }
 }
 
-/// What a main request has asked of memcached, if it has.
-///
-/// # Safety
-///
-/// `main` is a main request whose memory is there.
-pub unsafe fn tally_of<'a>(main: *mut ngx_http_request_t) -> Option<&'a Tally> {
-    // SAFETY: by the contract; the owner is in the same memory.
-    unsafe { find(main).map(|owner| &owner.as_ref().tally) }
+/// What a main request and its subrequests have asked of memcached, if they have.
+pub fn stats_of(request: Request<'_>) -> Option<&RequestStats> {
+    // SAFETY: the request is there, its main one too; the owner is in the memory of that.
+    unsafe { find((*request.as_ptr()).main).map(|owner| &owner.as_ref().stats) }
 }
 
 /// The main request of one that has not begun to be freed, as far as it says so itself.
@@ -150,9 +148,9 @@ unsafe fn main_of(request: *mut ngx_http_request_t) -> Result<*mut ngx_http_requ
 /// # Safety
 ///
 /// The request's memory is there.
-unsafe fn context(request: *mut ngx_http_request_t) -> *mut *mut c_void {
+unsafe fn context(request: *mut ngx_http_request_t) -> Option<NonNull<*mut c_void>> {
     // SAFETY: by the contract; a request has a context for each module.
-    unsafe { (*request).ctx.add(ctx_index()) }
+    NonNull::new(unsafe { (*request).ctx.add(module::ctx_index()?) })
 }
 
 /// # Safety
@@ -160,7 +158,7 @@ unsafe fn context(request: *mut ngx_http_request_t) -> *mut *mut c_void {
 /// The request's memory is there.
 unsafe fn is_marked(request: *mut ngx_http_request_t) -> bool {
     // SAFETY: by the contract.
-    ptr::eq(unsafe { *context(request) }.cast(), &raw const ENDED)
+    unsafe { context(request) }.is_some_and(|context| ptr::eq(unsafe { context.read() }.cast(), &raw const ENDED))
 }
 
 /// The owner of a main request, if it has one. An internal redirect clears the context; the pool still knows.
@@ -171,7 +169,7 @@ unsafe fn is_marked(request: *mut ngx_http_request_t) -> bool {
 unsafe fn find(main: *mut ngx_http_request_t) -> Option<NonNull<Owner>> {
     // SAFETY: by the contract; the context is ours, and cleanups with our handler are, too.
     unsafe {
-        let owner = NonNull::new(*context(main)).filter(|_| !is_marked(main));
+        let owner = context(main).and_then(|context| NonNull::new(context.read())).filter(|_| !is_marked(main));
         if owner.is_some() || (*main).pool.is_null() {
             return owner.map(NonNull::cast);
         }
@@ -203,7 +201,9 @@ impl Owner {
             if owner.as_ref().ended.get() {
                 return Err(Unbound::NotARequest);
             }
-            context(main).write(owner.as_ptr().cast());
+            if let Some(context) = context(main) {
+                context.write(owner.as_ptr().cast());
+            }
             Ok(owner)
         }
     }
@@ -217,7 +217,7 @@ impl Owner {
             let early = ngx_http_cleanup_add(main, 0).as_mut()?;
             let late = ngx_pool_cleanup_add((*main).pool, size_of::<Owner>()).as_mut()?;
             let owner = NonNull::new(late.data.cast::<Owner>())?;
-            owner.write(Owner { tally: Tally::new(), links: Cell::new(None), ended: Cell::new(false) });
+            owner.write(Owner { stats: RequestStats::new(), links: Cell::new(None), ended: Cell::new(false) });
             late.handler = Some(on_pool_end);
             early.data = owner.as_ptr().cast();
             early.handler = Some(on_request_end);
@@ -270,9 +270,9 @@ impl Owner {
 }
 
 impl Link {
-    fn tally(&self) -> &Tally {
+    fn stats(&self) -> &RequestStats {
         // SAFETY: the owner is in the pool that the link is in.
-        unsafe { &self.owner.as_ref().tally }
+        unsafe { &self.owner.as_ref().stats }
     }
 
     /// The operation has begun, or was refused with this status.
@@ -281,26 +281,26 @@ impl Link {
         match *call {
             Ok(call) => {
                 self.call.set(call.to_u64());
-                self.tally().begin(operations, self.latest());
+                self.stats().begin(operations, self.latest());
             }
-            Err(status) => self.tally().refused(operations, outcome::shown(status, false)),
+            Err(status) => self.stats().refused(operations, outcome::shown(status, false)),
         }
     }
 
     /// It has been answered.
     pub fn answered(&self, results: &[ngx_http_memcache_result_t]) {
         let reads = self.binding.get().reads;
-        results.iter().for_each(|result| self.tally().note(reads, outcome::shown(result.status, reads)));
+        results.iter().for_each(|result| self.stats().note(reads, outcome::shown(result.status, reads)));
         if self.call.replace(0) != 0 {
-            self.tally().end(self.latest());
+            self.stats().end(self.latest());
         }
     }
 
     /// It has been taken back, if it has not ended.
     pub fn cancelled(&self) {
         if self.call.replace(0) != 0 {
-            self.tally().note(false, outcome::CANCELLED);
-            self.tally().end(clock::now());
+            self.stats().note(false, outcome::CANCELLED);
+            self.stats().end(clock::now());
         }
     }
 
@@ -359,7 +359,7 @@ unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
         unsafe {
             match find((*r).main) {
                 Some(owner) if ptr::eq(r, (*r).main) => owner.as_ref().end(),
-                _ => context(r).write((&raw const ENDED).cast_mut().cast()),
+                _ => drop(context(r).map(|context| context.write((&raw const ENDED).cast_mut().cast()))),
             }
         }
         NGX_OK as ngx_int_t
@@ -367,16 +367,11 @@ unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 /// Has nginx call the handler of the log phase before those of all other modules. `None`: there is no memory.
-///
-/// # Safety
-///
-/// `cf` is what nginx passes to `postconfiguration`.
-pub unsafe fn watch_ends(cf: *mut ngx_conf_t) -> Option<()> {
-    // SAFETY: by the contract, the context is that of the http block, with the configuration of nginx's core.
+pub fn watch_ends(http: &HttpBlock<'_>) -> Option<()> {
+    // SAFETY: the context is that of the http block, with the configuration of nginx's core, which nobody refers to now.
     unsafe {
-        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        let index = addr_of!(ngx_http_core_module.ctx_index).read();
-        let core = (*(*ctx).main_conf.add(index)).cast::<ngx_http_core_main_conf_t>();
+        let ctx = (*http.as_ptr()).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = module::core_conf::<ngx_http_core_main_conf_t>((*ctx).main_conf)?.as_ptr();
         let phase = (*core).phases.get_mut(ngx_http_phases_NGX_HTTP_LOG_PHASE as usize)?;
         let handlers = &raw mut phase.handlers;
         if ngx_array_push(handlers).is_null() {

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::nginx::clock;
 use crate::nginx::log::Log;
-use crate::worker;
+use crate::nginx::process::on_event_loop;
 
 /// `memcache_max_retained`, if there is none.
 pub const DEFAULT: usize = 64 * 1024 * 1024;
@@ -56,7 +56,7 @@ pub fn keep(len: usize, bound: usize) -> bool {
 pub fn give_back(len: usize) {
     let bytes = BYTES.fetch_sub(len, Ordering::Relaxed).saturating_sub(len);
     let peak = PEAK.load(Ordering::Relaxed);
-    if peak < WORTH || bytes > peak / 8 || !worker::on_event_loop() {
+    if peak < WORTH || bytes > peak / 8 || !on_event_loop() {
         return;
     }
     PEAK.store(bytes, Ordering::Relaxed);

@@ -1,22 +1,21 @@
 //! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=];`
 
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
-use core::ffi::CStr;
-use core::mem::MaybeUninit;
-use core::{slice, str};
+use core::str;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use memcache_engine::config::{ParamError, ServerConfig, ServerParams, DEFAULT_PORT, MAX_SERVERS};
-use nginx_sys::{ngx_addr_t, ngx_parse_url, ngx_str_t, ngx_url_t, NGX_OK};
+use nginx_sys::ngx_str_t;
 
-use super::directive::{Directive, Refusal};
-use super::settings::{Addresses, Settings};
+use super::settings::Settings;
+use crate::nginx::address::{Addresses, Unresolved};
+use crate::nginx::conf::{Conf, Refusal};
 
 /// Adds the server of this line to the level's list.
-pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal> {
-    let (&address, params) = line.args().split_first().ok_or(Refusal::NoMemory)?;
+pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), Refusal> {
+    let (&address, params) = line.args().split_first().ok_or(Refusal::Logged)?;
     check_characters(address.as_bytes())?;
 
     let mut parsed = ServerParams::default();
@@ -24,7 +23,7 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
         parsed.parse(param.as_bytes()).map_err(|e| Refusal::Text(e.to_string()))?;
     }
     let (pool, weight) = parsed.finish().map_err(|e| match e {
-        ParamError::Order { .. } => Refusal::Text(format!("{e} in memcache server \"{}\"", Shown(address))),
+        ParamError::Order { .. } => Refusal::Text(format!("{e} in memcache server \"{}\"", Quoted(address))),
         _ => Refusal::Text(e.to_string()),
     })?;
 
@@ -35,7 +34,7 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
     if servers.list.len() >= MAX_SERVERS {
         return Err(Refusal::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
     }
-    if addresses.bytes().iter().any(|address| servers.taken.contains(address)) {
+    if addresses.bytes().any(|address| servers.taken.contains(address)) {
         return Err(Refusal::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
     }
     let family = addresses.of_one_family();
@@ -46,7 +45,7 @@ pub fn add(line: &Directive<'_>, settings: &mut Settings) -> Result<(), Refusal>
             name.escape_ascii(),
         ));
     }
-    servers.taken.extend(addresses.bytes().iter().cloned());
+    servers.taken.extend(addresses.bytes().map(<[u8]>::to_vec));
     let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
     servers.list.push((config, addresses));
     servers.places.push(line.place());
@@ -82,47 +81,25 @@ fn hex_escape(text: &[u8]) -> String {
 }
 
 /// The server's name with its port, and the socket addresses that it stands for.
-fn resolve(line: &Directive<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Refusal> {
-    // SAFETY: nginx's own users of this structure begin with zeros.
-    let mut url: ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
-    url.url = address;
-    url.default_port = DEFAULT_PORT;
-
-    // SAFETY: `cf` is there while the line is read, and its pool lives as long as the configuration.
-    if unsafe { ngx_parse_url((*line.as_ptr()).pool, &raw mut url) } != NGX_OK as isize {
-        if url.err.is_null() {
-            return Err(Refusal::NoMemory);
-        }
-        // SAFETY: nginx points `err` to a string literal.
-        let err = unsafe { CStr::from_ptr(url.err) }.to_string_lossy();
-        return Err(Refusal::Text(format!("{err} in memcache server \"{}\"", Shown(address))));
-    }
-
-    let addresses: &[ngx_addr_t] = if url.addrs.is_null() || url.naddrs == 0 {
-        return Err(Refusal::Text(format!("host not found in memcache server \"{}\"", Shown(address))));
-    } else {
-        // SAFETY: `naddrs` addresses in the pool of the configuration, which `Addresses` may point into.
-        unsafe { slice::from_raw_parts(url.addrs, url.naddrs) }
-    };
-    let addresses = addresses.iter().map(|address| (sockaddr_bytes(address).to_vec(), *address)).collect();
-
+fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Refusal> {
+    let of = |what: &str| Refusal::Text(format!("{what} in memcache server \"{}\"", Quoted(address)));
+    let (addresses, has_no_port) =
+        Addresses::resolve(line, address, DEFAULT_PORT).map_err(|unresolved| match unresolved {
+            Unresolved::NoMemory => Refusal::Logged,
+            Unresolved::Invalid(text) => of(&text),
+            Unresolved::NotFound => of("host not found"),
+        })?;
     let mut name = address.as_bytes().to_vec();
-    if url.no_port() != 0 {
+    if has_no_port {
         name.extend_from_slice(format!(":{DEFAULT_PORT}").as_bytes());
     }
-    Ok((name.into(), Addresses::new(addresses)))
-}
-
-/// The bytes that tell one socket address from another.
-fn sockaddr_bytes(address: &ngx_addr_t) -> &[u8] {
-    // SAFETY: nginx made the address, `socklen` bytes long and zeroed where nothing was written.
-    unsafe { slice::from_raw_parts(address.sockaddr.cast(), address.socklen as usize) }
+    Ok((name.into(), addresses))
 }
 
 /// An address in a message, as it was written: `check_characters` has seen it.
-struct Shown(ngx_str_t);
+struct Quoted(ngx_str_t);
 
-impl core::fmt::Display for Shown {
+impl core::fmt::Display for Quoted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match str::from_utf8(self.0.as_bytes()) {
             Ok(text) => f.write_str(text),

@@ -8,65 +8,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use memcache_engine::config::{Config, Failover, Hash, ServerConfig, MODULO_PLACES};
-use nginx_sys::ngx_addr_t;
 
-use super::directive::{Place, Refusal};
-
-/// The socket addresses that a server's name stands for, at least one, in an order that depends on nothing but themselves.
-/// They lie in the configuration's pool.
-#[derive(Clone)]
-pub struct Addresses {
-    list: Rc<[ngx_addr_t]>,
-    /// The bytes of each.
-    bytes: Rc<[Vec<u8>]>,
-    /// `127.0.0.1:11211`
-    texts: Rc<[Bytes]>,
-}
-
-impl Addresses {
-    /// `all`: the addresses, and what tells each from the others.
-    pub fn new(mut all: Vec<(Vec<u8>, ngx_addr_t)>) -> Addresses {
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.dedup_by(|a, b| a.0 == b.0);
-        let (bytes, list): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let texts: Vec<_> =
-            list.iter().map(|address: &ngx_addr_t| Bytes::copy_from_slice(address.name.as_bytes())).collect();
-        Addresses { list: list.into(), bytes: bytes.into(), texts: texts.into() }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// One of them.
-    pub fn get(&self, index: usize) -> Option<&ngx_addr_t> {
-        self.list.get(index)
-    }
-
-    /// The text of one of them.
-    pub fn text(&self, index: usize) -> Bytes {
-        self.texts.get(index).cloned().unwrap_or_default()
-    }
-
-    /// How many there are of the family that most belong to: one is what a name has on a host with IPv4 and IPv6.
-    pub fn of_one_family(&self) -> usize {
-        // The family is what a socket address begins with.
-        let of = |address: &Vec<u8>| self.bytes.iter().filter(|other| other.get(..2) == address.get(..2)).count();
-        self.bytes.iter().map(of).max().unwrap_or(0)
-    }
-
-    /// The bytes that tell each from all others.
-    pub fn bytes(&self) -> &[Vec<u8>] {
-        &self.bytes
-    }
-
-    /// The bytes that tell this list from all others.
-    pub fn key(&self) -> Vec<u8> {
-        let with_length = |bytes: &Vec<u8>| [&bytes.len().to_le_bytes()[..], bytes].concat();
-        self.bytes.iter().flat_map(with_length).collect()
-    }
-}
+use crate::nginx::address::Addresses;
+use crate::nginx::conf::{Place, Refusal};
 
 /// What a line says, and where it is.
 #[derive(Clone)]

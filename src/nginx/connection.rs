@@ -11,12 +11,13 @@ use std::rc::{Rc, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nginx_sys::{
-    ngx_addr_t, ngx_buf_t, ngx_chain_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO,
-    ngx_connection_t, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_handle_read_event,
-    ngx_handle_write_event, ngx_log_t, ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events, ngx_str_t,
-    ngx_tcp_nodelay, u_char, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_OK,
+    ngx_buf_t, ngx_chain_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO, ngx_connection_t,
+    ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t,
+    ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events, ngx_str_t, ngx_tcp_nodelay, u_char, NGX_AGAIN,
+    NGX_DECLINED, NGX_ERROR, NGX_OK,
 };
 
+use super::address::Address;
 use super::guard::guard;
 use super::log::Log;
 
@@ -123,20 +124,20 @@ impl<O: Owner> Connection<O> {
 
     /// Opens the socket and begins to connect. Nothing is borrowed meanwhile: nginx may close idle client connections to
     /// make room for this one, which runs other handlers.
-    pub fn connect(&self, address: &ngx_addr_t) -> Connect {
+    pub fn connect(&self, address: &Address) -> Connect {
         let Context { log, name } = &self.0.context;
         let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
         // SAFETY: nginx's own users of this structure begin with zeros.
         let mut pc: ngx_peer_connection_t = unsafe { MaybeUninit::zeroed().assume_init() };
-        pc.sockaddr = address.sockaddr;
-        pc.socklen = address.socklen;
+        pc.sockaddr = address.get().sockaddr;
+        pc.socklen = address.get().socklen;
         pc.name = &raw mut name;
         pc.get = Some(ngx_event_get_peer);
         pc.log = log.as_ptr();
         // One line for each connection that is lost is the owner's to write, with what it took along.
         pc.set_log_error(ngx_connection_log_error_e_NGX_ERROR_INFO);
 
-        // SAFETY: `pc` is complete, and `address` is one of a configuration, which outlives the call.
+        // SAFETY: `pc` is complete, and the address is there.
         let rc = unsafe { ngx_event_connect_peer(&raw mut pc) };
         match i32::try_from(rc).unwrap_or(NGX_ERROR) {
             NGX_DECLINED => return Connect::Failed(io::Error::last_os_error()),

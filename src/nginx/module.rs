@@ -11,6 +11,20 @@ use nginx_sys::ngx_module_t;
 /// The module; NULL until nginx reads an http block. Not of a cycle: nginx loads it once.
 static MODULE: AtomicPtr<ngx_module_t> = AtomicPtr::new(ptr::null_mut());
 
+/// What the module has for each http block.
+///
+/// # Safety
+///
+/// It is what the registered module's `create_main_conf` makes.
+pub unsafe trait MainConf: 'static {}
+
+/// What the module has for each server block.
+///
+/// # Safety
+///
+/// It is what the registered module's `create_srv_conf` makes.
+pub unsafe trait ServerConf: 'static {}
+
 /// What the module has for each location.
 ///
 /// # Safety

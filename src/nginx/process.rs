@@ -1,11 +1,15 @@
-//! nginx's processes: which there are, and whether they still run.
+//! nginx's processes: which there are, whether they still run, and what this one is.
 
 #![allow(unsafe_code)]
 
 use core::ptr::addr_of;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
-use nginx_sys::{ngx_exiting, ngx_last_process, ngx_pid, ngx_process_t, ngx_processes, ngx_worker};
+use nginx_sys::{
+    ngx_exiting, ngx_last_process, ngx_pid, ngx_process, ngx_process_t, ngx_processes, ngx_uint_t, ngx_worker,
+    pthread_self, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
+};
 
 /// The processes that this one has started and that may still run: in a master, its workers, of all configurations, and
 /// its helpers. A new nginx that an upgrade has started is none of them: it has memory of its own.
@@ -50,4 +54,62 @@ pub fn is_alive(pid: u32) -> bool {
 pub fn is_exiting() -> bool {
     // SAFETY: nginx sets it on this thread.
     unsafe { addr_of!(ngx_exiting).read() != 0 }
+}
+
+/* this process */
+
+/// There are no clients here: no worker, or no configuration yet.
+#[derive(Clone, Copy, Debug)]
+pub struct NotAvailable;
+
+/// The thread that this process' event loop runs on; 0 until the first use, and no thread's number in what a worker
+/// forked. Not of a cycle, so it may be a static.
+static EVENT_LOOP: AtomicUsize = AtomicUsize::new(0);
+
+/// Only workers have clients; the cache manager and loader run `init_process` as well. During the first configuration
+/// the kind of the process is not known yet, but there is no cycle then.
+pub fn check_process() -> Result<(), NotAvailable> {
+    const WORKER: ngx_uint_t = NGX_PROCESS_WORKER as ngx_uint_t;
+    const SINGLE: ngx_uint_t = NGX_PROCESS_SINGLE as ngx_uint_t;
+
+    // SAFETY: nginx writes it before it starts the event loop, and nobody does afterwards.
+    match unsafe { addr_of!(ngx_process).read() } {
+        WORKER | SINGLE => Ok(()),
+        _ => Err(NotAvailable),
+    }
+}
+
+/// Whether this is the thread of the event loop. The first to ask is on it: workers start with `init_process`, ours or
+/// a sibling's, before other threads have work.
+pub fn on_event_loop() -> bool {
+    // SAFETY: always succeeds, and has no preconditions.
+    let this = unsafe { pthread_self() } as usize;
+    match EVENT_LOOP.load(Ordering::Relaxed) {
+        0 => claim(this),
+        event_loop => event_loop == this,
+    }
+}
+
+/// This thread is the event loop's from now on. A child that a worker forks has none: it would write to the worker's
+/// sockets.
+fn claim(this: usize) -> bool {
+    if EVENT_LOOP.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        return false;
+    }
+    // SAFETY: the function may be called in any child, as it only stores a number, and is never unmapped: the module
+    // is linked with `-z nodelete`. Where there is no memory for it, the child is not told from its worker.
+    unsafe { pthread_atfork(None, None, Some(forget_event_loop)) };
+    true
+}
+
+unsafe extern "C" fn forget_event_loop() {
+    EVENT_LOOP.store(usize::MAX, Ordering::Relaxed);
+}
+
+extern "C" {
+    fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> core::ffi::c_int;
 }

@@ -1,14 +1,70 @@
-//! The memory in a zone: pieces of it, and how much of it there has to be.
+//! Shared memory: a zone of the configuration, and the pieces in it.
+//!
+//! Memory is given away only when nobody may use it any more: see [`Ledger`]. Who that is the master knows by its list of
+//! processes, not by what they have written into the zone: a worker that has no slot yet, or never gets one, counts as
+//! well.
 
 #![allow(unsafe_code)]
 
 use core::ffi::c_void;
 use core::ptr::{addr_of, NonNull};
 use core::slice;
+use std::rc::{Rc, Weak};
 
-use memcache_engine::zone::{Ledger, ServerKey, Slot, LAYOUT};
+use memcache_engine::zone::{Ledger, Processes, ServerKey, Slot, LAYOUT};
 use memcache_engine::{Board, Counters};
-use nginx_sys::{ngx_pagesize, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t, ngx_slab_pool_t, ngx_slab_stat_t};
+use nginx_sys::{
+    ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t,
+    ngx_slab_pool_t, ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
+};
+
+use super::conf::{Conf, Refusal};
+use super::guard::guard;
+use super::log::Log;
+use super::module::{self, MainConf};
+use super::process::children;
+
+/// The configuration of an http block that has a zone.
+pub trait HasZone: MainConf {
+    /// Runs in the master, also under `nginx -t`, when a configuration was read and the zone is there: that of the
+    /// configuration `before`, if it has the same size. `None`: something is wrong, and was logged.
+    fn init(&self, before: Option<&Self>, memory: Option<Memory>, log: Log<'_>) -> Option<()>;
+}
+
+/// Adds a zone to the configuration that is being read.
+pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<(), Refusal> {
+    let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+    // `init` refuses what is too small; nginx needs a few pages to come so far.
+    let size = size.max(page_size().saturating_mul(8));
+    let data = NonNull::from(line.main::<T>().ok_or(Refusal::Logged)?);
+    // SAFETY: nginx keeps a copy of the name, whose bytes are in the configuration's pool, and gives the zone back as long
+    // as the configuration is there, which the data is a part of.
+    unsafe {
+        let zone = ngx_shared_memory_add(line.as_ptr(), &raw mut name, size, module::as_ptr().cast());
+        // The zone is used for something else; nginx has said so.
+        let zone = zone.as_mut().ok_or(Refusal::Logged)?;
+        if !zone.data.is_null() {
+            return Err(Refusal::DUPLICATE);
+        }
+        zone.init = Some(init::<T>);
+        zone.data = data.as_ptr().cast();
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn init<T: HasZone>(shm: *mut ngx_shm_zone_t, before: *mut c_void) -> ngx_int_t {
+    let done = guard(None, || {
+        // SAFETY: nginx calls this with a zone that was added by `add`; its data is the main configuration, which was
+        // read, and `before` that of the configuration before, which is still there. nginx has put a pool into the zone,
+        // which stays mapped as long as a process may use what is in it; this is the master, which alone allocates in it.
+        unsafe {
+            let conf = (*shm).data.cast::<T>().as_ref()?;
+            let memory = Memory::new((*shm).shm.addr.cast());
+            conf.init(before.cast::<T>().as_ref(), memory, Log::new((*shm).shm.log)?)
+        }
+    });
+    done.map_or(NGX_ERROR, |()| NGX_OK as i32) as ngx_int_t
+}
 
 /// What may lie in a zone.
 ///
@@ -24,8 +80,53 @@ unsafe impl Shared for Board {}
 // SAFETY: as above.
 unsafe impl Shared for Counters {}
 
-/// Where the pieces begin.
-pub type Pieces = Ledger<NonNull<c_void>>;
+/// Where the pieces are, and who may use them: all that configurations which had the zone one after the other know of it.
+#[derive(Default)]
+pub struct Registry {
+    pieces: Ledger<NonNull<c_void>>,
+    /// The configurations that may be there in this process.
+    here: Vec<Weak<u64>>,
+    processes: Processes,
+}
+
+impl Registry {
+    /// Begins a new configuration, while that with the number `running` works, and gives away what none uses any more.
+    /// Returns its number, which is there as long as the configuration is, in this process.
+    pub fn begin(&mut self, memory: &Memory, running: u64) -> Rc<u64> {
+        self.processes.update(children(), running);
+        let generation = Rc::new(self.pieces.begin());
+        self.here.retain(|generation| generation.strong_count() > 0);
+        self.here.push(Rc::downgrade(&generation));
+        let here = self.here.iter().filter_map(Weak::upgrade).map(|generation| *generation);
+        let in_use: Vec<u64> = self.processes.generations().chain(here).collect();
+        for piece in self.pieces.expire(&in_use) {
+            // SAFETY: it was allocated in this pool, and nobody may use it, now or later, in this process or in another:
+            // those that may are in the list, and that is the rule of the ledger.
+            unsafe { ngx_slab_free(memory.pool.as_ptr(), piece.as_ptr()) };
+        }
+        generation
+    }
+
+    /// How many processes there are that may use the zone.
+    pub fn processes(&self) -> usize {
+        self.processes.count()
+    }
+
+    /// The piece with this key, which always has the same type and length: the one that there is, or a new one of zeros.
+    /// `None`: there is no room.
+    pub fn piece<T: Shared>(&mut self, memory: &Memory, key: ServerKey, count: usize) -> Option<&'static [T]> {
+        let piece = match self.pieces.find(key) {
+            Some(piece) => piece.cast(),
+            None => {
+                let piece = memory.allocate::<T>(count)?;
+                self.pieces.add(key, piece.cast());
+                piece
+            }
+        };
+        // SAFETY: so many are there. For as long as anybody may use them, they are not given away: see `begin`.
+        Some(unsafe { slice::from_raw_parts(piece.as_ptr(), count) })
+    }
+}
 
 /// The memory of a zone, as its master sees it.
 pub struct Memory {
@@ -37,7 +138,7 @@ impl Memory {
     ///
     /// `pool` is a slab pool that nginx has made, in memory that stays mapped for as long as a process uses what is in it;
     /// nobody but this process allocates in it.
-    pub unsafe fn new(pool: *mut ngx_slab_pool_t) -> Option<Memory> {
+    unsafe fn new(pool: *mut ngx_slab_pool_t) -> Option<Memory> {
         let pool = NonNull::new(pool)?;
         // SAFETY: by the contract. A pool that is out of memory says so here, not by itself.
         unsafe { (*pool.as_ptr()).set_log_nomem(0) };
@@ -56,35 +157,10 @@ impl Memory {
         }
     }
 
-    /// The piece with this key, which always has the same type and length: the one that there is, or a new one of zeros.
-    /// `None`: there is no room.
-    pub fn piece<T: Shared>(&self, pieces: &mut Pieces, key: ServerKey, count: usize) -> Option<&'static [T]> {
-        let memory = match pieces.find(key) {
-            Some(memory) => memory.cast(),
-            None => {
-                let memory = self.allocate::<T>(count)?;
-                pieces.add(key, memory.cast());
-                memory
-            }
-        };
-        // SAFETY: so many are there. For as long as anybody may use them, they are not given away: see `Ledger`.
-        Some(unsafe { slice::from_raw_parts(memory.as_ptr(), count) })
-    }
-
     /// Slots that nobody has, for as long as the zone is there.
     pub fn slots(&self, count: usize) -> Option<&'static [Slot]> {
-        // SAFETY: as in `piece`.
+        // SAFETY: so many are there, and they are never given away.
         self.allocate::<Slot>(count).map(|slots| unsafe { slice::from_raw_parts(slots.as_ptr(), count) })
-    }
-
-    /// Gives pieces away that nobody uses.
-    ///
-    /// # Safety
-    ///
-    /// Nobody uses them, now or later, in this process or in another.
-    pub unsafe fn free(&self, pieces: Vec<NonNull<c_void>>) {
-        // SAFETY: by the contract; they were allocated in this pool.
-        pieces.into_iter().for_each(|piece| unsafe { ngx_slab_free(self.pool.as_ptr(), piece.as_ptr()) });
     }
 
     fn allocate<T: Shared>(&self, count: usize) -> Option<NonNull<T>> {
@@ -114,7 +190,7 @@ pub fn need(tables: &[usize], servers: usize) -> usize {
     pages.saturating_mul(per_page).saturating_add(head).next_multiple_of(page.max(1))
 }
 
-pub fn page_size() -> usize {
+fn page_size() -> usize {
     // SAFETY: nginx sets it when it starts.
     unsafe { addr_of!(ngx_pagesize).read() }
 }

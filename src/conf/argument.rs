@@ -1,0 +1,84 @@
+//! The argument of a line as a value, or why it is none.
+
+#![forbid(unsafe_code)]
+
+use core::fmt;
+use core::time::Duration;
+
+use memcache_engine::config::MAX_TIMEOUT;
+
+use crate::nginx::conf::{Conf, Refusal};
+use crate::nginx::parse;
+
+/// A time above 0 and up to [`MAX_TIMEOUT`].
+pub fn time(line: &Conf<'_>) -> Result<Duration, Refusal> {
+    let time = parse::time(line.arg()).map(Duration::from_millis);
+    time.filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT).ok_or_else(|| {
+        let hours = MAX_TIMEOUT.as_secs() / 3600;
+        invalid(line, "value", format_args!("a time from 1ms to {hours}h"))
+    })
+}
+
+/// A size in bytes, with nginx's units.
+pub fn size(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, Refusal> {
+    let size = parse::offset(line.arg()).filter(|size| (least..=most).contains(size));
+    size.ok_or_else(|| invalid(line, "value", format_args!("a size from {least} to {most}")))
+}
+
+/// A decimal number.
+pub fn number(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, Refusal> {
+    let text = line.arg();
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return Err(invalid(line, "number", format_args!("from {least} to {most}")));
+    }
+    let number = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+        let name = line.name().escape_ascii();
+        Refusal::Text(format!("\"{name}\" value must be between {least} and {most}"))
+    })
+}
+
+/// `on` or `off`. nginx's own reader of flags writes to the configuration itself; this says the same.
+pub fn flag(line: &Conf<'_>) -> Result<bool, Refusal> {
+    match line.arg() {
+        word if word.eq_ignore_ascii_case(b"on") => Ok(true),
+        word if word.eq_ignore_ascii_case(b"off") => Ok(false),
+        _ => Err(invalid_word(line, &["on", "off"])),
+    }
+}
+
+/// The name and the size of shared memory, `name:size`.
+pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), Refusal> {
+    let text = line.arg();
+    let quoted = |what| {
+        Refusal::Text(format!(
+            "invalid zone {what} \"{}\", it must be a name and a size such as \"memcache:1m\"",
+            text.escape_ascii()
+        ))
+    };
+    let colon = text.iter().position(|&byte| byte == b':').ok_or_else(|| quoted("size"))?;
+    let (name, size) = text.split_at_checked(colon).ok_or_else(|| quoted("size"))?;
+    if name.is_empty() {
+        return Err(quoted("name"));
+    }
+    let size = parse::size(size.get(1..).unwrap_or_default()).filter(|&size| size > 0);
+    Ok((name, size.ok_or_else(|| quoted("size"))?))
+}
+
+/// The argument is none of these words.
+pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> Refusal {
+    let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
+    let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let valid = match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    };
+    Refusal::Text(format!("invalid value \"{arg}\" in \"{name}\" directive, it must be {valid}"))
+}
+
+/// `"memcache_timeout" directive invalid value "0", it must be a time from 1ms to 24h`, which begins as nginx says it.
+fn invalid(line: &Conf<'_>, what: &str, valid: fmt::Arguments<'_>) -> Refusal {
+    let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
+    Refusal::Text(format!("\"{name}\" directive invalid {what} \"{arg}\", it must be {valid}"))
+}

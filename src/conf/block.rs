@@ -1,0 +1,44 @@
+//! The module's configuration of a server block.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+
+use super::settings::Settings;
+use crate::cluster::{Cluster, Clusters};
+use crate::nginx::conf::{Conf, Merge, Refusal};
+
+/// What a server block says, and the cluster that comes of it.
+#[derive(Default)]
+pub struct ServerConf {
+    /// What it says itself, until it has inherited.
+    pub settings: Settings,
+    /// The cluster that the block uses, known when it has inherited; none without a `memcache_server`.
+    pub cluster: Option<Rc<Cluster>>,
+}
+
+impl Merge for ServerConf {
+    /// Completes the settings and finds the cluster.
+    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal> {
+        inner.settings.inherit(&outer.settings);
+        let complete = inner.settings.config()?;
+        let name = conf.server_name().to_vec();
+        let clusters = conf.main::<Clusters>().ok_or(Refusal::Logged)?;
+        let Some((config, addresses)) = complete else {
+            clusters.blocks_without = clusters.blocks_without.saturating_add(1);
+            return Ok(());
+        };
+        let known = clusters.list.len();
+        let cluster = clusters.share(config, addresses, false);
+        let is_new = clusters.list.len() > known;
+        cluster.used_by(&name);
+        // Of blocks that share a client, one is enough.
+        if let Some(log) = conf.log().filter(|_| is_new) {
+            for (text, place) in inner.settings.doubts(&cluster.config) {
+                log.warn(format_args!("{text} in {place}"));
+            }
+        }
+        inner.cluster = Some(cluster);
+        Ok(())
+    }
+}

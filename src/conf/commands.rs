@@ -1,0 +1,133 @@
+//! The directives, and what each makes of its line.
+
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+
+use bytes::Bytes;
+use memcache_engine::{Failover, Hash};
+use memcache_status::Format;
+use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1};
+
+use super::argument::{flag, invalid_word, number, size, time, zone};
+use super::block::ServerConf;
+use super::server;
+use super::settings::At;
+use crate::cluster::Clusters;
+use crate::nginx::conf::{in_http, in_location, in_server, Conf, Refusal};
+use crate::status::{LocationConf, Status};
+use crate::zone;
+
+/// The longest `memcache_prefix`, in bytes: what is left of memcached's 250 has to be enough for keys.
+const MAX_PREFIX: usize = 200;
+/// The largest `memcache_pipeline`.
+const MAX_PIPELINE: usize = 4096;
+/// The largest `memcache_queue`.
+const MAX_QUEUE: usize = 1024 * 1024;
+/// The largest `memcache_max_value`, in bytes: memcached's own limit.
+const MAX_VALUE: usize = 1024 * 1024 * 1024;
+/// The largest `memcache_max_retained`, in bytes.
+const MAX_RETAINED: usize = 1024 * 1024 * 1024 * 1024;
+/// The largest `memcache_max_fails`.
+const MAX_FAILS: usize = 65_535;
+
+/// The directives.
+pub static mut COMMANDS: [ngx_command_t; 16] = [
+    in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
+    in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
+        once(&mut conf.settings.hash, || Ok(At { value: parse()?, place: line.place() }))
+    }),
+    in_server(c"memcache_failover", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        let parse =
+            || Failover::parse(line.arg()).ok_or_else(|| invalid_word(line, &Failover::ALL.map(Failover::name)));
+        once(&mut conf.settings.failover, parse)
+    }),
+    in_server(c"memcache_timeout", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.timeout, || timeout(line))
+    }),
+    in_server(c"memcache_connect_timeout", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.connect_timeout, || timeout(line))
+    }),
+    in_server(c"memcache_max_fails", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        let parse = || number(line, 1, MAX_FAILS).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        once(&mut conf.settings.max_fails, parse)
+    }),
+    in_server(c"memcache_retry", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.retry, || time(line))
+    }),
+    in_server(c"memcache_pipeline", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.pipeline, || number(line, 1, MAX_PIPELINE))
+    }),
+    in_server(c"memcache_queue", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.queue, || number(line, 0, MAX_QUEUE))
+    }),
+    in_server(c"memcache_coalesce", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.coalesce, || flag(line))
+    }),
+    in_server(c"memcache_max_value", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.max_value, || size(line, 1, MAX_VALUE))
+    }),
+    in_server(c"memcache_prefix", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.prefix, || prefix(line))
+    }),
+    in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
+    in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {
+        let parsed = size(line, 1, MAX_RETAINED);
+        once(&mut line.main::<Clusters>().ok_or(Refusal::Logged)?.max_retained, || parsed)
+    }),
+    in_location(c"memcache_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, set_status),
+    ngx_command_t::empty(),
+];
+
+/// Sets what may be set once in a block.
+fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, Refusal>) -> Result<(), Refusal> {
+    if slot.is_some() {
+        return Err(Refusal::DUPLICATE);
+    }
+    *slot = Some(parse()?);
+    Ok(())
+}
+
+/// A time that is compared with others when the block is complete.
+fn timeout(line: &Conf<'_>) -> Result<At<Duration>, Refusal> {
+    Ok(At { value: time(line)?, place: line.place() })
+}
+
+fn prefix(line: &Conf<'_>) -> Result<Bytes, Refusal> {
+    let text = line.arg();
+    if text.contains(&b'$') {
+        return Err(Refusal::Text("variables are not supported in \"memcache_prefix\"".into()));
+    }
+    if text.len() > MAX_PREFIX {
+        return Err(Refusal::Text(format!("\"memcache_prefix\" must not be longer than {MAX_PREFIX} bytes")));
+    }
+    Ok(Bytes::copy_from_slice(text))
+}
+
+fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), Refusal> {
+    let format = match line.args() {
+        [] => Some(Format::default()),
+        _ => Format::parse(line.arg()),
+    };
+    let format = format.ok_or_else(|| invalid_word(line, &Format::ALL.map(Format::name)))?;
+    if conf.status.replace(format).is_some() {
+        return Err(Refusal::DUPLICATE);
+    }
+    line.set_handler::<Status>();
+    let place = line.place();
+    if let Some(clusters) = line.main::<Clusters>() {
+        clusters.status.get_or_insert(place);
+    }
+    Ok(())
+}
+
+fn set_zone(line: &mut Conf<'_>) -> Result<(), Refusal> {
+    if line.main::<Clusters>().is_some_and(|clusters| clusters.zone.is_some()) {
+        return Err(Refusal::DUPLICATE);
+    }
+    let (name, size) = zone(line)?;
+    let zone = zone::add(line, name, size)?;
+    line.main::<Clusters>().ok_or(Refusal::Logged)?.zone = Some(zone);
+    Ok(())
+}

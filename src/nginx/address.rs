@@ -1,0 +1,109 @@
+//! Socket addresses, as nginx reads them in a configuration.
+
+#![allow(unsafe_code)]
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use core::slice;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use nginx_sys::{ngx_addr_t, ngx_parse_url, ngx_str_t, ngx_url_t, NGX_OK};
+
+use super::conf::Conf;
+
+/// A socket address. It lies in the pool of the configuration, and is there as long as that.
+pub struct Address(ngx_addr_t);
+
+impl Address {
+    /// nginx's own.
+    pub fn get(&self) -> &ngx_addr_t {
+        &self.0
+    }
+
+    /// The bytes that tell it from others; its family comes first.
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: nginx made the address, `socklen` bytes long and zeroed where nothing was written.
+        unsafe { slice::from_raw_parts(self.0.sockaddr.cast(), self.0.socklen as usize) }
+    }
+}
+
+/// The socket addresses that a server's name stands for, at least one, in an order that depends on nothing but themselves.
+/// Whoever has a clone lives in the same pool.
+#[derive(Clone)]
+pub struct Addresses {
+    list: Rc<[Address]>,
+    /// `127.0.0.1:11211`
+    texts: Rc<[Bytes]>,
+}
+
+/// Why there is no address.
+pub enum Unresolved {
+    /// nginx has logged it.
+    NoMemory,
+    /// nginx says so.
+    Invalid(String),
+    /// Nobody knows the name.
+    NotFound,
+}
+
+impl Addresses {
+    /// Those of an argument of the line that is being read, and whether it says no port.
+    pub fn resolve(conf: &Conf<'_>, text: ngx_str_t, default_port: u16) -> Result<(Addresses, bool), Unresolved> {
+        // SAFETY: nginx's own users of this structure begin with zeros.
+        let mut url: ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        url.url = text;
+        url.default_port = default_port;
+
+        // SAFETY: the pool of the configuration, which lives as long as it, as the line's arguments do.
+        if unsafe { ngx_parse_url((*conf.as_ptr()).pool, &raw mut url) } != NGX_OK as isize {
+            if url.err.is_null() {
+                return Err(Unresolved::NoMemory);
+            }
+            // SAFETY: nginx points `err` to a string literal.
+            let err = unsafe { CStr::from_ptr(url.err) };
+            return Err(Unresolved::Invalid(err.to_string_lossy().into_owned()));
+        }
+        if url.addrs.is_null() || url.naddrs == 0 {
+            return Err(Unresolved::NotFound);
+        }
+        // SAFETY: `naddrs` addresses in the pool of the configuration.
+        let addresses = unsafe { slice::from_raw_parts(url.addrs, url.naddrs) };
+        let mut list: Vec<Address> = addresses.iter().copied().map(Address).collect();
+        list.sort_by(|a, b| a.bytes().cmp(b.bytes()));
+        list.dedup_by(|a, b| a.bytes() == b.bytes());
+        let texts: Vec<_> = list.iter().map(|address| Bytes::copy_from_slice(address.0.name.as_bytes())).collect();
+        Ok((Addresses { list: list.into(), texts: texts.into() }, url.no_port() != 0))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<&Address> {
+        self.list.get(index)
+    }
+
+    /// The text of one of them.
+    pub fn text(&self, index: usize) -> Bytes {
+        self.texts.get(index).cloned().unwrap_or_default()
+    }
+
+    /// How many there are of the family that most belong to: one is what a name has on a host with IPv4 and IPv6.
+    pub fn of_one_family(&self) -> usize {
+        let of = |address: &[u8]| self.bytes().filter(|other| other.get(..2) == address.get(..2)).count();
+        self.bytes().map(of).max().unwrap_or(0)
+    }
+
+    /// The bytes that tell each from all others.
+    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.list.iter().map(Address::bytes)
+    }
+
+    /// The bytes that tell this list from all others.
+    pub fn key(&self) -> Vec<u8> {
+        self.bytes().flat_map(|bytes| [&bytes.len().to_le_bytes()[..], bytes].concat()).collect()
+    }
+}

@@ -1,0 +1,350 @@
+//! A configuration while nginx reads it: lines, blocks, and the module's part of each.
+
+#![allow(unsafe_code)]
+
+use core::ffi::{c_char, c_void, CStr};
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem;
+use core::ptr::{self, null_mut, NonNull};
+use std::rc::Rc;
+
+use nginx_sys::{
+    ngx_command_t, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t, ngx_str_t,
+    ngx_uint_t, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET,
+    NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_LOG_EMERG,
+};
+
+use super::cycle::Cycle;
+use super::guard::guard;
+use super::log::Log;
+use super::module::{self, LocationConf, MainConf, ServerConf};
+use super::pool;
+use super::request::{self, Handler};
+
+const CONF_OK: *mut c_char = null_mut();
+
+/// `NGX_CONF_ERROR`: the line was refused, and why has been logged.
+fn conf_error() -> *mut c_char {
+    ptr::without_provenance_mut(usize::MAX)
+}
+
+/// Why a line, or what it makes of a block, is refused.
+pub enum Refusal {
+    /// nginx puts the directive's name in front of this text.
+    Plain(&'static CStr),
+    /// A text of our own.
+    Text(String),
+    /// A text of our own, about a line that was read before.
+    At(String, Place),
+    /// It has been logged: there is no memory.
+    Logged,
+}
+
+impl Refusal {
+    /// The directive was given before in the same block.
+    pub const DUPLICATE: Refusal = Refusal::Plain(c"is duplicate");
+}
+
+/// Where a line is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    file: Rc<str>,
+    line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// What nginx passes to those who read a configuration. It is there, and nobody else changes it, until the function that
+/// it was passed to returns.
+pub struct Conf<'a>(NonNull<ngx_conf_t>, PhantomData<&'a mut ngx_conf_t>);
+
+impl<'a> Conf<'a> {
+    /// # Safety
+    ///
+    /// nginx has passed `cf` to a function of ours that has not returned; this is its only `Conf`.
+    pub unsafe fn new(cf: *mut ngx_conf_t) -> Option<Conf<'a>> {
+        NonNull::new(cf).map(|cf| Conf(cf, PhantomData))
+    }
+
+    /// nginx's own.
+    pub fn as_ptr(&self) -> *mut ngx_conf_t {
+        self.0.as_ptr()
+    }
+
+    fn get(&self) -> &ngx_conf_t {
+        // SAFETY: by the contract of `new`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Where nginx says what is wrong with it.
+    pub fn log(&self) -> Option<Log<'_>> {
+        // SAFETY: nginx reads a configuration with a log.
+        unsafe { Log::new(self.get().log) }
+    }
+
+    /// The cycle that it is for, for what lives in its pool.
+    pub fn cycle(&self) -> Option<Cycle<'static>> {
+        // SAFETY: the cycle is there as long as its pool.
+        unsafe { Cycle::new(self.get().cycle) }
+    }
+
+    fn ctx(&self) -> Option<&ngx_http_conf_ctx_t> {
+        // SAFETY: the module's directives and hooks are those of the http block and of blocks in it, which have such a
+        // context; the context of others is not looked at by `block`.
+        unsafe { self.get().ctx.cast::<ngx_http_conf_ctx_t>().as_ref() }
+    }
+
+    /// The module's part of the http block.
+    pub fn main<T: MainConf>(&mut self) -> Option<&mut T> {
+        // SAFETY: `main_conf` of each context is the one array of those of the http block. Nobody else has it: hooks and
+        // handlers get it from here alone.
+        unsafe { module::conf(self.ctx()?.main_conf).map(|mut conf| conf.as_mut()) }
+    }
+
+    /// The first `server_name` of the server block that is being merged.
+    pub fn server_name(&self) -> &[u8] {
+        // SAFETY: the configuration of nginx's core comes first, and has been merged.
+        let core = self.ctx().and_then(|ctx| unsafe { module::core_conf::<ngx_http_core_srv_conf_t>(ctx.srv_conf) });
+        // SAFETY: it lives as long as the configuration.
+        core.map_or(&[], |core| unsafe { core.as_ref() }.server_name.as_bytes())
+    }
+
+    /// Has the requests of the location that is being read answered by H.
+    pub fn set_handler<H: Handler>(&mut self) {
+        // SAFETY: a location has a configuration of nginx's core, which nobody refers to now.
+        unsafe {
+            let core = self.ctx().and_then(|ctx| module::core_conf::<ngx_http_core_loc_conf_t>(ctx.loc_conf));
+            if let Some(core) = core {
+                (*core.as_ptr()).handler = Some(request::handle::<H>);
+            }
+        }
+    }
+
+    /* the line that is being read */
+
+    fn words(&self) -> &'a [ngx_str_t] {
+        // SAFETY: while a directive is handled, `args` is an array of its words, the name first.
+        unsafe { self.get().args.as_ref().map_or(&[][..], |args| args.as_slice()) }
+    }
+
+    /// The directive's arguments, without its name.
+    pub fn args(&self) -> &'a [ngx_str_t] {
+        self.words().get(1..).unwrap_or_default()
+    }
+
+    /// The directive's name.
+    pub fn name(&self) -> &'a [u8] {
+        self.words().first().map_or(&[], ngx_str_t::as_bytes)
+    }
+
+    /// The argument of a directive with one argument.
+    pub fn arg(&self) -> &'a [u8] {
+        self.args().first().map_or(&[], ngx_str_t::as_bytes)
+    }
+
+    /// Where the line is.
+    pub fn place(&self) -> Place {
+        // SAFETY: while a line is read, `conf_file` is the file that it is in; there is none for `nginx -g`.
+        match unsafe { self.get().conf_file.as_ref() } {
+            Some(conf) => Place { file: conf.file.name.to_string().into(), line: conf.line },
+            None => Place { file: "command line".into(), line: 0 },
+        }
+    }
+
+    /// The block that the line is in; `None`: it is not one of HTTP.
+    pub fn block(&self) -> Option<Block> {
+        let ctx = NonNull::new(self.get().ctx.cast());
+        ctx.filter(|_| self.get().module_type == NGX_HTTP_MODULE as usize).map(Block)
+    }
+
+    /// Says that the line is allowed, but hardly what was meant.
+    pub fn doubt(&self, text: fmt::Arguments<'_>) {
+        if let Some(log) = self.log() {
+            log.warn(format_args!("{text} in {}", self.place()));
+        }
+    }
+
+    /// Says why, unless nginx does, and returns what a handler is to return.
+    fn refuse(&self, refusal: Refusal) -> *mut c_char {
+        match refusal {
+            Refusal::Plain(text) => return text.as_ptr().cast_mut(),
+            Refusal::Logged => {}
+            Refusal::At(text, place) => {
+                if let Some(log) = self.log() {
+                    log.emerg(format_args!("{text} in {place}"));
+                }
+            }
+            Refusal::Text(text) => {
+                let (len, data) = (text.len(), text.as_ptr());
+                // SAFETY: "%*s" takes a size_t and a pointer; the text is copied before the call returns.
+                unsafe {
+                    nginx_sys::ngx_conf_log_error(NGX_LOG_EMERG as usize, self.as_ptr(), 0, c"%*s".as_ptr(), len, data);
+                }
+            }
+        }
+        conf_error()
+    }
+}
+
+/// A block of HTTP, for looking at it again when all of them were read. It lives as long as the configuration.
+#[derive(Clone, Copy)]
+pub struct Block(NonNull<ngx_http_conf_ctx_t>);
+
+/// The http block with all that is in it, when nginx has read it: what it passes to `postconfiguration`.
+pub struct HttpBlock<'a>(Conf<'a>);
+
+impl<'a> HttpBlock<'a> {
+    /// # Safety
+    ///
+    /// As for [`Conf::new`]; the function is `postconfiguration`.
+    pub unsafe fn new(cf: *mut ngx_conf_t) -> Option<HttpBlock<'a>> {
+        // SAFETY: by the contract.
+        unsafe { Conf::new(cf) }.map(HttpBlock)
+    }
+
+    /// nginx's own.
+    pub fn as_ptr(&self) -> *mut ngx_conf_t {
+        self.0.as_ptr()
+    }
+
+    /// Where nginx says what is wrong with it.
+    pub fn log(&self) -> Option<Log<'_>> {
+        self.0.log()
+    }
+
+    /// The module's part of it.
+    pub fn main<M: MainConf>(&self) -> Option<&M> {
+        // SAFETY: the context is that of the http block.
+        unsafe { module::conf(self.0.ctx()?.main_conf).map(|conf| conf.as_ref()) }
+    }
+
+    /// The module's part of it, and its part of what server blocks inherit.
+    pub fn confs<M: MainConf, S: ServerConf>(&mut self) -> Option<(&mut M, &mut S)> {
+        let ctx = self.0.ctx()?;
+        // SAFETY: the context is that of the http block. They are two values, and nobody else has them: see `Conf::main`.
+        unsafe {
+            let (mut main, mut server) = (module::conf(ctx.main_conf)?, module::conf(ctx.srv_conf)?);
+            Some((main.as_mut(), server.as_mut()))
+        }
+    }
+
+    /// The module's part of the server block that a block is, or is in.
+    pub fn server<S: ServerConf>(&self, block: Block) -> Option<&S> {
+        // SAFETY: a context lives as long as the configuration, and so does what the module has there.
+        unsafe { module::conf(block.0.as_ref().srv_conf).map(|conf| conf.as_ref()) }
+    }
+
+    /// Whether a block is in no server block.
+    pub fn is_outside(&self, block: Block) -> bool {
+        // SAFETY: as above.
+        let of = |ctx: &ngx_http_conf_ctx_t| unsafe { module::conf::<c_void>(ctx.srv_conf) };
+        // SAFETY: as above.
+        self.0.ctx().and_then(of).is_some_and(|outer| of(unsafe { block.0.as_ref() }) == Some(outer))
+    }
+}
+
+/* directives */
+
+/// Reads a line into the configuration of its block.
+pub type Apply<T> = fn(&mut Conf<'_>, &mut T) -> Result<(), Refusal>;
+/// Reads a line of the http block, whose configuration it asks for.
+pub type ApplyMain = fn(&mut Conf<'_>) -> Result<(), Refusal>;
+
+/// A directive of `http` and `server` blocks.
+pub const fn in_server<T: ServerConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
+    let blocks = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF;
+    command(name, blocks | arguments, NGX_HTTP_SRV_CONF_OFFSET, set::<T>, apply as *mut c_void)
+}
+
+/// A directive of locations.
+pub const fn in_location<T: LocationConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
+    command(name, NGX_HTTP_LOC_CONF | arguments, NGX_HTTP_LOC_CONF_OFFSET, set::<T>, apply as *mut c_void)
+}
+
+/// A directive of the http block.
+pub const fn in_http(name: &'static CStr, arguments: u32, apply: ApplyMain) -> ngx_command_t {
+    command(name, NGX_HTTP_MAIN_CONF | arguments, NGX_HTTP_MAIN_CONF_OFFSET, set_main, apply as *mut c_void)
+}
+
+type Set = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
+
+/// `apply` is of the type that `set` takes it for.
+const fn command(name: &'static CStr, kind: u32, conf: usize, set: Set, apply: *mut c_void) -> ngx_command_t {
+    let name = name.to_bytes();
+    ngx_command_t {
+        name: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
+        type_: kind as ngx_uint_t,
+        set: Some(set),
+        conf,
+        offset: 0,
+        post: apply,
+    }
+}
+
+/// # Safety
+///
+/// nginx calls the handler of a directive that `in_server` or `in_location` has made.
+unsafe extern "C" fn set<T>(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: by the contract: the configuration is the one of the block, a T, which nothing else refers to, and `post`
+        // is an `Apply<T>`.
+        let (line, conf, apply) = unsafe {
+            let apply = mem::transmute::<*mut c_void, Apply<T>>((*command).post);
+            (Conf::new(cf), conf.cast::<T>().as_mut(), apply)
+        };
+        let Some((mut line, conf)) = line.zip(conf) else { return conf_error() };
+        apply(&mut line, conf).map_or_else(|refusal| line.refuse(refusal), |()| CONF_OK)
+    })
+}
+
+/// # Safety
+///
+/// nginx calls the handler of a directive that `in_http` has made.
+unsafe extern "C" fn set_main(cf: *mut ngx_conf_t, command: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: by the contract, and `post` is an `ApplyMain`.
+        let (line, apply) = unsafe { (Conf::new(cf), mem::transmute::<*mut c_void, ApplyMain>((*command).post)) };
+        let Some(mut line) = line else { return conf_error() };
+        apply(&mut line).map_or_else(|refusal| line.refuse(refusal), |()| CONF_OK)
+    })
+}
+
+/* the module's configurations */
+
+/// A configuration that takes what it does not say from the one around it.
+pub trait Merge: Sized {
+    /// `outer` was complete before `inner`.
+    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal>;
+}
+
+/// Makes the empty configuration of a block, for nginx. It lives as long as the configuration.
+///
+/// # Safety
+///
+/// nginx calls it while it reads a block.
+pub unsafe extern "C" fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
+    guard(null_mut(), || {
+        // SAFETY: by the contract, `cf` has its pool, which drops the value when the configuration goes.
+        let conf = unsafe { pool::place((*cf).pool, T::default()) };
+        conf.map_or(null_mut(), |conf| conf.as_ptr().cast())
+    })
+}
+
+/// Completes the configuration of a block, for nginx.
+///
+/// # Safety
+///
+/// nginx calls it with two configurations that [`create`] has made of this type.
+pub unsafe extern "C" fn merge<T: Merge>(cf: *mut ngx_conf_t, outer: *mut c_void, inner: *mut c_void) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: by the contract; they are different, and nothing else refers to them.
+        let (conf, outer, inner) = unsafe { (Conf::new(cf), outer.cast::<T>().as_ref(), inner.cast::<T>().as_mut()) };
+        let (Some(mut conf), Some(outer), Some(inner)) = (conf, outer, inner) else { return conf_error() };
+        T::merge(&mut conf, outer, inner).map_or_else(|refusal| conf.refuse(refusal), |()| CONF_OK)
+    })
+}
