@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{CallId, Config, Error, Failover, Instant, Item, Lease, Outcome, Part, Verb};
+use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Part, Verb};
+
+use crate::op::{Lane, Op, Order};
 
 /// What a server has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,72 +16,8 @@ pub struct Version {
     pub value: Bytes,
 }
 
-/// An operation that has not been answered.
-#[derive(Debug)]
-pub struct Op {
-    pub call: CallId,
-    pub worker: usize,
-    /// The server that has the key.
-    pub server: usize,
-    /// With the prefix; empty: the version of a server, or a batch.
-    pub key: Vec<u8>,
-    pub verb: Option<Verb>,
-    /// The keys of a batch.
-    pub many: Vec<Vec<u8>>,
-    pub submitted: Instant,
-    pub deadline: Instant,
-    /// The same where large values come meanwhile.
-    pub latest: Instant,
-    /// What it must not be answered before, by the ledger.
-    pub order: Order,
-}
-
-/// What has to come before an operation.
-#[derive(Debug, Default)]
-pub struct Order {
-    /// The writes of its key that its worker has submitted before, and that have no answer.
-    behind: Vec<u64>,
-    /// When the last one that has an answer was carried out.
-    floor: Instant,
-}
-
-impl Op {
-    pub fn new(
-        call: CallId,
-        worker: usize,
-        server: usize,
-        key: Vec<u8>,
-        verb: Option<Verb>,
-        times: [Instant; 3],
-    ) -> Self {
-        let [submitted, deadline, latest] = times;
-        Op { call, worker, server, key, verb, many: Vec::new(), submitted, deadline, latest, order: Order::default() }
-    }
-
-    fn lane(&self) -> Lane {
-        (self.worker, self.server, self.key.clone())
-    }
-
-    fn is_write(&self) -> bool {
-        self.verb.as_ref().is_some_and(Verb::is_write)
-    }
-
-    fn waits_for_others(&self) -> bool {
-        matches!(self.verb, Some(Verb::Lease { wait: true, .. }))
-    }
-
-    /// A write that a server tells the ledger of.
-    fn is_tracked(&self) -> bool {
-        use Verb::{Count, Get, Store, Touch};
-        matches!(self.verb, Some(Store { .. } | Count { .. } | Touch { .. } | Get { touch: Some(_) }))
-    }
-}
-
 /// From when on a key stood for what.
 type Timeline = VecDeque<(Instant, Option<Version>)>;
-
-/// What one worker does with one key on one server.
-type Lane = (usize, usize, Vec<u8>);
 
 /// What a server did for an operation: the how manieth it was of all, and when.
 #[derive(Debug)]
@@ -114,6 +52,8 @@ pub struct Ledger {
     /// Writes without an answer, and when the last one with an answer was carried out.
     writes: HashMap<Lane, BTreeSet<u64>>,
     floors: HashMap<Lane, Instant>,
+    /// When a key's empty place was removed last.
+    vacated: HashMap<Vec<u8>, Instant>,
     /// How many writes of any kind are under way, and when the last one ended.
     traffic: HashMap<Lane, (usize, Instant)>,
     /// Writes that were answered.
@@ -228,6 +168,11 @@ impl Ledger {
         }
     }
 
+    /// The key's place, which somebody was told to fill, was removed.
+    pub fn vacated(&mut self, key: &[u8], now: Instant) {
+        self.vacated.insert(key.to_vec(), now);
+    }
+
     /// A server has carried an operation out.
     pub fn applied(&mut self, number: u64, key: &[u8], value: Option<&Bytes>, outcome: Outcome, now: Instant) {
         let (submitted, sent) = self.tagged.get(&number).expect("an operation that was submitted");
@@ -340,7 +285,10 @@ impl Ledger {
             (Some(Verb::Get { .. }), Outcome::Miss) => {
                 assert!(self.vague_misses || stood(&Option::is_none), "operation {number}: there was an item");
             }
-            (Some(Verb::Delete { .. }), Outcome::Done) => assert!(stood(&Option::is_some)),
+            (Some(Verb::Delete { .. }), Outcome::Done) => {
+                let place = self.vacated.get(&op.key).is_some_and(|&at| at >= op.submitted);
+                assert!(place || stood(&Option::is_some), "operation {number}: there was nothing to delete");
+            }
             (Some(Verb::Delete { .. }), Outcome::Miss) => assert!(stood(&Option::is_none)),
             (Some(Verb::Delete { cas }), Outcome::Exists) => {
                 assert!(stood(&|v| v.as_ref().is_some_and(|v| v.cas != *cas)));

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use memcache_engine::{CallId, Config, Error, Instant, Outcome, Request, ServerConfig, ServerParams, State};
 use memcache_engine::{StoreMode, Ttl, Verb, MAX_BACKLOG, PATIENCE};
 
-use crate::checks::Op;
 use crate::network::Weather;
+use crate::op::Op;
 use crate::server::Mode;
 use crate::world::World;
 

@@ -15,6 +15,7 @@ mod command;
 mod faults;
 mod habits;
 mod network;
+mod op;
 mod progress;
 mod server;
 mod session;

@@ -281,6 +281,7 @@ impl Server {
             let handed_back = |&(version, _): &(u64, Instant)| command.number('C') == Some(version);
             if self.vacant.get(&command.key).is_some_and(handed_back) {
                 self.vacant.remove(&command.key);
+                ledger.vacated(&command.key, now);
                 return command.line("HD");
             }
             return command.line("NF");

@@ -12,7 +12,7 @@ use memcache_engine::{
     StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
 };
 
-use crate::checks::Op;
+use crate::op::Op;
 use crate::world::World;
 
 /// The longest value that is ever stored.

@@ -1,0 +1,67 @@
+//! An operation that was submitted, seen from outside.
+
+use memcache_engine::{CallId, Instant, Verb};
+
+/// What one worker does with one key on one server.
+pub type Lane = (usize, usize, Vec<u8>);
+
+/// An operation that has not been answered.
+#[derive(Debug)]
+pub struct Op {
+    pub call: CallId,
+    pub worker: usize,
+    /// The server that has the key.
+    pub server: usize,
+    /// With the prefix; empty: the version of a server, or a batch.
+    pub key: Vec<u8>,
+    pub verb: Option<Verb>,
+    /// The keys of a batch.
+    pub many: Vec<Vec<u8>>,
+    pub submitted: Instant,
+    pub deadline: Instant,
+    /// The same where large values come meanwhile.
+    pub latest: Instant,
+    /// What it must not be answered before, by the ledger.
+    pub order: Order,
+}
+
+/// What has to come before an operation.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// The writes of its key that its worker has submitted before, and that have no answer.
+    pub behind: Vec<u64>,
+    /// When the last one that has an answer was carried out.
+    pub floor: Instant,
+}
+
+impl Op {
+    pub fn new(
+        call: CallId,
+        worker: usize,
+        server: usize,
+        key: Vec<u8>,
+        verb: Option<Verb>,
+        times: [Instant; 3],
+    ) -> Self {
+        let [submitted, deadline, latest] = times;
+        Op { call, worker, server, key, verb, many: Vec::new(), submitted, deadline, latest, order: Order::default() }
+    }
+
+    pub fn lane(&self) -> Lane {
+        (self.worker, self.server, self.key.clone())
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.verb.as_ref().is_some_and(Verb::is_write)
+    }
+
+    pub fn waits_for_others(&self) -> bool {
+        matches!(self.verb, Some(Verb::Lease { wait: true, .. }))
+    }
+
+    /// A write that a server tells the ledger of.
+    pub fn is_tracked(&self) -> bool {
+        use Verb::{Count, Get, Store, Touch};
+        matches!(self.verb, Some(Store { .. } | Count { .. } | Touch { .. } | Get { touch: Some(_) }))
+    }
+}
