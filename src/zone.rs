@@ -14,7 +14,7 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use memcache_engine::zone::{claim, keys, Piece, ServerKey, Slot};
+use memcache_engine::shared::{claim, keys, Piece, ServerKey, Slot};
 use memcache_engine::{Board, Company, Counters, ServerMemory};
 use memcache_status::snapshot::Worker;
 

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
+use crate::limits::MAX_PROBE_PAUSE;
+use crate::shared::Finding;
 use crate::time::Instant;
-
-mod board;
-
-pub use board::Board;
-pub(crate) use board::{Finding, Verdict};
 
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +28,6 @@ impl State {
     }
 }
 
-/// The pause between two probes never grows beyond this, unless `memcache_retry` is longer.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The pause between probes doubles so many times at most.
 const MAX_DOUBLINGS: u32 = 6;
 /// The pause after a first connect that failed while the server is still thought to be live.
@@ -189,7 +184,7 @@ impl Health {
                 pause
             }
             State::Down | State::Disabled => {
-                let pause = doubled(policy.retry, self.downs.min(MAX_DOUBLINGS)).min(MAX_PAUSE.max(policy.retry));
+                let pause = doubled(policy.retry, self.downs.min(MAX_DOUBLINGS)).min(MAX_PROBE_PAUSE.max(policy.retry));
                 self.downs = self.downs.saturating_add(1);
                 pause
             }

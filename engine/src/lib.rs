@@ -30,7 +30,8 @@
 //! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
 //! | [`stats`], [`metrics`] | what is counted; with what |
 //! | `timers`, [`time`] | what is due; time as an argument |
-//! | [`zone`] | memory that the workers of a host share |
+//! | [`shared`] | memory that the workers of a host share |
+//! | [`limits`] | bounds of what can grow, and of what may be configured |
 
 #![forbid(unsafe_code)]
 
@@ -39,23 +40,27 @@ pub mod config;
 mod connection;
 mod health;
 mod id;
+pub mod limits;
 pub mod metrics;
 pub mod operation;
 mod protocol;
 mod route;
+pub mod shared;
 pub mod stats;
 mod throttle;
 pub mod time;
 mod timers;
-pub mod zone;
 
 pub use client::{Cause, Client, Company, Completion, Event, Loss, Output, Rejected, ServerMemory, ServerView};
 pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
 
-pub use health::{Board, State};
+pub use health::State;
 pub use id::{CallId, ConnId, ServerId};
+pub use limits::{
+    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_VALUES,
+};
 pub use metrics::counter::Memory;
 pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY};
@@ -64,34 +69,6 @@ pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Ver
 pub use protocol::meta::decode::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::Explanation;
+pub use shared::Board;
 pub use stats::{Counters, Stats};
 pub use time::Instant;
-
-/// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other
-/// connection may be opened.
-pub const PIPELINE_BOUND: usize = 8;
-
-/// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](Error::Busy).
-pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
-
-/// A value of more bytes is large: what is put behind it on its connection would wait for it.
-pub(crate) const BULK: usize = 64 * 1024;
-
-/// So often the deadline of an operation is put off while large values come on its connection, each time by
-/// `memcache_timeout`, if that is the time that it was given.
-pub const PATIENCE: u8 = 9;
-
-/// Bytes of memory of large values that a client keeps for the next ones.
-pub const SPARE_VALUES: usize = 4 * 1024 * 1024;
-
-/// Connects to one server within a second, on average; up to [`CONNECT_BURST`] of them at once.
-pub const CONNECT_RATE: u32 = 32;
-
-/// Connects to one server at once.
-pub const CONNECT_BURST: u32 = 16;
-
-/// Bytes that the lines of a server's statistics may have.
-pub const MAX_STATS: usize = 64 * 1024;
-
-/// Servers that [`Client::explain`] names for a key.
-pub const MAX_CANDIDATES: usize = 8;

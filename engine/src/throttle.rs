@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::{CONNECT_BURST, CONNECT_RATE};
 use crate::time::Instant;
-use crate::{CONNECT_BURST, CONNECT_RATE};
 
 /// A token bucket for connects: [`CONNECT_BURST`] at once, and then [`CONNECT_RATE`] a second.
 ///

@@ -5,7 +5,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use memcache_engine::config::MAX_TIMEOUT;
+use memcache_engine::limits::MAX_TIMEOUT;
 
 use crate::nginx::conf::{Conf, Refusal};
 use crate::nginx::parse;

@@ -6,7 +6,8 @@ use core::str;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{ParamError, ServerConfig, ServerParams, DEFAULT_PORT, MAX_SERVERS};
+use memcache_engine::config::{ParamError, ServerConfig, ServerParams};
+use memcache_engine::limits::{DEFAULT_PORT, MAX_SERVERS};
 use nginx_sys::ngx_str_t;
 
 use super::settings::Settings;

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{Config, Failover, Hash, ServerConfig, MODULO_PLACES};
+use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
+use memcache_engine::limits::MODULO_PLACES;
 
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{Place, Refusal};

@@ -11,7 +11,8 @@ use core::ptr::{addr_of, NonNull};
 use core::slice;
 use std::rc::{Rc, Weak};
 
-use memcache_engine::zone::{Ledger, Processes, ServerKey, Slot, LAYOUT};
+use memcache_engine::shared::{Ledger, Processes, ServerKey, Slot};
+use memcache_engine::ServerMemory;
 use memcache_engine::{Board, Counters};
 use nginx_sys::{
     ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t,
@@ -151,9 +152,9 @@ impl Memory {
         unsafe {
             let pool = self.pool.as_ptr();
             if is_new {
-                (*pool).data = core::ptr::without_provenance_mut(LAYOUT as usize);
+                (*pool).data = core::ptr::without_provenance_mut(ServerMemory::LAYOUT as usize);
             }
-            (*pool).data.addr() as u64 == LAYOUT
+            (*pool).data.addr() as u64 == ServerMemory::LAYOUT
         }
     }
 

@@ -1,31 +1,8 @@
 //! Several clients of the same servers: what one of them finds out about a server, the others take over.
 
 use super::{Client, Event, Output};
-use crate::health::Board;
 use crate::id::ServerId;
-use crate::metrics::counter::Memory;
-use crate::stats::Counters;
 use crate::time::Instant;
-
-/// The memory that a client of a server uses.
-#[derive(Clone, Debug, Default)]
-pub struct ServerMemory {
-    /// This client's own: nobody else writes there.
-    pub counters: Memory<Counters>,
-    /// Where this client tells what it has counted, if nobody else reads its own counters. Others do the same there.
-    pub rest: Option<Memory<Counters>>,
-    /// Shared by all clients of the server.
-    pub board: Memory<Board>,
-}
-
-/// The others that a client is one of. By default there are none.
-#[derive(Clone, Debug, Default)]
-pub struct Company {
-    /// Tells this client from the others at a time: a process number, say. The lowest 24 bits count.
-    pub who: u32,
-    /// In the order of the configuration; servers without one get memory of their own.
-    pub servers: Vec<ServerMemory>,
-}
 
 impl<T> Client<T> {
     /// Takes over what others have found out about a server.

@@ -16,8 +16,8 @@ use std::collections::{HashMap, TryReserveError};
 use super::{Client, Server};
 use crate::config::Config;
 use crate::id::{CallId, ConnId, ServerId};
+use crate::limits::PIPELINE_BOUND;
 use crate::operation::key::Key;
-use crate::PIPELINE_BOUND;
 
 /// Writes that are on a connection without an answer, by the hashes of their keys. Two keys with one hash are taken for
 /// one key, which does no harm.

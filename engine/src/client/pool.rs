@@ -8,9 +8,9 @@ use super::{Client, Output, Place, Server, Timer};
 use crate::connection::{Connection, Expect, Phase};
 use crate::health::State;
 use crate::id::{CallId, ConnId, ServerId};
+use crate::limits::PIPELINE_BOUND;
 use crate::operation::error::Error;
 use crate::time::Instant;
-use crate::PIPELINE_BOUND;
 
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.

@@ -6,11 +6,11 @@
 
 use super::{Call, Client};
 use crate::id::CallId;
+use crate::limits::BULK;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
-use crate::BULK;
 
 /// Places for items that were large.
 const PLACES: usize = 1024;

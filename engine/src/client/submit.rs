@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::order::Target;
 use super::{Call, Client, Order, Owner, Place, Subset, Task, Timer};
-use crate::config::MAX_TIMEOUT;
 use crate::id::{CallId, ConnId, ServerId};
+use crate::limits::{MAX_BACKLOG, MAX_TIMEOUT, PATIENCE};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
@@ -129,7 +129,7 @@ impl<T> Client<T> {
         } else if group.is_none() && goes == Target::Nowhere {
             limits.pipeline.bump();
             Some(Error::Busy)
-        } else if server.backlog.saturating_add(size) > crate::MAX_BACKLOG {
+        } else if server.backlog.saturating_add(size) > MAX_BACKLOG {
             limits.backlog.bump();
             Some(Error::Busy)
         } else if room.is_err() {
@@ -197,7 +197,7 @@ impl<T> Client<T> {
             since: now,
             deadline,
             retried: false,
-            patience: if timeout == self.config.timeout { crate::PATIENCE } else { 0 },
+            patience: if timeout == self.config.timeout { PATIENCE } else { 0 },
             group: None,
             hold: None,
         };

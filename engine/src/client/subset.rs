@@ -8,6 +8,7 @@ use thiserror::Error as ThisError;
 use super::{Client, Server};
 use crate::config::{Config, Failover};
 use crate::id::ServerId;
+use crate::limits::MAX_CANDIDATES;
 use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
 use crate::route::{Explanation, Router};
@@ -115,11 +116,11 @@ impl<T> Client<T> {
         self.home(subset, &key).ok_or(Error::NoSuchServer)
     }
 
-    /// Why this key goes where it goes, with up to [`MAX_CANDIDATES`](crate::MAX_CANDIDATES) servers, and the one that
+    /// Why this key goes where it goes, with up to [`MAX_CANDIDATES`] servers, and the one that
     /// is asked now; `None` if operations on it fail at once.
     pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
         let key = Key::new(&self.config.prefix, key, Vec::new())?;
-        let explanation = self.routes.first().map(|all| all.router.explain(key.raw(), crate::MAX_CANDIDATES));
+        let explanation = self.routes.first().map(|all| all.router.explain(key.raw(), MAX_CANDIDATES));
         let home = self.home(Subset::ALL, &key);
         let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));
         let asked = server.filter(|&id| self.servers.get(id).is_some_and(Server::is_live));

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::config::{ServerParams, MAX_TIMEOUT};
+use crate::config::ServerParams;
 use crate::connection::{Phase, Unfit};
 use crate::health::State;
+use crate::limits::MAX_TIMEOUT;
 use crate::operation::error::Error;
 use crate::operation::reply::{Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl};

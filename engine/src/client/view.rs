@@ -48,7 +48,8 @@ impl ServerView<'_> {
 
     /// Lets others see what there is now, and what was counted.
     pub fn publish(&self, now: Instant) {
-        self.counters.gauges.publish(self);
+        let gauges = [self.open, self.connecting, self.busy, self.pending, self.queued];
+        self.counters.gauges.publish(self.state, gauges);
         if let Some(rest) = self.rest {
             rest.tell(self.counters, now);
         }

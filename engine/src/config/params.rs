@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{MAX_CONNECTIONS, MAX_IDLE, MAX_WEIGHT};
+use crate::limits::{MAX_CONNECTIONS, MAX_IDLE, MAX_WEIGHT};
 
 /// What is wrong with a `memcache_server` line; the text is what `nginx -t` prints.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -2,16 +2,9 @@
 
 use thiserror::Error;
 
-use super::{Config, Hash};
-
-/// What the weights of all servers may add up to with `memcache_hash consistent`, whose ring has 160 points of 6 bytes
-/// for each: 15 MiB per client. As many servers as there may be fit with a weight of 1.
-///
-/// The ring of `ketama` has 160 points per server, whatever the weights; the other hashes have none.
-pub const MAX_RING_WEIGHT: u32 = 16_384;
-
-/// The places that `memcache_hash modulo` spreads keys over: what is taken of a key's hash has 15 bits.
-pub const MODULO_PLACES: u32 = 32_768;
+use super::choice::Hash;
+use super::cluster::Config;
+use crate::limits::{MAX_RING_WEIGHT, MODULO_PLACES};
 
 /// What is wrong with the weights; the text is what `nginx -t` prints.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -86,8 +79,10 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ServerConfig, ServerParams, MAX_SERVERS, MAX_WEIGHT};
+    use super::super::cluster::ServerConfig;
+    use super::super::params::ServerParams;
     use super::*;
+    use crate::limits::{MAX_SERVERS, MAX_WEIGHT};
 
     fn check(hash: Hash, weights: &[u32]) -> Result<(), String> {
         let (pool, _) = ServerParams::default().finish().unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::SPARE_VALUES;
+use crate::limits::SPARE_VALUES;
 
 /// The spare memory of a client. Values may be let go on any thread, also when the client is gone.
 #[derive(Clone, Debug, Default)]

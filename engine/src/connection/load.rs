@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Connection, Phase};
+use crate::limits::BULK;
 use crate::time::Instant;
-use crate::BULK;
 
 /// A connection that ends before it is so old is a connect that was worth little.
 const PROBATION: Duration = Duration::from_secs(1);

@@ -7,13 +7,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::lease::{self, Stray};
 use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
 use crate::id::CallId;
+use crate::limits::MAX_STATS;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
 use crate::protocol::meta::decode::{Code, Head, Line, Malformed};
 use crate::protocol::meta::hit::Hit;
 use crate::protocol::number::number;
-use crate::MAX_STATS;
 
 impl Connection {
     /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.

@@ -191,7 +191,7 @@ pub struct Request<'a> {
     /// What to do with it.
     pub verb: Verb,
     /// Queue, connect and exchange together; `None` is the configured timeout. Bounded by
-    /// [`MAX_TIMEOUT`](crate::config::MAX_TIMEOUT).
+    /// [`MAX_TIMEOUT`](crate::limits::MAX_TIMEOUT).
     pub timeout: Option<Duration>,
 }
 

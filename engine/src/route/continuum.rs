@@ -2,7 +2,8 @@
 
 use md5::{Digest, Md5};
 
-use crate::config::{ServerConfig, DEFAULT_PORT, MAX_RING_WEIGHT, MAX_SERVERS};
+use crate::config::ServerConfig;
+use crate::limits::{DEFAULT_PORT, MAX_RING_WEIGHT, MAX_SERVERS};
 
 /// Points per server and weight, in both schemes (before ketama's rounding).
 const POINTS: u32 = 160;

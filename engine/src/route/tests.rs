@@ -6,7 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{ServerConfig, ServerParams, MAX_RING_WEIGHT, MAX_WEIGHT};
+use crate::config::{ServerConfig, ServerParams};
+use crate::limits::{MAX_RING_WEIGHT, MAX_WEIGHT};
 
 const KEYS: [&str; 12] =
     ["foo", "bar", "cow", "key0", "key1", "key2", "key3", "key4", "key5", "key6", "key7", "session:42"];

@@ -1,6 +1,5 @@
 //! What there is now.
 
-use crate::client::ServerView;
 use crate::health::State;
 use crate::metrics::counter::Counter;
 use crate::protocol::version::Version;
@@ -11,24 +10,24 @@ use crate::protocol::version::Version;
 pub struct Gauges {
     /// [`State`], as a number.
     state: Counter,
-    /// [`ServerView::open`]
+    /// [`ServerView::open`](crate::ServerView::open)
     pub open: Counter,
-    /// [`ServerView::connecting`]
+    /// [`ServerView::connecting`](crate::ServerView::connecting)
     pub connecting: Counter,
-    /// [`ServerView::busy`]
+    /// [`ServerView::busy`](crate::ServerView::busy)
     pub busy: Counter,
-    /// [`ServerView::pending`]
+    /// [`ServerView::pending`](crate::ServerView::pending)
     pub pending: Counter,
-    /// [`ServerView::queued`]
+    /// [`ServerView::queued`](crate::ServerView::queued)
     pub queued: Counter,
     /// The [`Version`] that the server has said it is, as a number; 0: none of memcached's.
     version: Counter,
 }
 
 impl Gauges {
-    pub(crate) fn publish(&self, view: &ServerView<'_>) {
-        self.state.set(view.state as u64);
-        let now = [view.open, view.connecting, view.busy, view.pending, view.queued];
+    /// `now`: how many are open, connecting, busy, pending, queued.
+    pub(crate) fn publish(&self, state: State, now: [usize; 5]) {
+        self.state.set(state as u64);
         let gauges = [&self.open, &self.connecting, &self.busy, &self.pending, &self.queued];
         gauges.into_iter().zip(now).for_each(|(gauge, now)| gauge.set(now as u64));
     }

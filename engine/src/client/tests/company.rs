@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::client::{Company, ServerMemory};
-use crate::health::Board;
 use crate::metrics::counter::Memory;
+use crate::shared::Board;
 
 const RETRY: Duration = Config::RETRY;
 

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::MAX_PAUSE;
+use crate::limits::{MAX_PROBE_PAUSE, MAX_TIMEOUT};
 use crate::metrics::counter::Counter;
 use crate::time::Instant;
 
@@ -199,10 +199,10 @@ impl Board {
 }
 
 /// The longest pause that a configuration and its jitter can lead to.
-const LONGEST_PAUSE: Duration = if MAX_PAUSE.as_secs() > crate::config::MAX_TIMEOUT.as_secs() {
-    Duration::from_secs(MAX_PAUSE.as_secs() * 2)
+const LONGEST_PAUSE: Duration = if MAX_PROBE_PAUSE.as_secs() > MAX_TIMEOUT.as_secs() {
+    Duration::from_secs(MAX_PROBE_PAUSE.as_secs() * 2)
 } else {
-    Duration::from_secs(crate::config::MAX_TIMEOUT.as_secs() * 2)
+    Duration::from_secs(MAX_TIMEOUT.as_secs() * 2)
 };
 
 /// Until when somebody else holds the lease.

@@ -5,7 +5,7 @@
 //! matter whether it has a slot, has asked for a client, or has run at all yet. The same is true of a configuration that
 //! is still there in the process itself. Everything else may be given away.
 
-use super::ServerKey;
+use super::key::ServerKey;
 
 /// The processes of a master, and the configuration that each was started with.
 #[derive(Debug, Default)]

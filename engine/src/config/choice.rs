@@ -1,0 +1,66 @@
+//! What there is to choose from.
+
+/// How keys are spread over the servers (`memcache_hash`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hash {
+    /// `((crc32 >> 16) & 0x7fff)` modulo the sum of the weights: nginx `hash $key`, and apr_memcache, which has no
+    /// weights and takes 0 for 1.
+    #[default]
+    Modulo,
+    /// The CRC-32 ring of nginx `hash $key consistent`.
+    Consistent,
+    /// The weighted MD5 ring of libmemcached, which is PHP's `OPT_LIBKETAMA_COMPATIBLE` and twemproxy's `ketama` with
+    /// `md5`.
+    Ketama,
+    /// The highest random weight of `memcache::exp`, in the crate `memcache`; without weights.
+    Rendezvous,
+}
+
+impl Hash {
+    /// All of them.
+    pub const ALL: [Hash; 4] = [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hash::Modulo => "modulo",
+            Hash::Consistent => "consistent",
+            Hash::Ketama => "ketama",
+            Hash::Rendezvous => "rendezvous",
+        }
+    }
+
+    /// The hash with this word.
+    pub fn parse(word: &[u8]) -> Option<Hash> {
+        Hash::ALL.into_iter().find(|hash| hash.name().as_bytes() == word)
+    }
+}
+
+/// What becomes of the operations for a server that is down (`memcache_failover`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// They fail at once. Its keys stay where they are, so nothing stale appears when it returns.
+    #[default]
+    Off,
+    /// The next live server stands in for it. When it returns it has what it had before, outdated or not.
+    Next,
+}
+
+impl Failover {
+    /// All of them.
+    pub const ALL: [Failover; 2] = [Failover::Off, Failover::Next];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failover::Off => "off",
+            Failover::Next => "next",
+        }
+    }
+
+    /// The policy with this word.
+    pub fn parse(word: &[u8]) -> Option<Failover> {
+        Failover::ALL.into_iter().find(|failover| failover.name().as_bytes() == word)
+    }
+}

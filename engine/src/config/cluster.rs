@@ -1,0 +1,88 @@
+//! A cluster as configured.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::choice::{Failover, Hash};
+use super::params::PoolLimits;
+
+/// A server of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The address as configured, with its port: what logs and diagnostics show and what hashing uses.
+    pub name: Bytes,
+    /// How many socket addresses the name stands for; a connect that fails is tried on the next.
+    pub addresses: usize,
+    /// The pool's numbers.
+    pub pool: PoolLimits,
+    /// The server's share of the keys.
+    pub weight: u32,
+}
+
+/// Everything that decides how a client behaves. Two equal ones may share a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`](crate::limits::MAX_SERVERS), with weights that
+    /// [`check_weights`](Config::check_weights) allows.
+    pub servers: Vec<ServerConfig>,
+    /// How keys are spread.
+    pub hash: Hash,
+    /// Whether another server stands in for one that is down.
+    pub failover: Failover,
+    /// Deadline of an operation: queue, connect and exchange together.
+    pub timeout: Duration,
+    /// Deadline of a connect and its handshake.
+    pub connect_timeout: Duration,
+    /// Consecutive failures after which a server is down.
+    pub max_fails: u32,
+    /// The time between two probes of a server that is down, before backoff.
+    pub retry: Duration,
+    /// Pending replies of a connection before another is opened; the bound of a pipeline is
+    /// [`PIPELINE_BOUND`](crate::PIPELINE_BOUND) times this.
+    pub pipeline: usize,
+    /// Operations that may wait per server.
+    pub queue: usize,
+    /// Whether equal gets that are under way share one exchange.
+    pub coalesce: bool,
+    /// The largest value in either direction, in bytes.
+    pub max_value: usize,
+    /// Put in front of every key.
+    pub prefix: Bytes,
+}
+
+impl Config {
+    /// Default of `memcache_timeout`.
+    pub const TIMEOUT: Duration = Duration::from_secs(1);
+    /// Default of `memcache_connect_timeout`.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
+    /// Default of `memcache_max_fails`.
+    pub const MAX_FAILS: u32 = 3;
+    /// Default of `memcache_retry`.
+    pub const RETRY: Duration = Duration::from_secs(5);
+    /// Default of `memcache_pipeline`.
+    pub const PIPELINE: usize = 128;
+    /// Default of `memcache_queue`.
+    pub const QUEUE: usize = 1024;
+    /// Default of `memcache_max_value`, in bytes: what memcached takes with any key where its items may have a MiB, which is
+    /// its default. The item's head, key and flags take up to 320 bytes (seen from 1.6.10 to 1.6.45).
+    pub const MAX_VALUE: usize = 1023 * 1024;
+
+    /// The defaults with these servers.
+    pub fn new(servers: Vec<ServerConfig>) -> Self {
+        Config {
+            servers,
+            hash: Hash::default(),
+            failover: Failover::default(),
+            timeout: Self::TIMEOUT,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            max_fails: Self::MAX_FAILS,
+            retry: Self::RETRY,
+            pipeline: Self::PIPELINE,
+            queue: Self::QUEUE,
+            coalesce: false,
+            max_value: Self::MAX_VALUE,
+            prefix: Bytes::new(),
+        }
+    }
+}

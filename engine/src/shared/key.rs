@@ -1,0 +1,126 @@
+//! Which memory belongs to which server.
+
+use md5::{Digest, Md5};
+
+use crate::config::Config;
+
+/// What tells a server in a configuration from all others: 128 bits that are the same whenever it is configured the
+/// same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerKey(pub(super) [u8; 16]);
+
+/// A piece of a server's memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// The [`Board`](crate::Board) of the server at these socket addresses. What is known of a server belongs to where it is: when its
+    /// name leads elsewhere, nothing is known.
+    Board(&'a [u8]),
+    /// The [`Counters`](crate::Counters) of the workers in this table of slots. They belong to the name.
+    Slots(usize),
+    /// The [`Counters`](crate::Counters) of all workers that have none of their own.
+    Rest,
+}
+
+impl ServerKey {
+    /// The key of a piece of the server's memory.
+    pub fn of(&self, piece: Piece<'_>) -> ServerKey {
+        let all = Md5::new().chain_update(self.0);
+        let all = match piece {
+            Piece::Board(addresses) => all.chain_update("board ").chain_update(addresses),
+            Piece::Slots(table) => all.chain_update(format!("slots {table}")),
+            Piece::Rest => all.chain_update("rest"),
+        };
+        ServerKey(all.finalize().into())
+    }
+}
+
+/// The keys of the servers of some clients, in their order. A server is the same in another configuration if its name is
+/// and all settings of its client are; its weight and pool may differ, and the client's other servers.
+pub fn keys<'a>(configs: impl IntoIterator<Item = &'a Config>) -> Vec<Vec<ServerKey>> {
+    let mut taken: Vec<ServerKey> = Vec::new();
+    let mut key = |config: &Config, name: &[u8]| {
+        // Clients with the same settings may share a server: each has its own.
+        let mut nth = 0u32;
+        loop {
+            let key = key(config, name, nth);
+            if !taken.contains(&key) {
+                taken.push(key);
+                return key;
+            }
+            nth = nth.saturating_add(1);
+        }
+    };
+    let mut keys = |config: &Config| config.servers.iter().map(|server| key(config, &server.name)).collect();
+    configs.into_iter().map(&mut keys).collect()
+}
+
+fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
+    let Config {
+        servers: _,
+        hash,
+        failover,
+        timeout,
+        connect_timeout,
+        max_fails,
+        retry,
+        pipeline,
+        queue,
+        coalesce,
+        max_value,
+        prefix,
+    } = config;
+    let settings = format!(
+        "{} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {nth} ",
+        hash.name(),
+        failover.name(),
+        prefix.escape_ascii(),
+    );
+    ServerKey(Md5::new().chain_update(settings).chain_update(name).finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{ServerConfig, ServerParams};
+
+    fn config(names: &[&str]) -> Config {
+        let (pool, weight) = ServerParams::default().finish().unwrap();
+        let server = |name: &&str| ServerConfig { name: name.to_string().into(), addresses: 1, pool, weight };
+        Config::new(names.iter().map(server).collect())
+    }
+
+    #[test]
+    fn a_server_is_the_same_by_its_name_and_its_clients_settings() {
+        let before = keys([&config(&["a:1", "b:1"])]);
+        let mut after = config(&["c:1", "b:1"]);
+        after.servers[1].weight = 7;
+        let after = keys([&after]);
+        assert_eq!(before[0][1], after[0][1]);
+        assert_ne!(before[0][0], after[0][0]);
+        let other = Config { timeout: Duration::from_secs(9), ..config(&["b:1"]) };
+        assert_ne!(keys([&other])[0][0], before[0][1]);
+        let prefix = Config { prefix: "p".into(), ..config(&["b:1"]) };
+        assert_ne!(keys([&prefix])[0][0], before[0][1]);
+        let twice = keys([&config(&["a:1", "b:1"]), &config(&["b:1"])]);
+        assert_ne!(twice[0][1], twice[1][0], "two clients");
+        assert_eq!(twice[0], before[0]);
+    }
+
+    #[test]
+    fn r45_what_is_known_belongs_to_the_address_and_what_is_counted_to_the_name() {
+        let [a] = keys([&config(&["a:1"])])[0][..] else { panic!() };
+        assert_eq!(a.of(Piece::Board(b"10.0.0.1")), a.of(Piece::Board(b"10.0.0.1")));
+        let all = [
+            a,
+            a.of(Piece::Board(b"10.0.0.1")),
+            a.of(Piece::Board(b"10.0.0.2")),
+            a.of(Piece::Board(b"")),
+            a.of(Piece::Slots(0)),
+            a.of(Piece::Slots(1)),
+            a.of(Piece::Rest),
+        ];
+        assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
+    }
+}
