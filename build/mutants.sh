@@ -33,8 +33,8 @@ R13: a key goes to any connection | client/order.rs | s/if server.connections.le
 R13: the queue waits for a connection that is full | client/pool.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
 R13: a connection is never full | client/order.rs | s/return if load < most {/return if load < most || true {/
 R14: waiting leases without a bound | client/wait.rs | s/let full = self.waiters >= self.config.queue;/let full = false;/
-F40: connects without a limit | throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
-F40: all workers come back at once | health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
+F40: connects without a limit | server/throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
+F40: all workers come back at once | server/health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
 F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.draining => End::Exit/if self.draining \&\& false => End::Exit/
 F53: without sockets a server is down | client/link.rs | s/Cause::Lost(Loss::NoResources) => {/Cause::Lost(Loss::NoResources) if false => {/
 F55: without memory operations are accepted | client/submit.rs | s/} else if room.is_err() {/} else if room.is_err() \&\& false {/

@@ -8,15 +8,15 @@ use slotmap::SlotMap;
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray};
-use crate::health::Health;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Outcome, Part};
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
+use crate::server::health::Health;
+use crate::server::throttle::Throttle;
 use crate::shared::Verdict;
 use crate::stats::Rest;
-use crate::throttle::Throttle;
 use crate::time::Instant;
 use crate::timers::Timers;
 

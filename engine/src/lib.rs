@@ -27,7 +27,8 @@
 //! | `protocol` | what is said to memcached, and how its answers are read |
 //! | [`config`] | a cluster as configured |
 //! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
-//! | `route`, `health`, `throttle` | which server; whether it is up, for one client or several; how often it may be connected to |
+//! | `route` | which server has a key |
+//! | `server` | whether one is up, and how often it may be connected to |
 //! | [`stats`], [`metrics`] | what is counted; with what |
 //! | `timers`, [`time`] | what is due; time as an argument |
 //! | [`shared`] | memory that the workers of a host share |
@@ -38,16 +39,15 @@
 pub mod client;
 pub mod config;
 mod connection;
-mod health;
 mod id;
 pub mod limits;
 pub mod metrics;
 pub mod operation;
 mod protocol;
 mod route;
+mod server;
 pub mod shared;
 pub mod stats;
-mod throttle;
 pub mod time;
 mod timers;
 
@@ -56,7 +56,6 @@ pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
 
-pub use health::State;
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
     CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_VALUES,
@@ -69,6 +68,6 @@ pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Ver
 pub use protocol::meta::decode::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::Explanation;
-pub use shared::Board;
+pub use shared::{Board, State};
 pub use stats::{Counters, Stats};
 pub use time::Instant;

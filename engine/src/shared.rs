@@ -9,9 +9,11 @@ mod board;
 mod key;
 mod ledger;
 mod slot;
+mod state;
 
 pub use board::Board;
 pub(crate) use board::{Finding, Verdict};
 pub use key::{keys, Piece, ServerKey};
 pub use ledger::{Ledger, Processes};
 pub use slot::{claim, Slot};
+pub use state::State;

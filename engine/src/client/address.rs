@@ -14,8 +14,8 @@ use bytes::Bytes;
 
 use super::{Client, Event, Output, Timer};
 use crate::connection::{Connection, Phase};
-use crate::health::State;
 use crate::id::{ConnId, ServerId};
+use crate::shared::State;
 use crate::time::Instant;
 
 /// The longest pause between two looks, unless `memcache_retry` is longer.

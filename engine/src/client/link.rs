@@ -8,7 +8,6 @@ use bytes::{Bytes, BytesMut};
 use super::cause::{Cause, Loss};
 use super::{Client, Event, Output, Owner, Task};
 use crate::connection::{Connection, Orphan, Phase, Unfit};
-use crate::health::{Policy, State};
 use crate::id::{ConnId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Outcome;
@@ -16,6 +15,8 @@ use crate::operation::work::Work;
 use crate::protocol::meta::decode::Malformed;
 use crate::protocol::meta::encode;
 use crate::protocol::outbound::Outbound;
+use crate::server::health::Policy;
+use crate::shared::State;
 use crate::stats::Fault;
 use crate::time::Instant;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::order::Target;
 use super::{Client, Output, Place, Server, Timer};
 use crate::connection::{Connection, Expect, Phase};
-use crate::health::State;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::PIPELINE_BOUND;
 use crate::operation::error::Error;
+use crate::shared::State;
 use crate::time::Instant;
 
 impl<T> Client<T> {

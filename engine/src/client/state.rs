@@ -9,16 +9,17 @@ use super::address::At;
 use super::batch::Batch;
 use super::order::{Hold, Writes};
 use super::Subset;
-use crate::health::{Health, State};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::metrics::counter::Memory;
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
+use crate::server::health::Health;
+use crate::server::throttle::Throttle;
+use crate::shared::State;
 use crate::shared::{Board, Verdict};
 use crate::stats::{Counters, Rest};
-use crate::throttle::Throttle;
 use crate::time::Instant;
 
 /// Where an operation is.

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::*;
 use crate::config::ServerParams;
 use crate::connection::{Phase, Unfit};
-use crate::health::State;
 use crate::limits::MAX_TIMEOUT;
 use crate::operation::error::Error;
 use crate::operation::reply::{Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl};
+use crate::shared::State;
 
 mod address;
 mod batches;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Client;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Phase};
-use crate::health::State;
 use crate::id::ServerId;
+use crate::shared::State;
 use crate::stats::{Counters, Rest, Stats};
 use crate::time::Instant;
 

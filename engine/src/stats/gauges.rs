@@ -1,8 +1,8 @@
 //! What there is now.
 
-use crate::health::State;
 use crate::metrics::counter::Counter;
 use crate::protocol::version::Version;
+use crate::shared::State;
 
 /// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).
 #[derive(Debug, Default)]

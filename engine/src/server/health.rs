@@ -3,30 +3,8 @@
 use std::time::Duration;
 
 use crate::limits::MAX_PROBE_PAUSE;
-use crate::shared::Finding;
+use crate::shared::{Finding, State};
 use crate::time::Instant;
-
-/// What is known of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Operations are sent.
-    Live,
-    /// Operations fail at once; a timer probes.
-    Down,
-    /// Taken out of use: operations fail at once, and nothing probes.
-    Disabled,
-}
-
-impl State {
-    /// The word in logs and diagnostics.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Live => "live",
-            State::Down => "down",
-            State::Disabled => "disabled",
-        }
-    }
-}
 
 /// The pause between probes doubles so many times at most.
 const MAX_DOUBLINGS: u32 = 6;

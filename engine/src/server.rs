@@ -1,0 +1,4 @@
+//! One memcached.
+
+pub(crate) mod health;
+pub(crate) mod throttle;
