@@ -282,6 +282,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * to whoever reads first, also to those; the module hands it back.) An item that somebody was told to make anew before
  * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
  *
+ * memcached touches such an item as well. A GAT or TOUCH that is a MISS leaves it with the life that it had: the module sets
+ * that back, in seconds, and to 30 days if it was more.
+ *
  * For memcached, such an item is there all the same, and so it is for the operations that change one without reading it:
  *
  *     ADD                    NOT_STORED

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use slotmap::SlotMap;
 
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Large, Stray};
+use crate::connection::{Connection, Large, Stray, Undo};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Outcome, Part};
@@ -209,18 +209,22 @@ impl<T> Client<T> {
         client
     }
 
-    /// Gives a lease back that came to somebody who does not make the item, so that another caller gets it.
+    /// Undoes what a lookup has done to what it does not find, or cannot use: gives a lease back that came to somebody who
+    /// does not make the item, so that another caller gets it, and lets what was touched live as long as before.
     ///
-    /// There is one of these at most for each lookup, as their own answers bring no lease; they take places in pipelines
-    /// like all others, are counted, and keep no worker from its exit.
+    /// There are three of these at most for each lookup, and one where it touches nothing, as their own answers bring no
+    /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
     fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
-        let Stray { key, cas, vacant } = stray;
+        let Stray { key, undo } = stray;
+        let work = match undo {
+            Undo::Mark { cas, life } => Work::Keyed(Verb::Invalidate { ttl: life, cas }),
+            Undo::Remove { cas } => Work::Keyed(Verb::Delete { cas }),
+            Undo::Life { life, again } => Work::SetBack { life, again },
+        };
         // Without the version, it could be somebody's new item that is marked or deleted.
-        if !self.compares_on_delete(id) {
+        if work.compares_on_delete() && !self.compares_on_delete(id) {
             return;
         }
-        let verb = if vacant { Verb::Delete { cas } } else { Verb::Invalidate { ttl: None, cas } };
-        let work = Work::Keyed(verb);
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.target(id, Some(&key), 0).connection() {
             let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };

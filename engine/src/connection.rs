@@ -32,7 +32,7 @@ use greeting::Greeting;
 pub(crate) use greeting::Progress;
 pub use greeting::Unfit;
 pub(crate) use large::Large;
-pub(crate) use lease::Stray;
+pub(crate) use lease::{Stray, Undo};
 pub(crate) use orphan::Orphan;
 
 /// Room for so many bytes is made for a read.

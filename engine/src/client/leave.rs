@@ -1,7 +1,7 @@
 //! How an operation gives up its place.
 
 use super::{Call, Client, Leaver, Owner, Place, Task, Timer};
-use crate::connection::Stray;
+use crate::connection::{Stray, Undo};
 use crate::id::{CallId, ServerId};
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
@@ -11,7 +11,12 @@ impl<T> Client<T> {
     fn untold(call: &Call<T>) -> Option<Stray> {
         let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
         let key = call.key.clone()?;
-        (*stale || old.is_none()).then_some(Stray { key, cas: *cas, vacant: !stale })
+        let undo = match (*stale, old) {
+            (true, _) => Undo::Mark { cas: *cas, life: None },
+            (false, None) => Undo::Remove { cas: *cas },
+            (false, Some(_)) => return None,
+        };
+        Some(Stray { key, undo })
     }
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was

@@ -181,6 +181,9 @@ impl<T> Client<T> {
         let calls = &self.calls;
         let encode = |call, token, out: &mut Outbound| match calls.get(call).map(|call| (&call.key, &call.task)) {
             Some((Some(key), Task::Work(Work::Keyed(verb)))) => encode::keyed(out, key, verb, token),
+            Some((Some(key), Task::Work(Work::SetBack { life, .. }))) => {
+                encode::touch(out, key, *life, token);
+            }
             Some((_, Task::Work(Work::Server(verb)))) => encode::server(out, *verb),
             _ => {}
         };

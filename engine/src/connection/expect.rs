@@ -12,6 +12,8 @@ use crate::protocol::meta::decode::{Code, Head, Malformed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Get,
+    /// The same, which sets the expiry as well.
+    Gat,
     Lease,
     Inspect,
     /// A store that may have a version to compare.
@@ -22,6 +24,9 @@ pub(crate) enum Expect {
     Delete,
     Count,
     Touch,
+    /// The client's own touch, see [`Undo::Life`](super::lease::Undo), and one that is followed by no other.
+    SetBack,
+    SetBackAgain,
     Noop,
     Version,
     Stats,
@@ -37,8 +42,11 @@ impl From<&Work> for Expect {
             Work::Server(ServerVerb::Version) => Expect::Version,
             Work::Server(ServerVerb::Stats) => Expect::Stats,
             Work::Server(ServerVerb::FlushAll { .. }) => Expect::FlushAll,
+            Work::SetBack { again: false, .. } => Expect::SetBack,
+            Work::SetBack { again: true, .. } => Expect::SetBackAgain,
             Work::Keyed(verb) => match verb {
-                Verb::Get { .. } => Expect::Get,
+                Verb::Get { touch: None } => Expect::Get,
+                Verb::Get { touch: Some(_) } => Expect::Gat,
                 Verb::Lease { .. } => Expect::Lease,
                 Verb::Inspect => Expect::Inspect,
                 Verb::Store { mode: StoreMode::Set, .. } | Verb::Store { cas: 1.., .. } => Expect::Set,
@@ -54,12 +62,23 @@ impl From<&Work> for Expect {
 impl Expect {
     /// Whether a `VA` may come.
     pub fn takes_value(self) -> bool {
-        matches!(self, Expect::Get | Expect::Lease | Expect::Count)
+        matches!(self, Expect::Get | Expect::Gat | Expect::Lease | Expect::Count)
+    }
+
+    /// Whether it reads an item, and knows of no leases.
+    #[inline]
+    pub fn is_get(self) -> bool {
+        matches!(self, Expect::Get | Expect::Gat)
+    }
+
+    /// Whether it sets the life of what is there, whatever that is.
+    pub fn touches(self) -> bool {
+        matches!(self, Expect::Gat | Expect::Touch | Expect::SetBack | Expect::SetBackAgain)
     }
 
     /// Whether it is an `mg`: it asks for the key, which a hit has to bring, and may be given a lease.
     pub fn is_lookup(self) -> bool {
-        matches!(self, Expect::Get | Expect::Lease | Expect::Inspect | Expect::Touch)
+        self.is_get() || self.touches() || matches!(self, Expect::Lease | Expect::Inspect)
     }
 
     /// Whether it is one whose replies carry its token, but for errors.
@@ -80,7 +99,9 @@ impl Expect {
             // What was marked as stale is gone, for all but lease gets.
             (Expect::Touch, Code::Done) if line.stale => Ok(Outcome::Miss),
             (Expect::Inspect, Code::Done) => Ok(Outcome::Metadata(metadata(line))),
-            (Expect::Get | Expect::Touch | Expect::Inspect, Code::Miss) => Ok(Outcome::Miss),
+            (Expect::SetBack | Expect::SetBackAgain, Code::Done) => Ok(Outcome::Done),
+            (Expect::SetBack | Expect::SetBackAgain, Code::Miss) => Ok(Outcome::Miss),
+            (Expect::Get | Expect::Gat | Expect::Touch | Expect::Inspect, Code::Miss) => Ok(Outcome::Miss),
             (Expect::Touch | Expect::Set | Expect::Conditional | Expect::Delete, Code::Done) => Ok(Outcome::Done),
             // A set misses only with a version to compare.
             (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, Code::NotFound) => Ok(Outcome::Miss),

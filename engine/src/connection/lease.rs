@@ -3,20 +3,34 @@
 //! memcached appoints the first who asks for an item that is stale, whatever it was that asked and whether or not that
 //! knows of leases: a plain get is appointed too. Whoever is appointed and does not make the item has to hand the lease
 //! back, or nobody makes it until the mark expires.
+//!
+//! And memcached touches whatever is there. What was not there for whoever has touched it must not live longer for that:
+//! its life is set back to what it was.
 
 use super::{Expect, Pending};
 use crate::operation::key::Key;
 use crate::operation::reply::{Item, Lease};
+use crate::operation::request::Ttl;
 use crate::protocol::meta::decode::{Code, Head};
 
-/// A lease that came to somebody who does not make the item.
+/// What a lookup has done to what it does not find, or cannot use.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stray {
     pub key: Key,
-    /// The version that the lease is for; once that is gone there is nothing to hand back.
-    pub cas: u64,
-    /// There is no item: its place is to be removed. Otherwise it is to be marked as stale again.
-    pub vacant: bool,
+    pub undo: Undo,
+}
+
+/// How that is undone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Undo {
+    /// It was given the lease on a stale item of this version: that is marked as stale again, with the life that it had
+    /// if that was changed. Once the version is gone there is nothing to hand back.
+    Mark { cas: u64, life: Option<Ttl> },
+    /// It was given the lease on a missing item: the place is removed.
+    Remove { cas: u64 },
+    /// It has set the life of what somebody else has the lease on. There is no command that does so to one version, so
+    /// it may be a new item that is found there: then that has its life set back once more, `again`.
+    Life { life: Ttl, again: bool },
 }
 
 impl Stray {
@@ -25,22 +39,29 @@ impl Stray {
     ///
     /// A lease comes only with the answer to what memcached appoints somebody for: something that reads an item, or asks
     /// about it. What is said in the answer to anything else, to what hands a lease back above all, means nothing: a
-    /// server must not be able to keep the client busy by itself.
+    /// server must not be able to keep the client busy by itself. The same holds for what was touched: what sets a life
+    /// back follows twice at most.
     pub fn of(pending: &Pending, line: &Head<'_>, usable: bool) -> Option<Self> {
         // The lease of an item that is about to expire cannot be handed back. It does no harm either: the item is good
         // until it expires, and then there is a new one.
         let is_item = matches!(line.code, Code::Value | Code::Done);
-        if !pending.expect.is_lookup() || !is_item || !line.won || !(line.stale || line.is_vacant()) {
+        if !pending.expect.is_lookup() || !is_item {
             return None;
         }
-        if pending.expect == Expect::Lease && pending.call.is_some() && usable {
-            return None;
-        }
+        let life = Ttl::remaining(line.ttl);
+        let undo = match pending.expect {
+            Expect::Lease if pending.call.is_some() && usable => return None,
+            expect if line.won && line.stale => Undo::Mark { cas: line.cas, life: expect.touches().then_some(life) },
+            _ if line.won && line.is_vacant() => Undo::Remove { cas: line.cas },
+            Expect::Gat | Expect::Touch if line.is_hidden() => Undo::Life { life, again: false },
+            Expect::SetBack if !line.is_hidden() => Undo::Life { life, again: true },
+            _ => return None,
+        };
         let key = match &pending.key {
             Some(key) => Key::clone(key),
             None => Key::from_wire(line.key?, line.binary)?,
         };
-        Some(Stray { key, cas: line.cas, vacant: !line.stale })
+        Some(Stray { key, undo })
     }
 }
 

@@ -50,7 +50,7 @@ impl Connection {
                     self.doubtful = false;
                     let takes_value = line.code == Code::Value && head.expect.takes_value();
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
-                    let wanted = !(head.expect == Expect::Get && (line.stale || line.is_vacant()));
+                    let wanted = !(head.expect.is_get() && line.is_hidden());
                     let fits = line.size <= max_value;
                     let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
                     let stray = Stray::of(head, &line, fits && room.is_ok());
@@ -118,7 +118,7 @@ impl Connection {
         key: impl Fn(CallId) -> Option<&'k Key>,
     ) -> Option<(CallId, Item)> {
         let head = self.pending.front()?;
-        if head.expect != Expect::Get || head.bulk > 0 || self.sent(head) != Sent::All || !self.decoder.is_fresh() {
+        if !head.expect.is_get() || head.bulk > 0 || self.sent(head) != Sent::All || !self.decoder.is_fresh() {
             return None;
         }
         let call = head.call?;
@@ -146,7 +146,7 @@ impl Connection {
         let Awaited { line, skipped, no_memory, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
         let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
         let answer = match self.pending.front().map(|p| p.expect) {
-            Some(Expect::Get) if line.stale || line.is_vacant() => Ok(Outcome::Miss),
+            Some(expect) if expect.is_get() && line.is_hidden() => Ok(Outcome::Miss),
             _ if no_memory => Err(Error::NoMemory),
             _ if skipped => Err(Error::TooLarge { size: line.size, limit }),
             Some(Expect::Count) => Ok(Outcome::Number(number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?)),

@@ -36,6 +36,13 @@ impl Ttl {
         u32::try_from(at).map_or(relative, Ttl)
     }
 
+    /// What an item has left to live, as memcached says it; `None`: it does not expire.
+    ///
+    /// 0 would be for ever, and more than 30 days would be a moment: these have a second, or 30 days.
+    pub(crate) fn remaining(secs: Option<u32>) -> Ttl {
+        secs.map_or(Ttl::NEVER, |secs| Ttl(secs.clamp(1, MAX_RELATIVE)))
+    }
+
     pub(crate) fn wire(self) -> u32 {
         self.0
     }

@@ -1,12 +1,17 @@
 //! What an operation does: on a key, or on a server.
 
-use super::request::{ServerVerb, Verb};
+use super::request::{ServerVerb, Ttl, Verb};
 
 /// What an operation does.
 #[derive(Debug)]
 pub(crate) enum Work {
     Keyed(Verb),
     Server(ServerVerb),
+    /// The client's own: sets the life of what was touched to what it was, see [`Undo`](crate::connection::Undo).
+    SetBack {
+        life: Ttl,
+        again: bool,
+    },
 }
 
 impl Work {
@@ -14,6 +19,7 @@ impl Work {
         match self {
             Work::Keyed(verb) => verb.is_write(),
             Work::Server(verb) => verb.is_write(),
+            Work::SetBack { .. } => true,
         }
     }
 
@@ -31,7 +37,7 @@ impl Work {
     pub fn value_len(&self) -> usize {
         match self {
             Work::Keyed(verb) => verb.value_len(),
-            Work::Server(_) => 0,
+            Work::Server(_) | Work::SetBack { .. } => 0,
         }
     }
 }

@@ -39,7 +39,7 @@ impl Kind {
             Work::Keyed(Verb::Store { .. }) => Kind::Store,
             Work::Keyed(Verb::Count { .. }) => Kind::Count,
             Work::Keyed(Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
-            Work::Server(_) => Kind::Other,
+            Work::Server(_) | Work::SetBack { .. } => Kind::Other,
         }
     }
 
@@ -121,6 +121,8 @@ impl Counters {
                 Verb::Count { direction: Direction::Decr, .. } => &ops.decr,
                 Verb::Touch { .. } => &ops.touch,
             },
+            // Nobody has asked for it.
+            Work::SetBack { .. } => return,
             Work::Server(verb) => match verb {
                 ServerVerb::Noop => &ops.noop,
                 ServerVerb::Version => &ops.version,

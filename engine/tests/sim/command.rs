@@ -4,6 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 
 use crate::checks::Version;
+use crate::server::LIVES;
 
 /// A request as it was read.
 pub struct Command<'a> {
@@ -42,6 +43,8 @@ impl Command<'_> {
                 ("f", Some(item)) => line.extend(format!(" f{}", item.flags).into_bytes()),
                 ("s", Some(item)) => line.extend(format!(" s{}", item.value.len()).into_bytes()),
                 ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
+                // Of a version, always the same.
+                ("t", Some(item)) => line.extend(format!(" t{}", LIVES + item.cas % 500_000).into_bytes()),
                 ("k", _) => {
                     line.extend(b" k");
                     match self.flag('b') {

@@ -14,6 +14,9 @@ use crate::command::Command;
 use crate::network::{Link, Weather};
 use crate::session::{Mishap, Session};
 
+/// From here on, a life is one that this has said, and not the tag of an operation.
+pub const LIVES: u64 = 2_000_000;
+
 /// What is in a key that new connections try the server with.
 const GREETING: &[u8] = b"ngx_http_memcache greeting";
 
@@ -231,12 +234,18 @@ impl Server {
 
     fn get(&mut self, command: &Command, session: &mut Session, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
         let item = self.items.get(&command.key);
-        if let Some(tag) = command.number('T') {
-            let outcome = if item.is_some() { Outcome::Done } else { Outcome::Miss };
-            ledger.applied(tag, &command.key, None, outcome, now);
+        let place = self.vacant.get(&command.key).filter(|(_, until)| item.is_none() && *until > now);
+        match command.number('T') {
+            // The client's own sets back what this server has said.
+            Some(life) if life >= LIVES => assert!(life - LIVES <= self.versions, "nothing has lived for {life}"),
+            Some(tag) => {
+                let outcome = if item.is_some() { Outcome::Done } else { Outcome::Miss };
+                ledger.applied(tag, &command.key, None, outcome, now);
+            }
+            None => {}
         }
         let Some(item) = item else {
-            if command.flag('N').is_some() {
+            if command.flag('N').is_some() || place.is_some() {
                 return self.lease(command, now);
             }
             return if self.bare_misses { b"EN\r\n".to_vec() } else { command.line("EN") };
@@ -270,9 +279,10 @@ impl Server {
             }
         };
         let empty = Version { cas: version, flags: 0, value: Bytes::new() };
-        let mut reply = command.naming_as_it_is().echo("VA 0", Some(&empty), &command.key);
+        let (code, end) = if command.flag('v').is_some() { ("VA 0", "\r\n") } else { ("HD", "") };
+        let mut reply = command.naming_as_it_is().echo(code, Some(&empty), &command.key);
         reply.truncate(reply.len() - 2);
-        reply.extend(format!(" {mark}\r\n\r\n").into_bytes());
+        reply.extend(format!(" {mark}\r\n{end}").into_bytes());
         reply
     }
 

@@ -74,11 +74,10 @@ fn those_who_did_not_ask_for_a_lease_hand_it_back() {
     let touch = Verb::Touch { ttl: Ttl::NEVER };
     let cases = [
         (GET, "VA 3 f7 c5 kk O# X W\r\nmoo\r\n", "md k I C5 O#\r\n"),
-        (Verb::Get { touch: Some(Ttl::NEVER) }, "VA 3 f7 c5 kk O# W X\r\nmoo\r\n", "md k I C5 O#\r\n"),
-        (touch.clone(), "HD s3 c5 kk O# X W\r\n", "md k I C5 O#\r\n"),
+        (Verb::Get { touch: Some(Ttl::NEVER) }, "VA 3 f7 c5 t-1 kk O# W X\r\nmoo\r\n", "md k I T0 C5 O#\r\n"),
+        (touch, "HD s3 c5 t9 kk O# X W\r\n", "md k I T9 C5 O#\r\n"),
         (GET, "VA 3 f7 c5 kk O# X Z\r\nmoo\r\n", ""),
         (GET, "VA 0 f0 c5 kk O# Z\r\n\r\n", ""),
-        (touch, "HD s0 c5 kk O# Z\r\n", ""),
     ];
     let mut w = ready();
     for (verb, reply, expected) in cases {
@@ -96,6 +95,84 @@ fn those_who_did_not_ask_for_a_lease_hand_it_back() {
     let (answer, after) = exchange(&mut w, Verb::Inspect, "HD s3 f0 c5 t9 h0 l0 kk O# X W\r\n");
     assert!(matches!(answer, Ok(Outcome::Metadata(Metadata { stale: true, leased: true, .. }))), "{answer:?}");
     assert!(after.starts_with("md k I C5 O"), "{after}");
+}
+
+/// memcached touches what nobody finds as well.
+#[test]
+fn what_was_touched_and_is_not_there_lives_as_long_as_before() {
+    let gat = || Verb::Get { touch: Some(Ttl::secs(60, 0)) };
+    let touch = || Verb::Touch { ttl: Ttl::secs(60, 0) };
+    let cases = [
+        (gat(), "VA 0 f0 c5 t7 kk O# Z\r\n\r\n", "mg k s c t k T7 O#\r\n"),
+        (gat(), "VA 3 f0 c5 t7 kk O# Z X\r\nmoo\r\n", "mg k s c t k T7 O#\r\n"),
+        (touch(), "HD s3 c5 t-1 kk O# Z X\r\n", "mg k s c t k T0 O#\r\n"),
+        // 0 would be for ever, and more than 30 days a moment.
+        (touch(), "HD s3 c5 t0 kk O# Z X\r\n", "mg k s c t k T1 O#\r\n"),
+        (touch(), "HD s0 c5 t2592001 kk O# Z\r\n", "mg k s c t k T2592000 O#\r\n"),
+        (gat(), "VA 3 f0 c5 t7 kk O# X W\r\nmoo\r\n", "md k I T7 C5 O#\r\n"),
+    ];
+    for (verb, reply, expected) in cases {
+        let mut w = ready();
+        let (answer, after) = exchange(&mut w, verb.clone(), reply);
+        assert_eq!(answer, Ok(Outcome::Miss), "{verb:?} {reply}");
+        let token = tokens(&after)[0];
+        assert_eq!(after, expected.replace('#', &token.to_string()), "{verb:?} {reply}");
+        assert_eq!(w.client.pending(), 0, "it keeps no worker");
+        w.reply(0, &format!("HD s0 c5 t60 kk O{token} Z\r\n"));
+        assert_eq!((w.written(0).as_str(), w.done()), ("", vec![]));
+        assert!(w.closed.is_empty());
+        assert_eq!(w.view().stats().operations.touch, u64::from(verb == touch()));
+    }
+    // What is there for whoever has touched it is as that says.
+    for (verb, reply) in [
+        (gat(), "VA 3 f0 c5 t7 kk O#\r\nmoo\r\n"),
+        (gat(), "VA 0 f0 c5 t7 kk O#\r\n\r\n"),
+        // Somebody makes it anew before it expires.
+        (gat(), "VA 3 f0 c5 t7 kk O# Z\r\nmoo\r\n"),
+        (touch(), "HD s3 c5 t7 kk O#\r\n"),
+        (touch(), "HD s0 c5 t7 kk O#\r\n"),
+        (touch(), "EN kk O#\r\n"),
+        // Nothing was touched.
+        (GET, "VA 0 f0 c5 t7 kk O# Z\r\n\r\n"),
+        (Verb::Inspect, "HD s0 f0 c5 t7 h0 l0 kk O# Z\r\n"),
+        (LEASE, "VA 0 f0 c5 t7 kk O# Z\r\n\r\n"),
+    ] {
+        let (_, after) = exchange(&mut ready(), verb.clone(), reply);
+        assert_eq!(after, "", "{verb:?} {reply}");
+    }
+}
+
+/// Also for nobody; and where the place was filled meanwhile, its item gets the life back that it was stored with. A
+/// server cannot keep the client busy with that (R47).
+#[test]
+fn r47_a_life_is_set_back_twice_at_most() {
+    for last in ["HD s3 c7 t7 kk O#\r\n", "HD s0 c7 t7 kk O# Z\r\n", "EN kk O#\r\n"] {
+        let mut w = ready();
+        let call = w.submit("k", Verb::Touch { ttl: Ttl::secs(60, 0) }, 1).unwrap();
+        let token = tokens(&w.written(0))[0];
+        w.cancel(call);
+        let mut answer = format!("HD s0 c5 t7 kk O{token} Z\r\n");
+        for life in [7, 900] {
+            w.reply(0, &answer);
+            let asked = w.written(0);
+            let token = tokens(&asked)[0];
+            assert_eq!(asked, format!("mg k s c t k T{life} O{token}\r\n"));
+            answer = format!("HD s3 c6 t900 kk O{token}\r\n");
+        }
+        w.reply(0, &last.replace('#', answer.rsplit('O').next().unwrap().trim_end()));
+        assert_eq!(w.written(0), "", "{last}");
+        assert_eq!((w.view().stats().handed_back, w.client.pending()), (2, 0));
+        assert!(w.closed.is_empty());
+    }
+    // It was marked once more, and who sets it back is given the lease: that is handed back, and that is all.
+    let mut w = ready();
+    let (_, first) = exchange(&mut w, Verb::Touch { ttl: Ttl::NEVER }, "HD s0 c5 t7 kk O# Z\r\n");
+    w.reply(0, &format!("HD s3 c6 t9 kk O{} W X\r\n", tokens(&first)[0]));
+    let mark = w.written(0);
+    let token = tokens(&mark)[0];
+    assert_eq!(mark, format!("md k I T9 C6 O{token}\r\n"));
+    w.reply(0, &format!("HD O{token} W X c7\r\n"));
+    assert_eq!(w.written(0), "");
 }
 
 #[test]

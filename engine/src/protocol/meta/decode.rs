@@ -98,6 +98,11 @@ impl Head<'_> {
     pub fn is_vacant(&self) -> bool {
         self.size == 0 && (self.won || self.leased)
     }
+
+    /// Whether it is there for leases alone, and missing for all others.
+    pub fn is_hidden(&self) -> bool {
+        self.stale || self.is_vacant()
+    }
 }
 
 impl<'a> Line<'a> {

@@ -55,7 +55,8 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             match touch {
                 None => number(out, b" v f c k O", token),
                 Some(ttl) => {
-                    number(out, b" v f c k T", ttl.wire());
+                    // The life is asked for in front of the new one, and so is the one before.
+                    number(out, b" v f c t k T", ttl.wire());
                     number(out, b" O", token);
                 }
             }
@@ -129,15 +130,18 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             number(out, b" O", token);
             out.put(b"\r\n");
         }
-        Verb::Touch { ttl } => {
-            command(out, b"mg ", key, None);
-            // Size, version and key tell whether it is an item that can be touched, and what to hand back if not.
-            out.put(b" s c k");
-            number(out, b" T", ttl.wire());
-            number(out, b" O", token);
-            out.put(b"\r\n");
-        }
+        Verb::Touch { ttl } => touch(out, key, *ttl, token),
     }
+}
+
+/// Appends the request that sets the life of what is there.
+pub(crate) fn touch(out: &mut Outbound, key: &Key, ttl: Ttl, token: Token) {
+    command(out, b"mg ", key, None);
+    // Size, version, life and key tell whether it is an item that can be touched, and what to hand back if not.
+    out.put(b" s c t k");
+    number(out, b" T", ttl.wire());
+    number(out, b" O", token);
+    out.put(b"\r\n");
 }
 
 /// The command's word, its key, the length of its value, and `b` for a key that is encoded.
@@ -188,9 +192,9 @@ mod tests {
     #[test]
     fn reads() {
         assert_eq!(encoded(b"cow", Verb::Get { touch: None }), "mg cow v f c k O7\r\n");
-        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::secs(60, 0)) }), "mg cow v f c k T60 O7\r\n");
-        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::NEVER) }), "mg cow v f c k T0 O7\r\n");
-        assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow s c k T9 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::secs(60, 0)) }), "mg cow v f c t k T60 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Get { touch: Some(Ttl::NEVER) }), "mg cow v f c t k T0 O7\r\n");
+        assert_eq!(encoded(b"cow", Verb::Touch { ttl: Ttl::secs(9, 0) }), "mg cow s c t k T9 O7\r\n");
         assert_eq!(encoded(&[4], Verb::Get { touch: None }), "mg BA== b v f c k O7\r\n");
     }
 

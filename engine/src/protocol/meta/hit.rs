@@ -6,7 +6,7 @@
 use super::token::Token;
 use crate::protocol::number::leading_number;
 
-/// `VA size f… c… kKEY O…` and its value, without a flag more.
+/// `VA size f… c… kKEY O…` and its value; with `t…` in front of the key where it was touched.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     /// Bytes of the line, its end included.
@@ -25,7 +25,7 @@ impl Hit {
         let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
         let (flags, rest) = leading_number(rest.strip_prefix(b" f")?)?;
         let (cas, rest) = leading_number(rest.strip_prefix(b" c")?)?;
-        let rest = rest.strip_prefix(b" k")?.strip_prefix(key)?;
+        let rest = rest.strip_prefix(b" k").or_else(|| behind_life(rest))?.strip_prefix(key)?;
         let (echoed, rest) = leading_number(rest.strip_prefix(b" O")?)?;
         let value = rest.strip_prefix(b"\r\n").filter(|_| echoed == u64::from(token))?;
         let size = usize::try_from(size).ok()?;
@@ -33,6 +33,13 @@ impl Hit {
         let line = buffer.len().saturating_sub(value.len());
         is_whole.then_some(Hit { line, size, flags: u32::try_from(flags).ok()?, cas })
     }
+}
+
+/// What is behind the life that an item had, and the ` k`.
+fn behind_life(rest: &[u8]) -> Option<&[u8]> {
+    let life = rest.strip_prefix(b" t")?;
+    let rest = life.strip_prefix(b"-1").or_else(|| Some(leading_number(life)?.1))?;
+    rest.strip_prefix(b" k")
 }
 
 #[cfg(test)]
@@ -61,6 +68,18 @@ mod tests {
         }
         for len in 0..USUAL.len() - 4 {
             assert_eq!(Hit::read(&USUAL[..len], b"cow", 9), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_touched_one_says_how_long_it_had() {
+        let usual = str::from_utf8(USUAL).unwrap();
+        for (life, is_one) in
+            [("t0", true), ("t4294967295", true), ("t-1", true), ("t", false), ("t-2", false), ("l5", false)]
+        {
+            let reply = usual.replace(" k", &format!(" {life} k"));
+            let hit = Hit { line: 40 + life.len(), size: 3, flags: 7, cas: u64::MAX };
+            assert_eq!(Hit::read(reply.as_bytes(), b"cow", 9), is_one.then_some(hit), "{life}");
         }
     }
 
