@@ -1,6 +1,6 @@
 //! Finding the module's function table in the running nginx.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::mem;
 use std::slice;
@@ -12,8 +12,8 @@ use crate::table::Table;
 use crate::Error;
 
 thread_local! {
-    /// The last answer and what it was for: the walk over the modules takes microseconds.
-    static FOUND: RefCell<Option<(Place, Result<Table, Error>)>> = const { RefCell::new(None) };
+    /// The last table and what it was found for: the walk over the modules takes microseconds.
+    static FOUND: Cell<Option<(Place, Table)>> = const { Cell::new(None) };
 }
 
 /// A cycle and its list of modules, to see that neither has changed.
@@ -26,15 +26,15 @@ pub(crate) fn table() -> Result<Table, Error> {
     // SAFETY: as above; the current cycle is alive.
     let place = (cycle, unsafe { (*cycle).modules }.cast_const());
 
-    FOUND.with_borrow_mut(|found| match found {
-        Some((known, answer)) if *known == place => answer.clone(),
+    match FOUND.get() {
+        Some((known, table)) if known == place => Ok(table),
         _ => {
             // SAFETY: as above.
-            let answer = unsafe { in_cycle(cycle) };
-            *found = Some((place, answer.clone()));
-            answer
+            let table = unsafe { in_cycle(cycle) }?;
+            FOUND.set(Some((place, table)));
+            Ok(table)
         }
-    })
+    }
 }
 
 /// What the header's inline function `ngx_http_memcache_api()` does: finds the module by its name, and checks that its
