@@ -55,15 +55,12 @@ impl Slot {
         self.layout.size()
     }
 
-    /// Puts a future in, which stays where it is until it is dropped. The one before is gone. `None`: no memory.
-    #[inline]
-    pub(super) fn put<F: Handle + 'static>(&mut self, future: F) -> Option<()> {
+    /// A place for this future; the one before is gone. `None`: no memory. Futures are large: this one is moved when
+    /// there is a place, and only there.
+    pub(super) fn place_for<F: Handle + 'static>(&mut self, _: &F) -> Option<Place<'_, F>> {
         debug_assert!(self.future.is_none());
-        let place = self.room(Layout::new::<F>())?.cast::<F>();
-        // SAFETY: there is room for it, and nothing in it.
-        unsafe { place.write(future) };
-        self.future = Some(place);
-        Some(())
+        let place = self.room(Layout::new::<F>())?.cast();
+        Some(Place { future: &mut self.future, place })
     }
 
     /// Memory for something of this layout, without what was in it.
@@ -102,6 +99,22 @@ impl Slot {
     }
 }
 
+/// Room for a future.
+pub(super) struct Place<'s, F> {
+    future: &'s mut Option<NonNull<dyn Handle>>,
+    place: NonNull<F>,
+}
+
+impl<F: Handle + 'static> Place<'_, F> {
+    /// Puts it there, where it stays until it is dropped.
+    #[inline(always)]
+    pub(super) fn fill(self, future: F) {
+        // SAFETY: there is room for it, and nothing in it.
+        unsafe { self.place.write(future) };
+        *self.future = Some(self.place);
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         debug_assert!(self.future.is_none());
@@ -116,6 +129,13 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+
+    impl Slot {
+        fn put<F: Handle + 'static>(&mut self, future: F) -> Option<()> {
+            self.place_for(&future)?.fill(future);
+            Some(())
+        }
+    }
 
     fn poll(slot: &mut Slot) -> Option<Poll<Status>> {
         // SAFETY: a structure of C, for which zeros are good.

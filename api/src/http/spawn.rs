@@ -69,10 +69,11 @@ where
         return Status::NGX_DONE;
     }
 
+    let task = Task::spare();
     // SAFETY: there is a reference to the request.
-    match unsafe { Task::start(r, place, future, resume) } {
+    match task.take(future).and_then(|()| unsafe { task.start(r, place, resume) }) {
         // SAFETY: as above.
-        Some(task) => unsafe { start(&task, r) },
+        Some(()) => unsafe { start(&task, r) },
         None => HTTPStatus::INTERNAL_SERVER_ERROR.into(),
     }
 }
@@ -131,10 +132,11 @@ where
         // SAFETY: as above.
         output.respond(unsafe { Request::from_ngx_http_request(r) })
     };
+    let task = Task::spare();
     // SAFETY: there is a reference to the request.
-    let Some(task) = (unsafe { Task::start(r, Place::Content, handling, resume) }) else {
+    if task.take(handling).and_then(|()| unsafe { task.start(r, Place::Content, resume) }).is_none() {
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
-    };
+    }
 
     bits::set_request_body_in_single_buf(request.as_mut(), true);
     // SAFETY: as above. From now on the request belongs to nginx and the task, until nginx has the body or fails.

@@ -105,34 +105,8 @@ unsafe impl Send for Task {}
 unsafe impl Sync for Task {}
 
 impl Task {
-    /// A task of this request, which nobody has polled yet. `None`: no memory.
-    ///
-    /// `resume` is called, from a posted event, when the task was woken.
-    ///
-    /// # Safety
-    ///
-    /// `request` is alive.
-    #[inline]
-    pub(super) unsafe fn start(
-        request: *mut ngx_http_request_t,
-        place: Place,
-        future: impl Handle + 'static,
-        resume: unsafe extern "C" fn(*mut ngx_event_t),
-    ) -> Option<TaskRef> {
-        let task = Task::spare();
-        // SAFETY: nobody else has the task.
-        unsafe { (*task.slot.get()).put(future)? };
-        task.stage.set(Stage::Waiting);
-        // SAFETY: the request is alive, says the caller.
-        if unsafe { task.bind(request, place, resume) }.is_none() {
-            task.discard();
-            return None;
-        }
-        Some(task)
-    }
-
     /// A task without a request and a future.
-    fn spare() -> TaskRef {
+    pub(super) fn spare() -> TaskRef {
         let task = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
             Arc::new(Task {
                 owner: event_loop::this_thread(),
@@ -152,8 +126,37 @@ impl Task {
         TaskRef(ManuallyDrop::new(task))
     }
 
-    /// Makes it the task of a request. `None`: no memory.
+    /// Gives the future to a task that has none. `None`: no memory.
+    #[inline(always)]
+    pub(super) fn take(self: &Arc<Self>, future: impl Handle + 'static) -> Option<()> {
+        debug_assert!(self.stage.get() == Stage::Over && self.request().is_none());
+        // SAFETY: the stage is `Over`, so nobody uses the slot.
+        unsafe { (*self.slot.get()).place_for(&future)?.fill(future) };
+        self.stage.set(Stage::Waiting);
+        Some(())
+    }
+
+    /// Makes it the task of this request, which nobody has polled yet. `None`: no memory; it has no future then.
     ///
+    /// `resume` is called, from a posted event, when the task was woken.
+    ///
+    /// # Safety
+    ///
+    /// `request` is alive.
+    pub(super) unsafe fn start(
+        self: &Arc<Self>,
+        request: *mut ngx_http_request_t,
+        place: Place,
+        resume: unsafe extern "C" fn(*mut ngx_event_t),
+    ) -> Option<()> {
+        // SAFETY: guaranteed by the caller.
+        let bound = unsafe { self.bind(request, place, resume) };
+        if bound.is_none() {
+            self.discard();
+        }
+        bound
+    }
+
     /// # Safety
     ///
     /// `request` is alive.
