@@ -20,6 +20,8 @@ pub fn handle(request: &mut Request) -> Status {
         (Err(error), _) => return error.respond(request),
     };
     match command {
+        // What most requests are: its block is a fourth as large as that of all, and is moved.
+        Command::Plain(Plain::Get { key, touch }) => http::spawn(request, get(mc, key, touch)),
         Command::Plain(command) => http::spawn(request, plain(mc, command)),
         Command::WithBody(command) => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
             with_body(mc, command, body.bytes()).await
@@ -27,20 +29,23 @@ pub fn handle(request: &mut Request) -> Status {
     }
 }
 
+async fn get(mc: Client, key: Vec<u8>, touch: Option<u32>) -> Result<Response, Error> {
+    let get = match touch {
+        None => mc.get(key),
+        Some(ttl) => mc.get_and_touch(key, Ttl::from_protocol(ttl)),
+    };
+    let (item, origin) = get.with_origin().await?;
+    let response = item_or_404(item);
+    Ok(match origin {
+        Origin::Home => response,
+        // A miss does not say that there is no item: its server is down.
+        Origin::StandIn => response.header("X-Memcache-Stand-In", "1"),
+    })
+}
+
 async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     Ok(match command {
-        Plain::Get { key, touch } => {
-            let (item, origin) = match touch {
-                None => mc.get(key).with_origin().await?,
-                Some(ttl) => mc.get_and_touch(key, Ttl::from_protocol(ttl)).with_origin().await?,
-            };
-            let response = item_or_404(item);
-            match origin {
-                Origin::Home => response,
-                // A miss does not say that there is no item: its server is down.
-                Origin::StandIn => response.header("X-Memcache-Stand-In", "1"),
-            }
-        }
+        Plain::Get { key, touch } => get(mc, key, touch).await?,
         Plain::Lease { key, vivify, recache } => {
             lease(mc.lease(key, u64::from(vivify).secs()).recache(u64::from(recache).secs()).await?)
         }

@@ -334,7 +334,7 @@ impl<'a> Args<'a> {
 
     /// Refuses arguments that are none of these, or are there twice.
     fn check(self, known: &[&str]) -> Result<(), Refusal> {
-        let mut seen = Vec::with_capacity(known.len());
+        let mut seen = Vec::new();
         for arg in self.0.split(|&byte| byte == b'&').filter(|arg| !arg.is_empty()) {
             let name = arg.split(|&byte| byte == b'=').next().unwrap_or_default();
             if seen.contains(&name) || !known.iter().any(|known| known.as_bytes() == name) {
