@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::ptr;
+use std::slice;
 
 use ngx::core::Status;
 use ngx::ffi::{
@@ -13,6 +14,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
+use super::headers::Headers;
 use super::log;
 
 /// What a name stands for.
@@ -48,17 +50,43 @@ impl Name {
     }
 }
 
-/// Adds a header. One that cannot be is an error of the handler's: 500, and a line in the error log.
+/// Adds headers. One that cannot be is an error of the handler's: 500, and a line in the error log.
 ///
 /// # Safety
 ///
 /// `r` is alive.
-pub(super) unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Result<(), Status> {
+pub(super) unsafe fn push_headers(r: &mut ngx_http_request_t, headers: &Headers) -> Result<(), Status> {
+    let values = headers.values();
+    if values.is_empty() || has_controls(values) {
+        for (name, value) in headers.within(values) {
+            // SAFETY: guaranteed by the caller, here and below.
+            unsafe { push_header(r, name, value_of(r.pool, value)?)? };
+        }
+        return Ok(());
+    }
+    // As a rule no value loses anything: one copy does for all.
+    // SAFETY: as above.
+    let values = unsafe { copy(r.pool, values)? };
+    for (name, value) in headers.within(values) {
+        let value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
+        // SAFETY: as above.
+        unsafe { push_header(r, name, value)? };
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `r` is alive. `value` is what [`value_of`] returns, or was found to have no control characters, and is in the pool.
+unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: ngx_str_t) -> Result<(), Status> {
     let kind = Name::of(name);
     // SAFETY: guaranteed by the caller, here and below.
     unsafe {
         match kind {
-            Name::ContentType => return set_type(r, value),
+            Name::ContentType => {
+                set_type(r, value);
+                return Ok(());
+            }
             Name::OfNginx => return Err(refused(r, format_args!("the header \"{name}\" is nginx's"))),
             Name::Invalid => return Err(refused(r, format_args!("{name:?} is no name of a header"))),
             Name::Plain | Name::ETag => {}
@@ -73,7 +101,7 @@ pub(super) unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str,
         header.write_bytes(0, 1);
         // Filters look at the hash first: while it is 0, the header does not exist.
         (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-        (*header).value = value_of(r.pool, value)?;
+        (*header).value = value;
         (*header).hash = 1;
         if kind == Name::ETag {
             r.headers_out.etag = header;
@@ -91,10 +119,11 @@ pub(super) unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: 
     // SAFETY: guaranteed by the caller.
     unsafe {
         match content_type {
-            Some(content_type) => set_type(r, content_type.as_bytes()),
-            None => super::response::ok(ngx_http_set_content_type(r)),
+            Some(content_type) => set_type(r, value_of(r.pool, content_type.as_bytes())?),
+            None => return super::response::ok(ngx_http_set_content_type(r)),
         }
     }
+    Ok(())
 }
 
 /// Says that a handler asked for what cannot be, and what it is answered with.
@@ -108,15 +137,10 @@ pub(super) unsafe fn refused(r: &mut ngx_http_request_t, what: impl std::fmt::Di
     HTTPStatus::INTERNAL_SERVER_ERROR.into()
 }
 
-/// # Safety
-///
-/// `r` is alive.
-unsafe fn set_type(r: &mut ngx_http_request_t, content_type: &[u8]) -> Result<(), Status> {
-    // SAFETY: guaranteed by the caller.
-    r.headers_out.content_type = unsafe { value_of(r.pool, content_type)? };
-    r.headers_out.content_type_len = r.headers_out.content_type.len;
+fn set_type(r: &mut ngx_http_request_t, content_type: ngx_str_t) {
+    r.headers_out.content_type = content_type;
+    r.headers_out.content_type_len = content_type.len;
     r.headers_out.content_type_lowcase = ptr::null_mut();
-    Ok(())
 }
 
 /// The bytes as they may be in a header, in the pool.
@@ -125,7 +149,17 @@ unsafe fn set_type(r: &mut ngx_http_request_t, content_type: &[u8]) -> Result<()
 ///
 /// `pool` is alive.
 unsafe fn value_of(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Status> {
-    let bytes = without_controls(bytes);
+    // SAFETY: guaranteed by the caller.
+    let bytes = unsafe { copy(pool, &without_controls(bytes))? };
+    Ok(ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() })
+}
+
+/// The bytes, in the pool.
+///
+/// # Safety
+///
+/// `pool` is alive, and is as long as the bytes are used.
+unsafe fn copy<'a>(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<&'a [u8], Status> {
     // SAFETY: guaranteed by the caller; there is room for as many bytes as are written.
     unsafe {
         let data = ngx_pnalloc(pool, bytes.len()).cast::<u8>();
@@ -133,17 +167,21 @@ unsafe fn value_of(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Sta
             return Err(no_memory());
         }
         data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Ok(ngx_str_t { len: bytes.len(), data })
+        Ok(slice::from_raw_parts(data, bytes.len()))
     }
 }
 
 fn without_controls(bytes: &[u8]) -> Cow<'_, [u8]> {
-    // All bytes are looked at, without a way out: so the compiler looks at many at once.
-    if bytes.iter().fold(false, |found, &byte| found | is_control(byte)) {
+    if has_controls(bytes) {
         bytes.iter().copied().filter(|&byte| !is_control(byte)).collect::<Vec<u8>>().into()
     } else {
         bytes.into()
     }
+}
+
+/// All bytes are looked at, without a way out: so the compiler looks at many at once.
+fn has_controls(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | is_control(byte))
 }
 
 fn is_control(byte: u8) -> bool {

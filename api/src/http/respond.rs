@@ -3,7 +3,8 @@
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 
-use super::{log, Response};
+use super::response::Parts;
+use super::{log, Content, Response};
 use crate::{Error, Fetched, Item};
 
 /// What a handler evaluates to.
@@ -30,7 +31,7 @@ impl Respond for Status {
 
 impl Respond for HTTPStatus {
     fn respond(self, request: &mut Request) -> Status {
-        Response::new(self).respond(request)
+        Parts::new(self, Content::Empty).send(request)
     }
 }
 
@@ -42,13 +43,13 @@ impl Respond for Response {
 
 impl Respond for Item {
     fn respond(self, request: &mut Request) -> Status {
-        Response::ok().body(self).respond(request)
+        Parts::new(HTTPStatus::OK, self.into()).send(request)
     }
 }
 
 impl Respond for Fetched {
     fn respond(self, request: &mut Request) -> Status {
-        Response::ok().body(self).respond(request)
+        Parts::new(HTTPStatus::OK, self.into()).send(request)
     }
 }
 

@@ -37,7 +37,11 @@ use crate::Item;
 /// ```
 #[derive(Debug)]
 #[must_use]
-pub struct Response {
+pub struct Response(Box<Parts>);
+
+/// What a response consists of. It is large, and a response is moved often until it is sent.
+#[derive(Debug)]
+pub(super) struct Parts {
     status: HTTPStatus,
     content_type: Option<Cow<'static, str>>,
     headers: Headers,
@@ -66,9 +70,8 @@ impl Response {
     /// A response without a body.
     ///
     /// With a status of 300 or more and without a body it is nginx that makes the page, and `error_page` applies.
-    #[inline]
     pub fn new(status: HTTPStatus) -> Self {
-        Response { status, content_type: None, headers: Headers::default(), content: Content::Empty }
+        Response(Box::new(Parts::new(status, Content::Empty)))
     }
 
     /// 200.
@@ -81,27 +84,36 @@ impl Response {
     /// An `ETag` also answers conditional requests, and a `Content-Type` is the same as
     /// [`content_type`](Self::content_type). What is no name of a header, and `Content-Length`, `Transfer-Encoding`,
     /// `Connection` and `Keep-Alive`, which are nginx's, make it a 500, and a line in the error log.
-    #[inline]
     pub fn header(mut self, name: &'static str, value: impl HeaderValue) -> Self {
-        self.headers.add(name, value);
+        self.0.headers.add(name, value);
         self
     }
 
     /// The type of the body; without this, what `types` and `default_type` say. Control characters are left out.
     pub fn content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
-        self.content_type = Some(content_type.into());
+        self.0.content_type = Some(content_type.into());
         self
     }
 
     /// The body.
-    #[inline]
     pub fn body(mut self, content: impl Into<Content>) -> Self {
-        self.content = content.into();
+        self.0.content = content.into();
         self
     }
 
     /// Sends it, and says what the handler is to return to nginx.
-    pub(super) fn send(self, request: &mut Request) -> Status {
+    pub(super) fn send(mut self, request: &mut Request) -> Status {
+        self.0.send(request)
+    }
+}
+
+impl Parts {
+    pub(super) fn new(status: HTTPStatus, content: Content) -> Self {
+        Parts { status, content_type: None, headers: Headers::default(), content }
+    }
+
+    /// Sends it, and says what the handler is to return to nginx.
+    pub(super) fn send(&mut self, request: &mut Request) -> Status {
         if is_gone(request) {
             return Status::NGX_ERROR;
         }
@@ -115,15 +127,13 @@ impl Response {
     /// # Safety
     ///
     /// `r` is alive.
-    unsafe fn write(self, r: &mut ngx_http_request_t) -> Result<Status, Status> {
+    unsafe fn write(&mut self, r: &mut ngx_http_request_t) -> Result<Status, Status> {
         if !FINAL.contains(&self.status.0) {
             // SAFETY: guaranteed by the caller, here and below.
             return Err(unsafe { door::refused(r, format_args!("{} is no status of a response", self.status.0)) });
         }
-        for (name, value) in self.headers.iter() {
-            // SAFETY: as above.
-            unsafe { door::push_header(r, name, value)? };
-        }
+        // SAFETY: as above.
+        unsafe { door::push_headers(r, &self.headers)? };
         let is_page_of_nginx = self.status.0 >= 300 && self.status != HTTPStatus::NOT_MODIFIED;
         if is_page_of_nginx && matches!(self.content, Content::Empty) {
             return Ok(self.status.into());
@@ -140,7 +150,7 @@ impl Response {
         // SAFETY: as above.
         unsafe {
             door::set_content_type(r, self.content_type.as_deref())?;
-            let chain = self.content.into_chain(r)?;
+            let chain = mem::take(&mut self.content).into_chain(r)?;
 
             let status = ngx_http_send_header(r);
             if status == Status::NGX_ERROR.0 || status > Status::NGX_OK.0 || bits::header_only(r) {
@@ -161,11 +171,8 @@ pub fn add_header(request: &mut Request, name: &'static str, value: impl HeaderV
     }
     let mut headers = Headers::default();
     headers.add(name, value);
-    for (name, value) in headers.iter() {
-        // SAFETY: there is a reference to the request.
-        unsafe { door::push_header(request.as_mut(), name, value)? };
-    }
-    Ok(())
+    // SAFETY: there is a reference to the request.
+    unsafe { door::push_headers(request.as_mut(), &headers) }
 }
 
 impl Content {
