@@ -25,7 +25,7 @@ impl Chaos {
         let id = world.rng.usize(..world.servers.len());
         let conns = world.conns(id);
         let conn = (!conns.is_empty()).then(|| conns[world.rng.usize(..conns.len())]);
-        match world.rng.u8(..16) {
+        match world.rng.u8(..17) {
             0 => world.servers[id].stalled = true,
             1 | 2 => world.servers[id].stalled = false,
             3 => self.replace(world, id),
@@ -49,6 +49,12 @@ impl Chaos {
             12 => {
                 let (server, ledger) = (&mut world.servers[id], &mut world.ledger);
                 server.evict(ledger, &mut world.rng, world.now);
+            }
+            13 => {
+                // Somebody takes it out of use, in this worker.
+                let enabled = world.rng.bool();
+                assert!(world.worker.client.set_enabled(id, enabled, world.now));
+                world.obey();
             }
             _ => conn.into_iter().for_each(|conn| self.harm(world, conn)),
         }

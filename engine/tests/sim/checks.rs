@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Part, Verb};
+use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Part, ServerVerb, Verb};
 
 use crate::op::{Lane, Op, Order};
 
@@ -14,6 +14,20 @@ pub struct Version {
     pub cas: u64,
     pub flags: u32,
     pub value: Bytes,
+    /// It is to be made anew: only who asks for a lease sees it.
+    pub stale: bool,
+}
+
+impl Version {
+    /// What a lease get is told of that it cannot use for long.
+    fn stale(item: &Item) -> Self {
+        Version { stale: true, ..Version::from(item) }
+    }
+
+    /// Whether a read finds nothing where this is.
+    fn is_missed(version: &Option<Self>) -> bool {
+        version.as_ref().is_none_or(|version| version.stale)
+    }
 }
 
 /// From when on a key stood for what.
@@ -29,7 +43,7 @@ struct Applied {
 
 impl From<&Item> for Version {
     fn from(item: &Item) -> Self {
-        Version { cas: item.cas, flags: item.flags, value: item.value.clone() }
+        Version { cas: item.cas, flags: item.flags, value: item.value.clone(), stale: false }
     }
 }
 
@@ -277,20 +291,36 @@ impl Ledger {
                 }
             }
             (Some(Verb::Lease { .. }), Outcome::Lease(lease)) => self.check_lease(op, lease, now),
-            (None, Outcome::Text(text)) => assert!(text.starts_with(b"1.6."), "{text:?}"),
+            (None, outcome) if op.on_server.is_some() => match (op.on_server, outcome) {
+                (Some(ServerVerb::Version), Outcome::Text(text)) => assert!(text.starts_with(b"1.6."), "{text:?}"),
+                (Some(ServerVerb::Stats), Outcome::Text(text)) => assert_eq!(text, "pid 1\nuptime 2\n"),
+                (Some(ServerVerb::Noop | ServerVerb::FlushAll { .. }), Outcome::Done) => {}
+                (verb, outcome) => panic!("operation {number}: {verb:?} is {outcome:?}"),
+            },
             (Some(Verb::Get { .. }), Outcome::Item(item)) => {
                 let version = Some(Version::from(item));
                 assert!(stood(&|v| *v == version), "operation {number}: this was never under {:?}", op.key);
             }
             (Some(Verb::Get { .. }), Outcome::Miss) => {
-                assert!(self.vague_misses || stood(&Option::is_none), "operation {number}: there was an item");
+                assert!(self.vague_misses || stood(&Version::is_missed), "operation {number}: there was an item");
             }
-            (Some(Verb::Delete { .. }), Outcome::Done) => {
+            (Some(Verb::Inspect), Outcome::Metadata(seen)) => {
+                let is = |v: &Version| {
+                    (v.cas, v.flags, v.value.len(), v.stale) == (seen.cas, seen.flags, seen.size, seen.stale)
+                };
+                assert!(stood(&|v| v.as_ref().is_some_and(is)), "operation {number}: {seen:?}");
+            }
+            (Some(Verb::Inspect), Outcome::Miss) => {
+                // What is stale and empty looks like the place of an item that is being made.
+                let missed = stood(&|v| v.as_ref().is_none_or(|v| v.stale && v.value.is_empty()));
+                assert!(self.vague_misses || missed, "operation {number}: there was an item");
+            }
+            (Some(Verb::Delete { .. } | Verb::Invalidate { .. }), Outcome::Done) => {
                 let place = self.vacated.get(&op.key).is_some_and(|&at| at >= op.submitted);
                 assert!(place || stood(&Option::is_some), "operation {number}: there was nothing to delete");
             }
-            (Some(Verb::Delete { .. }), Outcome::Miss) => assert!(stood(&Option::is_none)),
-            (Some(Verb::Delete { cas }), Outcome::Exists) => {
+            (Some(Verb::Delete { .. } | Verb::Invalidate { .. }), Outcome::Miss) => assert!(stood(&Option::is_none)),
+            (Some(Verb::Delete { cas } | Verb::Invalidate { cas, .. }), Outcome::Exists) => {
                 assert!(stood(&|v| v.as_ref().is_some_and(|v| v.cas != *cas)));
             }
             (Some(Verb::Touch { .. }), Outcome::Miss) if self.vague_misses => {}
@@ -299,7 +329,7 @@ impl Ledger {
                 assert_eq!(outcome, done, "operation {number}: the server answered otherwise");
                 assert!((op.submitted..=now).contains(at), "operation {number} was answered before it was submitted");
             }
-            (None, outcome) => panic!("a version is {outcome:?}"),
+            (None, outcome) => panic!("a batch is {outcome:?}"),
         }
     }
 
@@ -310,7 +340,7 @@ impl Ledger {
                 assert!(self.stood(key, from, &|v| *v == version), "this was never under {key:?}");
             }
             Ok(Outcome::Miss) => {
-                assert!(self.vague_misses || self.stood(key, from, &Option::is_none), "there was {key:?}");
+                assert!(self.vague_misses || self.stood(key, from, &Version::is_missed), "there was {key:?}");
             }
             Err(error) => self.check_error(op, error, op.deadline),
             other => panic!("a part is {other:?}"),
@@ -318,17 +348,21 @@ impl Ledger {
     }
 
     fn check_lease(&self, op: &Op, lease: &Lease, now: Instant) {
+        let from = before(op.submitted, self.shared);
+        let stood = |version| self.stood(&op.key, from, &|v| v.as_ref() == Some(&version));
         match lease {
-            Lease::Hit(item) => {
-                let version = Some(Version::from(item));
-                let from = before(op.submitted, self.shared);
-                assert!(self.stood(&op.key, from, &|v| *v == version), "this was never under {:?}", op.key);
+            Lease::Hit(item) => assert!(stood(Version::from(item)), "this was never under {:?}", op.key),
+            Lease::Won { old: Some(item), stale: true, .. } | Lease::Lost { old: Some(item), .. } => {
+                assert!(stood(Version::stale(item)), "this was never stale under {:?}", op.key);
             }
-            Lease::Won { old, .. } => assert_eq!(*old, None, "nothing is stale here"),
-            Lease::Lost { old, .. } => {
-                assert_eq!(*old, None, "nothing is stale here");
-                let waits = matches!(op.verb, Some(Verb::Lease { wait: true, .. }));
-                assert!(!waits || now >= op.deadline, "it did not wait");
+            // An empty one is as good as none.
+            &Lease::Won { old: None, stale: true, cas } => {
+                let is = |v: &Version| v.stale && v.cas == cas && v.value.is_empty();
+                assert!(self.stood(&op.key, from, &|v| v.as_ref().is_some_and(is)), "this was never stale");
+            }
+            Lease::Won { old, .. } => assert!(old.is_none(), "nothing is about to expire here"),
+            Lease::Lost { old: None, .. } => {
+                assert!(!op.waits_for_others() || now >= op.deadline, "it did not wait");
             }
         }
     }

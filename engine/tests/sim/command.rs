@@ -45,6 +45,8 @@ impl Command<'_> {
                 ("c", Some(item)) => line.extend(format!(" c{}", item.cas).into_bytes()),
                 // Of a version, always the same.
                 ("t", Some(item)) => line.extend(format!(" t{}", LIVES + item.cas % 500_000).into_bytes()),
+                ("l", Some(_)) => line.extend(b" l0"),
+                ("h", Some(_)) => line.extend(b" h0"),
                 ("k", _) => {
                     line.extend(b" k");
                     match self.flag('b') {

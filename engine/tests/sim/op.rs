@@ -1,6 +1,9 @@
 //! An operation that was submitted, seen from outside.
 
-use memcache_engine::{CallId, Instant, Verb};
+use memcache_engine::{CallId, Instant, ServerVerb, Verb};
+
+/// The expiry that touches of batches carry, where others carry the operation's number.
+pub const OF_BATCH: u32 = 30 * 24 * 60 * 60 - 1;
 
 /// What one worker does with one key on one server.
 pub type Lane = (usize, usize, Vec<u8>);
@@ -12,9 +15,11 @@ pub struct Op {
     pub worker: usize,
     /// The server that has the key.
     pub server: usize,
-    /// With the prefix; empty: the version of a server, or a batch.
+    /// With the prefix; empty: it is about a server itself, or a batch.
     pub key: Vec<u8>,
     pub verb: Option<Verb>,
+    /// What it does with a server itself.
+    pub on_server: Option<ServerVerb>,
     /// The keys of a batch.
     pub many: Vec<Vec<u8>>,
     pub submitted: Instant,
@@ -44,7 +49,19 @@ impl Op {
         times: [Instant; 3],
     ) -> Self {
         let [submitted, deadline, latest] = times;
-        Op { call, worker, server, key, verb, many: Vec::new(), submitted, deadline, latest, order: Order::default() }
+        Op {
+            call,
+            worker,
+            server,
+            key,
+            verb,
+            on_server: None,
+            many: Vec::new(),
+            submitted,
+            deadline,
+            latest,
+            order: Order::default(),
+        }
     }
 
     pub fn lane(&self) -> Lane {
@@ -52,7 +69,7 @@ impl Op {
     }
 
     pub fn is_write(&self) -> bool {
-        self.verb.as_ref().is_some_and(Verb::is_write)
+        self.verb.as_ref().is_some_and(Verb::is_write) || self.on_server.is_some_and(ServerVerb::is_write)
     }
 
     pub fn waits_for_others(&self) -> bool {

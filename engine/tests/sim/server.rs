@@ -1,7 +1,6 @@
 //! A model of memcached: the part of the meta protocol that the client speaks, and no tolerance for anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
@@ -12,7 +11,10 @@ use memcache_engine::{Instant, Loss, Outcome, MAX_KEY};
 use crate::checks::{Ledger, Version};
 use crate::command::Command;
 use crate::network::{Link, Weather};
+use crate::op::OF_BATCH;
 use crate::session::{Mishap, Session};
+
+mod leases;
 
 /// From here on, a life is one that this has said, and not the tag of an operation.
 pub const LIVES: u64 = 2_000_000;
@@ -56,6 +58,8 @@ pub struct Server {
     items: BTreeMap<Vec<u8>, Version>,
     /// Items that somebody was told to make: their versions, and until when.
     vacant: BTreeMap<Vec<u8>, (u64, Instant)>,
+    /// Versions of stale items that somebody was told to make.
+    leased: BTreeSet<u64>,
     /// Keys of items that it has made by itself: it names these as they are, whatever their bytes, as memcached does.
     made: BTreeSet<Vec<u8>>,
     versions: u64,
@@ -74,6 +78,7 @@ impl Server {
             requests: 0,
             items: BTreeMap::new(),
             vacant: BTreeMap::new(),
+            leased: BTreeSet::new(),
             made: BTreeSet::new(),
             versions: 0,
         }
@@ -159,6 +164,20 @@ impl Server {
         true
     }
 
+    /// Carries out what is about no key.
+    fn execute_alone(&mut self, id: usize, text: &[u8], ledger: &mut Ledger, now: Instant) -> Option<Vec<u8>> {
+        Some(match text {
+            b"mn" => b"MN\r\n".to_vec(),
+            b"version" => format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes(),
+            b"stats" => b"STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n".to_vec(),
+            b"flush_all" => {
+                self.forget(ledger, now);
+                b"OK\r\n".to_vec()
+            }
+            _ => return None,
+        })
+    }
+
     /// Carries out the request at the front of the input, and takes it from there; `None`: not all of it has come.
     fn execute(
         &mut self,
@@ -169,13 +188,9 @@ impl Server {
         now: Instant,
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
-        if text == b"mn" || text == b"version" {
+        if let Some(reply) = self.execute_alone(id, text, ledger, now) {
             session.input.advance(line.len());
-            return Some(if text == b"mn" {
-                b"MN\r\n".to_vec()
-            } else {
-                format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes()
-            });
+            return Some(reply);
         }
         let words: Vec<&[u8]> = text.split(|&b| b == b' ').collect();
         let wire = words[1];
@@ -203,7 +218,7 @@ impl Server {
             session.input.advance(line.len());
             return Some(match command.word {
                 "mg" => self.get(&command, session, ledger, now),
-                "md" => self.delete(&command, ledger, now),
+                "md" => self.delete_or_mark(&command, ledger, now),
                 "ma" => self.count(&command, ledger, now),
                 word => panic!("an unknown command: {word}"),
             });
@@ -236,10 +251,11 @@ impl Server {
         let item = self.items.get(&command.key);
         let place = self.vacant.get(&command.key).filter(|(_, until)| item.is_none() && *until > now);
         match command.number('T') {
+            Some(tag) if tag == u64::from(OF_BATCH) => {}
             // The client's own sets back what this server has said.
             Some(life) if life >= LIVES => assert!(life - LIVES <= self.versions, "nothing has lived for {life}"),
             Some(tag) => {
-                let outcome = if item.is_some() { Outcome::Done } else { Outcome::Miss };
+                let outcome = if item.is_none_or(|item| item.stale) { Outcome::Miss } else { Outcome::Done };
                 ledger.applied(tag, &command.key, None, outcome, now);
             }
             None => {}
@@ -252,6 +268,10 @@ impl Server {
         };
         let as_it_is = self.made.contains(&command.key).then(|| command.naming_as_it_is());
         let command = as_it_is.as_ref().unwrap_or(command);
+        if item.stale {
+            let item = item.clone();
+            return self.stale(command, &item);
+        }
         if command.flag('v').is_none() {
             return command.echo("HD", Some(item), &command.key);
         }
@@ -264,44 +284,6 @@ impl Server {
         reply.extend_from_slice(&item.value);
         reply.extend(b"\r\n");
         reply
-    }
-
-    /// Nobody has the item: the first one who asks makes it.
-    fn lease(&mut self, command: &Command, now: Instant) -> Vec<u8> {
-        let holder = self.vacant.get(&command.key).filter(|(_, until)| *until > now);
-        let (version, mark) = match holder {
-            Some(&(version, _)) => (version, "Z"),
-            None => {
-                self.versions += 1;
-                let until = now.after(Duration::from_millis(300));
-                self.vacant.insert(command.key.clone(), (self.versions, until));
-                (self.versions, "W")
-            }
-        };
-        let empty = Version { cas: version, flags: 0, value: Bytes::new() };
-        let (code, end) = if command.flag('v').is_some() { ("VA 0", "\r\n") } else { ("HD", "") };
-        let mut reply = command.naming_as_it_is().echo(code, Some(&empty), &command.key);
-        reply.truncate(reply.len() - 2);
-        reply.extend(format!(" {mark}\r\n{end}").into_bytes());
-        reply
-    }
-
-    fn delete(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
-        let Some(item) = self.items.get(&command.key) else {
-            let handed_back = |&(version, _): &(u64, Instant)| command.number('C') == Some(version);
-            if self.vacant.get(&command.key).is_some_and(handed_back) {
-                self.vacant.remove(&command.key);
-                ledger.vacated(&command.key, now);
-                return command.line("HD");
-            }
-            return command.line("NF");
-        };
-        if command.number('C').is_some_and(|cas| cas != item.cas) {
-            return command.line("EX");
-        }
-        self.items.remove(&command.key);
-        ledger.changed(self.id, &command.key, None, now);
-        command.line("HD")
     }
 
     fn count(&mut self, command: &Command, ledger: &mut Ledger, now: Instant) -> Vec<u8> {
@@ -373,7 +355,7 @@ impl Server {
 
     fn put(&mut self, key: &[u8], value: Bytes, flags: u32, ledger: &mut Ledger, now: Instant) {
         self.versions += 1;
-        let version = Version { cas: self.versions, flags, value };
+        let version = Version { cas: self.versions, flags, value, stale: false };
         self.vacant.remove(key);
         self.made.remove(key);
         ledger.changed(self.id, key, Some(version.clone()), now);

@@ -12,7 +12,8 @@ use memcache_engine::{
     StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
 };
 
-use crate::op::Op;
+use crate::op::{Op, OF_BATCH};
+use crate::server::LIVES;
 use crate::world::World;
 
 /// The longest value that is ever stored.
@@ -191,12 +192,12 @@ impl Workload {
     pub fn submit(&mut self, world: &mut World) -> Option<Error> {
         let number = self.next;
         self.next += 1;
-        assert!(number < 30 * 24 * 60 * 60, "numbers have to fit in an expiry");
+        assert!(number < LIVES, "numbers have to fit in an expiry");
         let at = usize::try_from(number).unwrap_or(0) % self.keys.len();
         let verb = self.verb(&mut world.rng, number, at);
         let timeout = self.timeout(&mut world.rng);
         if world.rng.u8(..) == 0 {
-            return self.submit_version(world, number, timeout);
+            return self.submit_to_server(world, number, timeout);
         }
         if world.rng.u8(..) == 0 {
             self.refused(world, &verb);
@@ -279,7 +280,8 @@ impl Workload {
         let keys: Vec<&[u8]> = self.keys.iter().take(count).map(Vec::as_slice).collect();
         let times = times(world, timeout);
         let client = &mut world.worker.client;
-        let call = client.submit_many(self.subset, keys.iter().copied(), None, timeout, number, world.now);
+        let touch = world.rng.bool().then(|| Ttl::secs(OF_BATCH, 0));
+        let call = client.submit_many(self.subset, keys.iter().copied(), touch, timeout, number, world.now);
         let call = call.expect("memory for a batch");
         let mut op = Op::new(call, world.at, 0, Vec::new(), None, times);
         let prefix = &world.worker.client.config().prefix[..];
@@ -289,15 +291,22 @@ impl Workload {
         None
     }
 
-    fn submit_version(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
+    fn submit_to_server(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
         let server = world.rng.usize(..world.servers.len());
+        let verb = match world.rng.u8(..8) {
+            0 => ServerVerb::FlushAll { delay: 0 },
+            1 => ServerVerb::Noop,
+            2 => ServerVerb::Stats,
+            _ => ServerVerb::Version,
+        };
         let times = times(world, timeout);
-        let answer = world.worker.client.submit_to(server, ServerVerb::Version, timeout, number, world.now);
+        let answer = world.worker.client.submit_to(server, verb, timeout, number, world.now);
         world.obey();
         match answer {
             Err(rejected) => Some(rejected.error),
             Ok(call) => {
-                let op = Op::new(call, world.at, server, Vec::new(), None, times);
+                let mut op = Op::new(call, world.at, server, Vec::new(), None, times);
+                op.on_server = Some(verb);
                 world.ledger.accepted(number, op);
                 None
             }
@@ -346,6 +355,8 @@ impl Workload {
         let wait = rng.bool();
         match rng.u8(..) {
             0..30 if self.leases => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait },
+            30..40 if self.leases => Verb::Invalidate { ttl: None, cas: if rng.bool() { cas } else { 0 } },
+            40..45 => Verb::Inspect,
             0..100 => Verb::Get { touch: None },
             100..110 => Verb::Get { touch: Some(ttl) },
             110..120 => Verb::Touch { ttl },

@@ -71,6 +71,10 @@ impl World {
                     link.hang_up(Loss::Error, true, world.now);
                 }
             }
+            for id in 0..world.servers.len() {
+                world.worker.client.set_enabled(id, true, world.now);
+            }
+            world.obey();
         });
         self.habits = Habits::calm();
     }
@@ -91,9 +95,9 @@ impl World {
         open.map(|(&conn, _)| conn).collect()
     }
 
-    /// The servers that the client thinks are down.
+    /// The servers that the client asks nothing: they are down, or out of use.
     pub fn down(&self) -> HashSet<usize> {
-        let down = |&id: &usize| self.worker.client.server(id).is_some_and(|view| view.state == State::Down);
+        let down = |&id: &usize| self.worker.client.server(id).is_some_and(|view| view.state != State::Live);
         (0..self.servers.len()).filter(down).collect()
     }
 }
