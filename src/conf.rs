@@ -10,9 +10,9 @@ mod server;
 mod settings;
 
 use self::block::ServerConf;
-use crate::cluster::Clusters;
 use crate::nginx::conf::HttpBlock;
 use crate::nginx::cycle::Cycle;
+use crate::worker::clusters::Clusters;
 use crate::{abi, worker};
 
 /// Checks what can only be checked when all server blocks are known. `None`: something is wrong, and was logged.
@@ -25,7 +25,7 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     if let Ok(Some((config, addresses))) = outer.settings.config() {
         outer.cluster = Some(clusters.share(config, addresses, true));
     }
-    abi::watch_ends(http)
+    abi::request::watch_ends(http)
 }
 
 /// Runs when the whole file was read, also under `nginx -t`: only here is `worker_connections` known, whatever the order

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod report;
+mod server;
 mod sockets;
 mod turn;
 
@@ -20,15 +21,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Company, ConnId, Error, Instant, Rejected, Request, ServerId, ServerVerb, Subset, SubsetError, Ttl,
+    CallId, Client, Company, Config, ConnId, Error, Instant, Rejected, Request, ServerId, ServerVerb, Subset,
+    SubsetError, Ttl,
 };
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
 
-use crate::abi::Callback;
-use crate::cluster::Cluster;
+use self::server::{Said, Server};
+
+use crate::abi::callback::Callback;
+use crate::abi::request::Calls;
 use crate::memory;
 use crate::nginx::address::Addresses;
 use crate::nginx::connection::Connection;
@@ -37,10 +40,15 @@ use crate::nginx::event::Event;
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
 use crate::nginx::{clock, process};
-use crate::worker;
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
 const HELD_UP: Duration = Duration::from_millis(50);
+
+/// How many answers the handlers of siblings get in one turn of the event loop. nginx goes on with posted events until
+/// there are none left, also those that a handler has posted by what it submitted. So they are counted from one turn to
+/// the next until this many have run, and then the event of the driver is put off to the next turn: that is one wait for
+/// nothing in so many handlers, where to know each turn's beginning would be one in every turn.
+const CALLS_PER_TURN: usize = 1024;
 
 /// Why an operation was not accepted.
 pub enum Refused {
@@ -86,23 +94,6 @@ pub struct Driver {
     longest: Cell<Duration>,
 }
 
-/// A server of the cluster, as the driver knows it.
-struct Server {
-    name: Bytes,
-    addresses: Addresses,
-    said: report::Said,
-}
-
-impl Server {
-    /// What it is called in the log, at this address: where it has several, that is said.
-    fn at(&self, address: Option<usize>) -> Bytes {
-        match address.filter(|_| self.addresses.len() > 1) {
-            Some(address) => [&self.name[..], b" (", &self.addresses.text(address), b")"].concat().into(),
-            None => self.name.clone(),
-        }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,
@@ -116,15 +107,12 @@ enum State {
 
 impl Driver {
     /// A client that has not begun: it opens connections once it was started.
-    pub fn new(cluster: &Cluster) -> Result<Rc<Driver>, NotAvailable> {
-        let Cluster { config, addresses, .. } = cluster;
+    pub fn new(config: &Config, addresses: &[Addresses], company: Company) -> Result<Rc<Driver>, NotAvailable> {
         let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
-        let zone = worker::clusters()?.zone.as_ref();
-        let company = zone.map_or_else(Company::default, |zone| zone.company(cluster));
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
             addresses: addresses.clone(),
-            said: report::Said::default(),
+            said: Said::default(),
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -145,7 +133,7 @@ impl Driver {
             clock: Cell::new(clock::now()),
             is_current: Cell::new(false),
             state: Cell::new(State::Running),
-            calls_left: Cell::new(turn::CALLS_PER_TURN),
+            calls_left: Cell::new(CALLS_PER_TURN),
             calls_since: Cell::new(0),
             cut: Cell::new(0),
             longest: Cell::default(),
@@ -234,27 +222,6 @@ impl Driver {
         })
     }
 
-    /// Takes an operation back, so that its handler will not run. `None`: there is no such operation (any more).
-    pub fn cancel(&self, call: CallId) -> Option<Callback> {
-        let mut client = self.client.try_borrow_mut().ok()?;
-        let callback = client.cancel(call, self.now())?;
-        if self.state.get() != State::Ended {
-            self.set_cancelable(&client);
-            self.turn.post();
-        }
-        Some(callback)
-    }
-
-    /// Shows an operation's handler to somebody who changes it, if the operation has not ended.
-    pub fn with_callback(&self, call: CallId, step: impl FnOnce(&mut Callback)) {
-        self.with(|client| client.context_mut(call).map(step));
-    }
-
-    /// When something happened last: an operation was accepted, or its reply has come.
-    pub fn latest(&self) -> Instant {
-        self.clock.get()
-    }
-
     /// Takes a server out of use, or back into it. `Some(false)`: there is no such server; `None`: not now.
     pub fn set_enabled(&self, server: ServerId, enabled: bool) -> Option<bool> {
         let now = self.now();
@@ -337,6 +304,28 @@ impl Driver {
             self.clock.set(clock::now());
             self.is_current.set(true);
         }
+        self.clock.get()
+    }
+}
+
+impl Calls for Driver {
+    fn cancel(&self, call: CallId) -> bool {
+        let Ok(mut client) = self.client.try_borrow_mut() else { return false };
+        let Some(callback) = client.cancel(call, self.now()) else { return false };
+        if self.state.get() != State::Ended {
+            self.set_cancelable(&client);
+            self.turn.post();
+        }
+        drop(client);
+        drop(callback);
+        true
+    }
+
+    fn unbind(&self, call: CallId) {
+        self.with(|client| client.context_mut(call).map(Callback::unbind));
+    }
+
+    fn latest(&self) -> Instant {
         self.clock.get()
     }
 }

@@ -3,33 +3,32 @@
 //! What memcached is told and what its replies mean is decided in the engine, which knows neither nginx nor sockets.
 //! Here is what connects the two:
 //!
-//! - `conf`: the directives; equal lists of servers become one `cluster::Cluster` of the configuration.
-//! - `worker`: when a worker starts and ends, and who may call.
-//! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets.
-//! - `abi`: the function table of `include/ngx_http_memcache.h`.
-//! - `memory`: what is kept back for when the system has no memory.
-//! - `variables`: what a request has asked of memcached, for the access log.
-//! - `zone`: the memory that all workers share: statistics, and what they know of the servers.
+//! - `functions`: what siblings may ask for.
+//! - `conf`: the directives; equal lists of servers become one cluster of the configuration.
 //! - `status`: the location that shows what the clients are doing.
+//! - `variables`: what a request has asked of memcached, for the access log.
+//! - `worker`: the clusters of a worker, and the memory that all workers share.
+//! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets.
+//! - `abi`: the contract with siblings, `include/ngx_http_memcache.h`.
+//! - `memory`: what is kept back for when the system has no memory.
 //! - `nginx`: nginx's C API as small types.
 //!
-//! `unsafe` is in the files of `nginx/` and in this one. These have it still: `abi.rs`, `abi/callback.rs`,
-//! `abi/operation.rs`, `abi/request.rs`, `abi/require.rs`, `abi/retained.rs`, `abi/sized.rs`, and the generated
-//! `sys.rs`. The others forbid it, and `make check` compares (`build/check-unsafe.sh`).
+//! Imports point downwards only, in this order: `build/imports/rooms.txt` has it, and `make check` proves it.
+//!
+//! `unsafe` is in the files of `nginx/` and `abi/`, and in this one. All others forbid it, and `make check` compares
+//! (`build/check-unsafe.sh`).
 
 #![deny(unsafe_code)]
 
 mod abi;
-mod cluster;
 mod conf;
 mod driver;
+mod functions;
 mod memory;
 mod nginx;
 mod status;
-mod sys;
 mod variables;
 mod worker;
-mod zone;
 
 /// What nginx's loader looks for, and nothing else that is exported.
 #[allow(unsafe_code, missing_docs, non_upper_case_globals)]
@@ -41,24 +40,28 @@ mod module {
         ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, NGX_ERROR, NGX_HTTP_MODULE, NGX_OK,
     };
 
-    use crate::abi;
-    use crate::cluster::Clusters;
+    use crate::abi::sys::{
+        ngx_http_memcache_api_t, ngx_http_memcache_module_ctx_t, NGX_HTTP_MEMCACHE_ABI_MAJOR,
+        NGX_HTTP_MEMCACHE_ABI_MINOR, NGX_HTTP_MEMCACHE_MAGIC,
+    };
+    use crate::abi::table::table;
     use crate::conf::block::ServerConf;
     use crate::conf::commands::COMMANDS;
+    use crate::functions::Functions;
     use crate::nginx::conf::{create, merge, Conf, HttpBlock};
     use crate::nginx::cycle::Cycle;
     use crate::nginx::guard::{guard, log_panics};
     use crate::nginx::log::Log;
     use crate::nginx::{module, variable};
     use crate::status::LocationConf;
-    use crate::sys::{
-        ngx_http_memcache_module_ctx_t, NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR,
-        NGX_HTTP_MEMCACHE_MAGIC,
-    };
     use crate::variables::Variables;
+    use crate::worker::clusters::Clusters;
     use crate::{conf, worker};
 
     ngx::ngx_modules!(ngx_http_memcache_module);
+
+    /// The function table.
+    static API: ngx_http_memcache_api_t = table::<Functions>();
 
     /// nginx's part of the context, and behind it what siblings look for.
     static mut CONTEXT: ngx_http_memcache_module_ctx_t = ngx_http_memcache_module_ctx_t {
@@ -75,7 +78,7 @@ mod module {
         magic: NGX_HTTP_MEMCACHE_MAGIC,
         major: NGX_HTTP_MEMCACHE_ABI_MAJOR,
         minor: NGX_HTTP_MEMCACHE_ABI_MINOR,
-        api: &raw const abi::API,
+        api: &raw const API,
     };
 
     /// The module; nginx numbers it when it is loaded.

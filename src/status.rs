@@ -7,26 +7,22 @@
 
 mod collect;
 mod job;
+mod reply;
 
 use core::fmt::Write as _;
 
 use memcache_status::pieces::Pieces;
 use memcache_status::snapshot::Worker;
-use memcache_status::{html, Format, Query, UnknownFormat};
-use nginx_sys::{
-    ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_NOT_FOUND,
-    NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE,
-};
+use memcache_status::{Format, Query, UnknownFormat};
+use nginx_sys::{ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED};
 
 use self::job::Work;
+use self::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::conf::{Conf, Merge, Refusal};
 use crate::nginx::job::go_on;
 use crate::nginx::process;
-use crate::nginx::request::{Handler, Head, Request};
+use crate::nginx::request::{Handler, Request};
 use crate::worker;
-
-/// There is no memory.
-const SERVICE_UNAVAILABLE: ngx_int_t = NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t;
 
 /// The module's configuration of a location.
 #[derive(Default)]
@@ -40,39 +36,6 @@ impl Merge for LocationConf {
     fn merge(_: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal> {
         inner.status = inner.status.or(outer.status);
         Ok(())
-    }
-}
-
-/// For what is no document: if it is taken for one, it may do nothing.
-const PLAIN_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-/// How an answer is sent.
-#[derive(Clone, Copy)]
-struct Reply {
-    head: Head,
-    policy: &'static str,
-}
-
-impl Reply {
-    fn new(format: Format) -> Reply {
-        let (content_type, policy) = match format {
-            Format::Html => ("text/html; charset=utf-8", html::policy()),
-            Format::Json => ("application/json", PLAIN_POLICY),
-            Format::Prometheus => ("text/plain; version=0.0.4; charset=utf-8", PLAIN_POLICY),
-        };
-        Reply { head: Head { status: NGX_HTTP_OK, content_type }, policy }
-    }
-
-    const NOT_FOUND: Reply =
-        Reply { head: Head { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain" }, policy: PLAIN_POLICY };
-
-    /// Sends it. `None`: there is no memory.
-    fn send(&self, request: Request<'_>, body: Pieces) -> Option<ngx_int_t> {
-        let body = request.place(body)?;
-        request.add_header("Cache-Control", "no-store")?;
-        request.add_header("X-Content-Type-Options", "nosniff")?;
-        request.add_header("Content-Security-Policy", self.policy)?;
-        request.send(self.head, body.len(), body.iter())
     }
 }
 

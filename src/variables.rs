@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::abi::request::stats_of;
 use crate::abi::stats::RequestStats;
-use crate::abi::stats_of;
 use crate::nginx::request::Request;
 use crate::nginx::variable;
 

@@ -2,11 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
+pub mod clusters;
+pub mod record;
+pub mod zone;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cluster::Clusters;
 use crate::nginx::cycle::Cycle;
 use crate::nginx::process::{check_process, on_event_loop, NotAvailable};
+
+use self::clusters::Clusters;
 
 /// How many configurations this nginx has read. The master counts, and workers are copies of it.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -28,7 +34,7 @@ pub fn init(cycle: Cycle<'_>) {
     }
     let Some(clusters) = cycle.main_conf::<Clusters>() else { return };
     for cluster in clusters.iter().filter(|cluster| !cluster.on_demand) {
-        if cluster.driver().is_err() {
+        if clusters.driver(cluster).is_err() {
             if let Some(log) = cycle.log() {
                 log.alert(format_args!("memcache: no client in this worker"));
             }
@@ -41,7 +47,7 @@ pub fn exit(cycle: Cycle<'_>) {
     let Some(clusters) = cycle.main_conf::<Clusters>() else { return };
     clusters.iter().filter_map(|cluster| cluster.running()).for_each(|driver| driver.shut_down());
     if let Some(zone) = &clusters.zone {
-        zone.leave(clusters);
+        zone.leave(&clusters.list);
     }
 }
 

@@ -10,10 +10,9 @@ use bytes::Bytes;
 use memcache_engine::{Answer, CallId, Outcome, Part};
 use nginx_sys::{ngx_http_request_t, ngx_uint_t};
 
-use super::outcome;
-use super::request::{self, Binding, Link, Unbound};
-use crate::driver::Driver;
-use crate::sys::*;
+use super::outcome::{self, Status};
+use super::request::{self, Binding, Calls, Link, Unbound};
+use super::sys::*;
 
 /// What a sibling gave to be called.
 #[derive(Clone, Copy)]
@@ -56,16 +55,16 @@ impl Callback {
     pub unsafe fn bind(
         &mut self,
         request: *mut ngx_http_request_t,
-        driver: &Driver,
+        calls: &(dyn Calls + 'static),
         binding: Binding,
     ) -> Result<(), Unbound> {
         // SAFETY: by the contract.
-        self.link = Some(unsafe { request::bind(request, driver, binding) }?);
+        self.link = Some(unsafe { request::bind(request, calls, binding) }?);
         Ok(())
     }
 
     /// Where to note the operation's number, or why it has none.
-    pub fn note(&self) -> impl FnOnce(&Result<CallId, super::Status>) {
+    pub fn note(&self) -> impl FnOnce(&Result<CallId, Status>) {
         let link = self.link;
         move |call| {
             // SAFETY: called by the same call of the function table as `bind`, so the request is still there.
@@ -106,9 +105,7 @@ impl Callback {
             }
         }
     }
-}
 
-impl Callback {
     /// The request need not clean up any more.
     fn answered(mut self, results: &[ngx_http_memcache_result_t]) {
         if let Some(link) = self.link.take() {

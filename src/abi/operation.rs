@@ -8,10 +8,11 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb, MAX_KEY};
-use nginx_sys::{ngx_cached_time, ngx_str_t};
+use nginx_sys::ngx_str_t;
 
-use super::Status;
-use crate::sys::*;
+use super::outcome::Status;
+use super::sys::*;
+use crate::nginx::clock;
 
 /// Seconds up to which memcached takes a time for one from now on: what is longer cannot be said.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
@@ -52,7 +53,7 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
 
     // SAFETY: by the contract.
     let key = unsafe { key(&op.key) }?;
-    let ttl = || Ttl::secs(op.ttl, unix_now());
+    let ttl = || Ttl::secs(op.ttl, clock::unix_secs());
     let store = |mode, flags, ttl| -> Result<Verb, Status> {
         // SAFETY: by the contract.
         let value = unsafe { copy(&op.value, max_value) }?;
@@ -100,7 +101,7 @@ impl<'a> Many<'a> {
     pub unsafe fn read(many: &'a ngx_http_memcache_many_t) -> Result<Many<'a>, Status> {
         let touch = match many.op {
             NGX_HTTP_MEMCACHE_GET => None,
-            NGX_HTTP_MEMCACHE_GAT => Some(Ttl::secs(many.ttl, unix_now())),
+            NGX_HTTP_MEMCACHE_GAT => Some(Ttl::secs(many.ttl, clock::unix_secs())),
             _ => return Err(NGX_HTTP_MEMCACHE_INVALID),
         };
         if many.nkeys > NGX_HTTP_MEMCACHE_MAX_KEYS as usize {
@@ -215,11 +216,4 @@ unsafe fn copy(text: &ngx_str_t, most: usize) -> Result<Bytes, Status> {
     copy.try_reserve_exact(bytes.len()).map_err(|_| NGX_HTTP_MEMCACHE_NO_MEMORY)?;
     copy.extend_from_slice(bytes);
     Ok(copy.into())
-}
-
-/// Seconds since 1970, as nginx knows them.
-fn unix_now() -> u64 {
-    // SAFETY: nginx keeps it pointing to a time that is there, and changes it on this thread only.
-    let now = unsafe { (*ngx_cached_time).sec };
-    u64::try_from(now).unwrap_or(0)
 }

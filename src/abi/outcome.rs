@@ -6,8 +6,11 @@ use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
 use nginx_sys::ngx_str_t;
 
-use super::stats::{Severity, Status as Shown};
-use crate::sys::*;
+use super::stats::{Severity, Shown};
+use super::sys::*;
+
+/// What a function of the table returns, and what an operation came to.
+pub type Status = ngx_http_memcache_status_t;
 
 type Result = ngx_http_memcache_result_t;
 
@@ -109,7 +112,7 @@ fn fill_metadata(result: &mut Result, metadata: Metadata) {
 const LAST: u32 = NGX_HTTP_MEMCACHE_NEVER - 1;
 
 /// The number of an error.
-pub fn status_of(error: &Error) -> ngx_http_memcache_status_t {
+pub fn status_of(error: &Error) -> Status {
     match error {
         Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
         Error::Unknown { .. } => NGX_HTTP_MEMCACHE_UNKNOWN,
@@ -137,7 +140,7 @@ include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
 /// What the access log says of a result: the header's name of its status, but for what was found. `reads`: the operation
 /// is one that hits or misses.
-pub fn shown(status: ngx_http_memcache_status_t, reads: bool) -> Shown {
+pub fn shown(status: Status, reads: bool) -> Shown {
     let name = || NAMES.iter().find(|(number, _)| *number == status).map_or("INTERNAL", |(_, name)| name);
     let (severity, word) = match status {
         NGX_HTTP_MEMCACHE_OK if reads => (Severity::Hit, "HIT"),

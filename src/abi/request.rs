@@ -27,19 +27,27 @@ use nginx_sys::{
     NGX_HTTP_MODULE, NGX_OK,
 };
 
-use super::callback::Callback;
-use super::outcome;
+use super::outcome::{self, Status};
 use super::stats::RequestStats;
-use crate::driver::Driver;
+use super::sys::ngx_http_memcache_result_t;
 use crate::nginx::clock;
 use crate::nginx::conf::HttpBlock;
 use crate::nginx::guard::guard;
 use crate::nginx::module;
 use crate::nginx::request::Request;
-use crate::sys::ngx_http_memcache_result_t;
 
 /// How many links of a request are looked at for one that is free again.
 const LOOK_FOR_SPARE: usize = 16;
+
+/// The calls of a client, as a request sees them that they are bound to.
+pub trait Calls {
+    /// Takes a call back, so that its handler will not run. Whether it was there.
+    fn cancel(&self, call: CallId) -> bool;
+    /// The request of a call is gone; the call goes on without it.
+    fn unbind(&self, call: CallId);
+    /// When something happened last: a call was accepted, or its reply has come.
+    fn latest(&self) -> Instant;
+}
 
 /// A main request that calls are bound to. It lives in the request's pool, as what belongs to a cleanup of it.
 pub struct Owner {
@@ -54,7 +62,8 @@ pub struct Owner {
 pub struct Link {
     next: Option<NonNull<Link>>,
     owner: NonNull<Owner>,
-    driver: Cell<*const Driver>,
+    /// Those that the call is one of; `None` until the link is used.
+    calls: Cell<Option<NonNull<dyn Calls>>>,
     /// 0: the link is free.
     call: Cell<u64>,
     binding: Cell<Binding>,
@@ -88,7 +97,7 @@ static ENDED: u8 = 0;
 /// `request` points to a request or to nothing that looks like one.
 pub unsafe fn bind(
     request: *mut ngx_http_request_t,
-    driver: &Driver,
+    calls: &(dyn Calls + 'static),
     binding: Binding,
 ) -> Result<NonNull<Link>, Unbound> {
     // SAFETY: by the contract. Subrequests are there as long as their main one.
@@ -98,7 +107,7 @@ pub unsafe fn bind(
     let link = link.ok_or(Unbound::NoMemory)?;
     // SAFETY: as above.
     let place = unsafe { link.as_ref() };
-    place.driver.set(driver);
+    place.calls.set(Some(calls.into()));
     place.binding.set(binding);
     Ok(link)
 }
@@ -253,7 +262,7 @@ impl Owner {
             link.write(Link {
                 next: owner.as_ref().links.replace(Some(link)),
                 owner,
-                driver: Cell::new(ptr::null()),
+                calls: Cell::new(None),
                 call: Cell::new(0),
                 binding: Cell::new(Binding { cancels: true, operations: 1, reads: false }),
             });
@@ -276,7 +285,7 @@ impl Link {
     }
 
     /// The operation has begun, or was refused with this status.
-    pub fn submitted(&self, call: &Result<CallId, super::Status>) {
+    pub fn submitted(&self, call: &Result<CallId, Status>) {
         let operations = self.binding.get().operations;
         match *call {
             Ok(call) => {
@@ -311,22 +320,25 @@ impl Link {
             return;
         }
         self.cancelled();
-        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
-        if let Some(driver) = unsafe { self.driver.get().as_ref() } {
+        if let Some(calls) = self.calls() {
             let call = CallId::from_u64(call);
             if self.binding.get().cancels {
                 // The link is free already, and dropping the callback says so again while it is there.
-                drop(driver.cancel(call));
+                calls.cancel(call);
             } else {
-                driver.with_callback(call, Callback::unbind);
+                calls.unbind(call);
             }
         }
     }
 
+    fn calls(&self) -> Option<&dyn Calls> {
+        // SAFETY: a client lives as long as its cycle, which outlives the worker's requests.
+        self.calls.get().map(|calls| unsafe { calls.as_ref() })
+    }
+
     /// When something happened last to the client: an operation was accepted, or a reply has come.
     fn latest(&self) -> Instant {
-        // SAFETY: a driver lives as long as its cycle, which outlives the worker's requests.
-        unsafe { self.driver.get().as_ref() }.map_or_else(clock::now, Driver::latest)
+        self.calls().map_or_else(clock::now, Calls::latest)
     }
 }
 

@@ -6,15 +6,22 @@
 
 #![allow(unsafe_code)]
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
+use core::mem::{self, MaybeUninit};
+use core::ptr;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use nginx_sys::ngx_str_t;
+
+use super::outcome::Status;
+use super::sys::*;
 use crate::nginx::clock;
 use crate::nginx::log::Log;
 use crate::nginx::process::on_event_loop;
 
 /// `memcache_max_retained`, if there is none.
-pub const DEFAULT: usize = 64 * 1024 * 1024;
+pub const MAX_RETAINED: usize = 64 * 1024 * 1024;
 
 /// Values up to this many bytes may be kept up to the bound; larger ones leave a quarter of it.
 const SMALL: usize = 64 * 1024;
@@ -37,23 +44,42 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 static TOLD: AtomicU64 = AtomicU64::new(0);
 static TOLD_AT: AtomicU64 = AtomicU64::new(0);
 
-/// Whether a value of so many bytes may be kept; it counts from now on.
-pub fn keep(len: usize, bound: usize) -> bool {
-    let bytes = BYTES.load(Ordering::Relaxed);
+/// Keeps a value for a sibling, which counts from now on.
+pub fn keep(bytes: Bytes, bound: usize) -> Result<ngx_http_memcache_value_t, Status> {
+    let len = bytes.len();
+    let kept = BYTES.load(Ordering::Relaxed);
     let most = if len <= SMALL { bound } else { bound.saturating_sub(bound / 4) };
     // One alone is always kept, however small the bound is.
-    if bytes > 0 && bytes.saturating_add(len) > most {
+    if kept > 0 && kept.saturating_add(len) > most {
         REFUSED.fetch_add(1, Ordering::Relaxed);
-        tell(bytes, bound);
-        return false;
+        tell(kept, bound);
+        return Err(NGX_HTTP_MEMCACHE_RETAIN_LIMIT);
     }
-    let bytes = BYTES.fetch_add(len, Ordering::Relaxed).saturating_add(len);
-    PEAK.fetch_max(bytes, Ordering::Relaxed);
-    true
+    let kept = BYTES.fetch_add(len, Ordering::Relaxed).saturating_add(len);
+    PEAK.fetch_max(kept, Ordering::Relaxed);
+    let text = ngx_str_t { len, data: bytes.as_ptr().cast_mut() };
+    Ok(ngx_http_memcache_value_t { bytes: text, owner: owner_of(bytes) })
 }
 
-/// A value of so many bytes was given back, and its memory freed. On any thread.
-pub fn give_back(len: usize) {
+/// Gives a value back, and leaves an empty one that may be given back again. On any thread.
+///
+/// # Safety
+///
+/// The value is empty, or one that [`keep`] has returned and nobody has given back.
+pub unsafe fn release(value: &mut ngx_http_memcache_value_t) {
+    let owner = mem::replace(&mut value.owner, [ptr::null_mut(); 4]);
+    value.bytes = ngx_str_t::empty();
+    if owner != [ptr::null_mut(); 4] {
+        // SAFETY: by the contract; it was emptied just now, so this happens once.
+        let bytes = unsafe { bytes_of(owner) };
+        let len = bytes.len();
+        drop(bytes);
+        give_back(len);
+    }
+}
+
+/// A value of so many bytes was given back, and its memory freed.
+fn give_back(len: usize) {
     let bytes = BYTES.fetch_sub(len, Ordering::Relaxed).saturating_sub(len);
     let peak = PEAK.load(Ordering::Relaxed);
     if peak < WORTH || bytes > peak / 8 || !on_event_loop() {
@@ -61,6 +87,27 @@ pub fn give_back(len: usize) {
     }
     PEAK.store(bytes, Ordering::Relaxed);
     give_to_system();
+}
+
+/// A counted slice as four words. They are not all zero: one of them points to a table of functions.
+fn owner_of(bytes: Bytes) -> [*mut c_void; 4] {
+    const { assert!(size_of::<Bytes>() == size_of::<[*mut c_void; 4]>()) };
+    const { assert!(align_of::<Bytes>() == align_of::<[*mut c_void; 4]>()) };
+
+    let mut owner = MaybeUninit::<[*mut c_void; 4]>::zeroed();
+    // SAFETY: size and alignment are right; a `Bytes` has no padding.
+    unsafe {
+        owner.as_mut_ptr().cast::<Bytes>().write(bytes);
+        owner.assume_init()
+    }
+}
+
+/// # Safety
+///
+/// The words come from [`owner_of`] and are used once.
+unsafe fn bytes_of(owner: [*mut c_void; 4]) -> Bytes {
+    // SAFETY: by the contract.
+    unsafe { mem::transmute(owner) }
 }
 
 /// What values were kept in is in pieces between what is still in use, where the allocator keeps it.
@@ -78,7 +125,7 @@ fn give_to_system() {
 fn give_to_system() {}
 
 /// How many bytes are kept, and how many values were not.
-pub fn numbers() -> (usize, u64) {
+pub fn retained() -> (usize, u64) {
     (BYTES.load(Ordering::Relaxed), REFUSED.load(Ordering::Relaxed))
 }
 

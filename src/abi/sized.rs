@@ -7,8 +7,8 @@
 use core::mem::{offset_of, MaybeUninit};
 use core::ptr;
 
-use super::Status;
-use crate::sys::*;
+use super::outcome::Status;
+use super::sys::*;
 
 /// A structure that begins with its size, and grows at its end.
 ///

@@ -5,8 +5,9 @@
 use std::rc::Rc;
 
 use super::settings::Settings;
-use crate::cluster::{Cluster, Clusters};
 use crate::nginx::conf::{Conf, Merge, Refusal};
+use crate::worker::cluster::Cluster;
+use crate::worker::clusters::Clusters;
 
 /// What a server block says, and the cluster that comes of it.
 #[derive(Default)]

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::block::ServerConf;
-use crate::cluster::{Clusters, Want};
 use crate::nginx::conf::{HttpBlock, Place};
 use crate::nginx::log::Log;
+use crate::worker::clusters::{Clusters, Want};
 
 /// Whether everything that needs a client has one; if not, the log says which line does.
 pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {

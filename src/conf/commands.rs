@@ -9,14 +9,15 @@ use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
 use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1};
 
-use super::argument::{flag, invalid_word, number, size, time, zone};
+use super::argument;
+use super::argument::{flag, invalid_word, number, size, time};
 use super::block::ServerConf;
 use super::server;
 use super::settings::At;
-use crate::cluster::Clusters;
 use crate::nginx::conf::{in_http, in_location, in_server, Conf, Refusal};
 use crate::status::{LocationConf, Status};
-use crate::zone;
+use crate::worker::clusters::Clusters;
+use crate::worker::zone;
 
 /// The longest `memcache_prefix`, in bytes: what is left of memcached's 250 has to be enough for keys.
 const MAX_PREFIX: usize = 200;
@@ -126,8 +127,8 @@ fn set_zone(line: &mut Conf<'_>) -> Result<(), Refusal> {
     if line.main::<Clusters>().is_some_and(|clusters| clusters.zone.is_some()) {
         return Err(Refusal::DUPLICATE);
     }
-    let (name, size) = zone(line)?;
-    let zone = zone::add(line, name, size)?;
+    let (name, size) = argument::zone(line)?;
+    let zone = zone::add::<Clusters>(line, name, size)?;
     line.main::<Clusters>().ok_or(Refusal::Logged)?.zone = Some(zone);
     Ok(())
 }

@@ -6,36 +6,20 @@
 
 #![forbid(unsafe_code)]
 
-use core::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use bytes::Bytes;
 use memcache_engine::stats::{Errors, Fault};
 use memcache_engine::{keep, Answer, Error, Event, Instant, Outcome, ServerId, Summary};
 use nginx_sys::ngx_msec_t;
 
-use super::{Driver, Server};
+use super::server::Server;
+use super::Driver;
 use crate::nginx::log::Log;
 
 /// How long nothing more is said about a server after a line about it.
 const QUIET: Duration = Duration::from_secs(1);
 /// When it is looked for what was not said. A little later, as nginx's clock is a little behind.
 const LOOK_AGAIN: ngx_msec_t = 1050;
-
-/// What was said about a server, and what was not said yet.
-#[derive(Default)]
-pub(super) struct Said {
-    /// Until when nothing is said.
-    quiet: Cell<Instant>,
-    /// Failed operations that were said.
-    errors: Cell<Errors>,
-    /// Connections that were not said.
-    connections: Cell<u32>,
-    /// What was wrong with the last of them.
-    fault: Cell<Option<Fault>>,
-    /// The last text of a `SERVER_ERROR`.
-    text: RefCell<Bytes>,
-}
 
 impl Driver {
     /// What was counted before this client began is nothing that it has to say.

@@ -4,14 +4,9 @@
 
 use memcache_engine::{Answer, Client, Instant, Outcome, Output};
 
-use super::{Driver, State};
+use super::{Driver, State, CALLS_PER_TURN};
 use crate::nginx::clock;
 
-/// How many answers the handlers of siblings get in one turn of the event loop. nginx goes on with posted events until
-/// there are none left, also those that a handler has posted by what it submitted. So they are counted from one turn to
-/// the next until this many have run, and then the event of the driver is put off to the next turn: that is one wait for
-/// nothing in so many handlers, where to know each turn's beginning would be one in every turn.
-pub(super) const CALLS_PER_TURN: usize = 1024;
 /// How many rounds of writing, opening and closing in one turn of the event loop: opening a connection may give
 /// something to write, and an address that fails the next one to try.
 const ROUNDS_PER_TURN: usize = 16;

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcache_engine::Instant;
-use nginx_sys::{clock_gettime, ngx_cached_time, ngx_current_msec, ngx_msec_t, CLOCK_MONOTONIC};
+use nginx_sys::{clock_gettime, ngx_cached_time, ngx_current_msec, ngx_msec_t, ngx_time_t, CLOCK_MONOTONIC};
 
 /// The time of all workers: the host's monotonic clock, which what they share is written by.
 pub fn now() -> Instant {
@@ -28,11 +28,20 @@ pub fn nginx_msec() -> ngx_msec_t {
     unsafe { addr_of!(ngx_current_msec).read() }
 }
 
+/// What nginx's clock says. It is one of nginx's own slots, which stay there.
+fn cached() -> Option<&'static ngx_time_t> {
+    // SAFETY: nginx sets it before it reads a configuration, and changes it on this thread only.
+    unsafe { addr_of!(ngx_cached_time).read().as_ref() }
+}
+
 /// Minutes that local time, which nginx's logs have, is ahead of UTC.
 pub fn utc_offset() -> i32 {
-    // SAFETY: nginx sets it before it reads a configuration, to one of its own slots that stay there.
-    let minutes = unsafe { addr_of!(ngx_cached_time).read().as_ref() }.map_or(0, |time| time.gmtoff);
-    i32::try_from(minutes).unwrap_or(0)
+    i32::try_from(cached().map_or(0, |time| time.gmtoff)).unwrap_or(0)
+}
+
+/// Seconds since 1970, as nginx knows them.
+pub fn unix_secs() -> u64 {
+    u64::try_from(cached().map_or(0, |time| time.sec)).unwrap_or(0)
 }
 
 /// From moments to milliseconds since the Unix epoch.

@@ -16,12 +16,14 @@ use memcache_status::snapshot::{
 };
 use nginx_sys::NGINX_VERSION;
 
-use crate::abi::{self, Callback};
-use crate::cluster::{Cluster, Clusters};
+use crate::abi::callback::Callback;
+use crate::abi::retained::retained;
+use crate::abi::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
 use crate::driver::Driver;
 use crate::nginx::clock::{self, Calendar};
-use crate::sys::{NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR};
-use crate::zone::Record;
+use crate::worker::cluster::Cluster;
+use crate::worker::clusters::Clusters;
+use crate::worker::record::Record;
 
 /// What was collected so far of the clients of this worker, or of all workers, and where a key goes to.
 pub struct Collect {
@@ -45,7 +47,7 @@ impl Collect {
         clients.try_reserve_exact(clusters.list.len()).ok()?;
         let mut routes = Vec::new();
         routes.try_reserve_exact(key.as_ref().map_or(0, |_| clusters.list.len())).ok()?;
-        let (bytes, refused) = abi::retained();
+        let (bytes, refused) = retained();
         let snapshot = Snapshot {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
@@ -159,7 +161,7 @@ impl View<'_> {
         let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
         let records = cluster.records.borrow();
         let shown = self.shown(&server, records.get(id));
-        let board = records.get(id).and_then(Record::board);
+        let board = records.get(id).and_then(|record| record.board);
         let asked_at = addresses.text(board.map_or(server.address, Board::address));
         Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
     }
@@ -174,7 +176,7 @@ impl View<'_> {
         let workers = self.workers.iter().filter_map(|worker| Some((worker.slot, record.of_slot(worker.slot)?)));
         let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
         let mut sum = self.sum(server, all);
-        if let Some(board) = record.board().filter(|_| server.state != State::Disabled) {
+        if let Some(board) = record.board.filter(|_| server.state != State::Disabled) {
             sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
             sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
         }

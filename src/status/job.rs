@@ -12,7 +12,7 @@ use memcache_status::{Query, Snapshot};
 use nginx_sys::ngx_int_t;
 
 use super::collect::Collect;
-use super::{Reply, SERVICE_UNAVAILABLE};
+use super::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::{job, request};
 use crate::{memory, worker};
 

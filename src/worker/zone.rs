@@ -15,10 +15,11 @@ use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use memcache_engine::shared::{claim, keys, Piece, ServerKey, Slot};
-use memcache_engine::{Board, Company, Counters, ServerMemory};
+use memcache_engine::{Company, ServerMemory};
 use memcache_status::snapshot::Worker;
 
-use crate::cluster::{Cluster, Clusters};
+use super::cluster::Cluster;
+use super::record::Record;
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{Conf, Place, Refusal};
 use crate::nginx::cycle::Cycle;
@@ -59,50 +60,12 @@ struct State {
     slots: Slots,
 }
 
-/// A server's memory; where there was no room for it, none.
-#[derive(Clone, Default)]
-pub struct Record {
-    board: Option<&'static Board>,
-    /// For each table of slots, how many it has, and their counters.
-    tables: Vec<(usize, Option<&'static [Counters]>)>,
-    rest: Option<&'static Counters>,
-}
-
-impl Record {
-    /// What all workers know of the server.
-    pub fn board(&self) -> Option<&'static Board> {
-        self.board
-    }
-
-    /// What the workers of a slot have counted.
-    pub fn of_slot(&self, slot: usize) -> Option<&'static Counters> {
-        let mut first = 0usize;
-        self.tables.iter().find_map(|&(slots, counters)| {
-            let at = slot.checked_sub(first)?;
-            first = first.saturating_add(slots);
-            counters?.get(at).filter(|_| at < slots)
-        })
-    }
-
-    /// What all workers have counted; `None`: nobody knows.
-    pub fn counters(&self) -> Option<impl Iterator<Item = &'static Counters> + Clone + '_> {
-        Some(self.tables.iter().filter_map(|(_, counters)| *counters).flatten().chain([self.rest?]))
-    }
-}
-
 /// Adds a zone to the configuration that is being read.
-pub fn add(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<Zone, Refusal> {
-    shm::add::<Clusters>(line, name, size)?;
+pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<Zone, Refusal> {
+    shm::add::<T>(line, name, size)?;
     let cycle = line.cycle().ok_or(Refusal::Logged)?;
     let name = String::from_utf8_lossy(name).into_owned();
     Ok(Zone { name, size, place: line.place(), cycle, content: RefCell::default() })
-}
-
-impl HasZone for Clusters {
-    fn init(&self, before: Option<&Clusters>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
-        let before = before.and_then(|before| before.zone.as_ref()).and_then(Zone::content);
-        self.zone.as_ref()?.fill(self, before, memory, log)
-    }
 }
 
 impl Zone {
@@ -110,12 +73,21 @@ impl Zone {
         self.content.borrow().clone()
     }
 
-    /// Finds or makes the memory of each server.
-    fn fill(&self, clusters: &Clusters, before: Option<Content>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
+    /// Finds or makes the memory of each server. `before`: the zone of the configuration before, which had the same
+    /// memory. `None`: something is wrong, and was logged.
+    pub fn fill(
+        &self,
+        clusters: &[Rc<Cluster>],
+        before: Option<&Zone>,
+        memory: Option<Memory>,
+        log: Log<'_>,
+    ) -> Option<()> {
+        let before = before.and_then(Zone::content);
         let (name, place) = (&self.name, &self.place);
+        let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
         let Some(workers) = self.cycle.worker_processes() else { return Some(()) };
         // Room for the workers that come and those that go in a reload, and for nginx's helpers, which take no slot.
-        let need = need(&[workers, workers.saturating_add(HELPERS)], clusters.servers());
+        let need = need(&[workers, workers.saturating_add(HELPERS)], servers);
         if self.size < need {
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {place}"));
             return None;
@@ -170,7 +142,7 @@ impl Zone {
     }
 
     /// The worker exits: its slot is free, and what it has counted stays.
-    pub fn leave(&self, clusters: &Clusters) {
+    pub fn leave(&self, clusters: &[Rc<Cluster>]) {
         let Some(content) = &*self.content.borrow() else { return };
         let Some(mine) = content.mine.take() else { return };
         for cluster in clusters.iter() {
@@ -198,7 +170,7 @@ const HELPERS: usize = 2;
 
 /// The memory of all servers of all clusters: first what is needed to know the same, and to lose nothing, then what tells
 /// workers apart.
-fn records(clusters: &Clusters, memory: &Memory, registry: &mut Registry, slots: &Slots) -> Vec<Vec<Record>> {
+fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, slots: &Slots) -> Vec<Vec<Record>> {
     let keys = keys(clusters.iter().map(|cluster| &cluster.config));
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
     for (cluster, keys) in clusters.iter().zip(&keys) {

@@ -1,0 +1,43 @@
+//! A server, as the driver knows it.
+
+#![forbid(unsafe_code)]
+
+use core::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use memcache_engine::stats::{Errors, Fault};
+use memcache_engine::Instant;
+
+use crate::nginx::address::Addresses;
+
+/// A server of the cluster, as the driver knows it.
+pub struct Server {
+    pub name: Bytes,
+    pub addresses: Addresses,
+    pub said: Said,
+}
+
+impl Server {
+    /// What it is called in the log, at this address: where it has several, that is said.
+    pub fn at(&self, address: Option<usize>) -> Bytes {
+        match address.filter(|_| self.addresses.len() > 1) {
+            Some(address) => [&self.name[..], b" (", &self.addresses.text(address), b")"].concat().into(),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// What was said about a server, and what was not said yet.
+#[derive(Default)]
+pub struct Said {
+    /// Until when nothing is said.
+    pub quiet: Cell<Instant>,
+    /// Failed operations that were said.
+    pub errors: Cell<Errors>,
+    /// Connections that were not said.
+    pub connections: Cell<u32>,
+    /// What was wrong with the last of them.
+    pub fault: Cell<Option<Fault>>,
+    /// The last text of a `SERVER_ERROR`.
+    pub text: RefCell<Bytes>,
+}

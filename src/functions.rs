@@ -1,0 +1,203 @@
+//! What siblings may ask for, by the function table of `abi`.
+
+#![forbid(unsafe_code)]
+
+use core::ffi::c_void;
+
+use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
+use nginx_sys::ngx_str_t;
+
+use crate::abi::callback::Callback;
+use crate::abi::operation::{Many, Operation};
+use crate::abi::outcome::{status_of, Status};
+use crate::abi::request::Calls;
+use crate::abi::sys::*;
+use crate::abi::table::{self, Handle};
+use crate::conf::block::ServerConf;
+use crate::driver::{Driver, Refused};
+use crate::nginx::conf::Conf;
+use crate::nginx::process::on_event_loop;
+use crate::worker;
+use crate::worker::cluster::Cluster;
+use crate::worker::clusters::{Clusters, Want};
+
+const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_SUBSETS as usize == MAX_SUBSETS);
+
+/// The functions.
+pub struct Functions;
+
+impl table::Functions for Functions {
+    type Conf = ServerConf;
+    type Target<'a> = Target<'a>;
+
+    fn check_caller() -> Result<usize, Status> {
+        clusters().map(Clusters::max_retained)
+    }
+
+    fn client_of_request(conf: &ServerConf) -> Result<Handle, Status> {
+        let cluster = conf.cluster.as_deref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+        match cluster.running() {
+            Some(_) => handle(cluster, Subset::ALL),
+            None => start(clusters()?, cluster),
+        }
+    }
+
+    fn client_of_conf(conf: &ServerConf) -> Result<Handle, Status> {
+        let cluster = conf.cluster.as_ref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+        let clusters = clusters()?;
+        if !clusters.contains(cluster) {
+            return Err(NGX_HTTP_MEMCACHE_STALE);
+        }
+        start(clusters, cluster)
+    }
+
+    fn find<'a>(client: *const c_void) -> Result<Target<'a>, Status> {
+        let clusters = clusters()?;
+        if client.is_null() {
+            return Err(NGX_HTTP_MEMCACHE_INVALID);
+        }
+        let (cluster, subset) = clusters.find(client).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
+        let driver = cluster.running().ok_or(NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
+        let target = Target { cluster, driver, subset };
+        if subset != Subset::ALL && table::Target::servers(&target) == 0 {
+            return Err(NGX_HTTP_MEMCACHE_STALE);
+        }
+        Ok(target)
+    }
+
+    fn require(line: &mut Conf<'_>) -> Result<(), Status> {
+        let want = Want::of_line(line).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        line.main::<Clusters>().ok_or(NGX_HTTP_MEMCACHE_INVALID)?.wanted.push(want);
+        Ok(())
+    }
+}
+
+/// The worker's clusters, if this is a worker and its event loop's thread.
+fn clusters<'a>() -> Result<&'a Clusters, Status> {
+    let clusters = worker::clusters().map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
+    if on_event_loop() {
+        Ok(clusters)
+    } else {
+        Err(NGX_HTTP_MEMCACHE_WRONG_THREAD)
+    }
+}
+
+/// The handle of a cluster's client, which begins to work if it has not.
+fn start(clusters: &Clusters, cluster: &Cluster) -> Result<Handle, Status> {
+    clusters.driver(cluster).map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
+    handle(cluster, Subset::ALL)
+}
+
+fn handle(cluster: &Cluster, subset: Subset) -> Result<Handle, Status> {
+    cluster.handle(subset).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
+}
+
+/// What a handle stands for.
+pub struct Target<'a> {
+    cluster: &'a Cluster,
+    driver: &'a Driver,
+    subset: Subset,
+}
+
+impl Target<'_> {
+    fn id(&self, index: usize) -> Option<ServerId> {
+        self.driver.view(|client| client.servers_of(self.subset).get(index).copied()).flatten()
+    }
+}
+
+impl table::Target for Target<'_> {
+    fn calls(&self) -> &(dyn Calls + 'static) {
+        self.driver
+    }
+
+    fn max_value(&self) -> usize {
+        self.cluster.config.max_value
+    }
+
+    fn submit(&self, operation: Operation<'_>, callback: Callback) -> Result<CallId, Status> {
+        let accepted = match operation {
+            Operation::Keyed(request) => self.driver.submit(self.subset, request, callback),
+            Operation::OnServer { server, verb, timeout } => {
+                let server = self.id(server).unwrap_or(ServerId::MAX);
+                self.driver.submit_to(server, verb, timeout, callback)
+            }
+        };
+        accepted.map_err(status_of_refused)
+    }
+
+    fn submit_many(&self, gets: &Many<'_>, callback: Callback) -> Result<CallId, Status> {
+        let accepted = self.driver.submit_many(self.subset, gets.keys(), gets.touch, gets.timeout, callback);
+        accepted.map_err(status_of_refused)
+    }
+
+    fn servers(&self) -> usize {
+        self.driver.view(|client| client.servers_of(self.subset).len()).unwrap_or(0)
+    }
+
+    fn server(&self, index: usize) -> Result<ngx_http_memcache_server_t, Status> {
+        let id = self.id(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        // That of the configuration stays where it is.
+        let name = &self.cluster.config.servers.get(id).ok_or(NGX_HTTP_MEMCACHE_INVALID)?.name;
+        let now = self.driver.view(|client| {
+            let view = client.server(id)?;
+            let pool = view.config.pool;
+            Some(ngx_http_memcache_server_t {
+                size: 0,
+                address: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
+                state: match view.state {
+                    State::Live => NGX_HTTP_MEMCACHE_STATE_LIVE,
+                    State::Down => NGX_HTTP_MEMCACHE_STATE_DOWN,
+                    State::Disabled => NGX_HTTP_MEMCACHE_STATE_DISABLED,
+                },
+                weight: view.config.weight,
+                min: pool.min(),
+                smax: pool.smax(),
+                max: pool.max(),
+                ttl: pool.ttl(),
+                open: count(view.open),
+                idle: count(view.idle),
+                pending: count(view.pending),
+                queued: count(view.queued),
+            })
+        });
+        now.flatten().ok_or(NGX_HTTP_MEMCACHE_INVALID)
+    }
+
+    fn set_enabled(&self, index: usize, enabled: bool) -> Result<(), Status> {
+        let id = self.id(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        match self.driver.set_enabled(id, enabled) {
+            Some(true) => Ok(()),
+            Some(false) => Err(NGX_HTTP_MEMCACHE_INVALID),
+            None => Err(NGX_HTTP_MEMCACHE_INTERNAL),
+        }
+    }
+
+    fn server_of_key(&self, key: &[u8]) -> Result<usize, Status> {
+        let found = self.driver.view(|client| {
+            let id = client.server_within(self.subset, key)?;
+            Ok(client.servers_of(self.subset).iter().position(|&server| server == id))
+        });
+        let found = found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?.map_err(|error: Error| status_of(&error))?;
+        found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
+    }
+
+    fn subset(&self, servers: &[usize]) -> Result<Handle, Status> {
+        let subset = self.driver.subset(self.subset, servers).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?;
+        let subset = subset.map_err(|error| match error {
+            SubsetError::Servers => NGX_HTTP_MEMCACHE_INVALID,
+            SubsetError::TooMany => NGX_HTTP_MEMCACHE_TOO_MANY,
+        })?;
+        handle(self.cluster, subset)
+    }
+}
+
+fn status_of_refused(refused: Refused) -> Status {
+    match refused {
+        Refused::Client(error) => status_of(&error),
+        Refused::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

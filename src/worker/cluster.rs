@@ -1,0 +1,82 @@
+//! A cluster: a list of servers, with one client per worker.
+
+#![forbid(unsafe_code)]
+
+use core::cell::RefCell;
+use core::ffi::c_void;
+use core::ptr;
+
+use std::rc::Rc;
+
+use memcache_engine::{Company, Config, Subset, MAX_SUBSETS};
+use once_cell::unsync::OnceCell;
+
+use super::record::Record;
+use crate::driver::Driver;
+use crate::nginx::address::Addresses;
+use crate::nginx::process::{check_process, NotAvailable};
+
+/// A list of servers with its settings. It goes with the configuration.
+pub struct Cluster {
+    /// What the client is made of.
+    pub config: Config,
+    /// The socket addresses of each server, in the same order.
+    pub addresses: Vec<Addresses>,
+    /// No server block uses it: there is a client only if a sibling asks for it.
+    pub on_demand: bool,
+    /// Siblings know the client by the address of the first one, and its subsets by those of the others.
+    handles: [u8; 1 + MAX_SUBSETS],
+    /// Names of the `server` blocks that use it, [`MAX_USERS`] at most.
+    pub used_by: RefCell<Vec<Vec<u8>>>,
+    /// The servers' memory in the zone, in the same order; empty without a zone.
+    pub records: RefCell<Vec<Record>>,
+    /// The client of this worker, once there is one. Never in the master.
+    driver: OnceCell<Rc<Driver>>,
+}
+
+/// How many names of `server` blocks are kept to show them.
+const MAX_USERS: usize = 8;
+
+impl Cluster {
+    /// Notes that the block with this `server_name` uses it.
+    pub fn used_by(&self, server: &[u8]) {
+        let mut names = self.used_by.borrow_mut();
+        if names.len() < MAX_USERS && !server.is_empty() && !names.iter().any(|name| name == server) {
+            names.push(server.to_vec());
+        }
+    }
+
+    /// Without a client, which begins to work when it is first asked for.
+    pub fn new(config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Cluster {
+        let handles = [0; 1 + MAX_SUBSETS];
+        let (used_by, records) = (RefCell::default(), RefCell::default());
+        Cluster { config, addresses, on_demand, handles, used_by, records, driver: OnceCell::new() }
+    }
+
+    /// The client of this worker, which begins now. `company`: what it shares with those of other workers.
+    #[cold]
+    pub fn start(&self, company: impl FnOnce() -> Company) -> Result<&Driver, NotAvailable> {
+        let driver = self.driver.get_or_try_init(|| {
+            check_process()?;
+            Driver::new(&self.config, &self.addresses, company())
+        })?;
+        driver.start();
+        Ok(driver)
+    }
+
+    /// What siblings know a subset of the servers by. Nothing is there: the address is looked up, and not followed.
+    pub fn handle(&self, subset: Subset) -> Option<*const c_void> {
+        self.handles.get(subset.index()).map(|handle| ptr::from_ref(handle).cast())
+    }
+
+    /// The subset that siblings know by this address, if it is one of this client's.
+    pub fn subset_of(&self, handle: *const c_void) -> Option<Subset> {
+        let index = handle.addr().checked_sub(self.handles.as_ptr().addr())?;
+        (index < self.handles.len()).then(|| Subset::from_index(index))
+    }
+
+    /// The client of this worker, if there is one.
+    pub fn running(&self) -> Option<&Driver> {
+        self.driver.get().map(|driver| &**driver)
+    }
+}

@@ -1,0 +1,111 @@
+//! What comes of a configuration: its clusters, and what they have in common.
+
+#![forbid(unsafe_code)]
+
+use core::ffi::c_void;
+use std::rc::Rc;
+
+use memcache_engine::{Company, Config, Subset};
+
+use super::cluster::Cluster;
+use super::zone::Zone;
+use crate::abi::retained::MAX_RETAINED;
+use crate::driver::Driver;
+use crate::nginx::address::Addresses;
+use crate::nginx::conf::{Block, Conf, Place};
+use crate::nginx::log::Log;
+use crate::nginx::process::NotAvailable;
+use crate::nginx::shm::{HasZone, Memory};
+
+/// A line of a sibling that is of no use without a client.
+pub struct Want {
+    /// The block that it is in.
+    pub block: Block,
+    /// The name of the directive.
+    pub directive: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+impl Want {
+    /// The line that is being read; `None` if it is in no block of HTTP.
+    pub fn of_line(line: &Conf<'_>) -> Option<Want> {
+        let directive = line.name().escape_ascii().to_string();
+        Some(Want { block: line.block()?, directive, place: line.place() }).filter(|want| !want.directive.is_empty())
+    }
+}
+
+/// The module's main configuration.
+#[derive(Default)]
+pub struct Clusters {
+    /// In the order of the server blocks.
+    pub list: Vec<Rc<Cluster>>,
+    /// The first `memcache_status`.
+    pub status: Option<Place>,
+    /// Server blocks without a client.
+    pub blocks_without: usize,
+    /// Lines of siblings that need a client.
+    pub wanted: Vec<Want>,
+    /// `memcache_zone`
+    pub zone: Option<Zone>,
+    /// `memcache_max_retained`
+    pub max_retained: Option<usize>,
+}
+
+impl Clusters {
+    /// The client of one of them in this worker. It is made when it is first asked for, so that it does not matter which
+    /// module's `init_process` runs first.
+    pub fn driver<'a>(&self, cluster: &'a Cluster) -> Result<&'a Driver, NotAvailable> {
+        match cluster.running() {
+            Some(driver) => Ok(driver),
+            None => cluster.start(|| self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster))),
+        }
+    }
+
+    /// How many bytes of values siblings may keep, in a worker.
+    pub fn max_retained(&self) -> usize {
+        self.max_retained.unwrap_or(MAX_RETAINED)
+    }
+
+    /// The clusters.
+    pub fn iter(&self) -> impl Iterator<Item = &Cluster> {
+        self.list.iter().map(Rc::as_ref)
+    }
+
+    /// What siblings know by this address, if it is a client of these or a subset of one. The address may be anything.
+    pub fn find(&self, handle: *const c_void) -> Option<(&Cluster, Subset)> {
+        self.iter().find_map(|cluster| Some((cluster, cluster.subset_of(handle)?)))
+    }
+
+    /// Whether this is one of these; it may be one of another configuration.
+    pub fn contains(&self, cluster: &Rc<Cluster>) -> bool {
+        self.list.iter().any(|one| Rc::ptr_eq(one, cluster))
+    }
+
+    /// The cluster with this configuration, a new one if there is none yet.
+    pub fn share(&mut self, config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Rc<Cluster> {
+        if let Some(cluster) = self.list.iter().find(|cluster| cluster.config == config) {
+            return cluster.clone();
+        }
+        let cluster = Rc::new(Cluster::new(config, addresses, on_demand));
+        self.list.push(cluster.clone());
+        cluster
+    }
+
+    /// How many connections the pools of a worker may come to, without those of clients that nobody may ask for.
+    pub fn connections(&self) -> usize {
+        let max = |server: &memcache_engine::ServerConfig| server.pool.max() as usize;
+        self.iter()
+            .filter(|cluster| !cluster.on_demand)
+            .flat_map(|cluster| &cluster.config.servers)
+            .map(max)
+            .fold(0, usize::saturating_add)
+    }
+}
+
+impl HasZone for Clusters {
+    fn init(&self, before: Option<&Clusters>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
+        let before = before.and_then(|before| before.zone.as_ref());
+        self.zone.as_ref()?.fill(&self.list, before, memory, log)
+    }
+}
