@@ -26,13 +26,13 @@ written writes are sent again | client/outcome.rs | s/let maybe_applied = writte
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
 R1: a key that is named as it is cannot be read | connection/replies.rs | s/Some(key) => self.decoder.line_naming(.*/Some(_) => self.decoder.line(\&self.input)?,/
-R6: who shares an exchange waits for it however late it is | client/share.rs | s/now < group.late || is_down/true/
+R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
 R7: what has ended is sent out of the queue | client/pool.rs | s/if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {/if !self.calls.contains_key(call) {/
 R13: the queue is overtaken | client/order.rs | s/if server.queued > 0 {/if server.queued > usize::MAX - 1 {/
 R13: a key goes to any connection | client/order.rs | s/if server.connections.len() < 2 {/if server.connections.len() < 2000 {/
 R13: the queue waits for a connection that is full | client/pool.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
 R13: a connection is never full | client/order.rs | s/return if load < most {/return if load < most || true {/
-R14: waiting leases without a bound | client/wait.rs | s/let full = self.waiters >= self.config.queue;/let full = false;/
+R14: waiting leases without a bound | front/lease_wait.rs | s/let full = self.count >= most;/let full = false;/
 F40: connects without a limit | server/throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
 F40: all workers come back at once | server/health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
 F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.draining => End::Exit/if self.draining \&\& false => End::Exit/

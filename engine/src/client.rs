@@ -1,6 +1,6 @@
 //! The client of a cluster: a state machine with inputs, outputs and one timeout.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,11 +8,15 @@ use slotmap::SlotMap;
 
 use crate::config::{Config, ServerConfig};
 use crate::connection::{Connection, Large, Stray, Undo};
+use crate::front::batch::Gathered;
+use crate::front::coalesce::Exchanges;
+use crate::front::lease_wait::LeaseWaits;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Outcome, Part};
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
+use crate::route::subset::{Route, Subset};
 use crate::server::health::Health;
 use crate::server::throttle::Throttle;
 use crate::shared::Verdict;
@@ -48,19 +52,16 @@ mod view;
 mod wait;
 
 use address::At;
-pub use batch::MAX_GATHERED;
 pub use cause::{Cause, Loss};
 pub use event::{Event, Output};
 pub use memory::{Company, ServerMemory};
-use share::{Group, Leaders, Leaver};
+use share::Leaver;
 use state::{Call, Order, Owner, Place, Server, Task, Timer};
 pub use submit::Rejected;
-use subset::Route;
-pub use subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use summary::Summary;
 use turn::Writes;
 pub use view::ServerView;
-use wait::Waiting;
+use wait::Wait;
 
 /// An operation that ended.
 #[derive(Debug)]
@@ -121,14 +122,12 @@ pub struct Client<T> {
     writes: Writes,
     /// Operations that have their answer; some may be cancelled.
     completions: VecDeque<CallId>,
-    leaders: Leaders,
     /// Gets that share an exchange.
-    groups: HashMap<CallId, Group>,
+    exchanges: Exchanges,
     /// Bytes of values that batches hold.
-    gathered: usize,
-    /// Lease gets that wait for somebody to make the item, and how many they are.
-    waiters: usize,
-    waiting: HashMap<(Subset, Vec<u8>), Waiting>,
+    gathered: Gathered,
+    /// Lease gets that wait for somebody to make the item.
+    lease_waits: LeaseWaits,
     sizes: sizes::Sizes,
     rng: fastrand::Rng,
     /// Which of the servers' clients this is.
@@ -188,11 +187,9 @@ impl<T> Client<T> {
             outputs: VecDeque::new(),
             writes: Writes::default(),
             completions: VecDeque::new(),
-            leaders: HashMap::new(),
-            groups: HashMap::new(),
-            gathered: 0,
-            waiting: HashMap::new(),
-            waiters: 0,
+            exchanges: Exchanges::default(),
+            gathered: Gathered::default(),
+            lease_waits: LeaseWaits::default(),
             sizes: sizes::Sizes::default(),
             rng: fastrand::Rng::with_seed(seed),
             who: company.who,
@@ -305,11 +302,11 @@ impl<T> Client<T> {
     fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
         // Only what a lease get is told can be a reason to wait on.
         let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
-        let verdict = if of_lease { self.waits_on(id, &answer, now) } else { wait::Verdict::Ends };
-        match verdict {
-            wait::Verdict::Ends => self.finish(id, answer, now),
-            wait::Verdict::Waits => {}
-            wait::Verdict::Full => {
+        let wait = if of_lease { self.waits_on(id, &answer, now) } else { Wait::Ends };
+        match wait {
+            Wait::Ends => self.finish(id, answer, now),
+            Wait::On => {}
+            Wait::Full => {
                 if let Some(server) = self.calls.get(id).and_then(|call| self.servers.get(call.server)) {
                     server.counters.stats.limits.queue.bump();
                 }

@@ -23,6 +23,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
+//! | `front` | what several operations have to do with each other |
 //! | `connection` | one connection's greeting, requests and replies in order |
 //! | `protocol` | what is said to memcached, and how its answers are read |
 //! | [`config`] | a cluster as configured |
@@ -39,6 +40,7 @@
 pub mod client;
 pub mod config;
 mod connection;
+mod front;
 mod id;
 pub mod limits;
 pub mod metrics;
@@ -51,8 +53,8 @@ pub mod stats;
 pub mod time;
 mod timers;
 
+pub use client::Summary;
 pub use client::{Cause, Client, Company, Completion, Event, Loss, Output, Rejected, ServerMemory, ServerView};
-pub use client::{Subset, SubsetError, Summary, MAX_SUBSETS};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
 
@@ -67,6 +69,7 @@ pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use protocol::meta::decode::MAX_LINE;
 pub use protocol::version::Version;
+pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;
 pub use shared::{Board, State};
 pub use stats::{Counters, Stats};

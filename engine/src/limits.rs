@@ -55,3 +55,7 @@ pub const MAX_CANDIDATES: usize = 8;
 
 /// The pause between two probes never grows beyond this, unless `memcache_retry` is longer.
 pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
+
+/// The most that batches of a client hold of values, in bytes, from when they come until the batch is handed out. A
+/// value that would exceed it is dropped, and its key ends with [`Busy`](crate::Error::Busy); one alone is always held.
+pub const MAX_GATHERED: usize = 64 * 1024 * 1024;

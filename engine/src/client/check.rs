@@ -1,6 +1,7 @@
 //! What has to hold between any two calls, for the simulation.
 
 use super::{batch, Client, Owner, Place};
+use crate::limits::MAX_GATHERED;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -27,18 +28,22 @@ impl<T> Client<T> {
             }
         }
         let waiting = places(&|place| place == Place::Waiting);
-        if waiting > self.config.queue || self.waiters > self.config.queue {
-            return Err(format!("{waiting} leases wait, {} are counted, {} may", self.waiters, self.config.queue));
+        if waiting > self.config.queue || self.lease_waits.count() > self.config.queue {
+            return Err(format!(
+                "{waiting} leases wait, {} are counted, {} may",
+                self.lease_waits.count(),
+                self.config.queue
+            ));
         }
         let gathered = self.calls.values().map(|call| batch::gathered(&call.task)).sum::<usize>();
-        if gathered != self.gathered || (gathered > batch::MAX_GATHERED && gathered > self.config.max_value) {
-            return Err(format!("batches hold {gathered} bytes, {} are counted", self.gathered));
+        if gathered != self.gathered.bytes() || (gathered > MAX_GATHERED && gathered > self.config.max_value) {
+            return Err(format!("batches hold {gathered} bytes, {} are counted", self.gathered.bytes()));
         }
         for call in self.calls.values() {
             // Who is late may have been left, and ends by its own timer.
             let is_late = call.deadline <= now;
-            let follows =
-                |name| is_late || self.groups.get(&name).is_some_and(|group| self.calls.contains_key(group.leader()));
+            let leads = |leader| self.calls.contains_key(leader);
+            let follows = |name| is_late || self.exchanges.leader(name).is_some_and(leads);
             match call.place {
                 Place::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
                 Place::Sent(conn, number) if !self.connections.get(conn).is_some_and(|c| c.awaits(number)) => {

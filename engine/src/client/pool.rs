@@ -122,11 +122,10 @@ impl<T> Client<T> {
         self.make_room_for_one()?;
         self.timers.try_reserve()?;
         if self.config.coalesce {
-            self.leaders.try_reserve(1)?;
+            self.exchanges.try_reserve()?;
         }
         if let Some(name) = group {
-            self.groups.try_reserve(1)?;
-            return self.group(name).try_reserve();
+            return self.exchanges.try_reserve_in(name, self.late(name));
         }
         match target.and_then(|conn| self.connections.get_mut(conn)) {
             Some(connection) => connection.try_reserve(),

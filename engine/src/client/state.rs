@@ -6,15 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::address::At;
-use super::batch::Batch;
 use super::order::{Hold, Writes};
-use super::Subset;
+use crate::front::batch::Batch;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::metrics::counter::Memory;
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
+use crate::route::subset::Subset;
 use crate::server::health::Health;
 use crate::server::throttle::Throttle;
 use crate::shared::State;

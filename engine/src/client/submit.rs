@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::order::Target;
-use super::{Call, Client, Order, Owner, Place, Subset, Task, Timer};
+use super::{Call, Client, Order, Owner, Place, Task, Timer};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::{MAX_BACKLOG, MAX_TIMEOUT, PATIENCE};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
 use crate::operation::work::Work;
+use crate::route::subset::Subset;
 use crate::time::Instant;
 
 /// An operation that was not accepted.

@@ -92,8 +92,7 @@ impl<T> Client<T> {
         let place = match call.place {
             Place::Following(name) => {
                 // One that was found late, when another was to lead, waits for nobody any more.
-                let group = self.groups.get(&name).filter(|group| group.has(id))?;
-                self.calls.get(group.leader())?.place
+                self.calls.get(self.exchanges.leader_of(name, id)?)?.place
             }
             place => place,
         };

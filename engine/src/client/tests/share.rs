@@ -32,7 +32,7 @@ fn one_exchange_for_all_that_are_under_way() {
     assert_eq!((w.view().stats().coalesced, w.view().stats().operations.get, w.view().stats().hits), (5, 7, 6));
     w.get("k", 7);
     assert_eq!(gets(&w.written(0)), 1, "what comes later asks anew");
-    assert_eq!(w.client.leaders.len(), 2);
+    assert_eq!(w.client.exchanges.len().0, 2);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn off_unless_it_is_wanted() {
     w.get("k", 2);
     w.accept(0);
     assert_eq!(gets(&w.written(0)), 2);
-    assert!(w.client.leaders.is_empty());
+    assert!(w.client.exchanges.len().0 == 0);
 }
 
 /// Whoever has written has to see it: a get behind a write does not share the exchange of one before it.
@@ -112,7 +112,7 @@ fn who_leads_may_leave() {
             w.reply(0, &format!("EN kk O{}\r\n", tokens(&out)[0]));
             assert_eq!(w.done(), [(4, Ok(Outcome::Miss)), (3, Ok(Outcome::Miss))]);
             assert_eq!(w.client.pending(), 0);
-            assert!(w.client.leaders.is_empty(), "nothing is left behind");
+            assert!(w.client.exchanges.len().0 == 0, "nothing is left behind");
             assert_eq!((w.view().pending, w.view().queued), (0, 0));
         }
     }
@@ -172,7 +172,7 @@ fn gets_that_are_cancelled_leave_nothing() {
         let call = w.get(&format!("k{n}"), n);
         w.cancel(call);
     }
-    assert!(w.client.leaders.is_empty());
+    assert!(w.client.exchanges.len().0 == 0);
 }
 
 /// Where the leader was moved to another server, those that follow go with it.
@@ -233,7 +233,7 @@ fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
         }
         failed += w.done().into_iter().filter(|(n, answer)| *n > 0 && answer.is_err()).count();
     }
-    assert!(w.client.groups.is_empty() && w.client.pending() <= 1, "nothing is left behind");
+    assert!(w.client.exchanges.len().1 == 0 && w.client.pending() <= 1, "nothing is left behind");
     (failed, w.closed.contains(&w.conn(0)))
 }
 

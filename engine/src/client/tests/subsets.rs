@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::*;
 use crate::config::{Failover, Hash};
 use crate::operation::reply::Lease;
+use crate::route::subset::{SubsetError, MAX_SUBSETS};
 
 const LEASE: Verb = Verb::Lease { vivify: NonZeroU32::new(30).unwrap(), recache: 0, wait: true };
 
@@ -189,7 +190,7 @@ fn those_who_wait_wait_for_their_own_server() {
         let t = tokens(&w.written(n));
         w.reply(n, &format!("VA 0 f0 c5 kfoo O{} Z\r\n\r\n", t[0]));
     }
-    assert_eq!((w.done(), w.client.waiting.len()), (vec![], 2));
+    assert_eq!((w.done(), w.client.lease_waits.keys()), (vec![], 2));
 
     // A store through the subset wakes who waits in it.
     submit_within(&mut w, some, "foo", set("moo"), 3).unwrap();
@@ -200,10 +201,10 @@ fn those_who_wait_wait_for_their_own_server() {
     w.reply(1, &format!("VA 3 f0 c6 kfoo O{}\r\nmoo\r\n", t[0]));
     let hit = Lease::Hit(Item { value: "moo".into(), flags: 0, cas: 6 });
     assert_eq!(w.done(), [(3, Ok(Outcome::Done)), (2, Ok(Outcome::Lease(hit)))]);
-    assert_eq!(w.client.waiting.len(), 1, "who asked server 1 still waits");
+    assert_eq!(w.client.lease_waits.keys(), 1, "who asked server 1 still waits");
     w.wait(Duration::from_secs(2));
     assert_eq!(w.done().len(), 1);
-    assert!(w.client.waiting.is_empty());
+    assert!(w.client.lease_waits.is_empty());
 }
 
 /// The other side of a lease is the server that gave it.

@@ -69,7 +69,7 @@ fn one_asks_again_for_all_and_less_often_each_time() {
     asked_after(&mut w, HIT);
     assert_eq!(w.done(), [(2, hit()), (3, hit()), (1, hit())]);
     assert_eq!(w.client.pending(), 0);
-    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
+    assert!(w.client.lease_waits.is_empty() && w.client.lease_waits.count() == 0);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn who_asks_may_leave() {
     w.written(0);
     asked_after(&mut w, HIT);
     assert_eq!(w.done(), [(2, hit())]);
-    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
+    assert!(w.client.lease_waits.is_empty() && w.client.lease_waits.count() == 0);
 }
 
 #[test]
@@ -183,16 +183,16 @@ fn r14_waiting_leases_are_bounded() {
         w.reply(0, &VACANT.replace('#', &t.to_string()));
     }
     assert_eq!(w.done(), [(90, Ok(Outcome::Miss)), (3, Err(Error::Busy)), (4, Err(Error::Busy))]);
-    assert_eq!((w.client.waiters, w.view().stats().limits.queue, w.view().stats().errors.busy), (3, 2, 2));
+    assert_eq!((w.client.lease_waits.count(), w.view().stats().limits.queue, w.view().stats().errors.busy), (3, 2, 2));
     w.cancel(calls[1]);
     w.submit("k", LEASE, 5).unwrap();
     answer(&mut w, VACANT);
-    assert_eq!((w.done(), w.client.waiters), (vec![], 3));
+    assert_eq!((w.done(), w.client.lease_waits.count()), (vec![], 3));
     // The one that asks is not in its own way.
     asked_after(&mut w, VACANT);
     asked_after(&mut w, HIT);
     assert_eq!(w.done(), [(2, hit()), (5, hit()), (0, hit())]);
-    assert!(w.client.waiting.is_empty() && w.client.waiters == 0);
+    assert!(w.client.lease_waits.is_empty() && w.client.lease_waits.count() == 0);
 }
 
 #[test]
@@ -228,9 +228,9 @@ fn r14_very_many_wait() {
         let calls: Vec<CallId> = (0..MANY).map(|n| w.submit("k", LEASE, n).unwrap()).collect();
         w.accept(0);
         assert_eq!(answer(&mut w, VACANT), calls.len());
-        assert_eq!(w.client.waiters, calls.len());
+        assert_eq!(w.client.lease_waits.count(), calls.len());
         end(&mut w, &calls);
         w.done();
-        assert!(w.client.waiting.is_empty() && w.client.waiters == 0 && w.client.pending() == 0);
+        assert!(w.client.lease_waits.is_empty() && w.client.lease_waits.count() == 0 && w.client.pending() == 0);
     }
 }
