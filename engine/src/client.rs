@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use slotmap::SlotMap;
 
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Large, Stray, Undo};
+use crate::connection::{Connection, Large, Stray, Undo, Waste};
 use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
 use crate::front::lease_wait::LeaseWaits;
@@ -96,7 +96,8 @@ pub struct Completion<T> {
 /// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
 /// latest (given calls of `timeout`). The deadline of one without a time of its own is put off while large values come
 /// or go on its connection, [`PATIENCE`](crate::PATIENCE) times at most. It gets its own reply or an error, never a byte of another's. What waits is
-/// bounded by the configuration. What is submitted for one key to one server is carried out in that order:
+/// bounded by the configuration. While much comes for nobody, requests are sent by and by, as replies come, and what is
+/// cancelled before is never sent. What is submitted for one key to one server is carried out in that order:
 ///
 /// - An operation goes behind each write of its key that has no answer yet, on the same connection, also through the queue,
 ///   a second try, and where one get takes over the exchange of another. So a read sees every write that was submitted
@@ -167,6 +168,7 @@ impl<T> Client<T> {
                 health: Health::new(now),
                 passed: Bytes::new(),
                 connects: Throttle::default(),
+                waste: Waste::default(),
                 at: At::default(),
                 due: None,
                 counters,

@@ -18,6 +18,7 @@ use crate::protocol::outbound::Outbound;
 use crate::protocol::version::Version;
 use crate::time::Instant;
 
+mod ahead;
 mod due;
 mod expect;
 mod greeting;
@@ -27,6 +28,8 @@ mod load;
 mod orphan;
 mod replies;
 
+use ahead::Ahead;
+pub(crate) use ahead::Waste;
 pub(crate) use expect::Expect;
 use greeting::Greeting;
 pub(crate) use greeting::Progress;
@@ -89,6 +92,8 @@ pub(crate) struct Reply {
     pub in_sync: bool,
     /// A lease that came with it and has to be handed back.
     pub stray: Option<Stray>,
+    /// The large item that came for nobody, and its size.
+    pub unwanted: Option<(Key, usize)>,
 }
 
 /// The line of a `VA` whose value is still coming.
@@ -100,6 +105,8 @@ struct Awaited {
     /// It is skipped as there is no memory for it.
     no_memory: bool,
     stray: Option<Stray>,
+    /// The item's key, if it is large.
+    large: Option<Key>,
 }
 
 #[derive(Debug)]
@@ -132,6 +139,7 @@ pub(crate) struct Connection {
     ready_at: Option<Instant>,
     /// Replies that have come.
     answered: u32,
+    ahead: Ahead,
     input: BytesMut,
     large: Large,
     decoder: Decoder,
@@ -157,7 +165,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `token` is the first request's token: a random one tells connections apart.
-    pub fn new(server: ServerId, token: Token, large: Large, now: Instant) -> Self {
+    pub fn new(server: ServerId, token: Token, large: Large, waste: Waste, now: Instant) -> Self {
         Connection {
             server,
             address: 0,
@@ -174,6 +182,7 @@ impl Connection {
             swamped: 0,
             ready_at: None,
             answered: 0,
+            ahead: Ahead::new(waste),
             input: BytesMut::new(),
             large,
             decoder: Decoder::default(),
@@ -225,8 +234,8 @@ impl Connection {
         number
     }
 
-    /// Encodes what is in the FIFO, until enough waits to be written. `encode` appends the operation's request; `spare`
-    /// is asked for an unused buffer.
+    /// Encodes what is in the FIFO, until enough waits to be written, or [enough](Ahead) is under way. `encode` appends
+    /// the operation's request; `spare` is asked for an unused buffer.
     pub fn encode(
         &mut self,
         mut encode: impl FnMut(CallId, Token, &mut Outbound),
@@ -236,7 +245,7 @@ impl Connection {
             return;
         }
         self.out.lend(spare);
-        while self.out.len() < WRITE_CHUNK {
+        while self.out.len() < WRITE_CHUNK && self.ahead.has_room() {
             let Some(pending) = self.pending.get_mut(self.encoded) else { return };
             self.encoded = self.encoded.saturating_add(1);
             if let Some(call) = pending.call {
@@ -249,6 +258,7 @@ impl Connection {
                     // What was not sent must not be waited for: the next reply would be taken for its own.
                     (pending.call, pending.expect) = (None, Expect::Nothing);
                 }
+                self.ahead.asked(pending);
             }
         }
     }
@@ -257,9 +267,9 @@ impl Connection {
         self.out.slices(slices)
     }
 
-    /// Whether there is something to encode or to write.
+    /// Whether there is something to write, or something that may be encoded.
     pub fn has_more(&self) -> bool {
-        self.out.len() > 0 || self.encoded < self.pending.len()
+        self.out.len() > 0 || (self.encoded < self.pending.len() && self.ahead.has_room())
     }
 
     /// `bytes` were written. `sent` is told of each operation that is thereby written completely.
@@ -378,6 +388,7 @@ impl Connection {
         let popped = self.pending.pop_front()?;
         self.head = self.head.wrapping_add(1);
         self.bulk = self.bulk.saturating_sub(popped.bulk.into());
+        self.ahead.answered(&popped);
         self.encoded = self.encoded.saturating_sub(1);
         match self.sent.checked_sub(1) {
             Some(sent) => self.sent = sent,

@@ -34,6 +34,12 @@ pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 /// A value of more bytes is large: what is put behind it on its connection would wait for it.
 pub(crate) const BULK: usize = 64 * 1024;
 
+/// Bytes that may be under way on a connection for nobody, as far as is known.
+pub(crate) const MAX_WASTE: u64 = 256 * 1024;
+
+/// Bytes that may be under way on a connection of values that are known to be large.
+pub(crate) const MAX_LARGE: u64 = 4 * 1024 * 1024;
+
 /// So often the deadline of an operation is put off while large values come on its connection, each time by
 /// `memcache_timeout`, if that is the time that it was given.
 pub const PATIENCE: u8 = 9;

@@ -257,7 +257,7 @@ impl<T> Client<T> {
             self.give_lease_back(id);
             return self.maintain_at(id, at);
         }
-        let mut connection = Connection::new(id, token, self.large.clone(), now);
+        let mut connection = Connection::new(id, token, self.large.clone(), server.waste.clone(), now);
         connection.address = address;
         let conn = self.connections.insert(connection);
         server.at.scout = Some(conn);

@@ -39,6 +39,9 @@ impl<T> Client<T> {
         if gathered != self.gathered.bytes() || (gathered > MAX_GATHERED && gathered > self.config.max_value) {
             return Err(format!("batches hold {gathered} bytes, {} are counted", self.gathered.bytes()));
         }
+        if let Some(wrong) = self.connections.values().find_map(|connection| connection.check_ahead().err()) {
+            return Err(wrong);
+        }
         for call in self.calls.values() {
             // Who is late may have been left, and ends by its own timer.
             let is_late = call.deadline <= now;

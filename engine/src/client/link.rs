@@ -102,6 +102,9 @@ impl<T> Client<T> {
                         }
                         self.complete(call, reply.answer, now);
                     }
+                    if let Some((key, size)) = reply.unwanted {
+                        self.sizes.note(&key, size);
+                    }
                     if let Some(stray) = reply.stray {
                         self.hand_back(id, stray, now);
                     }
@@ -118,6 +121,10 @@ impl<T> Client<T> {
                 }
             }
         };
+        if let Some(connection) = self.connections.get_mut(conn).filter(|c| answered && c.has_more()) {
+            // What was held back may go now.
+            self.writes.mark(conn, connection);
+        }
         // Whatever came behind them: these were answers.
         let proven = self.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
         // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.

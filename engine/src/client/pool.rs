@@ -232,7 +232,7 @@ impl<T> Client<T> {
             self.maintain_at(id, at);
             return false;
         }
-        let mut connection = Connection::new(id, token, self.large.clone(), now);
+        let mut connection = Connection::new(id, token, self.large.clone(), server.waste.clone(), now);
         connection.address = address;
         let conn = self.connections.insert(connection);
         server.connections.push(conn);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::address::At;
 use super::order::{Hold, Writes};
+use crate::connection::Waste;
 use crate::front::batch::Batch;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::metrics::counter::Memory;
@@ -185,6 +186,8 @@ pub(super) struct Server {
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
     pub passed: Bytes,
     pub connects: Throttle,
+    /// What it sends for nobody.
+    pub waste: Waste,
     /// Which of its addresses it is asked at.
     pub at: At,
     /// When maintenance is due.

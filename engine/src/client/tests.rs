@@ -17,6 +17,7 @@ use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl};
 use crate::shared::State;
 
 mod address;
+mod ahead;
 mod batches;
 mod bulk;
 mod company;

@@ -16,7 +16,12 @@ impl Connection {
             return true;
         }
         pending.expect = Expect::Nothing;
+        self.bulk = self.bulk.saturating_sub(std::mem::take(&mut pending.bulk).into());
         self.settle();
+        // It takes no place, either, unless something is behind it.
+        while self.pending.len() > self.encoded && self.pending.back().is_some_and(|p| p.expect == Expect::Nothing) {
+            self.pending.pop_back();
+        }
         false
     }
 

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::lease::{self, Stray};
 use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
 use crate::id::CallId;
-use crate::limits::MAX_STATS;
+use crate::limits::{BULK, MAX_STATS};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
@@ -65,8 +65,9 @@ impl Connection {
                     } else {
                         self.decoder.want(line.size);
                     }
+                    let large = line.key.filter(|_| line.size > BULK).and_then(|key| Key::from_wire(key, line.binary));
                     let (line, size) = (Head { token: None, key: None, ..line }, line.size);
-                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), stray });
+                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), stray, large });
                     match room {
                         Ok(Some(buffer)) => self.input = buffer,
                         Ok(None) | Err(_) => self.input.advance(used),
@@ -143,7 +144,7 @@ impl Connection {
             self.input = BytesMut::from(&self.input[..]);
             value = self.large.lend(value);
         }
-        let Awaited { line, skipped, no_memory, stray } = self.awaited.take().ok_or(Malformed::Syntax)?;
+        let Awaited { line, skipped, no_memory, stray, large } = self.awaited.take().ok_or(Malformed::Syntax)?;
         let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
         let answer = match self.pending.front().map(|p| p.expect) {
             Some(expect) if expect.is_get() && line.is_hidden() => Ok(Outcome::Miss),
@@ -153,13 +154,18 @@ impl Connection {
             Some(Expect::Lease) => Ok(Outcome::Lease(lease::answer(&line, item()))),
             _ => Ok(Outcome::Item(item())),
         };
-        Ok(Some(self.answer(answer, true, stray)))
+        let for_nobody = self.pending.front().is_some_and(|head| head.call.is_none());
+        if for_nobody {
+            self.ahead.wasted(line.size);
+        }
+        let unwanted = large.filter(|_| for_nobody).map(|key| (key, line.size));
+        Ok(Some(Reply { unwanted, ..self.answer(answer, true, stray) }))
     }
 
     fn answer(&mut self, answer: Answer, in_sync: bool, stray: Option<Stray>) -> Reply {
         self.answered = self.answered.saturating_add(1);
         let call = self.pop().and_then(|p| p.call);
-        Reply { call, answer, in_sync, stray }
+        Reply { call, answer, in_sync, stray, unwanted: None }
     }
 
     /// A buffer with room for a large value of `size` bytes and its line end, and with what the input has of it behind the

@@ -63,6 +63,7 @@ fn simulation() {
             progress::one_key(seed);
             progress::one_server(seed);
             progress::no_sockets(seed);
+            progress::deserters(seed);
         }));
         if let Err(panic) = run {
             eprintln!("after {runs} runs, {:.1} s: run again with SIM_SEED={seed}", started.elapsed().as_secs_f64());

@@ -154,3 +154,38 @@ pub fn no_sockets(seed: u64) {
     assert_eq!(workload.submit_get(&mut world, 0), None);
     assert!(world.settle().iter().all(|(_, answer)| answer.is_ok()), "all is well again");
 }
+
+/// Some ask for many large items and go away, again and again: who asks for a small one gets it, once it is known what they
+/// are like.
+pub fn deserters(seed: u64) {
+    /// Bytes of an item, and how many are asked for at once.
+    const ITEM: usize = 60_000;
+    const MANY: usize = 64;
+    let mut rng = Rng::with_seed(seed);
+    let mut config = config(&mut rng, 1);
+    (config.timeout, config.max_value, config.coalesce) = (Duration::from_millis(200), ITEM, false);
+    let mut workload = Workload::new(&mut rng, ITEM);
+    let mut world = World::new(config, seed);
+    // 16 MB/s.
+    (world.servers[0].weather.latency, world.servers[0].weather.buffer) = (1_000, 16_384);
+    world.run(Duration::from_secs(2));
+    workload.fill(&mut world, ITEM);
+    assert!(world.settle().iter().all(|(_, answer)| answer.is_ok()), "all is well");
+    let mut failed = 0;
+    for round in 0..60 {
+        let large = workload.submit_large(&mut world, MANY);
+        world.posted();
+        assert_eq!(workload.submit_get(&mut world, 0), None, "there is room");
+        world.posted();
+        world.run(Duration::from_millis(10));
+        workload.desert(&mut world, large);
+        if round < 8 {
+            world.run(Duration::from_millis(500));
+            world.done.clear();
+            continue;
+        }
+        failed += world.done.drain(..).filter(|(_, answer)| answer.is_err()).count();
+    }
+    failed += world.settle().iter().filter(|(_, answer)| answer.is_err()).count();
+    assert_eq!(failed, 0, "small gets have failed, as others go away");
+}

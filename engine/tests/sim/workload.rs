@@ -16,6 +16,8 @@ use crate::op::{Op, OF_BATCH};
 use crate::server::LIVES;
 use crate::world::World;
 
+mod large;
+
 /// The longest value that is ever stored.
 const LONGEST: usize = 300_000;
 
@@ -204,7 +206,8 @@ impl Workload {
         }
         // One takes as much room as all of its keys.
         if self.batches && !self.patient && world.rng.u8(..) < 16 {
-            return self.submit_batch(world, number, timeout);
+            let count = world.rng.usize(1..=self.keys.len());
+            return self.submit_batch(world, number, timeout, count);
         }
         self.submit_verb(world, number, at, verb, timeout)
     }
@@ -275,9 +278,14 @@ impl Workload {
         }
     }
 
-    fn submit_batch(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
-        let count = world.rng.usize(1..=self.keys.len());
-        let keys: Vec<&[u8]> = self.keys.iter().take(count).map(Vec::as_slice).collect();
+    fn submit_batch(
+        &mut self,
+        world: &mut World,
+        number: u64,
+        timeout: Option<Duration>,
+        count: usize,
+    ) -> Option<Error> {
+        let keys: Vec<&[u8]> = self.keys.iter().cycle().take(count).map(Vec::as_slice).collect();
         let times = times(world, timeout);
         let client = &mut world.worker.client;
         let touch = world.rng.bool().then(|| Ttl::secs(OF_BATCH, 0));

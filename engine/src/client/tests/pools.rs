@@ -109,7 +109,7 @@ fn f32_f34_bytes_that_wait_are_bounded() {
     let calls: Vec<CallId> = (0..4).map(|n| w.submit("k", store(), n).unwrap()).collect();
     assert_eq!(w.submit("k", store(), 9), Err(Error::Busy));
     assert_eq!(w.view().stats().limits.backlog, 1);
-    w.get("k", 5);
+    w.get("other", 5);
     w.cancel(calls[3]);
     w.submit("k", store(), 6).unwrap();
     w.accept(0);
