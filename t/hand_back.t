@@ -23,7 +23,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(11)
+my $t = Test::Nginx->new()->has(qw/http/)->plan(14)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -53,6 +53,13 @@ http {
         listen       127.0.0.1:8082;
         server_name  localhost;
         memcache_server 127.0.0.1:8083 max=1;
+        location /kv/ { memcache_kv on; }
+    }
+
+    server {
+        listen       127.0.0.1:8084;
+        server_name  localhost;
+        memcache_server 127.0.0.1:8085 max=1;
         location /kv/ { memcache_kv on; }
     }
 }
@@ -90,6 +97,24 @@ Test::Memcached::Fake->start($t, port(8083), sub {
 	return;
 });
 
+# one that gives a lease, and does not say which process it is
+my ($asked, $untold) = map { $t->testdir() . "/$_" } qw/ asked untold /;
+Test::Memcached::Fake->start($t, port(8085), sub {
+	my ($request) = @_;
+	my ($opaque) = grep { /^O/ } @{$request->{flags}};
+
+	if ($request->{verb} eq 'stats') {
+		note_it($asked, 'stats');
+		return;
+	}
+	return $request->answer() if $request->{tries}
+		|| $request->{verb} !~ /^m[gd]$/;
+	note_it($untold, 'version ' . substr $request->{flags}[0], 1)
+		if $request->{verb} eq 'md';
+	return $request->{verb} eq 'md' ? "HD $opaque\r\n"
+		: "VA 0 f0 c7 k$request->{key} W $opaque\r\n\r\n";
+});
+
 $t->run();
 
 ###############################################################################
@@ -107,6 +132,15 @@ wait_for(sub { lines($handed_back) >= 6 });
 is_deeply([sort { $a cmp $b } split /\n/, lines_of($handed_back)],
 	[qw/ cow last other other1 other2 other3 /], 'R47 once for each lookup');
 is(server_status(port(8081))->{handed_back}, 6, 'R47 counted');
+
+# a client that goes away when it has won, and nobody has told it
+
+my $s = kv_post('cow', 'lease=5000', start => 1,
+	PeerAddr => '127.0.0.1:' . port(8084));
+ok(wait_for(sub { lines($asked) }), 'gone - it has won');
+close $s;
+ok(wait_for(sub { lines($untold) }), 'gone - handed back');
+is(lines_of($untold), "version 7\n", 'gone - by its version');
 
 # a worker that is told to exit
 

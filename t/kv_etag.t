@@ -24,7 +24,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(58)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(68)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -128,6 +128,15 @@ count_to($second, $version - 1);
 kv_put($key, 'two', @next);
 refuses('stand-in', $key, $seen, $version, 'two', @next);
 
+# a lease has no tag there: nobody knows later which server that was
+
+kv_delete($key, @next);
+my $lease = kv_post($key, 'lease=5000', @next);
+is(header($lease, 'X-Memcache-Lease'), 'won', 'stand-in - a lease');
+is(header($lease, 'ETag'), undef, 'stand-in - of no tag');
+is(code(kv_put($key, 'made', @next, headers => ['If-None-Match: *'])), 201,
+	'stand-in - stored');
+
 # restarted, and then that many things were stored
 
 restart($t);
@@ -146,6 +155,26 @@ restart($t);
 count_to($home, $vacant_version - 1);
 kv_put('vacant', 'two');
 refuses('vacant', 'vacant', $vacant, $vacant_version, 'two');
+
+# the lease on a missing item, where somebody has the lease on another one: a
+# place has no content, but it is not that of another process
+
+restart($t);
+count_to($home, $vacant_version - 1);
+my $theirs = header(kv_post('vacant', 'lease=5000'), 'ETag');
+is(($theirs =~ /(\d+)/)[0], $vacant_version, 'vacant - the same version');
+isnt($theirs, $vacant, 'vacant - another tag');
+for my $if ("If-Match: $vacant", "If-Match: \"x\", $vacant") {
+	is(join(' ', map { code($_) } kv_put('vacant', 'x', headers => [$if]),
+		kv_post('vacant', 'invalidate', headers => [$if]),
+		kv_delete('vacant', headers => [$if])), '412 412 412',
+		"vacant - $if");
+}
+is(header(kv_post('vacant', 'lease=5000'), 'X-Memcache-Lease'), 'lost',
+	'vacant - the other one has the lease');
+is(code(kv_put('vacant', 'three', headers => ["If-Match: $vacant, $theirs"])),
+	204, 'vacant - the other lease is as good as before');
+is(content(kv_get('vacant')), '200 three', 'vacant - stored');
 
 # the lease on a stale item, where somebody has the lease on another one
 

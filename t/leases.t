@@ -84,7 +84,7 @@ my ($r, $cas);
 $r = lease('new');
 is(lease_of($r), '404 won', 'missing - won');
 $cas = header($r, 'ETag');
-like($cas, qr/^"\d+-vacant"$/, 'missing - version');
+like($cas, qr/^"\d+-vacant-[0-9a-f]{8}"$/, 'missing - version');
 
 $r = lease('new', @other);
 is(lease_of($r), '404 lost', 'missing - lost');
@@ -94,7 +94,7 @@ is(code(kv_get('new', args => 'inspect', @other)), 404, 'missing - inspect');
 is(code(kv_post('new', 'touch=50', @other)), 404, 'missing - touch');
 is(lease_of(lease('new')), '404 lost', 'missing - still lost');
 
-is(code(kv_put('new', 'x', headers => ['If-Match: "999999-vacant"'], @other)), 412,
+is(code(kv_put('new', 'x', headers => ['If-Match: "999999-vacant-00000000"'], @other)), 412,
 	'missing - stored by somebody else');
 is(code(kv_put('new', 'moo', args => 'ttl=1000',
 	headers => ["If-Match: $cas", 'X-Memcache-Flags: 7'])), 204,
@@ -147,7 +147,7 @@ is(lease_of($r), '200 won stale moo', 'marked - won behind gets');
 # the winner hands it back
 
 $cas = header($r, 'ETag');
-is(code(kv_post('new', 'invalidate', headers => ['If-Match: "999999-vacant"'])), 412,
+is(code(kv_post('new', 'invalidate', headers => ['If-Match: "999999-vacant-00000000"'])), 412,
 	'marked - not the version');
 is(lease_of(lease('new', @other)), '200 lost stale moo',
 	'marked - still lost');
@@ -167,7 +167,7 @@ is(code(kv_delete('place', headers => ['If-Match: ' . header($r, 'ETag')])),
 is(lease_of(lease('place', @other)), '404 won', 'place - the next has won');
 
 is(code(kv_post('nothing', 'invalidate')), 404, 'mark - missing');
-is(code(kv_post('nothing', 'invalidate', headers => ['If-Match: "999999-vacant"'])), 412,
+is(code(kv_post('nothing', 'invalidate', headers => ['If-Match: "999999-vacant-00000000"'])), 412,
 	'mark - missing, with a version');
 
 # an item that expires soon is made anew before

@@ -2,7 +2,7 @@
 
 use ngx_memcache::{Client, Error, Item, Lease, Seconds};
 
-use crate::tag::Tag;
+use crate::tag::{self, Tag};
 
 /// The version of the item, if it is one that the tags name: what then is done to this version alone is done to what the
 /// client has seen.
@@ -15,9 +15,14 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
         return Ok(named(&item, tags));
     }
     let Some(about) = mc.inspect(key).await? else {
-        // There is no item; at most the place of one that somebody was told to make, of which nothing is shown. Nobody
-        // was told so twice: of several such tags the first is as good as any.
-        return Ok(tags.iter().find_map(Tag::place));
+        // There is no item; at most the place of one that somebody was told to make, of which nothing is shown. What tells
+        // it from that of another process is which process this is. Nobody was told so twice: of several such tags the
+        // first is as good as any.
+        if tags.iter().any(Tag::is_vacant) {
+            let process = process_of(mc, key).await?;
+            return Ok(process.and_then(|process| tags.iter().find_map(|tag| tag.place(process))));
+        }
+        return Ok(None);
     };
     if !(about.stale && about.leased) {
         return Ok(None);
@@ -32,6 +37,18 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
         }
         Lease::Hit(_) | Lease::Lost { old: None, .. } => None,
     })
+}
+
+/// Which process of memcached has the key: something that is not the same after a restart, nor on another server. `None`:
+/// it does not say that.
+pub async fn process_of(mc: &Client, key: &[u8]) -> Result<Option<u32>, Error> {
+    let stats = mc.server_of(key)?.stats().await?;
+    let number = |name: &str| stats.iter().find(|(known, _)| known == name)?.1.parse::<u64>().ok();
+    let (Some(pid), Some(time), Some(uptime)) = (number("pid"), number("time"), number("uptime")) else {
+        return Ok(None);
+    };
+    // In a container every process may have the same pid. When it was started is always the same difference.
+    Ok(Some(tag::process(pid, time.wrapping_sub(uptime))))
 }
 
 /// The tag of an item.

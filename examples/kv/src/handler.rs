@@ -4,10 +4,11 @@ use ngx::core::Status;
 use ngx::ffi::{NGX_HTTP_GET, NGX_HTTP_HEAD};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, bits, Body, Respond, Response};
-use ngx_memcache::{Cas, Client, Error, Item, Lease, Metadata, Origin, Seconds, Server, Ttl};
+use ngx_memcache::{Cas, Client, Error, Item, Metadata, Origin, Seconds, Server, Ttl};
 
 use crate::change::{self, Content};
 use crate::condition;
+use crate::lease;
 use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, Which, WithBody};
 use crate::tag::Tag;
 
@@ -47,7 +48,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     Ok(match command {
         Plain::Get { key, touch } => get(mc, key, touch).await?,
         Plain::Lease { key, vivify, recache } => {
-            lease(mc.lease(key, u64::from(vivify).secs()).recache(u64::from(recache).secs()).await?)
+            lease::lease(mc, key, u64::from(vivify).secs(), u64::from(recache).secs()).await?
         }
         Plain::Inspect { key } => match mc.inspect(key).await? {
             Some(metadata) => Response::ok().content_type("text/plain").body(about(&metadata)),
@@ -241,37 +242,10 @@ fn foreign(status: HTTPStatus) -> Response {
     Response::new(status).header("X-Content-Type-Options", "nosniff")
 }
 
-fn item_or_404(item: Option<Item>) -> Response {
+/// An item, with what is known of it.
+pub fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
     foreign(HTTPStatus::OK).header("X-Memcache-Flags", item.flags()).header("ETag", condition::tag_of(&item)).body(item)
-}
-
-/// The item, and who makes it anew. With `won`, the tag is there also where the item is not: a `PUT` with it as
-/// `If-Match` stores the item, a `DELETE` or `POST ?invalidate` with it hands the lease back.
-fn lease(lease: Lease) -> Response {
-    let (who, item, cas, stale) = match lease {
-        Lease::Hit(item) => ("none", Some(item), None, false),
-        Lease::Won(won) => ("won", won.old, Some(won.cas), won.stale),
-        Lease::Lost { old, .. } => {
-            let stale = old.is_some();
-            ("lost", old, None, stale)
-        }
-    };
-    let response = match (item, cas) {
-        (Some(item), _) => item_or_404(Some(item)),
-        // With a body of its own: nginx takes the ETag away from the pages that it makes.
-        (None, Some(cas)) => Response::new(HTTPStatus::NOT_FOUND)
-            .header("ETag", Tag::vacant(cas))
-            .content_type("text/plain")
-            .body("yours to make\n"),
-        (None, None) => Response::new(HTTPStatus::NOT_FOUND),
-    };
-    let response = response.header("X-Memcache-Lease", who);
-    if stale {
-        response.header("X-Memcache-Stale", "1")
-    } else {
-        response
-    }
 }
 
 fn about(item: &Metadata) -> String {

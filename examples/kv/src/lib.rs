@@ -16,6 +16,8 @@ mod change;
 mod condition;
 #[cfg(not(test))]
 mod handler;
+#[cfg(not(test))]
+mod lease;
 mod request;
 mod tag;
 

@@ -20,12 +20,20 @@ pub struct Tag {
 enum Content {
     /// Of flags and value.
     Checksum(u32),
-    /// None: the item is still to be made.
-    Vacant,
+    /// None: the item is still to be made. That of the server's process.
+    Vacant(u32),
+}
+
+/// A checksum of what tells one process of memcached from another.
+pub fn process(pid: u64, started: u64) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&pid.to_le_bytes());
+    checksum.update(&started.to_le_bytes());
+    checksum.finalize()
 }
 
 /// What a tag has behind the version where there was no item.
-const VACANT: &str = "vacant";
+const VACANT: &str = "vacant-";
 
 impl Tag {
     /// That of an item.
@@ -36,15 +44,20 @@ impl Tag {
         Tag { cas, content: Content::Checksum(checksum.finalize()) }
     }
 
-    /// That of an item that somebody was told to make. There is nothing else to compare: the same version of such a
-    /// place is the same to a client, whichever process counted it.
-    pub fn vacant(cas: u64) -> Self {
-        Tag { cas, content: Content::Vacant }
+    /// That of an item that somebody was told to make. There is no content to compare; what its version is good for ends
+    /// with the [`process`] that has counted it.
+    pub fn vacant(cas: u64, process: u32) -> Self {
+        Tag { cas, content: Content::Vacant(process) }
     }
 
-    /// The version of the place, if the tag is of one.
-    pub fn place(&self) -> Option<u64> {
-        (self.content == Content::Vacant).then_some(self.cas)
+    /// Whether the tag is of such a place.
+    pub fn is_vacant(&self) -> bool {
+        matches!(self.content, Content::Vacant(_))
+    }
+
+    /// The version of the place, if the tag is of one of that process.
+    pub fn place(&self, process: u32) -> Option<u64> {
+        (self.content == Content::Vacant(process)).then_some(self.cas)
     }
 
     /// The tags of an `If-Match`. Weak ones, and others than ours, match nothing, and are left out.
@@ -56,11 +69,11 @@ impl Tag {
         let (version, content) = str::from_utf8(tag).ok()?.strip_prefix('"')?.strip_suffix('"')?.split_once('-')?;
         let digits = |text: &str, radix| text.bytes().all(|byte| char::from(byte).is_digit(radix));
         let cas = version.parse().ok().filter(|_| digits(version, 10))?;
-        if content == VACANT {
-            return Some(Tag::vacant(cas));
-        }
-        let checksum = u32::from_str_radix(content, 16).ok().filter(|_| content.len() == 8 && digits(content, 16))?;
-        Some(Tag { cas, content: Content::Checksum(checksum) })
+        let checksum = |text: &str| u32::from_str_radix(text, 16).ok().filter(|_| text.len() == 8 && digits(text, 16));
+        Some(match content.strip_prefix(VACANT) {
+            Some(process) => Tag::vacant(cas, checksum(process)?),
+            None => Tag { cas, content: Content::Checksum(checksum(content)?) },
+        })
     }
 }
 
@@ -72,7 +85,10 @@ impl HeaderValue for Tag {
         text.push("-");
         match self.content {
             Content::Checksum(checksum) => text.push(hex(checksum)),
-            Content::Vacant => text.push(VACANT),
+            Content::Vacant(process) => {
+                text.push(VACANT);
+                text.push(hex(process));
+            }
         }
         text.push("\"");
     }
@@ -100,20 +116,31 @@ mod tests {
     fn r4_the_same_version_of_something_else_is_another_tag() {
         let tag = Tag::of(3, 0, b"cow");
         assert_eq!(tag, Tag::of(3, 0, b"cow"));
-        for other in [Tag::of(3, 0, b"coW"), Tag::of(3, 1, b"cow"), Tag::of(4, 0, b"cow"), Tag::vacant(3)] {
+        for other in [Tag::of(3, 0, b"coW"), Tag::of(3, 1, b"cow"), Tag::of(4, 0, b"cow"), Tag::vacant(3, 0)] {
             assert_ne!(tag, other);
         }
         assert_ne!(Tag::of(3, 0, b""), Tag::of(3, 0, b"\0"));
-        assert_ne!(Tag::of(3, 0, b""), Tag::vacant(3));
-        assert_eq!((Tag::vacant(3).place(), tag.place()), (Some(3), None));
+        assert_ne!(Tag::of(3, 0, b""), Tag::vacant(3, 0));
+        assert!(Tag::vacant(3, 0).is_vacant() && !tag.is_vacant());
+    }
+
+    #[test]
+    fn r4_a_place_is_that_of_one_process() {
+        let place = Tag::vacant(3, process(7, 1_795_000_000));
+        assert_eq!(place.place(process(7, 1_795_000_000)), Some(3));
+        for other in [process(8, 1_795_000_000), process(7, 1_795_000_001), process(1_795_000_000, 7)] {
+            assert_eq!(place.place(other), None);
+        }
+        let Content::Checksum(checksum) = Tag::of(3, 0, b"cow").content else { panic!("no checksum") };
+        assert_eq!(Tag::of(3, 0, b"cow").place(checksum), None);
     }
 
     #[test]
     fn tags_are_read_as_they_are_written() {
-        let tags = [Tag::of(17, 7, b"cow"), Tag::vacant(u64::MAX), Tag::of(0, 0, b"")];
+        let tags = [Tag::of(17, 7, b"cow"), Tag::vacant(u64::MAX, 9), Tag::of(0, 0, b"")];
         let list = tags.map(|tag| tag.to_string()).join(" ,\t");
         assert_eq!(Tag::parse_list(list.as_bytes()), tags);
-        assert_eq!(Tag::vacant(7).to_string(), "\"7-vacant\"");
+        assert_eq!(Tag::vacant(7, 11).to_string(), "\"7-vacant-0000000b\"");
         assert_eq!(Tag { cas: 7, content: Content::Checksum(10) }.to_string(), "\"7-0000000a\"");
     }
 
@@ -135,12 +162,15 @@ mod tests {
             "\"18446744073709551616-0000000a\"",
             "\"17-0000000g\"",
             "\"17-0000000a",
-            "\"17-vacant \"",
-            "\"\u{ff11}-vacant\"",
+            "\"17-vacant\"",
+            "\"17-vacant-\"",
+            "\"17-vacant-0000000\"",
+            "\"17-vacant-0000000b \"",
+            "\"\u{ff11}-vacant-0000000b\"",
         ] {
             assert_eq!(Tag::parse_list(list.as_bytes()), [], "{list}");
         }
-        let list = b"W/\"1-vacant\", \"x\",, \"2-vacant\" , \xff";
-        assert_eq!(Tag::parse_list(list), [Tag::vacant(2)]);
+        let list = b"W/\"1-vacant-0000000b\", \"x\",, \"2-vacant-0000000b\" , \xff";
+        assert_eq!(Tag::parse_list(list), [Tag::vacant(2, 11)]);
     }
 }

@@ -136,10 +136,10 @@ fn put_conditions() {
     assert_eq!(put(None, None), Ok(Condition::None));
     assert_eq!(put(None, Some("*")), Ok(Condition::Absent));
     assert_eq!(put(Some("*"), None), Ok(Condition::Present));
-    let tags = [Tag::of(17, 0, b"cow"), Tag::vacant(3)];
+    let tags = [Tag::of(17, 0, b"cow"), Tag::vacant(3, 11)];
     let list = tags.map(|tag| tag.to_string()).join(", ");
     assert_eq!(put(Some(&list), None), Ok(Condition::Tagged(tags.to_vec())));
-    for foreign in ["\"17\"", "W/\"17-vacant\"", "17", "\"\"", ""] {
+    for foreign in ["\"17\"", "W/\"17-vacant-0000000b\"", "17", "\"\"", ""] {
         assert_eq!(put(Some(foreign), None), Err(Refusal::PreconditionFailed), "{foreign}");
     }
     let unknown = Err(Refusal::UnknownCondition("If-None-Match"));
@@ -237,7 +237,7 @@ fn delete() {
     let expected = |which| Ok(Command::Plain(Plain::Delete { key: b"k".to_vec(), which }));
     assert_eq!(delete(None), expected(Which::Any));
     assert_eq!(delete(Some("*")), expected(Which::Present));
-    assert_eq!(delete(Some("\"3-vacant\"")), expected(Which::Tagged(vec![Tag::vacant(3)])));
+    assert_eq!(delete(Some("\"3-vacant-0000000b\"")), expected(Which::Tagged(vec![Tag::vacant(3, 11)])));
     assert_eq!(delete(Some("3")), Err(Refusal::PreconditionFailed));
 }
 
@@ -259,10 +259,10 @@ fn r61_no_condition_is_ignored() {
         assert_eq!(parse(None, None, Some("If-Range")), Err(Refusal::UnknownCondition("If-Range")));
         for (if_match, if_none_match) in [
             (Some(&b"*"[..]), None),
-            (Some(b"\"3-vacant\""), None),
+            (Some(b"\"3-vacant-0000000b\""), None),
             (Some(b"\"3\""), None),
             (None, Some(&b"*"[..])),
-            (None, Some(b"\"3-vacant\"")),
+            (None, Some(b"\"3-vacant-0000000b\"")),
             (Some(b"*"), Some(b"*")),
         ] {
             let knows = match (if_match, if_none_match) {
