@@ -25,11 +25,11 @@ operations have no deadline | client/submit.rs | s/let deadline = now.after(time
 max is no bound | client/pool.rs | s/&& server.connections.len() < max as usize/\&\& max > 0/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
-a queue without a bound | client/submit.rs | s/server.queued >= self.config.queue/server.queued > usize::MAX - 1/
+a queue without a bound | client/submit.rs | s/server.queue.len() >= self.config.queue/server.queue.len() > usize::MAX - 1/
 R1: a key that is named as it is cannot be read | connection/replies.rs | s/Some(key) => self.decoder.line_naming(.*/Some(_) => self.decoder.line(\&self.input)?,/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
-R7: what has ended is sent out of the queue | client/pool.rs | s/if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {/if !self.calls.contains_key(call) {/
-R13: the queue is overtaken | client/order.rs | s/if server.queued > 0 {/if server.queued > usize::MAX - 1 {/
+R7: what has ended is sent out of the queue | client/pool.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);/let waits = |id| calls.contains_key(id);/
+R13: the queue is overtaken | client/order.rs | s/if !server.queue.is_empty() {/if server.queue.len() > usize::MAX - 1 {/
 R13: a key goes to any connection | client/order.rs | s/if server.connections.len() < 2 {/if server.connections.len() < 2000 {/
 R13: the queue waits for a connection that is full | client/pool.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
 R13: a connection is never full | client/order.rs | s/return if load < most {/return if load < most || true {/

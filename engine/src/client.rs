@@ -17,7 +17,9 @@ use crate::operation::reply::{Answer, Outcome, Part};
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::route::subset::{Route, Subset};
+use crate::server::backlog::Backlog;
 use crate::server::health::Health;
+use crate::server::queue::Queue;
 use crate::server::throttle::Throttle;
 use crate::shared::Verdict;
 use crate::stats::Rest;
@@ -161,10 +163,9 @@ impl<T> Client<T> {
                 connections: Vec::new(),
                 latest: None,
                 connecting: 0,
-                queue: VecDeque::new(),
-                queued: 0,
+                queue: Queue::default(),
                 writes: order::Writes::default(),
-                backlog: 0,
+                backlog: Backlog::default(),
                 health: Health::new(now),
                 passed: Bytes::new(),
                 connects: Throttle::default(),
@@ -323,7 +324,7 @@ impl<T> Client<T> {
         call.place = Place::Done;
         let own = matches!(call.owner, Owner::Nobody);
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.backlog = server.backlog.saturating_sub(call.take_backlog());
+            server.backlog.remove(call.take_backlog());
             if let Some(hold) = call.hold.take() {
                 server.writes.release(hold);
             }

@@ -11,8 +11,7 @@ impl<T> Client<T> {
     /// The server is down: what waits for it goes to the one that stands in for it, or fails.
     pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        server.queued = 0;
-        for call in std::mem::take(&mut server.queue) {
+        for call in server.queue.take() {
             if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
                 self.again_or_error(call, false, End::Lost, now);
             }
@@ -41,7 +40,7 @@ impl<T> Client<T> {
         let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
         let live = self.servers.get(target).is_some_and(|server| {
             // What moves to another server has to find room there.
-            server.is_live() && (target == home || server.queued < self.config.queue)
+            server.is_live() && (target == home || server.queue.len() < self.config.queue)
         });
         let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
         match outcome::of(loss) {
@@ -66,14 +65,14 @@ impl<T> Client<T> {
             server.counters.stats.retried.bump();
             if target != home {
                 server.counters.stats.failed_over.bump();
-                server.backlog = server.backlog.saturating_sub(backlog);
+                server.backlog.remove(backlog);
             }
         }
         if target == home {
             return Some(id);
         }
         if let Some(server) = self.servers.get_mut(target) {
-            server.backlog = server.backlog.saturating_add(backlog);
+            server.backlog.add(backlog);
         }
         self.dispatch(id, target, now);
         None
@@ -82,7 +81,6 @@ impl<T> Client<T> {
     /// What was lost with a connection has waited longer than what is in the queue.
     pub(super) fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        server.queued = server.queued.saturating_add(calls.len());
-        calls.into_iter().rev().for_each(|call| server.queue.push_front(call));
+        server.queue.push_in_front(calls);
     }
 }

@@ -12,11 +12,11 @@ impl<T> Client<T> {
         for (id, server) in self.servers.iter().enumerate() {
             let waits =
                 |call| self.calls.get(call).is_some_and(|call| call.place == Place::Queued && call.server == id);
-            let queued = server.queue.iter().filter(|&&call| waits(call)).count();
-            if queued != server.queued {
-                return Err(format!("server {id}: {queued} operations wait, {} are counted", server.queued));
+            let queued = server.queue.iter().filter(|&call| waits(call)).count();
+            if queued != server.queue.len() {
+                return Err(format!("server {id}: {queued} operations wait, {} are counted", server.queue.len()));
             }
-            if let Some(&first) = server.queue.iter().find(|&&call| waits(call)) {
+            if let Some(first) = server.queue.iter().find(|&call| waits(call)) {
                 let bulk = self.bulk_of(first);
                 if server.is_live() && self.pick(id, server, bulk).is_some() {
                     return Err(format!("server {id}: an operation waits that could be sent"));

@@ -53,8 +53,8 @@ impl<T> Client<T> {
                 .get(*call)
                 .is_some_and(|call| call.place == Place::Queued && call.work().is_some_and(Work::compares_on_delete))
         };
-        let refused: Vec<CallId> = server.queue.iter().copied().filter(refused).collect();
-        server.queued = server.queued.saturating_sub(refused.len());
+        let refused: Vec<CallId> = server.queue.iter().filter(refused).collect();
+        server.queue.gave_up(refused.len());
         refused.into_iter().for_each(|call| self.complete(call, Err(Error::Unsupported), now));
     }
 }

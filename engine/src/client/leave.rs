@@ -57,9 +57,9 @@ impl<T> Client<T> {
     /// An operation that gives up leaves its place. Returns whether the server may carry it out.
     pub(super) fn leave(&mut self, id: ServerId, place: Place, backlog: usize, overdue: Instant, now: Instant) -> bool {
         if let Some(server) = self.servers.get_mut(id) {
-            server.backlog = server.backlog.saturating_sub(backlog);
+            server.backlog.remove(backlog);
             if place == Place::Queued {
-                server.queued = server.queued.saturating_sub(1);
+                server.queue.gave_up(1);
             }
         }
         let Place::Sent(conn, number) = place else { return false };

@@ -149,7 +149,7 @@ impl<T> Client<T> {
     /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
     pub(super) fn settle(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         self.touch(id);
-        if self.servers.get(id).is_some_and(|server| server.queued > 0) {
+        if self.servers.get(id).is_some_and(|server| !server.queue.is_empty()) {
             self.pump(id, now);
         }
         self.rest(conn, id, now);
@@ -213,14 +213,14 @@ impl<T> Client<T> {
                 if !call.retried && !matches!(call.owner, Owner::Nobody) {
                     server.counters.queue_time.record(call.since, now);
                 }
-                server.backlog = server.backlog.saturating_sub(call.take_backlog());
+                server.backlog.remove(call.take_backlog());
                 if let Task::Work(Work::Keyed(verb)) = &mut call.task {
                     verb.release_value();
                 }
             }
         });
         let more = connection.has_more();
-        if was_bulky && server.queued > 0 {
+        if was_bulky && !server.queue.is_empty() {
             self.pump(id, now);
         }
         if self.draining {

@@ -108,7 +108,7 @@ impl<T> Client<T> {
     pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32) -> Target {
         let Some(server) = self.servers.get(id) else { return Target::Queue };
         // Nothing passes the queue: what is in it may be for the same key, or has waited for longer.
-        if server.queued > 0 {
+        if !server.queue.is_empty() {
             return Target::Queue;
         }
         self.target_within(id, server, key, bulk, most_behind(&self.config))

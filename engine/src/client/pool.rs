@@ -100,13 +100,8 @@ impl<T> Client<T> {
         }
         call.place = Place::Queued;
         if let Some(server) = self.servers.get_mut(server) {
-            server.queue.push_back(id);
-            server.queued = server.queued.saturating_add(1);
-            // Ids of operations that gave up must not pile up where nothing leaves the queue.
-            if server.queue.len() > server.queued.saturating_mul(2).saturating_add(64) {
-                let calls = &self.calls;
-                server.queue.retain(|&id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
-            }
+            let calls = &self.calls;
+            server.queue.push(id, |id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
         }
         false
     }
@@ -129,7 +124,7 @@ impl<T> Client<T> {
         }
         match target.and_then(|conn| self.connections.get_mut(conn)) {
             Some(connection) => connection.try_reserve(),
-            None => self.servers.get_mut(id).map_or(Ok(()), |server| server.queue.try_reserve(1)),
+            None => self.servers.get_mut(id).map_or(Ok(()), |server| server.queue.try_reserve()),
         }
     }
 
@@ -143,20 +138,17 @@ impl<T> Client<T> {
 
     /// Puts waiting operations on connections that have room, in their order.
     pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
-        while let Some(server) = self.servers.get_mut(id).filter(|server| server.queued > 0) {
-            let Some(&call) = server.queue.front() else { break };
-            if !self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
-                server.queue.pop_front();
-                continue;
-            }
+        loop {
+            let calls = &self.calls;
+            let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);
+            let Some(call) = self.servers.get_mut(id).and_then(|server| server.queue.next(waits)) else { break };
             let bulk = self.bulk_of(call);
             let target = self.target_of(id, call, bulk);
             if target == Target::Queue {
                 break;
             }
             if let Some(server) = self.servers.get_mut(id) {
-                server.queue.pop_front();
-                server.queued = server.queued.saturating_sub(1);
+                server.queue.pop();
             }
             self.put(call, id, target, bulk, now);
         }
@@ -166,7 +158,7 @@ impl<T> Client<T> {
     /// Puts an operation where it may go now: on a connection, or behind what waits.
     pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
         let bulk = self.bulk_of(call);
-        let waits = self.servers.get(id).is_some_and(|server| server.queued > 0);
+        let waits = self.servers.get(id).is_some_and(|server| !server.queue.is_empty());
         let target = if waits { Target::Queue } else { self.target_of(id, call, bulk) };
         if !self.put(call, id, target, bulk, now) {
             self.pump(id, now);
@@ -187,7 +179,7 @@ impl<T> Client<T> {
 
     /// Opens another connection if those that there are do not do.
     pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
-        let queued = self.servers.get(id).map_or(0, |server| server.queued);
+        let queued = self.servers.get(id).map_or(0, |server| server.queue.len());
         self.grow_for(id, queued, now);
     }
 

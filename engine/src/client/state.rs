@@ -1,6 +1,5 @@
 //! What a client knows: its operations and its servers.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,9 @@ use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
+use crate::server::backlog::Backlog;
 use crate::server::health::Health;
+use crate::server::queue::Queue;
 use crate::server::throttle::Throttle;
 use crate::shared::State;
 use crate::shared::{Board, Verdict};
@@ -169,13 +170,11 @@ pub(super) struct Server {
     pub latest: Option<ConnId>,
     /// How many of them are not ready yet.
     pub connecting: usize,
-    /// Operations that wait; ids of those that gave up are still in it.
-    pub queue: VecDeque<CallId>,
-    /// How many of the queue still wait.
-    pub queued: usize,
+    /// Operations that wait.
+    pub queue: Queue,
     pub writes: Writes,
     /// Bytes of values that are not written yet.
-    pub backlog: usize,
+    pub backlog: Backlog,
     pub health: Health,
     /// What all clients of the server know together.
     pub board: Memory<Board>,

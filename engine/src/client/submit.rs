@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::order::Target;
 use super::{Call, Client, Order, Owner, Place, Task, Timer};
 use crate::id::{CallId, ConnId, ServerId};
-use crate::limits::{MAX_BACKLOG, MAX_TIMEOUT, PATIENCE};
+use crate::limits::{MAX_TIMEOUT, PATIENCE};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
@@ -124,13 +124,13 @@ impl<T> Client<T> {
             Some(Error::ServerDown)
         } else if !supported {
             Some(Error::Unsupported)
-        } else if group.is_none() && goes == Target::Queue && server.queued >= self.config.queue {
+        } else if group.is_none() && goes == Target::Queue && server.queue.len() >= self.config.queue {
             limits.queue.bump();
             Some(Error::Busy)
         } else if group.is_none() && goes == Target::Nowhere {
             limits.pipeline.bump();
             Some(Error::Busy)
-        } else if server.backlog.saturating_add(size) > MAX_BACKLOG {
+        } else if !server.backlog.has_room(size) {
             limits.backlog.bump();
             Some(Error::Busy)
         } else if room.is_err() {
@@ -154,7 +154,7 @@ impl<T> Client<T> {
             }
         }
         server.counters.accepted(&order.work, now);
-        server.backlog = server.backlog.saturating_add(size);
+        server.backlog.add(size);
         Ok(Room { group, target, bulk })
     }
 

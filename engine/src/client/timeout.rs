@@ -136,7 +136,7 @@ impl<T> Client<T> {
             None => self.leave(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
-        if self.servers.get(server).is_some_and(|server| server.queued > 0) {
+        if self.servers.get(server).is_some_and(|server| !server.queue.is_empty()) {
             // What had to follow it need not any more.
             self.pump(server, now);
         }

@@ -77,7 +77,7 @@ impl<T> Client<T> {
             idle,
             busy: open.saturating_sub(idle),
             pending: ready().map(Connection::load).sum(),
-            queued: server.queued,
+            queued: server.queue.len(),
             counters: &server.counters,
             rest: server.rest.as_ref(),
         })

@@ -125,7 +125,7 @@ fn f32_f34_bytes_that_wait_are_bounded() {
         }
         w.client.written(conn, len, w.now);
     }
-    assert_eq!(w.client.servers[0].backlog, 0);
+    assert_eq!(w.client.servers[0].backlog.bytes(), 0);
 }
 
 #[test]
