@@ -22,7 +22,7 @@ what gave up leaves no placeholder | connection/due.rs | s/if index < self.encod
 what is not written at once is forgotten | connection.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
 what nobody may want is sent all the same | connection/ahead.rs | s/self.large < MAX_LARGE \&\& .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
-max is no bound | client/pool.rs | s/&& server.connections.len() < max as usize/\&\& max > 0/
+max is no bound | client/pool.rs | s/(server.at.leaving()) < max as usize/(server.at.leaving()) < max as usize || max > 0/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queue.len() >= self.config.queue/server.queue.len() > usize::MAX - 1/

@@ -25,7 +25,7 @@ impl Chaos {
         let id = world.rng.usize(..world.servers.len());
         let conns = world.conns(id);
         let conn = (!conns.is_empty()).then(|| conns[world.rng.usize(..conns.len())]);
-        match world.rng.u8(..17) {
+        match world.rng.u8(..20) {
             0 => world.servers[id].stalled = true,
             1 | 2 => world.servers[id].stalled = false,
             3 => self.replace(world, id),
@@ -92,11 +92,11 @@ impl Chaos {
             5 => link.session.mishap = Some(Mishap::Cut(rng.usize(..60))),
             6 => link.session.mishap = Some(Mishap::ClientError),
             7 if self.meddling => link.session.blurt(&garbage(rng)),
-            n if self.meddling => {
+            _ if self.meddling => {
                 let garbage = garbage(rng);
                 let mishaps =
                     [Mishap::Drop, Mishap::Duplicate, Mishap::Swap, Mishap::OtherKey, Mishap::Garbage(garbage)];
-                link.session.mishap = mishaps.get(usize::from(n) % 5).cloned();
+                link.session.mishap = Some(mishaps[rng.usize(..mishaps.len())].clone());
             }
             _ => {}
         }

@@ -76,6 +76,8 @@ pub struct Ledger {
     pending: HashMap<usize, usize>,
     /// Gets may share the exchange of one that was submitted so long before.
     shared: Duration,
+    /// Clients have written by themselves, of which the ledger knows nothing.
+    pub hands_back: bool,
     /// A key may be on several servers, and is carried out in order on none.
     pub roams: bool,
     /// Operations of which the client said that no server will carry them out.
@@ -158,6 +160,15 @@ impl Ledger {
     /// The next deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// The worker got no time for so long: what large values are in the way of may have to wait for as much longer.
+    pub fn put_off(&mut self, time: Duration) {
+        if time > Duration::ZERO {
+            let patient = self.ops.values_mut().filter(|op| op.latest > op.deadline);
+            patient.for_each(|op| op.latest = op.latest.after(time));
+            self.deadlines = self.ops.iter().map(|(&number, op)| (op.latest, number)).collect();
+        }
     }
 
     /* what the servers do */
@@ -250,7 +261,7 @@ impl Ledger {
     /// Whether writes of its key were under way while it was: it may have had to follow them where there was no room.
     fn follows_writes(&self, op: &Op) -> bool {
         let traffic = self.traffic.get(&op.lane()).copied();
-        self.roams || traffic.is_some_and(|(writes, ended)| writes > 0 || ended >= op.submitted)
+        self.roams || self.hands_back || traffic.is_some_and(|(writes, ended)| writes > 0 || ended >= op.submitted)
     }
 
     fn check_error(&self, op: &Op, error: &Error, now: Instant) {

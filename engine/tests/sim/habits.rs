@@ -1,5 +1,7 @@
 //! How a worker works.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 
 /// How the worker works.
@@ -18,6 +20,9 @@ pub struct Habits {
 }
 
 impl Habits {
+    /// The longest turn, unless the worker gets no time.
+    pub const LONGEST_TURN: Duration = Duration::from_millis(2);
+
     pub fn calm() -> Self {
         Habits { turn: 0, budget: usize::MAX, slices: 16, read: usize::MAX, sockets: usize::MAX }
     }

@@ -11,6 +11,7 @@
 
 mod chaos;
 mod checks;
+mod cluster;
 mod command;
 mod faults;
 mod habits;
@@ -97,7 +98,7 @@ fn simulation() {
 /// One run: turbulence, then calm in which everything has to be well, then the end.
 fn run(seed: u64, sum: &mut Sum) {
     let mut rng = Rng::with_seed(seed);
-    let config = workload::config(&mut rng);
+    let config = cluster::config(&mut rng);
     let (max_value, queue) = (config.max_value, config.queue);
     let mut workload = Workload::new(&mut rng, max_value);
     let chaos = Chaos { every: [20_000, 200_000, 2_000_000][rng.usize(..3)], meddling: rng.bool() };

@@ -1,12 +1,13 @@
 //! What hangs takes nothing else along.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use fastrand::Rng;
-use memcache_engine::{Config, Failover, Instant, ServerParams, PIPELINE_BOUND};
+use memcache_engine::{Config, Failover, Instant, Outcome, ServerParams, PIPELINE_BOUND};
 
-use crate::workload::{self, Workload};
+use crate::cluster;
+use crate::workload::Workload;
 use crate::world::World;
 
 /// A cluster without small limits, so that nothing is refused.
@@ -17,7 +18,7 @@ fn config(rng: &mut Rng, servers: usize) -> Config {
 
 /// The same with at most so many connections to each.
 fn config_of(rng: &mut Rng, servers: usize, max: usize) -> Config {
-    let mut config = workload::config(rng);
+    let mut config = cluster::config(rng);
     let mut params = ServerParams::default();
     params.parse(b"min=2").expect("it is valid");
     params.parse(format!("max={max}").as_bytes()).expect("it is valid");
@@ -99,30 +100,44 @@ pub fn one_key(seed: u64) {
     world.settle();
 }
 
-/// One of several servers hangs: no operation of the others fails.
+/// One of several servers hangs: no operation of the others fails, nor does any part of a batch that is for them, whether
+/// or not they stand in for the one that hangs.
 pub fn one_server(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut config = config(&mut rng, 2);
     config.max_fails = [1, 3, 1_000][rng.usize(..3)];
+    config.failover = [Failover::Off, Failover::Next][rng.usize(..2)];
     let time = config.timeout;
     let mut workload = Workload::new(&mut rng, config.max_value);
     let mut world = World::of(config, seed, rng.u32(1..3));
     world.run(Duration::from_secs(2));
     world.servers[0].stalled = true;
     let until = world.now.after(time * 6);
-    let mut healthy = std::collections::HashSet::new();
-    while world.now < until {
+    let keys = 0..workload.keys().len();
+    let homes: Vec<_> = keys.map(|at| world.worker.client.server_of(&workload.keys()[at]) == Ok(1)).collect();
+    let healthy: Vec<usize> = (0..homes.len()).filter(|&at| homes[at]).collect();
+    let mut promised = HashSet::new();
+    while world.now < until && !healthy.is_empty() {
         let worker = rng.usize(..world.count());
         world.switch(worker);
         let _ = workload.submit_get(&mut world, 0);
         let next = workload.next();
-        if workload.submit_get(&mut world, 1).is_none() && workload.next() > next {
-            healthy.insert(next);
-        }
+        let at = healthy[rng.usize(..healthy.len())];
+        let refused = match rng.u8(..4) {
+            0 => workload.submit_set_of(&mut world, at),
+            1 => workload.submit_batch_of_all(&mut world),
+            _ => workload.submit_get_of(&mut world, at),
+        };
+        assert_eq!(refused, None, "an operation of another server is refused");
+        promised.insert(next);
         world.posted();
         world.run(time / 20);
-        for (number, answer) in world.done.drain(..) {
-            assert!(answer.is_ok() || !healthy.contains(&number), "{answer:?}, as another server hangs");
+        for (number, answer) in world.done.drain(..).filter(|(number, _)| promised.contains(number)) {
+            let fine = match &answer {
+                Ok(Outcome::Many(parts)) => parts.iter().zip(&homes).all(|(part, home)| !home || part.answer.is_ok()),
+                answer => answer.is_ok(),
+            };
+            assert!(fine, "{answer:?} to {number}, as another server hangs");
         }
     }
     world.settle();

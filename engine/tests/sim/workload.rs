@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Config, Direction, Error, Failover, Hash, Instant, Outcome, Request, ServerConfig, ServerParams, ServerVerb,
-    StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
+    Direction, Error, Instant, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
 };
 
+use crate::habits::Habits;
 use crate::op::{Op, OF_BATCH};
 use crate::server::LIVES;
 use crate::world::World;
@@ -19,10 +19,7 @@ use crate::world::World;
 mod large;
 
 /// The longest value that is ever stored.
-const LONGEST: usize = 300_000;
-
-/// The longest turn.
-const TURN: Duration = Duration::from_secs(2);
+pub const LONGEST: usize = 300_000;
 
 /// What the operations of a run are like.
 #[derive(Debug)]
@@ -56,55 +53,11 @@ fn value(number: u64, len: usize) -> Bytes {
     text.slice(start..start + len)
 }
 
-/// A cluster with small limits, so that they are met.
-pub fn config(rng: &mut Rng) -> Config {
-    let mut choose = |of: &[u64]| of[rng.usize(..of.len())];
-    let servers = choose(&[1, 1, 2, 3, 5]);
-    let server = |n: u64| {
-        let max = choose(&[1, 1, 2, 3, 6]);
-        let smax = choose(&[0, 1, 2, 6]).min(max);
-        let min = choose(&[0, 0, 1, 2]).min(smax);
-        let mut params = ServerParams::default();
-        for (name, value) in [
-            ("min", min),
-            ("smax", smax),
-            ("max", max),
-            ("ttl", choose(&[0, 1, 3, 60])),
-            ("weight", choose(&[1, 1, 3])),
-        ] {
-            params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
-        }
-        let (pool, weight) = params.finish().expect("they agree");
-        ServerConfig {
-            name: format!("10.0.0.{n}:11211").into(),
-            addresses: choose(&[1, 1, 2, 3]) as usize,
-            pool,
-            weight,
-        }
-    };
-    let servers = (0..servers).map(server).collect();
-    Config {
-        hash: Hash::Modulo,
-        failover: if choose(&[0, 0, 1]) == 1 { Failover::Next } else { Failover::Off },
-        coalesce: choose(&[0, 1]) == 1,
-        timeout: Duration::from_millis(choose(&[20, 100, 500, 1_000])),
-        connect_timeout: Duration::from_millis(choose(&[10, 60, 200])),
-        max_fails: choose(&[1, 3, 10]) as u32,
-        retry: Duration::from_millis(choose(&[100, 1_000, 5_000])),
-        pipeline: choose(&[1, 2, 5, 128]) as usize,
-        queue: choose(&[1, 10, 100, 1_024]) as usize,
-        max_value: choose(&[100, 5_000, 70_000, LONGEST as u64]) as usize,
-        prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
-        ..Config::new(servers)
-    }
-}
-
 /// When an operation was submitted, when it has to end, and when if large values are in its way.
 fn times(world: &World, timeout: Option<Duration>) -> [Instant; 3] {
     let config = world.worker.client.config();
     let deadline = world.now.after(timeout.unwrap_or(config.timeout));
-    // A turn may be late, each time.
-    let longest = config.timeout.max(TURN) * 2 * u32::from(PATIENCE);
+    let longest = (config.timeout + Habits::LONGEST_TURN) * u32::from(PATIENCE);
     let patient = timeout.is_none_or(|timeout| timeout == config.timeout);
     [world.now, deadline, if patient { deadline.after(longest) } else { deadline }]
 }
@@ -234,6 +187,18 @@ impl Workload {
         let flags = u32::try_from(number).expect("it is small");
         let verb = Verb::Store { mode: StoreMode::Set, value: value(number, 10), flags, ttl: Ttl::NEVER, cas: 0 };
         self.submit_verb(world, number, at, verb, None)
+    }
+
+    /// Submits a batch of gets of all keys.
+    pub fn submit_batch_of_all(&mut self, world: &mut World) -> Option<Error> {
+        let number = self.next;
+        self.next += 1;
+        self.submit_batch(world, number, None, self.keys.len())
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> &[Vec<u8>] {
+        &self.keys
     }
 
     /// The number of the next operation.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use memcache_engine::Memory;
 use memcache_engine::MAX_LINE;
-use memcache_engine::{Board, Client, Company, Config, ConnId, Event, Instant, Loss, Output, ServerMemory};
+use memcache_engine::{Board, Client, Company, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory};
 
 use crate::checks::Ledger;
 use crate::habits::Habits;
@@ -45,7 +45,7 @@ pub struct World {
     pub ledger: Ledger,
     pub habits: Habits,
     /// Operations that completed in the last turn, with what.
-    pub done: Vec<(u64, Result<memcache_engine::Outcome, memcache_engine::Error>)>,
+    pub done: Vec<(u64, Result<memcache_engine::Outcome, Error>)>,
     pub events: Vec<Event>,
     pub turns: u64,
     /// Turns since the clock last moved.
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Turns until every operation has been answered; what was answered, in order.
-    pub fn settle(&mut self) -> Vec<(u64, Result<memcache_engine::Outcome, memcache_engine::Error>)> {
+    pub fn settle(&mut self) -> Vec<(u64, Result<memcache_engine::Outcome, Error>)> {
         let mut all = std::mem::take(&mut self.done);
         self.hurry();
         while self.pending() > 0 {
@@ -163,7 +163,9 @@ impl World {
         self.standing = if wake > self.now { 0 } else { self.standing + 1 };
         assert!(self.standing < 100_000, "the loop spins");
         let busy = self.rng.u64(0..=self.habits.turn);
-        self.now = wake.after(Duration::from_micros(busy)).after(std::mem::take(&mut self.stopped));
+        let stopped = std::mem::take(&mut self.stopped);
+        self.now = wake.after(Duration::from_micros(busy)).after(stopped);
+        self.ledger.put_off(stopped);
 
         self.each(World::work);
     }
@@ -213,6 +215,10 @@ impl World {
     pub fn posted(&mut self) {
         for _ in 0..self.habits.budget {
             let Some(done) = self.worker.client.poll_completion() else { break };
+            if done.answer == Err(Error::Busy) {
+                let view = self.worker.client.server(done.server);
+                self.ledger.hands_back |= view.is_some_and(|view| view.stats().handed_back > 0);
+            }
             self.ledger.completed(done.context, &done.answer, self.now);
             assert_eq!(self.worker.client.cancel(done.call, self.now), None, "it was handed out");
             self.done.push((done.context, done.answer));

@@ -1,0 +1,52 @@
+//! Random clusters.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use memcache_engine::{Config, Failover, Hash, ServerConfig, ServerParams};
+
+use crate::workload::LONGEST;
+
+/// A cluster with small limits, so that they are met.
+pub fn config(rng: &mut Rng) -> Config {
+    let mut choose = |of: &[u64]| of[rng.usize(..of.len())];
+    let servers = choose(&[1, 1, 2, 3, 5]);
+    let server = |n: u64| {
+        let max = choose(&[1, 1, 2, 3, 6]);
+        let smax = choose(&[0, 1, 2, 6]).min(max);
+        let min = choose(&[0, 0, 1, 2]).min(smax);
+        let mut params = ServerParams::default();
+        for (name, value) in [
+            ("min", min),
+            ("smax", smax),
+            ("max", max),
+            ("ttl", choose(&[0, 1, 3, 60])),
+            ("weight", choose(&[1, 1, 3])),
+        ] {
+            params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
+        }
+        let (pool, weight) = params.finish().expect("they agree");
+        ServerConfig {
+            name: format!("10.0.0.{n}:11211").into(),
+            addresses: choose(&[1, 1, 2, 3]) as usize,
+            pool,
+            weight,
+        }
+    };
+    let servers = (0..servers).map(server).collect();
+    Config {
+        hash: Hash::Modulo,
+        failover: if choose(&[0, 0, 1]) == 1 { Failover::Next } else { Failover::Off },
+        coalesce: choose(&[0, 1]) == 1,
+        timeout: Duration::from_millis(choose(&[20, 100, 500, 1_000])),
+        connect_timeout: Duration::from_millis(choose(&[10, 60, 200])),
+        max_fails: choose(&[1, 3, 10]) as u32,
+        retry: Duration::from_millis(choose(&[100, 1_000, 5_000])),
+        pipeline: choose(&[1, 2, 5, 128]) as usize,
+        queue: choose(&[1, 10, 100, 1_024]) as usize,
+        max_value: choose(&[100, 5_000, 70_000, LONGEST as u64]) as usize,
+        prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
+        ..Config::new(servers)
+    }
+}
