@@ -7,6 +7,7 @@
 use super::{Call, Client};
 use crate::id::CallId;
 use crate::limits::BULK;
+use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::operation::request::Verb;
@@ -95,7 +96,7 @@ impl<T> Client<T> {
         let size = match answer {
             Ok(Outcome::Item(item) | Outcome::Lease(Lease::Hit(item))) => item.value.len(),
             Ok(Outcome::Miss) => 0,
-            Err(crate::Error::TooLarge { size, .. }) => *size,
+            Err(Error::TooLarge { size, .. }) => *size,
             _ => return,
         };
         sizes.note(key, size);

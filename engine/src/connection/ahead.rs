@@ -14,7 +14,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use super::{Connection, Pending};
+use super::expect::Expect;
 use crate::limits::{MAX_LARGE, MAX_WASTE};
 
 /// So many of the last replies count, each a little less than the next one.
@@ -63,19 +63,19 @@ impl Ahead {
         self.large < MAX_LARGE && self.values.saturating_mul(self.waste.get()) < MAX_WASTE * MEMORY
     }
 
-    /// A request was encoded.
-    pub fn asked(&mut self, request: &Pending) {
-        if request.expect.takes_value() {
+    /// A request was encoded, with which so many bytes are expected, if they are many.
+    pub fn asked(&mut self, expect: Expect, large: u32) {
+        if expect.takes_value() {
             self.values = self.values.saturating_add(1);
-            self.large = self.large.saturating_add(request.bulk.into());
+            self.large = self.large.saturating_add(large.into());
         }
     }
 
-    /// A request has left the FIFO; if it was encoded, with its reply.
-    pub fn answered(&mut self, request: &Pending) {
-        if request.len > 0 && request.expect.takes_value() {
+    /// One has left the FIFO, with its reply.
+    pub fn answered(&mut self, expect: Expect, large: u32) {
+        if expect.takes_value() {
             self.values = self.values.saturating_sub(1);
-            self.large = self.large.saturating_sub(request.bulk.into());
+            self.large = self.large.saturating_sub(large.into());
             self.waste.forget();
         }
     }
@@ -84,18 +84,9 @@ impl Ahead {
     pub fn wasted(&mut self, bytes: usize) {
         self.waste.add(bytes);
     }
-}
 
-impl Connection {
-    /// Whether what is under way is what was counted.
-    pub fn check_ahead(&self) -> Result<(), String> {
-        let asked = self.pending.iter().filter(|request| request.len > 0 && request.expect.takes_value());
-        let (values, large) = asked.fold((0u64, 0u64), |(values, large), request| {
-            (values.saturating_add(1), large.saturating_add(request.bulk.into()))
-        });
-        if (values, large) == (self.ahead.values, self.ahead.large) {
-            return Ok(());
-        }
-        Err(format!("{values} values are under way, {large} bytes of large ones; counted are {:?}", self.ahead))
+    /// Values that are under way, and bytes of large ones.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.values, self.large)
     }
 }

@@ -1,6 +1,7 @@
 //! Until when replies are waited for.
 
-use super::{Connection, Expect};
+use super::expect::Expect;
+use super::state::Connection;
 use crate::id::CallId;
 use crate::time::Instant;
 

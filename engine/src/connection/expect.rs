@@ -1,8 +1,5 @@
 //! Which reply belongs to a request.
 
-use super::Pending;
-use crate::id::CallId;
-use crate::operation::key::Key;
 use crate::operation::reply::{Metadata, Outcome};
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
@@ -122,28 +119,5 @@ fn metadata(line: &Head<'_>) -> Metadata {
         fetched: line.fetched,
         stale: line.stale,
         leased: line.won || line.leased,
-    }
-}
-
-/// Whether the line is the answer to this request: by its token, and by its key where that was asked for.
-pub(super) fn check<'k>(
-    pending: &Pending,
-    line: &Head<'_>,
-    key: impl Fn(CallId) -> Option<&'k Key>,
-) -> Result<(), Malformed> {
-    match line.token {
-        Some(token) if token == u64::from(pending.token) => {}
-        // memcached before the fix of its issue 880 sends a miss without its flags.
-        None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
-        _ => return Err(Malformed::Syntax),
-    }
-    if !pending.expect.is_lookup() {
-        return Ok(());
-    }
-    let own = pending.key.as_deref().or_else(|| pending.call.and_then(key));
-    match (line.key, own) {
-        (None, _) if matches!(line.code, Code::Value | Code::Done) => Err(Malformed::Syntax),
-        (Some(name), Some(own)) if !own.is_named(name, line.binary) => Err(Malformed::Syntax),
-        _ => Ok(()),
     }
 }

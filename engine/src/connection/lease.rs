@@ -7,7 +7,7 @@
 //! And memcached touches whatever is there. What was not there for whoever has touched it must not live longer for that:
 //! its life is set back to what it was.
 
-use super::{Expect, Pending};
+use super::expect::Expect;
 use crate::operation::key::Key;
 use crate::operation::reply::{Item, Lease};
 use crate::operation::request::Ttl;
@@ -34,31 +34,31 @@ pub(crate) enum Undo {
 }
 
 impl Stray {
-    /// The lease that this line brings, if its request cannot use it. `usable`: an item that comes with it can be
-    /// delivered.
+    /// The lease that this line brings, if its request cannot use it. `wanted`: somebody waits for the answer; `usable`: an
+    /// item that comes with it can be delivered; `key`: that of the request, if it is sent encoded.
     ///
     /// A lease comes only with the answer to what memcached appoints somebody for: something that reads an item, or asks
     /// about it. What is said in the answer to anything else, to what hands a lease back above all, means nothing: a
     /// server must not be able to keep the client busy by itself. The same holds for what was touched: what sets a life
     /// back follows twice at most.
-    pub fn of(pending: &Pending, line: &Head<'_>, usable: bool) -> Option<Self> {
+    pub fn of(expect: Expect, wanted: bool, key: Option<&Key>, line: &Head<'_>, usable: bool) -> Option<Self> {
         // The lease of an item that is about to expire cannot be handed back. It does no harm either: the item is good
         // until it expires, and then there is a new one.
         let is_item = matches!(line.code, Code::Value | Code::Done);
-        if !pending.expect.is_lookup() || !is_item {
+        if !expect.is_lookup() || !is_item {
             return None;
         }
         let life = Ttl::remaining(line.ttl);
-        let undo = match pending.expect {
-            Expect::Lease if pending.call.is_some() && usable => return None,
+        let undo = match expect {
+            Expect::Lease if wanted && usable => return None,
             expect if line.won && line.stale => Undo::Mark { cas: line.cas, life: expect.touches().then_some(life) },
             _ if line.won && line.is_vacant() => Undo::Remove { cas: line.cas },
             Expect::Gat | Expect::Touch if line.is_hidden() => Undo::Life { life, again: false },
             Expect::SetBack if !line.is_hidden() => Undo::Life { life, again: true },
             _ => return None,
         };
-        let key = match &pending.key {
-            Some(key) => Key::clone(key),
+        let key = match key {
+            Some(key) => key.clone(),
             None => Key::from_wire(line.key?, line.binary)?,
         };
         Some(Stray { key, undo })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Connection, Phase};
+use super::state::{Connection, Phase};
 use crate::limits::BULK;
 use crate::time::Instant;
 
@@ -49,5 +49,19 @@ impl Connection {
 
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Ready && self.pending.is_empty() && self.out.len() == 0
+    }
+}
+
+impl Connection {
+    /// Whether what is under way is what was counted.
+    pub fn check_ahead(&self) -> Result<(), String> {
+        let asked = self.pending.iter().filter(|request| request.len > 0 && request.expect.takes_value());
+        let (values, large) = asked.fold((0u64, 0u64), |(values, large), request| {
+            (values.saturating_add(1), large.saturating_add(request.bulk.into()))
+        });
+        if (values, large) == self.ahead.counted() {
+            return Ok(());
+        }
+        Err(format!("{values} values are under way, {large} bytes of large ones; counted are {:?}", self.ahead))
     }
 }

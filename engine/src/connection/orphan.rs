@@ -1,6 +1,6 @@
 //! What a connection leaves behind.
 
-use super::Connection;
+use super::state::Connection;
 use crate::id::CallId;
 
 /// A request that a lost connection leaves without a reply.

@@ -4,8 +4,9 @@ use std::collections::TryReserveError;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::expect::Expect;
 use super::lease::{self, Stray};
-use super::{expect, Awaited, Connection, Expect, Reply, Sent, READ_CHUNK};
+use super::state::{Awaited, Connection, Pending, Reply, Sent, READ_CHUNK};
 use crate::id::CallId;
 use crate::limits::{BULK, MAX_STATS};
 use crate::operation::error::Error;
@@ -46,14 +47,15 @@ impl Connection {
                     return Err(Malformed::Syntax);
                 }
                 Line::Head(line) => {
-                    expect::check(head, &line, &key)?;
+                    check(head, &line, &key)?;
                     self.doubtful = false;
                     let takes_value = line.code == Code::Value && head.expect.takes_value();
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
                     let wanted = !(head.expect.is_get() && line.is_hidden());
                     let fits = line.size <= max_value;
                     let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
-                    let stray = Stray::of(head, &line, fits && room.is_ok());
+                    let stray =
+                        Stray::of(head.expect, head.call.is_some(), head.key.as_deref(), &line, fits && room.is_ok());
                     if !takes_value {
                         let outcome = head.expect.outcome(&line)?;
                         self.input.advance(used);
@@ -185,5 +187,24 @@ impl Connection {
         buffer.extend_from_slice(begun);
         // Neither of the two copies it.
         Ok(Some(Bytes::from(buffer).into()))
+    }
+}
+
+/// Whether the line is the answer to this request: by its token, and by its key where that was asked for.
+fn check<'k>(pending: &Pending, line: &Head<'_>, key: impl Fn(CallId) -> Option<&'k Key>) -> Result<(), Malformed> {
+    match line.token {
+        Some(token) if token == u64::from(pending.token) => {}
+        // memcached before the fix of its issue 880 sends a miss without its flags.
+        None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
+        _ => return Err(Malformed::Syntax),
+    }
+    if !pending.expect.is_lookup() {
+        return Ok(());
+    }
+    let own = pending.key.as_deref().or_else(|| pending.call.and_then(key));
+    match (line.key, own) {
+        (None, _) if matches!(line.code, Code::Value | Code::Done) => Err(Malformed::Syntax),
+        (Some(name), Some(own)) if !own.is_named(name, line.binary) => Err(Malformed::Syntax),
+        _ => Ok(()),
     }
 }
