@@ -140,12 +140,13 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_REPLACE, key).with_value(value)
     }
 
-    /// Adds to the end of an item's value: `false` if there is no item.
+    /// Adds to the end of an item's value: `false` if there is no item, or memcached has no room for the longer one, which
+    /// may be larger than `memcache_max_value`: it cannot be read then.
     pub fn append<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Extend> {
         self.operation(sys::NGX_HTTP_MEMCACHE_APPEND, key).with_value(value)
     }
 
-    /// Adds to the beginning of an item's value: `false` if there is no item.
+    /// Adds to the beginning of an item's value, as `append` does to its end.
     pub fn prepend<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Extend> {
         self.operation(sys::NGX_HTTP_MEMCACHE_PREPEND, key).with_value(value)
     }
@@ -291,8 +292,7 @@ impl Client {
     ///
     /// An item that is [stale](Client::invalidate), and the place of one that somebody was told to [make](Client::lease), are
     /// there for memcached: `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts
-    /// on it. Where that matters, ask this first, and change the version, as `examples/kv` does: `set`, `append`, `prepend`,
-    /// `incr`, `decr`, `delete` and `invalidate` have `cas`.
+    /// on it. Where that matters, ask this first, and change the version by the `cas` of the operation, as `examples/kv` does.
     ///
     /// ```no_run
     /// # use ngx_memcache::{Cas, Client, Error};

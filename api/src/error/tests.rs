@@ -1,0 +1,122 @@
+//! What errors say, and that they are those of the header.
+
+use super::*;
+
+#[test]
+fn required_is_the_version_of_the_header() {
+    let header = format!("{}.{}", sys::NGX_HTTP_MEMCACHE_ABI_MAJOR, sys::NGX_HTTP_MEMCACHE_ABI_MINOR);
+    assert_eq!(REQUIRED, header);
+}
+
+const HEADER: &str = include_str!("../../../include/ngx_http_memcache.h");
+
+/// The names and numbers of the header's statuses.
+fn statuses() -> Vec<(&'static str, u32)> {
+    let status = |line: &'static str| {
+        let mut words = line.strip_prefix("#define NGX_HTTP_MEMCACHE_")?.split_whitespace();
+        Some((words.next()?, words.next()?.parse().ok()?))
+    };
+    let (_, all) = HEADER.split_once("ngx_http_memcache_status_t;").unwrap();
+    let (all, _) = all.split_once("/* answers of").unwrap();
+    all.lines().filter_map(status).collect()
+}
+
+#[test]
+fn r21_every_status_of_the_header_has_a_variant() {
+    // What is wrong with the crate, or the module, if it comes.
+    const DEFECTS: [&str; 4] = ["CANCELLED", "STALE", "INVALID", "INTERNAL"];
+
+    let errors: Vec<_> = statuses().into_iter().filter(|&(_, number)| number >= 16).collect();
+    assert!(errors.len() > 20, "{errors:?}");
+    for (name, number) in errors {
+        let error = Error::from_status(number, false, b"");
+        assert_eq!(matches!(error, Error::Other(_)), DEFECTS.contains(&name), "{name}: {error:?}");
+        assert_eq!(error.fault() == Fault::Defect, DEFECTS.contains(&name), "{name}: {error:?}");
+    }
+    assert_eq!(Error::from_status(4711, false, b""), Error::Other(4711));
+}
+
+#[test]
+fn r21_the_header_says_whose_fault_it_is() {
+    let words = [
+        ("the network's", Fault::Network),
+        ("the server's", Fault::Server),
+        ("too much to do", Fault::Load),
+        ("the caller's", Fault::Caller),
+        ("nobody's: the worker exits", Fault::Exit),
+        ("nobody's: a value", Fault::Load),
+        ("the operator's", Fault::Setup),
+    ];
+    let (_, table) = HEADER.split_once(" whose fault  ").unwrap();
+    let (table, _) = table.split_once("*/").unwrap();
+    let mut seen = 0;
+    for line in table.lines().filter_map(|line| line.strip_prefix(" *     ")) {
+        let (name, says) = line.split_once(' ').unwrap();
+        let Some((_, number)) = statuses().into_iter().find(|(found, _)| *found == name) else {
+            panic!("{name} is in the table, and nowhere else");
+        };
+        let (_, fault) = words.iter().find(|(word, _)| says.trim_start().starts_with(word)).expect(line);
+        assert_eq!(Error::from_status(number, false, b"").fault(), *fault, "{name}");
+        seen += 1;
+    }
+    let of_operations =
+        statuses().into_iter().filter(|&(name, number)| (16..32).contains(&number) && name != "CANCELLED");
+    // NO_MEMORY is an error of a call, too.
+    assert_eq!(seen, of_operations.count() + 1, "the table has each error of an operation");
+}
+
+#[test]
+fn peer_text_is_escaped() {
+    let error = Error::from_status(sys::NGX_HTTP_MEMCACHE_SERVER, false, b"out of\nmemory\x1b");
+    assert_eq!(error.to_string(), r"SERVER_ERROR out of\nmemory\x1b");
+}
+
+#[test]
+fn only_what_cannot_be_applied_twice_is_retried() {
+    assert!(Error::NotSent.should_retry());
+    assert!(Error::Unknown { maybe_applied: false }.should_retry());
+    assert!(!Error::Unknown { maybe_applied: true }.should_retry());
+    assert!(!Error::Timeout { maybe_applied: false }.should_retry());
+    assert!(!Error::Busy.should_retry());
+    assert!(Error::Timeout { maybe_applied: true }.maybe_applied());
+    assert!(!Error::TooLarge.maybe_applied());
+}
+
+/// What comes by the thousand while a server is in trouble is summed up, and only that.
+#[test]
+fn r28_the_module_logs_what_servers_cause() {
+    use sys::*;
+    for status in NGX_HTTP_MEMCACHE_NOT_SENT..=NGX_HTTP_MEMCACHE_TOO_LARGE {
+        let expected =
+            !matches!(status, NGX_HTTP_MEMCACHE_CLIENT | NGX_HTTP_MEMCACHE_SHUTDOWN | NGX_HTTP_MEMCACHE_INVALID_KEY);
+        assert_eq!(Error::from_status(status, false, b"").is_logged(), expected, "{status}");
+    }
+    for error in [Error::NotConfigured, Error::NotLoaded, Error::Panicked, Error::Decode(String::new())] {
+        assert!(!error.is_logged(), "{error}");
+    }
+}
+
+#[test]
+fn http_statuses() {
+    let cases = [
+        (Error::InvalidKey, 400),
+        (Error::TooLarge, 413),
+        (Error::Timeout { maybe_applied: true }, 504),
+        (Error::Busy, 503),
+        (Error::from_status(sys::NGX_HTTP_MEMCACHE_UNSUPPORTED, false, b""), 501),
+        (Error::ServerDown, 503),
+        (Error::NotLoaded, 503),
+        (Error::Server([].into()), 502),
+        (Error::Server(b"out of memory storing object"[..].into()), 502),
+        (Error::Server(b"object too large for cache"[..].into()), 413),
+        (Error::Protocol { maybe_applied: false }, 502),
+        (Error::Client(b"cannot increment or decrement non-numeric value"[..].into()), 409),
+        (Error::Client(b"flush_all not allowed"[..].into()), 502),
+        (Error::ItemTooLarge, 502),
+        (Error::from_status(sys::NGX_HTTP_MEMCACHE_NO_MEMORY, false, b""), 500),
+        (Error::Other(38), 502),
+    ];
+    for (error, status) in cases {
+        assert_eq!(error.http_status(), status, "{error}");
+    }
+}
