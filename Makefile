@@ -43,7 +43,7 @@ RUN_DEPS   := nginx memcached curl perl iproute2
 # Whose memcached the tests use too, beside the one that is installed: 1.6.9, 1.6.38, and the newest.
 SUITES := bullseye trixie sid
 # What depends on what memcached does. key_names.t, old.t, refused.t, sizes.t and ttl.t take all versions by themselves.
-VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_stale.t leases.t ops.t rate_limit.t session.t values.t version.t)
+VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_sizes.t kv_stale.t leases.t ops.t rate_limit.t session.t values.t version.t)
 # The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl
 # promtool, for what Prometheus reads.

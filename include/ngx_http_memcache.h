@@ -211,7 +211,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     SET                stored                           with cas: EXISTS (another version), MISS (no item)
  *     ADD                stored                           NOT_STORED: there is an item
  *     REPLACE            stored                           NOT_STORED: there is none
- *     APPEND, PREPEND    stored; flags and expiry stay    NOT_STORED: there is none; with cas: EXISTS
+ *     APPEND, PREPEND    stored; flags and expiry stay    NOT_STORED: there is none, or no room; with cas: EXISTS
  *     DELETE             deleted                          MISS; with cas: EXISTS
  *     INCR, DECR         number: the new value            MISS, without INITIAL; with cas: EXISTS
  *     TOUCH              touched                          MISS
@@ -223,6 +223,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *
  * DELETE and INVALIDATE with cas are UNSUPPORTED where the server is memcached 1.6.10, 1.6.11 or 1.6.12, which answer that
  * any version is another one. There a lease cannot be handed back, and ends after its time.
+ *
+ * An item that was extended may be larger than "memcache_max_value": reading it is TOO_LARGE then. INSPECT says how long it
+ * is, and an APPEND or PREPEND with its cas extends just that.
  *
  * A condition or an option that an operation does not have is INVALID; other fields that it does not have are ignored.
  */

@@ -5,7 +5,7 @@
 //! again. None of these commands can look at the mark, so the item is looked at first, and then the version that was seen
 //! is changed. Where a read finds nothing, nothing is changed.
 
-use ngx_memcache::{Cas, Client, Error, Lease, Seconds, Ttl};
+use ngx_memcache::{Cas, Client, Error, Lease, Metadata, Seconds, Ttl};
 
 /// So often a version is tried that turns out to be gone.
 const TRIES: usize = 3;
@@ -23,17 +23,18 @@ pub type Changed<T> = Result<Result<T, Cas>, Error>;
 
 /// Changes what a read would find; `None`: that is nothing.
 ///
-/// `once` is told the version. Where others change the item that often, all of them count in it for example, or where
-/// memcached does not compare versions, it is told none in the end. Then it changes what is there, as memcached does: also
+/// `once` is told what is known of it, and its version. Where others change the item that often, all of them count in it for example, or where
+/// memcached does not compare versions, it is told no version in the end. Then it changes what is there, as memcached does: also
 /// what has been marked as stale since it was looked at.
 pub async fn found_one<T>(
     mc: &Client,
     key: &[u8],
-    once: impl AsyncFn(Option<u64>) -> Changed<T>,
+    once: impl AsyncFn(Metadata, Option<u64>) -> Changed<T>,
 ) -> Result<Option<T>, Error> {
+    let seen = async || Ok(mc.inspect(key).await?.filter(|about| !about.stale));
     for _ in 0..TRIES {
-        let Some(version) = mc.found(key).await? else { return Ok(None) };
-        match once(Some(version)).await {
+        let Some(about) = seen().await? else { return Ok(None) };
+        match once(about, Some(about.cas)).await {
             Ok(Ok(done)) => return Ok(Some(done)),
             Ok(Err(Cas::Missing)) => return Ok(None),
             Ok(Err(_)) => {}
@@ -41,8 +42,8 @@ pub async fn found_one<T>(
             Err(error) => return Err(error),
         }
     }
-    match mc.found(key).await? {
-        Some(_) => Ok(once(None).await?.ok()),
+    match seen().await? {
+        Some(about) => Ok(once(about, None).await?.ok()),
         None => Ok(None),
     }
 }

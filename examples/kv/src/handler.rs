@@ -88,7 +88,7 @@ async fn count(
     (direction, delta): (Direction, u64),
     initial: Option<(u64, Ttl)>,
 ) -> Result<Option<u64>, Error> {
-    let once = async |version| {
+    let once = async |_, version| {
         let count = match direction {
             Direction::Up => mc.incr(key, delta),
             Direction::Down => mc.decr(key, delta),
@@ -116,7 +116,7 @@ async fn count(
 /// Marks an item as stale. What is marked already is marked again, for as long as is said now. The place of a lease is
 /// no item, but whoever makes that has begun before this, and must not store it; the place does not live longer for it.
 async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
-    let once = async |version| {
+    let once = async |_, version| {
         let mark = mc.invalidate(key).ttl(ttl);
         Ok(match version {
             Some(version) => change::swapped(mark.cas(version).await?),
@@ -153,7 +153,7 @@ async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Erro
             done_or(HTTPStatus::NOT_FOUND, found && deleted)
         }
         Which::Present => {
-            let once = async |version| {
+            let once = async |_, version| {
                 let delete = mc.delete(key);
                 Ok(match version {
                     Some(version) => change::swapped(delete.cas(version).await?),
@@ -178,7 +178,7 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
                 Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
                 Condition::Absent => change::create(&mc, &key, Content { value, flags, ttl }).await?,
                 Condition::Present => {
-                    let once = async |version| {
+                    let once = async |_, version| {
                         Ok(match version {
                             Some(version) => {
                                 change::swapped(mc.set(&key, value).flags(flags).ttl(ttl).cas(version).await?)
@@ -199,20 +199,44 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
                 done_or(HTTPStatus::PRECONDITION_FAILED, stored)
             })
         }
-        WithBody::Extend { key, end } => {
-            let once = async |version| {
-                let extend = match end {
-                    End::Front => mc.prepend(&key, value),
-                    End::Back => mc.append(&key, value),
-                };
-                Ok(match version {
-                    Some(version) => change::swapped(extend.cas(version).await?),
-                    None => change::done(extend.await?),
-                })
-            };
-            Ok(done_or(HTTPStatus::NOT_FOUND, change::found_one(&mc, &key, once).await?.is_some()))
-        }
+        WithBody::Extend { key, end } => extend(&mc, &key, end, value).await,
     }
+}
+
+/// Extensions of an item that may be under way at the same time, on 8 connections with 128 each.
+const AT_ONCE: usize = 1024;
+
+/// Extends what a read would find, unless it could not be read after that.
+async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
+    let once = async |about: Metadata, version: Option<u64>| {
+        let room = mc.max_value().saturating_sub(about.size);
+        if value.len() > room {
+            return Ok(Ok(Err("the item would be larger than memcache_max_value: nothing was done\n")));
+        }
+        // Of those who extend it now, each may be told of the same room.
+        if version.is_none() && value.len().saturating_mul(AT_ONCE) > room {
+            return Err(Error::Busy);
+        }
+        let extend = match end {
+            End::Front => mc.prepend(key, value),
+            End::Back => mc.append(key, value),
+        };
+        let extended = match version {
+            Some(version) => change::swapped(extend.cas(version).await?),
+            None => change::done(extend.await?),
+        };
+        Ok(match extended {
+            // memcached calls it so, too, where it has no room for the longer item.
+            Err(Cas::Missing) if mc.found(key).await? == Some(about.cas) => {
+                Ok(Err("memcached does not take the longer item: nothing was done\n"))
+            }
+            other => other.map(Ok),
+        })
+    };
+    Ok(match change::found_one(mc, key, once).await? {
+        Some(Err(why)) => Response::new(HTTPStatus::REQUEST_ENTITY_TOO_LARGE).content_type("text/plain").body(why),
+        extended => done_or(HTTPStatus::NOT_FOUND, extended.is_some()),
+    })
 }
 
 /// Does something to the version of an item that one of the tags names: whether it was there.
