@@ -1,5 +1,8 @@
 //! The worker's client.
 
+pub(crate) mod fetch;
+pub(crate) mod server;
+
 use std::fmt;
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -7,17 +10,18 @@ use std::time::Duration;
 use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t};
 use ngx::http::Request;
 
-use crate::call;
+use crate::error::Error;
 use crate::event_loop;
-use crate::fetch::{self, Fetched, Freshness};
-use crate::find;
-use crate::multi::GetMulti;
-use crate::operation::{kind, Operation, Params, MAX_RELATIVE};
-use crate::server::{Server, Servers};
+use crate::ffi::find;
+use crate::ffi::table::{Handle, Table};
+use crate::operation::call;
+use crate::operation::lease::Won;
+use crate::operation::multi::GetMulti;
+use crate::operation::params::{Params, MAX_RELATIVE};
+use crate::operation::ttl::Ttl;
+use crate::operation::value::IntoValue;
+use crate::operation::{kind, Operation};
 use crate::sys;
-use crate::table::{Handle, Table};
-use crate::value::IntoValue;
-use crate::{Error, Ttl, Won};
 
 /// The memcached client of a server block, shared by all modules of the worker.
 ///
@@ -220,47 +224,6 @@ impl Client {
         }
     }
 
-    /// Reads an item, or makes it if it is missing: one of all who ask does so, in all workers and on all machines. The
-    /// others wait for it, or use the old one meanwhile.
-    ///
-    /// `compute` is called by that one alone. It is a part of this future: it goes on only while this is polled. What it
-    /// returns is stored with [`Freshness`]'s ttl, and given to everybody. Who waits in the same worker has it in the
-    /// turn of the event loop in which it is stored; in other workers it is looked for every 25 to 400 milliseconds.
-    ///
-    /// - **`compute` fails**, panics, or this future is dropped before it is done (the request ended): the next one is
-    ///   told to make the item, at once. The error is this caller's; one who was to
-    ///   [refresh](Freshness::refresh_ahead) an item that is still good has that item instead.
-    /// - **memcached does not answer** within `memcache_timeout`, is down, or has too much to do: `compute` is called for
-    ///   this caller alone, and nothing is stored. With [`fail_when_down`](Freshness::fail_when_down) this fails.
-    /// - **The one whose turn it is takes too long**, or its process was killed: after
-    ///   [`compute_within`](Freshness::compute_within) others are told to make the item.
-    /// - **Somebody [invalidates](Client::invalidate) the item**: one makes it, all others have the old one, which is
-    ///   [`Source::Stale`](crate::Source::Stale). Whoever cannot use that deletes items instead.
-    /// - **Somebody stores, deletes or invalidates it while it is made**: what they did stays; this caller has its own.
-    ///
-    /// The error type of `compute` is any that can be made from an [`Error`].
-    ///
-    /// ```no_run
-    /// # use ngx_memcache::{Client, Error, Fetched, Freshness};
-    /// # async fn render(id: u64) -> Result<String, Error> { Ok(String::new()) }
-    /// async fn page(mc: Client, id: u64) -> Result<Fetched, Error> {
-    ///     mc.fetch(format!("page:{id}"), Freshness::secs(60).refresh_ahead(10), || render(id)).await
-    /// }
-    /// ```
-    pub async fn fetch<'v, K, V, E>(
-        &self,
-        key: K,
-        freshness: Freshness,
-        compute: impl AsyncFnOnce() -> Result<V, E>,
-    ) -> Result<Fetched, E>
-    where
-        K: AsRef<[u8]>,
-        V: IntoValue<'v>,
-        E: From<Error>,
-    {
-        fetch::fetch(*self, key.as_ref(), freshness, compute).await
-    }
-
     /// Marks an item as stale: `false` if there is none. [`lease`](Client::lease) still finds the old value, and
     /// appoints one of its callers to make the item anew; for everybody else, the item is missing.
     ///
@@ -306,45 +269,6 @@ impl Client {
         Ok(metadata.filter(|metadata| !metadata.stale).map(|metadata| metadata.cas))
     }
 
-    /// The servers, in the order of the configuration, as they are now in this worker. Who asks several of them does so
-    /// [at once](crate::http::all), so that those that hang do not add up.
-    pub fn servers(&self) -> Servers {
-        Servers::new(*self)
-    }
-
-    /// A client of some of the servers: those that `choose` is true for. `ap_memcache_serverhash` of mod_memcache was for
-    /// this.
-    ///
-    /// It routes keys as if it was configured with just these servers, and shares their connections, health, settings
-    /// and statistics with this client. The same servers are always the same subset; a worker has up to 32 different
-    /// ones of each client, for as long as the client is there.
-    ///
-    /// Fails with [`Error::NoServer`] if none was chosen, and with [`Error::TooMany`].
-    ///
-    /// ```no_run
-    /// # use ngx_memcache::{Client, Error};
-    /// # async fn example(mc: Client) -> Result<(), Error> {
-    /// let large = mc.subset(|server| server.weight() > 1)?;
-    /// large.set("report", vec![0_u8; 500_000]).await?;
-    /// # Ok(()) }
-    /// ```
-    pub fn subset(&self, mut choose: impl FnMut(&Server) -> bool) -> Result<Client, Error> {
-        let chosen: Vec<usize> = self.servers().filter(|server| choose(server)).map(|server| server.index()).collect();
-        if chosen.is_empty() {
-            return Err(Error::NoServer);
-        }
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let handle = unsafe { self.table.subset(self.handle, &chosen)? };
-        Ok(Client { table: self.table, handle })
-    }
-
-    /// The server that has a key, whether or not it is up.
-    pub fn server_of<K: AsRef<[u8]>>(&self, key: K) -> Result<Server, Error> {
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let index = unsafe { self.table.server_of_key(self.handle, key.as_ref())? };
-        Server::new(*self, index).ok_or(Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL))
-    }
-
     /// The largest value, in bytes, that can be stored: `memcache_max_value`.
     pub fn max_value(&self) -> usize {
         // SAFETY: whoever holds a client is in a request, whose configuration is in use.
@@ -362,6 +286,13 @@ impl Client {
 
     pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {
         Operation::new(self.table, self.handle, number, key)
+    }
+
+    /// A client of some of the servers.
+    pub(crate) fn subset_of(&self, servers: &[usize]) -> Result<Self, Error> {
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let handle = unsafe { self.table.subset(self.handle, servers)? };
+        Ok(Client { table: self.table, handle })
     }
 
     pub(crate) fn parts(&self) -> (Table, Handle) {

@@ -1,5 +1,11 @@
 //! Whether this is the event loop's thread, and how it ends.
 
+pub(crate) mod log;
+#[cfg(feature = "tokio")]
+pub(crate) mod notify;
+pub(crate) mod panic;
+pub(crate) mod turn;
+
 use std::cell::Cell;
 use std::ffi::c_void;
 

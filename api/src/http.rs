@@ -30,8 +30,7 @@ pub mod directive;
 mod door;
 mod exit;
 mod headers;
-mod log;
-mod panic;
+mod request;
 mod respond;
 mod response;
 mod slot;
@@ -39,7 +38,6 @@ mod spawn;
 mod task;
 mod timer;
 
-pub(crate) use self::panic::contain;
 pub use all::all;
 pub use body::Body;
 pub use detached::{spawn_detached, MAX_DETACHED};

@@ -108,47 +108,29 @@ pub mod http;
 pub mod operation;
 pub mod sys;
 
-mod call;
-mod cas;
 mod client;
 mod error;
 mod event_loop;
-mod fetch;
-mod find;
-mod item;
-mod lease;
-mod multi;
-mod origin;
+mod ffi;
 #[cfg(feature = "tokio")]
 mod remote;
-mod server;
-mod table;
-mod ttl;
-mod turn;
-mod value;
 
-pub use cas::Cas;
+#[doc(hidden)]
+pub mod __private;
+
+pub use client::fetch::{Fetched, Freshness, Source};
+pub use client::server::{Pool, Server, Servers, State};
 pub use client::{Block, Client};
 pub use error::{Error, Fault};
-pub use fetch::{Fetched, Freshness, Source};
-pub use item::Item;
-pub use lease::{Lease, Metadata, Won};
 pub use memcache_reserve::Reserve;
-pub use multi::GetMulti;
+pub use operation::cas::Cas;
+pub use operation::item::Item;
+pub use operation::lease::{Lease, Metadata, Won};
+pub use operation::multi::GetMulti;
+pub use operation::origin::Origin;
+pub use operation::ttl::{Seconds, Ttl};
+pub use operation::value::{FromValue, IntoValue};
+pub use operation::with_origin::WithOrigin;
 pub use operation::Operation;
-pub use origin::{Origin, WithOrigin};
 #[cfg(feature = "tokio")]
 pub use remote::{Remote, REMOTE_QUEUE};
-pub use server::{Pool, Server, Servers, State};
-pub use ttl::{Seconds, Ttl};
-pub use value::{FromValue, IntoValue};
-
-/// What the macros of this crate use.
-#[doc(hidden)]
-pub mod __private {
-    pub use ngx;
-    pub use ngx::ffi::{
-        ngx_command_t, ngx_conf_t, ngx_http_module_t, ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_uint_t,
-        NGX_CONF_FLAG, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MODULE,
-    };
-}

@@ -8,19 +8,27 @@ use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
-use nginx_sys::ngx_str_t;
-
-use crate::call::{Call, Reply};
+use crate::error::Error;
+use crate::ffi::table::{Handle, Table};
+use crate::operation::call::{Call, Reply};
+use crate::operation::ttl::Ttl;
+use crate::operation::value::IntoValue;
 use crate::sys;
-use crate::table::{Handle, Table};
-use crate::value::IntoValue;
-use crate::{Error, Ttl, WithOrigin};
 
+pub(crate) mod call;
+pub(crate) mod cas;
+pub(crate) mod item;
 pub mod kind;
-mod params;
+pub(crate) mod lease;
+pub(crate) mod multi;
+pub(crate) mod origin;
+pub(crate) mod params;
+pub(crate) mod ttl;
+pub(crate) mod value;
+pub(crate) mod with_origin;
 
 use kind::{HasFlags, HasTtl, Kind};
-pub(crate) use params::{millis, Params, MAX_RELATIVE};
+use params::{millis, Params, MAX_RELATIVE};
 
 /// An operation on one key: adjust it, and `.await` it.
 ///
@@ -87,22 +95,6 @@ impl<'v, K, O> Operation<'v, K, O> {
     /// connecting, and the exchange.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|params| params.timeout = millis(timeout))
-    }
-
-    /// The same, with who has answered: the key's own server, or, with `memcache_failover next`, another one.
-    ///
-    /// ```no_run
-    /// # use ngx_memcache::{Client, Error, Origin};
-    /// # async fn example(mc: Client) -> Result<(), Error> {
-    /// match mc.get("session:mary").with_origin().await? {
-    ///     (Some(session), _) => {}
-    ///     (None, Origin::Home) => {} // there is none
-    ///     (None, Origin::StandIn) => {} // nobody knows: its server is down
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn with_origin(self) -> WithOrigin<'v, K, O> {
-        WithOrigin::new(self)
     }
 
     fn set(self, change: impl FnOnce(&mut Params)) -> Self {
@@ -255,9 +247,4 @@ fn one_version(version: u64) -> u64 {
     } else {
         version
     }
-}
-
-/// The bytes as nginx's string; nothing writes to it.
-pub(crate) fn borrowed(bytes: &[u8]) -> ngx_str_t {
-    ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }

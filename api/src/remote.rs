@@ -10,10 +10,10 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::event_loop;
 use crate::http;
-use crate::{event_loop, Client, Error};
-
-pub(crate) mod notify;
 
 /// The worker's client for other threads: the same client, with the same connections, for code that runs on a tokio
 /// runtime in the worker, in any other executor, or in a thread that blocks.
@@ -47,7 +47,7 @@ pub const REMOTE_QUEUE: usize = 1024;
 #[derive(Clone, Copy)]
 struct OnLoop(Client);
 
-// SAFETY: it is used only by what `notify::run()` runs, which is on the event loop.
+// SAFETY: it is used only by what `crate::event_loop::notify::run()` runs, which is on the event loop.
 unsafe impl Send for OnLoop {}
 // SAFETY: as above.
 unsafe impl Sync for OnLoop {}
@@ -58,7 +58,7 @@ impl Client {
     /// Fails with [`Error::NotAvailable`] if the system has no file descriptor left to wake the event loop with: the
     /// first `remote()` of a sibling in a worker opens one.
     pub fn remote(&self) -> Result<Remote, Error> {
-        notify::start()?;
+        crate::event_loop::notify::start()?;
         Ok(Remote { client: OnLoop(*self), limit: REMOTE_QUEUE, pending: Arc::default() })
     }
 }
@@ -103,7 +103,7 @@ impl Remote {
         let (sender, receiver) = oneshot::channel();
 
         let (client, on_loop) = (self.client, state.clone());
-        notify::run(Box::new(move || start(client, call, sender, ticket, on_loop)))?;
+        crate::event_loop::notify::run(Box::new(move || start(client, call, sender, ticket, on_loop)))?;
 
         match receiver.await {
             Ok(result) => result,

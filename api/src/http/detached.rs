@@ -13,12 +13,13 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, pthread_t};
 
-use super::log;
-use super::panic::{caught, contain};
+use crate::error::Error;
+use crate::event_loop;
+use crate::event_loop::log;
 #[cfg(feature = "tokio")]
-use crate::remote::notify;
-use crate::turn::{self, Kind, When};
-use crate::{event_loop, Error};
+use crate::event_loop::notify;
+use crate::event_loop::panic::{caught, contain};
+use crate::event_loop::turn::{self, Kind, When};
 
 /// Detached futures that a sibling may have at the same time in a worker; one more is refused with
 /// [`Error::Busy`].

@@ -14,10 +14,11 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule, Request};
 use ngx::ngx_conf_log_error;
 
-use super::log;
-use super::panic::caught;
+use crate::error::Error;
 use crate::error::REQUIRED;
-use crate::{find, Error};
+use crate::event_loop::log;
+use crate::event_loop::panic::caught;
+use crate::ffi::find;
 
 /// A whole nginx module with one directive, `DIRECTIVE on | off;` in a location, that installs a content handler.
 ///

@@ -15,7 +15,8 @@ use ngx::ffi::{
 use ngx::http::{HTTPStatus, Request};
 
 use super::headers::Headers;
-use super::log;
+use super::request::ok;
+use crate::event_loop::log;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ pub(super) unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: 
     unsafe {
         match content_type {
             Some(content_type) => set_type(r, value_of(r.pool, content_type.as_bytes())?),
-            None => return super::response::ok(ngx_http_set_content_type(r)),
+            None => return ok(ngx_http_set_content_type(r)),
         }
     }
     Ok(())

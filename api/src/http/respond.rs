@@ -3,9 +3,11 @@
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 
-use super::response::Parts;
-use super::{log, Content, Response};
-use crate::{Error, Fetched, Item};
+use super::response::{Content, Parts, Response};
+use crate::client::fetch::{Fetched, Held};
+use crate::error::Error;
+use crate::event_loop::log;
+use crate::operation::item::Item;
 
 /// What a handler evaluates to.
 ///
@@ -76,6 +78,16 @@ impl<A: Respond, B: Respond> Respond for Result<A, B> {
         match self {
             Ok(value) => value.respond(request),
             Err(error) => error.respond(request),
+        }
+    }
+}
+
+/// The body is not copied.
+impl From<Fetched> for Content {
+    fn from(fetched: Fetched) -> Self {
+        match fetched.held {
+            Held::Item(item) => item.into(),
+            Held::Made { bytes, .. } => bytes.into(),
         }
     }
 }

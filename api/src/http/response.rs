@@ -6,6 +6,7 @@ use std::mem;
 use std::ptr;
 
 use bytes::Bytes;
+use memcache_bits::request as bits;
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter,
@@ -14,11 +15,10 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
-use super::bits;
 use super::door;
 use super::headers::{HeaderValue, Headers};
-use super::spawn::is_gone;
-use crate::Item;
+use super::request::{is_gone, ok};
+use crate::operation::item::Item;
 
 /// A response: status, headers and a body, which is sent without being copied.
 ///
@@ -310,14 +310,6 @@ unsafe fn append(pool: *mut ngx_pool_t, end: &mut *mut *mut ngx_chain_t) -> Resu
         **end = link;
         *end = &raw mut (*link).next;
         Ok(buffer)
-    }
-}
-
-pub(super) fn ok(status: ngx::ffi::ngx_int_t) -> Result<(), Status> {
-    if status == Status::NGX_OK.0 {
-        Ok(())
-    } else {
-        Err(Status(status))
     }
 }
 

@@ -10,7 +10,7 @@ use ngx::core::Status;
 use ngx::ffi::ngx_http_request_t;
 use ngx::http::Request;
 
-use super::Respond;
+use super::respond::Respond;
 
 /// A future of whatever type that is to end by doing something with its request.
 pub(super) trait Handle {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ptr;
 
+use memcache_bits::request as bits;
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_event_t, ngx_handle_read_event, ngx_http_block_reading, ngx_http_core_content_phase, ngx_http_core_run_phases,
@@ -12,9 +13,12 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 
+use super::body::Body;
+use super::request::is_gone;
+use super::respond::Respond;
 use super::task::{Place, Task, TaskRef};
-use super::{bits, log, Body, Respond};
-use crate::find;
+use crate::event_loop::log;
+use crate::ffi::find;
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
 ///
@@ -294,13 +298,6 @@ fn has_ended(request: &Request) -> bool {
     let r: *const ngx_http_request_t = request.into();
     // SAFETY: there is a reference to the request.
     find::table().is_ok_and(|table| unsafe { !table.takes_calls(r.cast_mut()) })
-}
-
-/// Whether nginx is destroying the request's pool, or says otherwise that it is the last to use the request.
-pub(super) fn is_gone(request: &Request) -> bool {
-    // SAFETY: a request has a main one.
-    let main = unsafe { &*request.as_ref().main };
-    main.pool.is_null() || bits::count(main) == 0
 }
 
 const TWICE: &str = "spawn was called twice for one request: the first call counts";

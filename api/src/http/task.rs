@@ -1,14 +1,17 @@
 //! A future that belongs to a request.
 
+mod wake;
+
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::ptr;
 #[cfg(feature = "tokio")]
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
+use memcache_bits::request as bits;
 use ngx::core::Status;
 use ngx::ffi::{
     ngx_cycle, ngx_delete_posted_event, ngx_event_t, ngx_http_cleanup_add, ngx_http_request_t, ngx_int_t,
@@ -16,16 +19,15 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, Request};
 
-use super::bits;
 use super::exit;
-use super::log;
-use super::panic::{caught, contain};
 use super::slot::{Handle, Slot};
-use crate::call::counted_for;
 use crate::event_loop;
+use crate::event_loop::log;
 #[cfg(feature = "tokio")]
-use crate::remote::notify;
-use crate::turn::{self, Kind, When};
+use crate::event_loop::notify;
+use crate::event_loop::panic::{caught, contain};
+use crate::event_loop::turn::{self, Kind};
+use crate::operation::call::counted_for;
 
 /// A future that belongs to a request, and is dropped when the request ends. It ends by doing something with its
 /// request.
@@ -331,39 +333,6 @@ impl Task {
 
     pub(super) fn set_result(&self, status: Status) {
         self.result.set(Some(status));
-    }
-
-    fn wake_on_loop(&self) {
-        if !self.request.get().is_null() {
-            let when = if self.stage.get() == Stage::Polled { When::Later } else { When::Soon };
-            // SAFETY: this is the event loop's thread, and the request keeps the task and its event alive.
-            unsafe { turn::post(self.event.get(), when) };
-        }
-    }
-}
-
-impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    /// The task will be polled in this turn of the event loop, or, if it is being polled, in the next one, but never
-    /// inside of this call.
-    fn wake_by_ref(self: &Arc<Self>) {
-        match event_loop::this_thread() == self.owner {
-            true => self.wake_on_loop(),
-            #[cfg(feature = "tokio")]
-            false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),
-            false => {}
-        }
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl notify::Wakes for Task {
-    fn wake_here(self: Arc<Self>) {
-        self.woken.swap(false, Ordering::AcqRel);
-        self.wake_on_loop();
     }
 }
 

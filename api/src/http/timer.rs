@@ -12,9 +12,9 @@ use std::time::Duration;
 use ngx::ffi::{ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_msec_int_t, ngx_msec_t};
 
 use super::exit;
-use super::panic::contain;
 use crate::event_loop;
-use crate::turn::{self, Kind};
+use crate::event_loop::panic::contain;
+use crate::event_loop::turn::{self, Kind};
 
 /// Waits so long: whole milliseconds, rounded up; for no time, until other events were handled.
 ///

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::call::Reply;
+use crate::error::Error;
+use crate::operation::call::Reply;
+use crate::operation::cas::Cas;
+use crate::operation::item::Item;
+use crate::operation::lease::Metadata;
 use crate::sys;
-use crate::{Cas, Error, Item, Metadata};
 
 /// What an operation answers. Nothing outside of this crate can implement it.
 pub trait Kind: sealed::Sealed {
@@ -79,7 +82,7 @@ kinds! {
     Touch -> bool = |reply| applied(&reply);
 
     /// Reads an item, and perhaps is given the lease on it.
-    Lease -> crate::Lease = crate::Lease::from_reply;
+    Lease -> crate::operation::lease::Lease = crate::operation::lease::Lease::from_reply;
 
     /// Marks an item as stale: `false` if there is none.
     Invalidate -> bool = |reply| applied(&reply);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nginx_sys::ngx_msec_t;
 
-use super::borrowed;
+use crate::ffi::table::borrowed;
 use crate::sys;
 
 /// Seconds up to which memcached takes a time for one from now on.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use nginx_sys::{ngx_msec_t, ngx_str_t};
 
-use crate::call::Call;
-use crate::operation::{borrowed, millis};
+use crate::ffi::table::borrowed;
+use crate::ffi::table::{Handle, Table};
+use crate::operation::call::{Call, Found};
+use crate::operation::params::millis;
 use crate::sys;
-use crate::table::{Handle, Table};
-use crate::{Error, Item};
 
 /// Several gets at once: what [`Client::get_multi`](crate::Client::get_multi) returns.
 ///
@@ -33,8 +33,6 @@ enum Batch {
     Asked(Pin<Box<Call<Vec<Found>>>>),
     Answered(Vec<Found>),
 }
-
-pub(crate) type Found = Result<Option<Item>, Error>;
 
 /// How many keys one call takes.
 const MAX_KEYS: usize = sys::NGX_HTTP_MEMCACHE_MAX_KEYS as usize;

@@ -5,7 +5,9 @@ use std::panic;
 use std::time::Duration;
 
 use super::*;
-use crate::{Fetched, Freshness, Source};
+use crate::client::fetch::Fetched;
+use crate::client::fetch::Freshness;
+use crate::client::fetch::Source;
 
 use sys::{
     NGX_HTTP_MEMCACHE_DELETE as DELETE, NGX_HTTP_MEMCACHE_INVALIDATE as INVALIDATE, NGX_HTTP_MEMCACHE_LEASE as LEASE,

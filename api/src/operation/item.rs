@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::table::Value;
-use crate::{Error, FromValue, Origin};
+use crate::error::Error;
+use crate::ffi::table::Value;
+use crate::operation::origin::Origin;
+use crate::operation::value::FromValue;
 
 /// An item that was read: its value, the flags that were stored with it, and its version.
 ///

@@ -7,12 +7,12 @@ use ngx::http::Request;
 use ngx::ngx_log_error;
 
 /// One line at level "error".
-pub(super) fn error(request: &Request, text: impl Display) {
+pub(crate) fn error(request: &Request, text: impl Display) {
     ngx_log_error!(NGX_LOG_ERR, request.log(), "memcache: {text}");
 }
 
 /// One line at level "error", where there is no request.
-pub(super) fn cycle_error(text: impl Display) {
+pub(crate) fn cycle_error(text: impl Display) {
     // A test program has no nginx to log with.
     #[cfg(test)]
     eprintln!("memcache: {text}");
@@ -25,7 +25,7 @@ pub(super) fn cycle_error(text: impl Display) {
 /// # Safety
 ///
 /// `request` is alive.
-pub(super) unsafe fn attach(request: *mut ngx_http_request_t) {
+pub(crate) unsafe fn attach(request: *mut ngx_http_request_t) {
     // SAFETY: the data of the log of a connection that has a request is the context of HTTP.
     unsafe {
         let context = (*(*(*request).connection).log).data.cast::<ngx_http_log_ctx_t>();

@@ -21,9 +21,9 @@ use ngx::ffi::{ngx_connection_t, ngx_cycle, ngx_event_t, ngx_handle_read_event};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io;
 
+use crate::error::Error;
 use crate::event_loop;
-use crate::http::contain;
-use crate::Error;
+use crate::event_loop::panic::contain;
 
 /// What the event loop does at most before it looks after its connections again.
 const BUDGET: usize = 256;

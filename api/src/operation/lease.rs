@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::call::Reply;
+use crate::error::Error;
+use crate::operation::call::Reply;
+use crate::operation::item::Item;
 use crate::sys;
-use crate::{Error, Item};
 
 /// The answer of [`Client::lease`](crate::Client::lease): the item, and who makes it anew.
 #[derive(Debug)]

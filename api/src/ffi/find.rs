@@ -7,9 +7,9 @@ use std::slice;
 
 use nginx_sys::{ngx_cycle, ngx_cycle_t, ngx_module_t};
 
+use crate::error::Error;
+use crate::ffi::table::Table;
 use crate::sys;
-use crate::table::Table;
-use crate::Error;
 
 thread_local! {
     /// The last table and what it was found for: the walk over the modules takes microseconds.

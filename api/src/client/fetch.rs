@@ -3,9 +3,18 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::operation::{Params, MAX_RELATIVE};
+use crate::client::Client;
+use crate::error::Error;
+use crate::error::Fault;
+use crate::operation::cas::Cas;
+use crate::operation::item::Item;
+use crate::operation::lease::Lease;
+use crate::operation::lease::Won;
+use crate::operation::params::{Params, MAX_RELATIVE};
+use crate::operation::ttl::Ttl;
+use crate::operation::value::FromValue;
+use crate::operation::value::IntoValue;
 use crate::sys;
-use crate::{Cas, Client, Error, Fault, FromValue, IntoValue, Item, Lease, Ttl, Won};
 
 /// How fresh an item that is [fetched](Client::fetch) has to be, and who makes it anew when.
 ///
@@ -68,11 +77,11 @@ impl Freshness {
 
 /// An item that was [fetched](Client::fetch): from memcached, or made just now.
 pub struct Fetched {
-    held: Held,
+    pub(crate) held: Held,
     source: Source,
 }
 
-enum Held {
+pub(crate) enum Held {
     Item(Item),
     Made { bytes: Vec<u8>, flags: u32 },
 }
@@ -134,16 +143,6 @@ impl AsRef<[u8]> for Fetched {
     }
 }
 
-/// The body is not copied.
-impl From<Fetched> for crate::http::Content {
-    fn from(fetched: Fetched) -> Self {
-        match fetched.held {
-            Held::Item(item) => item.into(),
-            Held::Made { bytes, .. } => bytes.into(),
-        }
-    }
-}
-
 /// Shows how much it is, not what: values may be secrets.
 impl fmt::Debug for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +154,50 @@ impl fmt::Debug for Fetched {
     }
 }
 
-pub(crate) async fn fetch<'v, V: IntoValue<'v>, E: From<Error>>(
+impl Client {
+    /// Reads an item, or makes it if it is missing: one of all who ask does so, in all workers and on all machines. The
+    /// others wait for it, or use the old one meanwhile.
+    ///
+    /// `compute` is called by that one alone. It is a part of this future: it goes on only while this is polled. What it
+    /// returns is stored with [`Freshness`]'s ttl, and given to everybody. Who waits in the same worker has it in the
+    /// turn of the event loop in which it is stored; in other workers it is looked for every 25 to 400 milliseconds.
+    ///
+    /// - **`compute` fails**, panics, or this future is dropped before it is done (the request ended): the next one is
+    ///   told to make the item, at once. The error is this caller's; one who was to
+    ///   [refresh](Freshness::refresh_ahead) an item that is still good has that item instead.
+    /// - **memcached does not answer** within `memcache_timeout`, is down, or has too much to do: `compute` is called for
+    ///   this caller alone, and nothing is stored. With [`fail_when_down`](Freshness::fail_when_down) this fails.
+    /// - **The one whose turn it is takes too long**, or its process was killed: after
+    ///   [`compute_within`](Freshness::compute_within) others are told to make the item.
+    /// - **Somebody [invalidates](Client::invalidate) the item**: one makes it, all others have the old one, which is
+    ///   [`Source::Stale`](crate::Source::Stale). Whoever cannot use that deletes items instead.
+    /// - **Somebody stores, deletes or invalidates it while it is made**: what they did stays; this caller has its own.
+    ///
+    /// The error type of `compute` is any that can be made from an [`Error`].
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error, Fetched, Freshness};
+    /// # async fn render(id: u64) -> Result<String, Error> { Ok(String::new()) }
+    /// async fn page(mc: Client, id: u64) -> Result<Fetched, Error> {
+    ///     mc.fetch(format!("page:{id}"), Freshness::secs(60).refresh_ahead(10), || render(id)).await
+    /// }
+    /// ```
+    pub async fn fetch<'v, K, V, E>(
+        &self,
+        key: K,
+        freshness: Freshness,
+        compute: impl AsyncFnOnce() -> Result<V, E>,
+    ) -> Result<Fetched, E>
+    where
+        K: AsRef<[u8]>,
+        V: IntoValue<'v>,
+        E: From<Error>,
+    {
+        fetch(*self, key.as_ref(), freshness, compute).await
+    }
+}
+
+async fn fetch<'v, V: IntoValue<'v>, E: From<Error>>(
     client: Client,
     key: &[u8],
     freshness: Freshness,

@@ -5,9 +5,8 @@ use std::ptr::{self, NonNull};
 
 use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t};
 
-use crate::operation::borrowed;
+use crate::error::Error;
 use crate::sys;
-use crate::Error;
 
 /// The module's function table.
 #[derive(Clone, Copy)]
@@ -226,3 +225,8 @@ fn ok(status: u32) -> Result<(), Error> {
 
 /// A table with an empty slot is a defect of the module.
 const MISSING: Error = Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL);
+
+/// The bytes as nginx's string; nothing writes to it.
+pub(crate) fn borrowed(bytes: &[u8]) -> ngx_str_t {
+    ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
+}

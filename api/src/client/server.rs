@@ -4,21 +4,56 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::client::Client;
+use crate::error::Error;
 use crate::operation::{kind, Operation};
 use crate::sys;
-use crate::{Client, Error};
+
+impl Client {
+    /// The servers, in the order of the configuration, as they are now in this worker. Who asks several of them does so
+    /// [at once](crate::http::all), so that those that hang do not add up.
+    pub fn servers(&self) -> Servers {
+        Servers { client: *self, next: 0 }
+    }
+
+    /// A client of some of the servers: those that `choose` is true for. `ap_memcache_serverhash` of mod_memcache was for
+    /// this.
+    ///
+    /// It routes keys as if it was configured with just these servers, and shares their connections, health, settings
+    /// and statistics with this client. The same servers are always the same subset; a worker has up to 32 different
+    /// ones of each client, for as long as the client is there.
+    ///
+    /// Fails with [`Error::NoServer`] if none was chosen, and with [`Error::TooMany`].
+    ///
+    /// ```no_run
+    /// # use ngx_memcache::{Client, Error};
+    /// # async fn example(mc: Client) -> Result<(), Error> {
+    /// let large = mc.subset(|server| server.weight() > 1)?;
+    /// large.set("report", vec![0_u8; 500_000]).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn subset(&self, mut choose: impl FnMut(&Server) -> bool) -> Result<Client, Error> {
+        let chosen: Vec<usize> = self.servers().filter(|server| choose(server)).map(|server| server.index()).collect();
+        if chosen.is_empty() {
+            return Err(Error::NoServer);
+        }
+        self.subset_of(&chosen)
+    }
+
+    /// The server that has a key, whether or not it is up.
+    pub fn server_of<K: AsRef<[u8]>>(&self, key: K) -> Result<Server, Error> {
+        let (table, handle) = self.parts();
+        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
+        let index = unsafe { table.server_of_key(handle, key.as_ref())? };
+        Server::new(*self, index).ok_or(Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL))
+    }
+}
 
 /// The servers of a client: what [`Client::servers`] returns.
 #[derive(Debug)]
 pub struct Servers {
     client: Client,
     next: usize,
-}
-
-impl Servers {
-    pub(crate) fn new(client: Client) -> Self {
-        Servers { client, next: 0 }
-    }
 }
 
 impl Iterator for Servers {

@@ -12,7 +12,10 @@ use std::time::Duration;
 use nginx_sys::{ngx_str_t, ngx_uint_t};
 
 use super::*;
-use crate::{Cas, Client, Item, Seconds};
+use crate::client::Client;
+use crate::operation::cas::Cas;
+use crate::operation::item::Item;
+use crate::operation::ttl::Seconds;
 
 mod fetch;
 mod leases;

@@ -11,12 +11,13 @@ use std::task::{Context, Poll, Waker};
 
 use nginx_sys::{ngx_http_request_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
 
-use crate::http;
-use crate::multi::Found;
+use crate::error::Error;
+use crate::event_loop::panic::contain;
+use crate::event_loop::turn;
+use crate::ffi::table::{Handle, Table, Value};
+use crate::operation::item::Item;
+use crate::operation::origin::Origin;
 use crate::sys;
-use crate::table::{Handle, Table, Value};
-use crate::turn;
-use crate::{Error, Item, Origin};
 
 /// A call: not submitted yet, in flight, or over.
 ///
@@ -38,6 +39,9 @@ struct InFlight {
     call: u64,
     waker: Waker,
 }
+
+/// What a get of many found.
+pub(crate) type Found = Result<Option<Item>, Error>;
 
 /// The answer of the module, except errors.
 pub(crate) struct Reply {
@@ -105,7 +109,7 @@ impl<A> Call<A> {
     /// `data` is what the module was given with a call that it answers.
     unsafe fn answered(data: *mut c_void, answer: impl FnOnce(Table) -> A) {
         // A panic must not unwind into the module. Only a foreign waker can panic, and then its task is not woken.
-        http::contain("a waker", || {
+        contain("a waker", || {
             // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
             let this = unsafe { &*data.cast_const().cast::<Self>() };
             this.answer.set(Some(answer(this.table)));

@@ -1,7 +1,8 @@
 //! Who has answered.
 
 use super::*;
-use crate::{Lease, Origin};
+use crate::operation::lease::Lease;
+use crate::operation::origin::Origin;
 
 /// Polls, answers with `status` for a stand-in or not, and polls again.
 fn finish_by<F: Future>(future: F, status: u32, stand_in: u32) -> F::Output {

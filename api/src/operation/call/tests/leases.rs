@@ -1,7 +1,10 @@
 //! What version 1.1 of the interface added: leases, marks, metadata, and operations on servers.
 
 use super::*;
-use crate::{Lease, Metadata, Server, Won};
+use crate::operation::lease::Lease;
+use crate::operation::lease::Metadata;
+use crate::operation::lease::Won;
+use crate::Server;
 
 const MISS_WON: (u32, u32, bool) = (MISS, sys::NGX_HTTP_MEMCACHE_LEASE_WON, false);
 

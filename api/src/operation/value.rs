@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Flags of bytes.
 const BYTES: u32 = 0;
