@@ -139,11 +139,11 @@ instructions-engine: ## instructions per get in the engine and where they are, b
 	@bash build/instructions.sh $(or $(VALUE),100)
 
 instructions: deps build ## what a request costs in the worker; CHECK=1: no more than in bench/worker.json; KEEP=1 writes that
-	@bash build/deps.sh valgrind strace python3
+	@bash build/deps.sh valgrind strace python3 util-linux
 	cargo build --release -p ngx-http-memcache-bench
 	$(call install_modules,ngx_http_memcache_bench_module)
-	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) \
-	python3 bench/worker.py $(if $(CHECK),--check bench/worker.json) $(if $(KEEP),--write bench/worker.json)
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) python3 bench/worker.py \
+	$(if $(CHECK),--check bench/worker.json) $(if $(KEEP),--write $(if $(filter 1,$(KEEP)),bench/worker.json,$(KEEP)))
 
 unit: ## test the engine and the status alone: needs no nginx and no memcached
 	cargo test -p memcache-engine -p memcache-status

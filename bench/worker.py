@@ -5,11 +5,10 @@ Both are the difference of two runs, of FEW and of MANY requests, so that the st
 rounds. With several connections the worker is stopped, each of them gets one, and the worker goes on: so each turn of its
 event loop has the same work in every run, and the figures hardly vary.
 
-worker.py --write FILE keeps the figures. worker.py --check FILE compares with those: one of ours that is more than
-TOLERANCE higher is a failure.
+worker.py --write FILE keeps the figures, --check FILE compares with those (see harness/ratchet.py).
 """
 
-import json
+import collections
 import os
 import re
 import signal
@@ -19,53 +18,65 @@ import time
 
 sys.dont_write_bytecode = True
 
-from harness import ways
+from harness import meters, ratchet, ways
 from harness.processes import Failed, Memcached, end_all
 
 FEW, MANY = 640, 3840
 CONNECTIONS = (1, 64)
 WAYS = {"return": "/const/item", "pass": "/get/item", "ours": "/get/item", "kv": "/get/item"}
-TOLERANCE = 0.02
-# How many system calls a request in a turn of 64 has more or less, from run to run.
-NOISE = {"instructions": 0, "syscalls": 0.05}
-
-CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.out"]
 STRACE = ["strace", "-f", "-c", "-o", "strace.out"]
 
 
 def main():
+    mode, path = sys.argv[1:] if len(sys.argv) == 3 else (None, None)
+    if mode == "--check":
+        earlier = ratchet.read(path)
+    figures = measure()
+    if mode == "--write":
+        ratchet.write(path, figures)
+    elif mode == "--check":
+        ratchet.check(earlier, figures)
+
+
+def measure():
     figures = {}
     print(f"{'way':8}{'connections':>12}{'instructions':>14}{'system calls':>14}    per request")
     for connections in CONNECTIONS:
         for way in WAYS:
-            figure = {"instructions": round(per_request(way, connections, CALLGRIND, instructions)),
-                      "syscalls": round(per_request(way, connections, STRACE, syscalls), 2)}
+            parts = per_request(way, connections, meters.CALLGRIND, instructions)
+            calls = per_request(way, connections, STRACE, syscalls)["all"]
+            figure = {"instructions": round(sum(parts.values())), "syscalls": round(calls, 2),
+                      "parts": {part: round(cost) for part, cost in sorted(parts.items()) if cost >= 1}}
             figures[f"{way} {connections}"] = figure
             print(f"{way:8}{connections:12}{figure['instructions']:14}{figure['syscalls']:14.2f}", flush=True)
-        base, peer = figures[f"return {connections}"], figures[f"pass {connections}"]
         for way in ("ours", "kv"):
-            added = [figures[f"{way} {connections}"][n] - base[n] for n in base]
-            of_peer = [peer[n] - base[n] for n in base]
-            print(f"  {way} adds {added[0]} instructions, {added[0] / of_peer[0]:.2f} of what memcached_pass adds; "
-                  f"{added[1]:.2f} system calls, {added[1] / of_peer[1]:.2f} of its")
-    if len(sys.argv) == 3:
-        compare(figures, sys.argv[1], sys.argv[2])
+            print(f"  {way} {added(figures, way, connections)}")
+    return figures
+
+
+def added(figures, way, connections):
+    """What a way adds to an answer that is there, beside what memcached_pass adds to it."""
+    base, peer, this = (figures[f"{name} {connections}"] for name in ("return", "pass", way))
+    instructions, calls = (this[kind] - base[kind] for kind in ("instructions", "syscalls"))
+    return (f"adds {instructions} instructions, {instructions / (peer['instructions'] - base['instructions']):.2f} of what "
+            f"memcached_pass adds; {calls:.2f} system calls, {calls / (peer['syscalls'] - base['syscalls']):.2f} of its")
 
 
 def per_request(way, connections, tool, read):
     few, many = (run(way, connections, number, tool, read) for number in (FEW, MANY))
-    return (many - few) / (MANY - FEW)
+    return {part: (count - few[part]) / (MANY - FEW) for part, count in many.items()}
 
 
 def run(way, connections, requests, tool, read):
-    """What the worker cost from its start to its end, with so many requests."""
+    """What the worker cost from its start to its end, with so many requests, by part."""
     memcached = Memcached()
     server = ways.start(way, [memcached], single=True, tool=tool)
     try:
         memcached.set(ways.key(way, "/get/item"), b"v" * 100)
-        send(server.port, WAYS[way], connections, requests, server.pid())
+        pid = server.pid()
+        send(server.port, WAYS[way], connections, requests, pid)
         server.quit()
-        return read(server.folder)
+        return read(server.folder, pid)
     finally:
         server.stop()
         memcached.stop()
@@ -115,35 +126,13 @@ def read_answer(s):
             raise Failed(f"closed behind {answer!r}")
 
 
-def instructions(folder):
-    return number_in(os.path.join(folder, "callgrind.out"), r"^(?:summary|totals): (\d+)")
+def instructions(folder, pid):
+    return meters.by_object(os.path.join(folder, f"callgrind.{pid}"))
 
 
-def syscalls(folder):
-    return number_in(os.path.join(folder, "strace.out"), r"^\S+\s+\S+\s+\S*\s*(\d+)\s.*total$")
-
-
-def number_in(path, pattern):
-    with open(path) as f:
-        found = re.search(pattern, f.read(), re.M)
-    if not found:
-        raise Failed(f"{path} has no figure")
-    return int(found.group(1))
-
-
-def compare(figures, mode, path):
-    if mode == "--write":
-        with open(path, "w") as f:
-            json.dump(figures, f, indent=1)
-            f.write("\n")
-        return
-    with open(path) as f:
-        earlier = json.load(f)
-    worse = [f"{name}: {kind} {earlier[name][kind]} -> {figure[kind]}" for name, figure in figures.items()
-             for kind in figure if name.split()[0] in ("ours", "kv")
-             and figure[kind] > earlier[name][kind] * (1 + TOLERANCE) + NOISE[kind]]
-    if worse:
-        raise Failed("more than before:\n" + "\n".join(worse))
+def syscalls(folder, _pid):
+    with open(os.path.join(folder, "strace.out")) as f:
+        return collections.Counter(all=meters.strace_total(f.read()))
 
 
 if __name__ == "__main__":

@@ -76,13 +76,25 @@ class Syscalls:
         self.process.wait()
         with open(self.path) as f:
             text = f.read()
-        found = re.search(r"^(\d+),", text, re.M) if self.perf else re.search(r"^\S+\s+\S+\s+\S*\s*(\d+)\s.*total$", text, re.M)
-        if not found:
-            raise Failed(f"no count of system calls: {text}")
-        return int(found.group(1))
+        return number_in(text, r"^(\d+),") if self.perf else strace_total(text)
 
 
-CALLGRIND = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=callgrind.%p"]
+def strace_total(text):
+    """All system calls in what `strace -c` has written."""
+    return number_in(text, r"^\S+\s+\S+\s+\S*\s*(\d+)\s.*total$")
+
+
+def number_in(text, pattern):
+    found = re.search(pattern, text, re.M)
+    if not found:
+        raise Failed(f"no count of system calls: {text}")
+    return int(found.group(1))
+
+
+# Writes a file for each process into the server's folder.
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.%p"]
+# Counts nothing until it is told to.
+CALLGRIND_OFF = [*CALLGRIND, "--instr-atstart=no"]
 
 
 def has_callgrind():
@@ -90,7 +102,7 @@ def has_callgrind():
 
 
 def instructions(server, load):
-    """Instructions of a server that was started under CALLGRIND while `load` runs, by the file that they are in."""
+    """Instructions of a server that was started under CALLGRIND_OFF while `load` runs, by the file that they are in."""
     pid = server.workers[0]
     for state in ("on", "off"):
         done = subprocess.run(["callgrind_control", "-i", state, str(pid)], capture_output=True, text=True)
