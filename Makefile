@@ -34,8 +34,8 @@ BENCH_PACKAGES := ngx-http-memcache-bench ngx-http-memcache-naive
 # What uses the crate memcache needs a newer Rust than Cargo.toml promises; nothing else depends on it.
 NEWER_RUST_PACKAGES := memcache-crate-peer ngx-http-memcache-naive
 
-# Crates whose modules import downwards only, by build/imports/rooms.txt; the others are still to come.
-IMPORTS_CHECKED := api/src bits/src src status/src
+# Crates whose modules import downwards only, by build/imports/rooms.txt.
+IMPORTS_CHECKED := api/src bits/src engine/src src status/src
 
 # Debian packages. With an nginx of one's own its source and libraries are one's own affair.
 BUILD_DEPS := gcc libc6-dev libclang-dev $(if $(filter file,$(origin NGINX_SOURCE_DIR)),nginx-dev dpkg-dev)

@@ -2,4 +2,5 @@
 
 pub(crate) mod batch;
 pub(crate) mod coalesce;
+pub(crate) mod large_items;
 pub(crate) mod lease_wait;

@@ -1,6 +1,13 @@
-//! One memcached.
+//! One memcached: who waits for it, whether it is up, where it is, and how often it may be connected to.
 
-pub(crate) mod backlog;
+mod address;
+mod backlog;
 pub(crate) mod health;
-pub(crate) mod queue;
-pub(crate) mod throttle;
+mod memory;
+pub(crate) mod pending_writes;
+mod queue;
+mod state;
+mod throttle;
+
+pub use memory::ServerMemory;
+pub(crate) use state::Server;

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Client, Event, Output, Timer};
+use super::call::Timer;
+use super::event::{Event, Output};
+use super::state::Client;
 use crate::connection::{Connection, Phase};
 use crate::id::{ConnId, ServerId};
 use crate::shared::State;
@@ -24,76 +26,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 const MAX_DOUBLINGS: u32 = 6;
 /// What a client that looks may be late by.
 const SLACK: Duration = Duration::from_secs(1);
-
-/// The addresses of a server, by their numbers.
-#[derive(Debug, Default)]
-pub(super) struct At {
-    /// The one that connections which are ready are at.
-    agreed: usize,
-    /// The one that is tried where none is ready.
-    tried: usize,
-    /// How many were tried in vain since one worked, and the first of them.
-    vain: usize,
-    first: usize,
-    /// The connection that looks whether an earlier one works. It is not among the server's.
-    scout: Option<ConnId>,
-    /// How often that was in vain, and when it is due again.
-    looks: u32,
-    look_at: Instant,
-    /// Connections to other addresses that have replies pending. They are not among the server's.
-    leaving: usize,
-}
-
-impl At {
-    /// The address in use.
-    pub fn agreed(&self) -> usize {
-        self.agreed
-    }
-
-    /// Connections to other addresses.
-    pub fn elsewhere(&self) -> usize {
-        self.leaving.saturating_add(usize::from(self.scout.is_some()))
-    }
-
-    /// Of these, those with replies pending.
-    pub fn leaving(&self) -> usize {
-        self.leaving
-    }
-
-    /// Whether something is still under way to another address.
-    #[inline]
-    pub fn is_moving(&self) -> bool {
-        self.leaving > 0
-    }
-
-    /// A connection that was leaving has gone.
-    pub fn left(&mut self) {
-        self.leaving = self.leaving.saturating_sub(1);
-    }
-
-    /// The next try begins with the first address.
-    pub fn start_over(&mut self) {
-        (self.tried, self.vain) = (0, 0);
-    }
-
-    /// The next address to try, if there is one that was not tried: in order, after the one that had worked.
-    fn next(&mut self, addresses: usize) -> bool {
-        let next = if self.vain == 0 {
-            self.first = self.tried;
-            0
-        } else {
-            self.tried.saturating_add(1)
-        };
-        let next = if next == self.first { next.saturating_add(1) } else { next };
-        self.vain = self.vain.saturating_add(1);
-        if next >= addresses {
-            self.start_over();
-            return false;
-        }
-        self.tried = next;
-        true
-    }
-}
 
 impl<T> Client<T> {
     fn has_ready(&self, id: ServerId) -> bool {

@@ -1,8 +1,9 @@
 //! What becomes of operations whose connection ended, or whose server is down.
 
+use super::call::{Owner, Place};
 use super::cause::{Cause, Loss};
 use super::outcome::{self, End};
-use super::{Client, Owner, Place};
+use super::state::Client;
 use crate::connection::Orphan;
 use crate::id::{CallId, ServerId};
 use crate::time::Instant;
@@ -82,5 +83,20 @@ impl<T> Client<T> {
     pub(super) fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.queue.push_in_front(calls);
+    }
+
+    /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
+    /// answered. False: there is no such server.
+    pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        if server.health.set_disabled(!enabled, now) {
+            server.touched = true;
+            if !enabled {
+                self.give_up_queue(id, now);
+                self.close_idle(id);
+            }
+            self.maintain(id, now);
+        }
+        true
     }
 }

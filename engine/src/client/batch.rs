@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Call, Client, Order, Owner, Rejected, Task};
+use super::call::{Call, Order, Owner, Task};
+use super::state::Client;
+use super::submit::Rejected;
 use crate::front::batch::{held, Batch};
 use crate::id::CallId;
 use crate::operation::error::Error;

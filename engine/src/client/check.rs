@@ -1,6 +1,8 @@
 //! What has to hold between any two calls, for the simulation.
 
-use super::{batch, Client, Owner, Place};
+use super::batch;
+use super::call::{Owner, Place};
+use super::state::Client;
 use crate::limits::MAX_GATHERED;
 use crate::time::Instant;
 

@@ -1,6 +1,7 @@
 //! Several clients of the same servers: what one of them finds out about a server, the others take over.
 
-use super::{Client, Event, Output};
+use super::event::{Event, Output};
+use super::state::Client;
 use crate::id::ServerId;
 use crate::time::Instant;
 

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::call::Place;
 use super::cause::Cause;
-use super::{Client, Place};
+use super::state::Client;
 use crate::connection::{Progress, Unfit};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;

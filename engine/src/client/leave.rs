@@ -1,6 +1,8 @@
 //! How an operation gives up its place.
 
-use super::{Call, Client, Leaver, Owner, Place, Task, Timer};
+use super::call::{Call, Owner, Place, Task, Timer};
+use super::share::Leaver;
+use super::state::Client;
 use crate::connection::{Stray, Undo};
 use crate::id::{CallId, ServerId};
 use crate::operation::reply::{Lease, Outcome};

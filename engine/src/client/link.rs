@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::call::{Owner, Task};
 use super::cause::{Cause, Loss};
-use super::{Client, Event, Output, Owner, Task};
+use super::event::{Event, Output};
+use super::state::Client;
 use crate::connection::{Connection, Orphan, Phase, Unfit};
 use crate::id::{ConnId, ServerId};
 use crate::operation::key::Key;
@@ -98,12 +100,12 @@ impl<T> Client<T> {
                     answered = true;
                     if let Some(call) = reply.call {
                         if let Some(call) = self.calls.get(call) {
-                            Self::note_size(&mut self.sizes, call, &reply.answer);
+                            Self::note_size(&mut self.large_items, call, &reply.answer);
                         }
                         self.complete(call, reply.answer, now);
                     }
                     if let Some((key, size)) = reply.unwanted {
-                        self.sizes.note(&key, size);
+                        self.large_items.note(&key, size);
                     }
                     if let Some(stray) = reply.stray {
                         self.hand_back(id, stray, now);

@@ -1,4 +1,4 @@
-//! What becomes of an operation whose connection ended: the table in [`error`](crate::error).
+//! What becomes of an operation whose connection ended: the table in [`error`](crate::operation::error).
 
 use crate::operation::error::Error;
 
@@ -57,7 +57,7 @@ mod tests {
 
     const BOTH: [bool; 2] = [false, true];
 
-    /// The table of [`error`](crate::error), row by row; `None` stands for either.
+    /// The table of [`error`](crate::operation::error), row by row; `None` stands for either.
     #[test]
     fn every_cell_of_the_table() {
         type Row = (bool, Option<bool>, Option<bool>, Option<bool>, Option<bool>, Option<Error>);

@@ -3,12 +3,15 @@
 use std::collections::TryReserveError;
 use std::time::Duration;
 
+use super::call::{Place, Timer};
+use super::event::Output;
 use super::order::Target;
-use super::{Client, Output, Place, Server, Timer};
+use super::state::Client;
 use crate::connection::{Connection, Expect, Phase};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::PIPELINE_BOUND;
 use crate::operation::error::Error;
+use crate::server::Server;
 use crate::shared::State;
 use crate::time::Instant;
 
@@ -87,7 +90,7 @@ impl<T> Client<T> {
             let expect = call.work().map_or(Expect::Nothing, Expect::from);
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let (Some(key), true) = (&call.key, bulk > 0) {
-                self.sizes.note(key, bulk as usize);
+                self.large_items.note(key, bulk as usize);
             }
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);

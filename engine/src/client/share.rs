@@ -1,11 +1,13 @@
 //! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
 
-use super::{Call, Client, Order, Place, Server, Timer};
+use super::call::{Call, Order, Place, Timer};
+use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
+use crate::server::Server;
 use crate::time::Instant;
 
 /// A get that others follow gives up.

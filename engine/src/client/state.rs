@@ -1,221 +1,164 @@
-//! What a client knows: its operations and its servers.
+//! The client: what it knows, and what a driver may ask at any time.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
+use slotmap::SlotMap;
 
-use super::address::At;
-use super::order::{Hold, Writes};
-use crate::connection::Waste;
-use crate::front::batch::Batch;
-use crate::id::{CallId, ConnId, ServerId};
-use crate::metrics::counter::Memory;
-use crate::operation::key::Key;
-use crate::operation::reply::Answer;
-use crate::operation::request::Verb;
-use crate::operation::work::Work;
-use crate::route::subset::Subset;
-use crate::server::backlog::Backlog;
-use crate::server::health::Health;
-use crate::server::queue::Queue;
-use crate::server::throttle::Throttle;
-use crate::shared::State;
-use crate::shared::{Board, Verdict};
-use crate::stats::{Counters, Rest};
+use super::call::{Call, Owner, Timer};
+use super::event::Output;
+use super::memory::Company;
+use super::writes::Writes;
+use crate::config::{Config, ServerConfig};
+use crate::connection::{Connection, Large};
+use crate::front::batch::Gathered;
+use crate::front::coalesce::Exchanges;
+use crate::front::large_items::LargeItems;
+use crate::front::lease_wait::LeaseWaits;
+use crate::id::{CallId, ConnId};
+use crate::route::subset::Route;
+use crate::server::Server;
 use crate::time::Instant;
+use crate::timers::Timers;
 
-/// Where an operation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In its server's queue.
-    Queued,
-    /// In a connection's FIFO, with this number.
-    Sent(ConnId, u32),
-    /// In the exchange of equal gets, a group of this name.
-    Following(CallId),
-    /// For the item that somebody else makes.
-    Waiting,
-    /// For the answers of the operations that it consists of.
-    Gathering,
-    /// In the list of completions.
-    Done,
-}
-
-/// Whom an operation completes for.
+/// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
+///
+/// **Inputs** tell the client what happened and what time it is: [`submit`](Client::submit),
+/// [`submit_to`](Client::submit_to), [`submit_many`](Client::submit_many), [`cancel`](Client::cancel),
+/// [`connected`](Client::connected), [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
+/// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back, none blocks, each may come at any
+/// time and in any order; an id that is not valid any more is ignored.
+///
+/// **Outputs** are pulled by the driver. After every input, [`poll_output`](Client::poll_output) until `None`; then,
+/// once per turn of its event loop rather than after every input, so that the operations of many requests share one
+/// write: [`poll_completion`](Client::poll_completion); then, unless it says to
+/// [`put_off_writes`](Client::put_off_writes), [`poll_dirty`](Client::poll_dirty) with [`transmit`](Client::transmit) and
+/// [`written`](Client::written) for each; and at last a timer for [`next_timeout`](Client::next_timeout).
+///
+/// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
+/// latest (given calls of `timeout`). The deadline of one without a time of its own is put off while large values come
+/// or go on its connection, [`PATIENCE`](crate::PATIENCE) times at most. It gets its own reply or an error, never a byte of another's. What waits is
+/// bounded by the configuration. While much comes for nobody, requests are sent by and by, as replies come, and what is
+/// cancelled before is never sent. What is submitted for one key to one server is carried out in that order:
+///
+/// - An operation goes behind each write of its key that has no answer yet, on the same connection, also through the queue,
+///   a second try, and where one get takes over the exchange of another. So a read sees every write that was submitted
+///   before it, and of two writes the later one stays.
+/// - A read that is under way may see a write that was submitted after it.
+/// - An operation that ended without an answer (it timed out, was cancelled, or its connection was lost) and may have been
+///   applied may be later, behind others.
+/// - A lease get that waits for somebody else is submitted anew each time it asks.
+/// - There is no order between keys, between operations on servers (`flush_all`) and others, between clients, and between a
+///   server and one that stands in for it.
 #[derive(Debug)]
-pub(super) enum Owner<T> {
-    /// Whoever submitted it.
-    Caller(T),
-    /// The operation that it is a part of, with this place among the answers.
-    Batch(CallId, usize),
-    /// Nobody: it is the client's own.
-    Nobody,
+pub struct Client<T> {
+    pub(super) config: Config,
+    /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
+    pub(super) routes: Vec<Route>,
+    pub(super) calls: SlotMap<CallId, Call<T>>,
+    /// How many of them are nobody's.
+    pub(super) own: usize,
+    pub(super) connections: SlotMap<ConnId, Connection>,
+    pub(super) servers: Vec<Server>,
+    pub(super) timers: Timers<Timer>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) writes: Writes,
+    /// Operations that have their answer; some may be cancelled.
+    pub(super) completions: VecDeque<CallId>,
+    /// Gets that share an exchange.
+    pub(super) exchanges: Exchanges,
+    /// Bytes of values that batches hold.
+    pub(super) gathered: Gathered,
+    /// Lease gets that wait for somebody to make the item.
+    pub(super) lease_waits: LeaseWaits,
+    pub(super) large_items: LargeItems,
+    pub(super) rng: fastrand::Rng,
+    /// Which of the servers' clients this is.
+    pub(super) who: u32,
+    pub(super) draining: bool,
+    /// When the gauges were published.
+    pub(super) published: Instant,
+    /// Memory of keys and read buffers that is used again.
+    pub(super) spare_keys: Vec<Vec<u8>>,
+    pub(super) spare_buffers: Vec<BytesMut>,
+    pub(super) large: Large,
 }
 
-impl<T> Owner<T> {
-    pub fn into_caller(self) -> Option<T> {
-        match self {
+impl<T> Client<T> {
+    /// A client that opens each server's `min` connections at once. `seed` decides tokens and jitter.
+    ///
+    /// A timeout below a millisecond, or a pipeline of none, would be of no use and is taken for the least.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        Client::among(config, seed, Company::default(), now)
+    }
+
+    /// The same for one of several clients of these servers.
+    pub fn among(mut config: Config, seed: u64, company: Company, now: Instant) -> Self {
+        config.timeout = config.timeout.max(Duration::from_millis(1));
+        config.pipeline = config.pipeline.max(1);
+        let mut memory = company.servers.into_iter();
+        let mut server = |_: &ServerConfig| Server::new(memory.next().unwrap_or_default(), now);
+        let mut client = Client {
+            routes: vec![Route::all(&config)],
+            calls: SlotMap::with_key(),
+            own: 0,
+            connections: SlotMap::with_key(),
+            servers: config.servers.iter().map(&mut server).collect(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            writes: Writes::default(),
+            completions: VecDeque::new(),
+            exchanges: Exchanges::default(),
+            gathered: Gathered::default(),
+            lease_waits: LeaseWaits::default(),
+            large_items: LargeItems::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            who: company.who,
+            draining: false,
+            published: now,
+            spare_keys: Vec::new(),
+            spare_buffers: Vec::new(),
+            large: Large::default(),
+            config,
+        };
+        for server in 0..client.servers.len() {
+            client.maintain(server, now);
+        }
+        client
+    }
+
+    /// What was submitted with an operation that has been neither handed out nor cancelled.
+    pub fn context_mut(&mut self, id: CallId) -> Option<&mut T> {
+        match &mut self.calls.get_mut(id)?.owner {
             Owner::Caller(context) => Some(context),
             Owner::Batch(..) | Owner::Nobody => None,
         }
     }
-}
 
-/// What is to be done, and where.
-#[derive(Debug)]
-pub(super) struct Order {
-    /// `None`: it is about the server itself.
-    pub key: Option<Key>,
-    pub work: Work,
-    /// The servers that it may go to, the key's own of them, and the one that it goes to.
-    pub subset: Subset,
-    pub home: ServerId,
-    pub server: ServerId,
-}
-
-/// What an operation does, or has come to.
-#[derive(Debug)]
-pub(super) enum Task {
-    Work(Work),
-    /// What its parts do.
-    Parts(Box<Batch>),
-    Answer(Answer),
-}
-
-#[derive(Debug)]
-pub(super) struct Call<T> {
-    pub owner: Owner<T>,
-    /// As long as there is an answer, too: the lease that it brings may have to be handed back.
-    pub key: Option<Key>,
-    pub task: Task,
-    /// The servers that it may go to, the key's own of them, and the one that it goes to, or that has answered.
-    pub subset: Subset,
-    pub home: ServerId,
-    pub server: ServerId,
-    pub place: Place,
-    /// When it was submitted.
-    pub since: Instant,
-    pub deadline: Instant,
-    /// Bytes of its value that count for the server's backlog; no value is so large that they do not fit.
-    pub backlog: u32,
-    /// Whether it was moved to another connection once.
-    pub retried: bool,
-    /// How often its deadline may still be put off.
-    pub patience: u8,
-    /// The group of gets that it leads.
-    pub group: Option<CallId>,
-    /// Of a write on a connection: what keeps those that come later behind it.
-    pub hold: Option<Hold>,
-}
-
-impl<T> Call<T> {
-    /// One that consists of others: it is on no server, and has no time but theirs.
-    pub fn gathering(context: T, batch: Box<Batch>, subset: Subset, now: Instant) -> Self {
-        Call {
-            owner: Owner::Caller(context),
-            key: None,
-            task: Task::Parts(batch),
-            subset,
-            home: ServerId::MAX,
-            server: ServerId::MAX,
-            place: Place::Gathering,
-            since: now,
-            deadline: now,
-            backlog: 0,
-            retried: false,
-            patience: 0,
-            group: None,
-            hold: None,
-        }
+    /// How many completions wait to be pulled, at most.
+    pub fn completions(&self) -> usize {
+        self.completions.len()
     }
 
-    /// What it does; `None` once it has ended.
-    pub fn work(&self) -> Option<&Work> {
-        match &self.task {
-            Task::Work(work) => Some(work),
-            Task::Parts(_) | Task::Answer(_) => None,
-        }
+    /// What the driver has to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
     }
 
-    /// Whether it goes to a server that stands in for the key's own.
-    pub fn is_moved(&self) -> bool {
-        self.server != self.home
+    /// Operations that were submitted and have neither been handed out nor cancelled. While there are any, a worker
+    /// that exits has to wait for [`next_timeout`](Client::next_timeout). The client's own are not among them.
+    pub fn pending(&self) -> usize {
+        self.calls.len().saturating_sub(self.own)
     }
 
-    /// The key of a lease get that waits for the item to be made.
-    pub fn waits_for(&self) -> Option<&Key> {
-        self.key.as_ref().filter(|_| matches!(self.task, Task::Work(Work::Keyed(Verb::Lease { wait: true, .. }))))
+    /// As configured.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// How long it was given.
-    pub fn timeout(&self) -> Duration {
-        self.deadline.since(self.since)
+    /// Whether the connection is ready and nothing is under way on it.
+    pub fn is_idle(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some_and(Connection::is_idle)
     }
-
-    /// Its bytes do not count for the backlog any more: how many these were.
-    pub fn take_backlog(&mut self) -> usize {
-        std::mem::take(&mut self.backlog) as usize
-    }
-
-    pub fn is_write(&self) -> bool {
-        self.work().is_some_and(Work::is_write)
-    }
-}
-
-/// A server, its connections, and the operations that wait for one.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub connections: Vec<ConnId>,
-    /// The one that got an operation last.
-    pub latest: Option<ConnId>,
-    /// How many of them are not ready yet.
-    pub connecting: usize,
-    /// Operations that wait.
-    pub queue: Queue,
-    pub writes: Writes,
-    /// Bytes of values that are not written yet.
-    pub backlog: Backlog,
-    pub health: Health,
-    /// What all clients of the server know together.
-    pub board: Memory<Board>,
-    /// Of that, what this client has acted on.
-    pub seen: Verdict,
-    /// When it has answered last.
-    pub answered_at: Instant,
-    /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
-    pub passed: Bytes,
-    pub connects: Throttle,
-    /// What it sends for nobody.
-    pub waste: Waste,
-    /// Which of its addresses it is asked at.
-    pub at: At,
-    /// When maintenance is due.
-    pub due: Option<Instant>,
-    pub counters: Memory<Counters>,
-    pub rest: Option<Rest>,
-    /// Whether its gauges may have changed since they were published.
-    pub touched: bool,
-}
-
-impl Server {
-    pub fn is_live(&self) -> bool {
-        self.health.state() == State::Live
-    }
-}
-
-/// What a moment in [`Timers`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// The operation's deadline.
-    Call(CallId),
-    /// The connection has not passed its handshake.
-    Connect(ConnId),
-    /// The connection goes to an address that the server is not asked at any more.
-    Leave(ConnId),
-    /// The placeholder with this number has not got its reply.
-    Overdue(ConnId, u32),
-    /// The lease get asks again.
-    Ask(CallId),
-    /// The server's pool and health.
-    Server(ServerId),
 }

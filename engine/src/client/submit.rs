@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::call::{Call, Order, Owner, Place, Task, Timer};
 use super::order::Target;
-use super::{Call, Client, Order, Owner, Place, Task, Timer};
+use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::{MAX_TIMEOUT, PATIENCE};
 use crate::operation::error::Error;

@@ -1,6 +1,6 @@
 //! Which servers an operation goes to.
 
-use super::{Client, Server};
+use super::state::Client;
 use crate::config::Failover;
 use crate::id::ServerId;
 use crate::limits::MAX_CANDIDATES;
@@ -8,6 +8,7 @@ use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
 use crate::route::subset::{Route, Subset, SubsetError, MAX_SUBSETS};
 use crate::route::Explanation;
+use crate::server::Server;
 
 impl<T> Client<T> {
     /// A subset of a subset's servers, given by their places in it. Their order does not matter: they are routed to in

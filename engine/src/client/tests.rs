@@ -8,13 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::config::ServerParams;
+use crate::config::{Config, ServerConfig, ServerParams};
 use crate::connection::{Phase, Unfit};
+use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::MAX_TIMEOUT;
 use crate::operation::error::Error;
-use crate::operation::reply::{Item, Metadata, Outcome};
-use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl};
+use crate::operation::reply::{Answer, Item, Metadata, Outcome};
+use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
+use crate::route::subset::Subset;
+use crate::server::ServerMemory;
 use crate::shared::State;
+use crate::time::Instant;
 
 mod address;
 mod ahead;

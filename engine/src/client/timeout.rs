@@ -1,7 +1,9 @@
 //! What time brings about.
 
+use super::call::{Call, Place, Timer};
 use super::cause::Cause;
-use super::{Call, Client, Leaver, Place, Timer};
+use super::share::Leaver;
+use super::state::Client;
 use crate::connection::Phase;
 use crate::id::{CallId, ServerId};
 use crate::operation::error::Error;

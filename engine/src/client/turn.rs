@@ -1,43 +1,12 @@
 //! What a turn of the event loop writes, and whether it does so at its end.
 
-use std::collections::VecDeque;
-
-use super::Client;
-use crate::connection::Connection;
+use super::state::Client;
 use crate::id::ConnId;
 
 /// A turn in which so many operations were submitted was so long that there is more to do by now.
 const BUSY: usize = 16;
 /// So many share the cost of a write and a read well enough.
 const MANY: usize = 128;
-
-/// What is to be written.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    /// Connections with something new, each once; some may be gone.
-    dirty: VecDeque<ConnId>,
-    /// Operations that were submitted since this turn began.
-    submitted: usize,
-    /// Whether the turn before left its writes to this one.
-    put_off: bool,
-}
-
-impl Writes {
-    pub fn is_empty(&self) -> bool {
-        self.dirty.is_empty()
-    }
-
-    pub fn count_submitted(&mut self) {
-        self.submitted = self.submitted.saturating_add(1);
-    }
-
-    /// The connection has something new to write.
-    pub fn mark(&mut self, conn: ConnId, connection: &mut Connection) {
-        if !std::mem::replace(&mut connection.dirty, true) {
-            self.dirty.push_back(conn);
-        }
-    }
-}
 
 impl<T> Client<T> {
     /// The turn ends: whether to leave what is to be written to the next one, which then must not wait for events.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Client;
+use super::state::Client;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, Phase};
 use crate::id::ServerId;

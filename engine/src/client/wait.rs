@@ -1,10 +1,12 @@
 //! What waiting for somebody else's item means for lease gets: the rule is in [`lease_wait`](crate::front::lease_wait).
 
-use super::{Client, Place, Timer};
+use super::call::{Place, Timer};
+use super::state::Client;
 use crate::front::lease_wait::{Awaited, Full, FIRST_PAUSE};
 use crate::id::CallId;
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Lease, Outcome};
+use crate::server::Server;
 use crate::time::Instant;
 
 /// What an answer means for a lease get.
@@ -88,7 +90,7 @@ impl<T> Client<T> {
         let Some(home) = self.home(subset, key) else { return };
         let server = self.stand_in(subset, home, key).unwrap_or(home);
         self.lease_waits.count_asked(&(subset, key.raw().to_vec()));
-        if !self.servers.get(server).is_some_and(super::Server::is_live) {
+        if !self.servers.get(server).is_some_and(Server::is_live) {
             return self.complete(id, Err(Error::ServerDown), now);
         }
         if let Some(call) = self.calls.get_mut(id) {

@@ -1,7 +1,7 @@
 //! Names with several addresses: which of them is asked.
 
 use super::*;
-use crate::client::{Company, ServerMemory};
+use crate::client::Company;
 use crate::metrics::counter::Memory;
 use crate::shared::Board;
 

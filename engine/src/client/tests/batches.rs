@@ -1,7 +1,8 @@
 //! Gets of many keys that complete as one.
 
 use super::*;
-use crate::client::state::Task;
+use crate::client::call::Task;
+use crate::operation::reply::Part;
 use crate::KeyError;
 
 /// Three servers: foo and key1 belong to server 1, cow to 0, key0 to 2.

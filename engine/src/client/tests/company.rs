@@ -1,7 +1,7 @@
 //! Several clients of one server: what one finds out, the others take over, and one of them probes.
 
 use super::*;
-use crate::client::{Company, ServerMemory};
+use crate::client::Company;
 use crate::metrics::counter::Memory;
 use crate::shared::Board;
 

@@ -1,0 +1,118 @@
+//! How an operation ends.
+
+use super::call::{Call, Owner, Place, Task};
+use super::state::Client;
+use super::wait::Wait;
+use crate::id::{CallId, ServerId};
+use crate::operation::error::Error;
+use crate::operation::reply::{Answer, Outcome, Part};
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
+use crate::time::Instant;
+
+/// An operation that ended.
+#[derive(Debug)]
+pub struct Completion<T> {
+    /// Which; the id is no longer valid.
+    pub call: CallId,
+    /// What was submitted with it.
+    pub context: T,
+    /// The server that it went to last; none, if it consists of others.
+    pub server: ServerId,
+    /// Its result.
+    pub answer: Answer,
+    /// Whether the key's own server was down and another one was asked. That one does not know what the key's own server
+    /// has: a miss there says nothing of the item, and a version nothing of that server's.
+    pub stand_in: bool,
+}
+
+impl<T> Client<T> {
+    /// The next operation that ended.
+    pub fn poll_completion(&mut self) -> Option<Completion<T>> {
+        loop {
+            let id = self.completions.pop_front()?;
+            let Some(call) = self.calls.remove(id) else { continue };
+            let stand_in = call.is_moved();
+            let Call { owner, key, task, server, .. } = call;
+            self.release_gathered(&task);
+            self.recycle(key);
+            let Owner::Caller(context) = owner else { continue };
+            let Task::Answer(answer) = task else { continue };
+            return Some(Completion { call: id, context, server, answer, stand_in });
+        }
+    }
+
+    /// An operation has its answer, unless it is one that waits on.
+    pub(super) fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
+        // Only what a lease get is told can be a reason to wait on.
+        let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
+        let wait = if of_lease { self.waits_on(id, &answer, now) } else { Wait::Ends };
+        match wait {
+            Wait::Ends => self.finish(id, answer, now),
+            Wait::On => {}
+            Wait::Full => {
+                if let Some(server) = self.calls.get(id).and_then(|call| self.servers.get(call.server)) {
+                    server.counters.stats.limits.queue.bump();
+                }
+                self.finish(id, Err(Error::Busy), now);
+            }
+        }
+    }
+
+    /// Ends an operation, and those that share its exchange.
+    pub(super) fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.place = Place::Done;
+        let own = matches!(call.owner, Owner::Nobody);
+        if let Some(server) = self.servers.get_mut(call.server) {
+            server.backlog.remove(call.take_backlog());
+            if let Some(hold) = call.hold.take() {
+                server.writes.release(hold);
+            }
+            if !own {
+                server.touched = true;
+                server.counters.answered(&answer, call.work(), call.since, now);
+            }
+        }
+        let stored =
+            matches!(call.task, Task::Work(Work::Keyed(Verb::Store { .. }))) && matches!(answer, Ok(Outcome::Done));
+        let group = call.group.take();
+        if stored {
+            self.stored(id, now);
+        }
+        if let Some(group) = group {
+            self.finish_group(id, group, &answer, now);
+        }
+        self.answer(id, answer);
+    }
+
+    /// Puts an operation's answer where it is waited for.
+    pub(super) fn answer(&mut self, id: CallId, answer: Answer) {
+        match self.calls.get_mut(id) {
+            Some(call) if matches!(call.owner, Owner::Caller(_)) => {
+                call.place = Place::Done;
+                call.task = Task::Answer(answer);
+                self.completions.push_back(id);
+            }
+            _ => self.pass_on(id, answer),
+        }
+    }
+
+    /// The same for one that no caller waits for, but a batch, or nobody.
+    fn pass_on(&mut self, id: CallId, answer: Answer) {
+        let Some(call) = self.calls.remove(id) else { return };
+        let stand_in = call.is_moved();
+        self.recycle(call.key);
+        match call.owner {
+            Owner::Batch(whole, index) => {
+                let dropped = !self.gather(whole, index, Part { answer, stand_in });
+                if let Some(server) = self.servers.get_mut(call.server).filter(|_| dropped) {
+                    server.counters.stats.errors.busy.bump();
+                    server.touched = true;
+                }
+            }
+            Owner::Nobody => self.own = self.own.saturating_sub(1),
+            Owner::Caller(_) => {}
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a lookup has done to what it does not find is undone.
+
+use super::call::{Order, Owner};
+use super::state::Client;
+use crate::connection::{Stray, Undo};
+use crate::id::ServerId;
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
+use crate::route::subset::Subset;
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// Undoes what a lookup has done to what it does not find, or cannot use: gives a lease back that came to somebody who
+    /// does not make the item, so that another caller gets it, and lets what was touched live as long as before.
+    ///
+    /// There are three of these at most for each lookup, and one where it touches nothing, as their own answers bring no
+    /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
+    pub(super) fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
+        let Stray { key, undo } = stray;
+        let work = match undo {
+            Undo::Mark { cas, life } => Work::Keyed(Verb::Invalidate { ttl: life, cas }),
+            Undo::Remove { cas } => Work::Keyed(Verb::Delete { cas }),
+            Undo::Life { life, again } => Work::SetBack { life, again },
+        };
+        // Without the version, it could be somebody's new item that is marked or deleted.
+        if work.compares_on_delete() && !self.compares_on_delete(id) {
+            return;
+        }
+        // Without room now, the lease ends by itself, after the time that its asker chose.
+        if let Some(target) = self.target(id, Some(&key), 0).connection() {
+            let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
+            let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
+            self.own = self.own.saturating_add(1);
+            if let Some(server) = self.servers.get(id) {
+                server.counters.stats.handed_back.bump();
+            }
+            self.place(call, id, Some(target), 0);
+        }
+    }
+}

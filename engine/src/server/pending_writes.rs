@@ -1,0 +1,65 @@
+//! Writes that keep what comes later behind them.
+
+use std::collections::{HashMap, TryReserveError};
+
+use crate::id::ConnId;
+use crate::operation::key::Key;
+
+/// Writes that are on a connection without an answer, by the hashes of their keys. Two keys with one hash are taken for
+/// one key, which does no harm.
+#[derive(Debug, Default)]
+pub(crate) struct PendingWrites(HashMap<u32, Held>);
+
+/// Writes of one key.
+#[derive(Debug)]
+struct Held {
+    /// Invariant: all of them are on this connection.
+    conn: ConnId,
+    writes: u32,
+}
+
+/// A write that is counted in [`PendingWrites`]: by this hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold(u32);
+
+impl PendingWrites {
+    pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
+        self.0.try_reserve(1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The write is on this connection: those that come later must not pass it.
+    pub fn hold(&mut self, key: &Key, conn: ConnId) -> Hold {
+        let hash = hash(key);
+        let held = self.0.entry(hash).or_insert(Held { conn, writes: 0 });
+        held.conn = conn;
+        held.writes = held.writes.saturating_add(1);
+        Hold(hash)
+    }
+
+    /// It has its answer, or will get none.
+    pub fn release(&mut self, hold: Hold) {
+        let Hold(hash) = hold;
+        let Some(held) = self.0.get_mut(&hash) else { return };
+        held.writes = held.writes.saturating_sub(1);
+        if held.writes == 0 {
+            self.0.remove(&hash);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.values().map(|held| held.writes as usize).sum()
+    }
+
+    /// The connection that an operation on this key has to go to.
+    pub fn conn(&self, key: &Key) -> Option<ConnId> {
+        self.0.get(&hash(key)).map(|held| held.conn)
+    }
+}
+
+fn hash(key: &Key) -> u32 {
+    crc32fast::hash(key.raw())
+}

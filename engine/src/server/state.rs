@@ -1,0 +1,83 @@
+//! A server as a client knows it.
+
+use bytes::Bytes;
+
+use super::address::At;
+use super::backlog::Backlog;
+use super::health::Health;
+use super::memory::ServerMemory;
+use super::pending_writes::PendingWrites;
+use super::queue::Queue;
+use super::throttle::Throttle;
+use crate::connection::Waste;
+use crate::id::ConnId;
+use crate::metrics::counter::Memory;
+use crate::shared::{Board, State, Verdict};
+use crate::stats::{Counters, Rest};
+use crate::time::Instant;
+
+/// A server, its connections, and the operations that wait for one.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub connections: Vec<ConnId>,
+    /// The one that got an operation last.
+    pub latest: Option<ConnId>,
+    /// How many of them are not ready yet.
+    pub connecting: usize,
+    /// Operations that wait.
+    pub queue: Queue,
+    pub writes: PendingWrites,
+    /// Bytes of values that are not written yet.
+    pub backlog: Backlog,
+    pub health: Health,
+    /// What all clients of the server know together.
+    pub board: Memory<Board>,
+    /// Of that, what this client has acted on.
+    pub seen: Verdict,
+    /// When it has answered last.
+    pub answered_at: Instant,
+    /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
+    pub passed: Bytes,
+    pub connects: Throttle,
+    /// What it sends for nobody.
+    pub waste: Waste,
+    /// Which of its addresses it is asked at.
+    pub at: At,
+    /// When maintenance is due.
+    pub due: Option<Instant>,
+    pub counters: Memory<Counters>,
+    pub rest: Option<Rest>,
+    /// Whether its gauges may have changed since they were published.
+    pub touched: bool,
+}
+
+impl Server {
+    /// One that is taken to be live, and has no connections yet.
+    pub fn new(memory: ServerMemory, now: Instant) -> Self {
+        let ServerMemory { counters, rest, board } = memory;
+        Server {
+            connections: Vec::new(),
+            latest: None,
+            connecting: 0,
+            queue: Queue::default(),
+            writes: PendingWrites::default(),
+            backlog: Backlog::default(),
+            health: Health::new(now),
+            passed: Bytes::new(),
+            connects: Throttle::default(),
+            waste: Waste::default(),
+            at: At::default(),
+            due: None,
+            counters,
+            rest: rest.map(Rest::new),
+            touched: true,
+            board,
+            seen: Verdict::default(),
+            answered_at: Instant::default(),
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.health.state() == State::Live
+    }
+}
