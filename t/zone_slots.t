@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 
 use constant RELOADS => 8;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(20);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(26);
 
 my $conf = <<'EOF';
 
@@ -71,7 +71,7 @@ http {
 EOF
 
 $t->write_file('slow', 'x' x 100_000);
-Test::Memcached->start($t, port(8081));
+my $m = Test::Memcached->start($t, port(8081));
 
 my ($need) = check_config($t, text('64k')) =~ /too small: (\d+) bytes/;
 
@@ -79,7 +79,47 @@ for my $size ('1m', $need) {
 	reloads($size);
 }
 
+killed();
+
 ###############################################################################
+
+# What a worker has now is nobody's when it is killed, also where nginx starts
+# none in its place; what it has counted stays.
+sub killed {
+	rename $t->testdir() . '/error.log', $t->testdir() . '/error.log.before2';
+	$t->write_file_expand('nginx.conf', conf(text('1m')));
+	quiet($t);
+	$t->run();
+	my $master = $t->read_file('nginx.pid') + 0;
+	my ($old) = wait_for(sub { (workers($master))[0] }) or die "No worker\n";
+
+	is(code(kv_get('k')), 404, 'killed - counted');
+	$m->pause();
+	my @held = map { kv_get('k', start => 1) } 1 .. 3;
+	ok(wait_for(sub { server_status(port(8081))->{pending} == 3 }),
+		'killed - pending');
+	kill 'HUP', $master;
+	wait_for(sub { grep { $_ != $old } workers($master) })
+		or die "No reload\n";
+	is(gauges(), '1 1 3', 'killed - the old one is there');
+
+	kill 'KILL', $old;
+	# nginx has to take note of it
+	ok(wait_for(sub { @{status()->{workers}} == 1 }), 'killed - it is not');
+	is(gauges(), '0 0 0', 'killed - nor is what it had');
+	is(server_status(port(8081))->{operations}{get}, 4,
+		'killed - what it has counted is');
+
+	$m->resume();
+	$t->todo_alerts();
+	$t->stop();
+}
+
+sub gauges {
+	my $server = server_status(port(8081));
+	return join ' ', @{$server->{connections}}{qw/ open busy /},
+		$server->{pending};
+}
 
 sub reloads {
 	my ($size) = @_;

@@ -171,11 +171,13 @@ impl View<'_> {
         // What was counted here may not have been published yet.
         server.publish(self.calendar.now());
         let Some((record, all)) = record.and_then(|record| Some((record, record.counters()?))) else {
-            return self.sum(server, own.into_iter());
+            return self.sum(server, own.into_iter(), own.into_iter());
         };
         let workers = self.workers.iter().filter_map(|worker| Some((worker.slot, record.of_slot(worker.slot)?)));
         let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
-        let mut sum = self.sum(server, all);
+        // What one that is dead has counted is there. What it had is not.
+        let living = self.workers.iter().filter_map(|worker| record.of_slot(worker.slot));
+        let mut sum = self.sum(server, all, living);
         if let Some(board) = record.board.filter(|_| server.state != State::Disabled) {
             sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
             sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
@@ -187,11 +189,12 @@ impl View<'_> {
         &self,
         server: &ServerView<'_>,
         counters: impl Iterator<Item = &'a Counters> + Clone,
+        living: impl Iterator<Item = &'a Counters> + Clone,
     ) -> snapshot::Server {
         let (config, pool) = (server.config, server.config.pool);
         let mut stats = Stats::default();
         counters.clone().for_each(|counters| stats.add(&counters.stats));
-        let gauge = |read: fn(&Counters) -> u64| counters.clone().map(read).fold(0, u64::saturating_add);
+        let gauge = |read: fn(&Counters) -> u64| living.clone().map(read).fold(0, u64::saturating_add);
         let (open, busy) = (gauge(|c| c.gauges.open.get()), gauge(|c| c.gauges.busy.get()));
         let latency = |read: &dyn Fn(&'a Counters, &mut Distribution)| {
             let mut distribution = Distribution::default();
@@ -204,7 +207,7 @@ impl View<'_> {
             (kind.name(), one)
         };
         let last = counters.clone().filter_map(|counters| counters.last_fault.get()).max_by_key(|&(_, at)| at);
-        let version = counters.clone().find_map(|counters| counters.gauges.version());
+        let version = living.clone().chain(counters.clone()).find_map(|counters| counters.gauges.version());
         snapshot::Server {
             address: text(&config.name),
             asked_at: String::new(),

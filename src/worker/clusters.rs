@@ -58,7 +58,8 @@ impl Clusters {
     pub fn driver<'a>(&self, cluster: &'a Cluster) -> Result<&'a Driver, NotAvailable> {
         match cluster.running() {
             Some(driver) => Ok(driver),
-            None => cluster.start(|| self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster))),
+            None => cluster
+                .start(|| self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster, &self.list))),
         }
     }
 

@@ -120,18 +120,20 @@ impl Zone {
         Some(())
     }
 
-    /// The memory of a cluster's servers for the client of this worker, which has a slot from now on, if one is free.
-    pub fn company(&self, cluster: &Cluster) -> Company {
+    /// The memory of a cluster's servers, of all that there are, for the client of this worker, which has a slot from now on,
+    /// if one is free.
+    pub fn company(&self, cluster: &Cluster, clusters: &[Rc<Cluster>]) -> Company {
         let who = pid();
         let Some(content) = &*self.content.borrow() else { return Company::default() };
         if content.mine.get().is_none() {
             let slots = content.slots.iter().copied().flatten();
             content.mine.set(claim(slots, who, *content.generation, is_alive));
+            // One that was killed may have had it, and this one may never have a client of each cluster.
+            content.mine.get().inspect(|&mine| clear(clusters, mine));
         }
         let records = cluster.records.borrow();
         let servers = records.iter().map(|record| {
             let own = content.mine.get().and_then(|mine| record.of_slot(mine));
-            own.inspect(|own| own.gauges.clear());
             ServerMemory {
                 counters: own.map(memcache_engine::Memory::Shared).unwrap_or_default(),
                 rest: record.rest.filter(|_| own.is_none()).map(memcache_engine::Memory::Shared),
@@ -145,10 +147,7 @@ impl Zone {
     pub fn leave(&self, clusters: &[Rc<Cluster>]) {
         let Some(content) = &*self.content.borrow() else { return };
         let Some(mine) = content.mine.take() else { return };
-        for cluster in clusters.iter() {
-            let records = cluster.records.borrow();
-            records.iter().filter_map(|record| record.of_slot(mine)).for_each(|counters| counters.gauges.clear());
-        }
+        clear(clusters, mine);
         if let Some(slot) = content.slots.iter().copied().flatten().nth(mine) {
             slot.release(pid());
         }
@@ -162,6 +161,14 @@ impl Zone {
             Some(Worker { slot, pid: i32::try_from(pid).ok()?, generation })
         };
         Some((content.slots.iter().copied().flatten().enumerate().filter_map(holder).collect(), *content.generation))
+    }
+}
+
+/// Whoever has the slot has no connections.
+fn clear(clusters: &[Rc<Cluster>], slot: usize) {
+    for cluster in clusters {
+        let records = cluster.records.borrow();
+        records.iter().filter_map(|record| record.of_slot(slot)).for_each(|counters| counters.gauges.clear());
     }
 }
 
