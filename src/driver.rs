@@ -28,7 +28,7 @@ use memcache_engine::{
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
 
-use self::server::{Said, Server};
+use self::server::{LogState, Server};
 
 use crate::abi::callback::Callback;
 use crate::abi::request::Calls;
@@ -51,7 +51,7 @@ const HELD_UP: Duration = Duration::from_millis(50);
 const CALLS_PER_TURN: usize = 1024;
 
 /// Why an operation was not accepted.
-pub enum Refused {
+pub enum SubmitError {
     /// The client has a reason.
     Client(Error),
     /// The client is being used: the call comes from where none can come from.
@@ -72,7 +72,7 @@ pub struct Driver {
     /// A second after a line about what failed.
     reports: Event<Driver>,
     /// Something failed that the log does not say yet.
-    unsaid: Cell<bool>,
+    unlogged: Cell<bool>,
     /// Operations that were refused for want of memory, and not said yet.
     without_memory: Cell<u64>,
     /// When the timer fires.
@@ -100,7 +100,7 @@ enum State {
     /// The worker exits gracefully: operations still work.
     Draining,
     /// The worker exits, and nobody waits for operations any more.
-    Hurried,
+    Forced,
     /// There are no sockets and no events.
     Ended,
 }
@@ -112,7 +112,7 @@ impl Driver {
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
             addresses: addresses.clone(),
-            said: Said::default(),
+            log_state: LogState::default(),
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -126,7 +126,7 @@ impl Driver {
             turn: Event::new(this.clone(), Driver::on_turn, log),
             timer: Event::new(this.clone(), Driver::on_timer, log),
             reports: Event::new(this.clone(), Driver::on_report, log),
-            unsaid: Cell::default(),
+            unlogged: Cell::default(),
             without_memory: Cell::default(),
             armed: Cell::default(),
             late: Cell::default(),
@@ -151,7 +151,7 @@ impl Driver {
     pub fn shut_down(&self) {
         if self.state.replace(State::Ended) != State::Ended {
             self.view(|client| client.publish_last(clock::now()));
-            self.say_rest();
+            self.log_rest();
         }
         self.turn.delete();
         self.timer.delete();
@@ -162,7 +162,7 @@ impl Driver {
     /* what the function table calls */
 
     /// Accepts an operation. Its handler runs later, or never if this fails.
-    pub fn submit(&self, subset: Subset, request: Request<'_>, callback: Callback) -> Result<CallId, Refused> {
+    pub fn submit(&self, subset: Subset, request: Request<'_>, callback: Callback) -> Result<CallId, SubmitError> {
         self.accept(|client, now| client.submit_within(subset, request, callback, now))
     }
 
@@ -173,7 +173,7 @@ impl Driver {
         verb: ServerVerb,
         timeout: Option<Duration>,
         callback: Callback,
-    ) -> Result<CallId, Refused> {
+    ) -> Result<CallId, SubmitError> {
         self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now))
     }
 
@@ -185,7 +185,7 @@ impl Driver {
         touch: Option<Ttl>,
         timeout: Option<Duration>,
         callback: Callback,
-    ) -> Result<CallId, Refused> {
+    ) -> Result<CallId, SubmitError> {
         self.accept(|client, now| client.submit_many(subset, keys, touch, timeout, callback, now))
     }
 
@@ -197,15 +197,15 @@ impl Driver {
     fn accept(
         &self,
         submit: impl FnOnce(&mut Client<Callback>, Instant) -> Result<CallId, Rejected<Callback>>,
-    ) -> Result<CallId, Refused> {
+    ) -> Result<CallId, SubmitError> {
         if self.state.get() == State::Ended {
-            return Err(Refused::Client(Error::Shutdown { maybe_applied: false }));
+            return Err(SubmitError::Client(Error::Shutdown { maybe_applied: false }));
         }
         if memory::is_low() {
             self.note_without_memory();
-            return Err(Refused::Client(Error::NoMemory));
+            return Err(SubmitError::Client(Error::NoMemory));
         }
-        let mut client = self.client.try_borrow_mut().map_err(|_| Refused::InUse)?;
+        let mut client = self.client.try_borrow_mut().map_err(|_| SubmitError::InUse)?;
         let now = self.now();
         let call = submit(&mut client, now);
         // The posted event sets the timer precisely. Without any, a worker that exits would not wait for the posted
@@ -213,12 +213,12 @@ impl Driver {
         if !self.timer.has_timer() {
             self.arm(&mut client, now);
         }
-        self.timer.set_cancelable(self.state.get() == State::Hurried);
+        self.timer.set_cancelable(self.state.get() == State::Forced);
         // Also where it was refused: the client may have a connection to open, or may have learned that a server is down.
         self.turn.post();
         call.map_err(|rejected| {
             self.note_refused(&rejected.error);
-            Refused::Client(rejected.error)
+            SubmitError::Client(rejected.error)
         })
     }
 
@@ -290,7 +290,7 @@ impl Driver {
 
     /// A graceful exit waits for the timer while operations are pending.
     fn set_cancelable(&self, client: &Client<Callback>) {
-        self.timer.set_cancelable(client.pending() == 0 || self.state.get() == State::Hurried);
+        self.timer.set_cancelable(client.pending() == 0 || self.state.get() == State::Forced);
     }
 
     /// Gives an input to the client, or asks it for an output.

@@ -14,12 +14,12 @@ use crate::abi::request::Calls;
 use crate::abi::sys::*;
 use crate::abi::table::{self, Handle};
 use crate::conf::block::ServerConf;
-use crate::driver::{Driver, Refused};
+use crate::driver::{Driver, SubmitError};
 use crate::nginx::conf::Conf;
 use crate::nginx::process::on_event_loop;
 use crate::worker;
 use crate::worker::cluster::Cluster;
-use crate::worker::clusters::{Clusters, Want};
+use crate::worker::clusters::{Clusters, Requirement};
 
 const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_SUBSETS as usize == MAX_SUBSETS);
 
@@ -66,8 +66,8 @@ impl table::Functions for Functions {
     }
 
     fn require(line: &mut Conf<'_>) -> Result<(), Status> {
-        let want = Want::of_line(line).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
-        line.main::<Clusters>().ok_or(NGX_HTTP_MEMCACHE_INVALID)?.wanted.push(want);
+        let requirement = Requirement::of_line(line).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        line.main::<Clusters>().ok_or(NGX_HTTP_MEMCACHE_INVALID)?.requirements.push(requirement);
         Ok(())
     }
 }
@@ -122,12 +122,12 @@ impl table::Target for Target<'_> {
                 self.driver.submit_to(server, verb, timeout, callback)
             }
         };
-        accepted.map_err(status_of_refused)
+        accepted.map_err(submit_status)
     }
 
     fn submit_many(&self, gets: &Many<'_>, callback: Callback) -> Result<CallId, Status> {
         let accepted = self.driver.submit_many(self.subset, gets.keys(), gets.touch, gets.timeout, callback);
-        accepted.map_err(status_of_refused)
+        accepted.map_err(submit_status)
     }
 
     fn servers(&self) -> usize {
@@ -191,10 +191,10 @@ impl table::Target for Target<'_> {
     }
 }
 
-fn status_of_refused(refused: Refused) -> Status {
-    match refused {
-        Refused::Client(error) => status_of(&error),
-        Refused::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
+fn submit_status(error: SubmitError) -> Status {
+    match error {
+        SubmitError::Client(error) => status_of(&error),
+        SubmitError::InUse => NGX_HTTP_MEMCACHE_INTERNAL,
     }
 }
 

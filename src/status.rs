@@ -18,7 +18,7 @@ use nginx_sys::{ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER
 
 use self::job::Work;
 use self::reply::{Reply, SERVICE_UNAVAILABLE};
-use crate::nginx::conf::{Conf, Merge, Refusal};
+use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::nginx::job::go_on;
 use crate::nginx::process;
 use crate::nginx::request::{Handler, Request};
@@ -33,7 +33,7 @@ pub struct LocationConf {
 
 impl Merge for LocationConf {
     /// An `if` in a location has the handler of the location, and so needs its format.
-    fn merge(_: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal> {
+    fn merge(_: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.status = inner.status.or(outer.status);
         Ok(())
     }

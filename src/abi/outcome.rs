@@ -6,7 +6,7 @@ use bytes::Bytes;
 use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
 use nginx_sys::ngx_str_t;
 
-use super::stats::{Severity, Shown};
+use super::stats::{LoggedStatus, Severity};
 use super::sys::*;
 
 /// What a function of the table returns, and what an operation came to.
@@ -133,14 +133,14 @@ pub fn status_of(error: &Error) -> Status {
 }
 
 /// What the access log says of an operation that its request took back.
-pub const CANCELLED: Shown = Shown { severity: Severity::Error, word: "CANCELLED" };
+pub const CANCELLED: LoggedStatus = LoggedStatus { severity: Severity::Error, word: "CANCELLED" };
 
 // The names of the header's statuses.
 include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
 /// What the access log says of a result: the header's name of its status, but for what was found. `reads`: the operation
 /// is one that hits or misses.
-pub fn shown(status: Status, reads: bool) -> Shown {
+pub fn logged_status(status: Status, reads: bool) -> LoggedStatus {
     let name = || NAMES.iter().find(|(number, _)| *number == status).map_or("INTERNAL", |(_, name)| name);
     let (severity, word) = match status {
         NGX_HTTP_MEMCACHE_OK if reads => (Severity::Hit, "HIT"),
@@ -148,5 +148,5 @@ pub fn shown(status: Status, reads: bool) -> Shown {
         NGX_HTTP_MEMCACHE_MISS..=NGX_HTTP_MEMCACHE_EXISTS => (Severity::Miss, name()),
         _ => (Severity::Error, name()),
     };
-    Shown { severity, word }
+    LoggedStatus { severity, word }
 }

@@ -292,14 +292,14 @@ impl Link {
                 self.call.set(call.to_u64());
                 self.stats().begin(operations, self.latest());
             }
-            Err(status) => self.stats().refused(operations, outcome::shown(status, false)),
+            Err(status) => self.stats().refused(operations, outcome::logged_status(status, false)),
         }
     }
 
     /// It has been answered.
     pub fn answered(&self, results: &[ngx_http_memcache_result_t]) {
         let reads = self.binding.get().reads;
-        results.iter().for_each(|result| self.stats().note(reads, outcome::shown(result.status, reads)));
+        results.iter().for_each(|result| self.stats().note(reads, outcome::logged_status(result.status, reads)));
         if self.call.replace(0) != 0 {
             self.stats().end(self.latest());
         }

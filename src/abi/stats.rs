@@ -12,7 +12,7 @@ pub struct RequestStats {
     hits: Cell<u64>,
     misses: Cell<u64>,
     /// The most severe of what the operations came to, the last one of these.
-    status: Cell<Shown>,
+    status: Cell<LoggedStatus>,
     pending: Cell<u64>,
     /// Since when there has been an operation pending, if there is one.
     since: Cell<Instant>,
@@ -35,7 +35,7 @@ pub enum Severity {
 
 /// How severe, and the word for it.
 #[derive(Clone, Copy)]
-pub struct Shown {
+pub struct LoggedStatus {
     /// What decides which one is shown.
     pub severity: Severity,
     /// What is shown.
@@ -49,7 +49,7 @@ impl RequestStats {
             operations: Cell::new(0),
             hits: Cell::new(0),
             misses: Cell::new(0),
-            status: Cell::new(Shown { severity: Severity::Fine, word: "OK" }),
+            status: Cell::new(LoggedStatus { severity: Severity::Fine, word: "OK" }),
             pending: Cell::new(0),
             since: Cell::default(),
             time: Cell::new(0),
@@ -76,13 +76,13 @@ impl RequestStats {
     }
 
     /// A call was refused at once.
-    pub fn refused(&self, operations: usize, status: Shown) {
+    pub fn refused(&self, operations: usize, status: LoggedStatus) {
         more(&self.operations, operations);
         self.note(false, status);
     }
 
     /// What one of its operations came to. `reads`: it is one that hits or misses.
-    pub fn note(&self, reads: bool, status: Shown) {
+    pub fn note(&self, reads: bool, status: LoggedStatus) {
         match status.severity {
             Severity::Hit if reads => more(&self.hits, 1),
             Severity::Miss if reads => more(&self.misses, 1),
@@ -114,7 +114,7 @@ impl RequestStats {
     }
 
     /// The most severe of what the operations came to.
-    pub fn status(&self) -> Shown {
+    pub fn status(&self) -> LoggedStatus {
         self.status.get()
     }
 }

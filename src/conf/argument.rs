@@ -7,11 +7,11 @@ use core::time::Duration;
 
 use memcache_engine::limits::MAX_TIMEOUT;
 
-use crate::nginx::conf::{Conf, Refusal};
+use crate::nginx::conf::{Conf, LineError};
 use crate::nginx::parse;
 
 /// A time above 0 and up to [`MAX_TIMEOUT`].
-pub fn time(line: &Conf<'_>) -> Result<Duration, Refusal> {
+pub fn time(line: &Conf<'_>) -> Result<Duration, LineError> {
     let time = parse::time(line.arg()).map(Duration::from_millis);
     time.filter(|time| !time.is_zero() && *time <= MAX_TIMEOUT).ok_or_else(|| {
         let hours = MAX_TIMEOUT.as_secs() / 3600;
@@ -20,13 +20,13 @@ pub fn time(line: &Conf<'_>) -> Result<Duration, Refusal> {
 }
 
 /// A size in bytes, with nginx's units.
-pub fn size(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, Refusal> {
+pub fn size(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, LineError> {
     let size = parse::offset(line.arg()).filter(|size| (least..=most).contains(size));
     size.ok_or_else(|| invalid(line, "value", format_args!("a size from {least} to {most}")))
 }
 
 /// A decimal number.
-pub fn number(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, Refusal> {
+pub fn number(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, LineError> {
     let text = line.arg();
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return Err(invalid(line, "number", format_args!("from {least} to {most}")));
@@ -34,12 +34,12 @@ pub fn number(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, Refus
     let number = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
         let name = line.name().escape_ascii();
-        Refusal::Text(format!("\"{name}\" value must be between {least} and {most}"))
+        LineError::Text(format!("\"{name}\" value must be between {least} and {most}"))
     })
 }
 
 /// `on` or `off`. nginx's own reader of flags writes to the configuration itself; this says the same.
-pub fn flag(line: &Conf<'_>) -> Result<bool, Refusal> {
+pub fn flag(line: &Conf<'_>) -> Result<bool, LineError> {
     match line.arg() {
         word if word.eq_ignore_ascii_case(b"on") => Ok(true),
         word if word.eq_ignore_ascii_case(b"off") => Ok(false),
@@ -48,10 +48,10 @@ pub fn flag(line: &Conf<'_>) -> Result<bool, Refusal> {
 }
 
 /// The name and the size of shared memory, `name:size`.
-pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), Refusal> {
+pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), LineError> {
     let text = line.arg();
     let quoted = |what| {
-        Refusal::Text(format!(
+        LineError::Text(format!(
             "invalid zone {what} \"{}\", it must be a name and a size such as \"memcache:1m\"",
             text.escape_ascii()
         ))
@@ -66,7 +66,7 @@ pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), Refusal> {
 }
 
 /// The argument is none of these words.
-pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> Refusal {
+pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> LineError {
     let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
     let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let valid = match quoted.split_last() {
@@ -74,11 +74,11 @@ pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> Refusal {
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
         None => String::new(),
     };
-    Refusal::Text(format!("invalid value \"{arg}\" in \"{name}\" directive, it must be {valid}"))
+    LineError::Text(format!("invalid value \"{arg}\" in \"{name}\" directive, it must be {valid}"))
 }
 
 /// `"memcache_timeout" directive invalid value "0", it must be a time from 1ms to 24h`, which begins as nginx says it.
-fn invalid(line: &Conf<'_>, what: &str, valid: fmt::Arguments<'_>) -> Refusal {
+fn invalid(line: &Conf<'_>, what: &str, valid: fmt::Arguments<'_>) -> LineError {
     let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
-    Refusal::Text(format!("\"{name}\" directive invalid {what} \"{arg}\", it must be {valid}"))
+    LineError::Text(format!("\"{name}\" directive invalid {what} \"{arg}\", it must be {valid}"))
 }

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::settings::Settings;
-use crate::nginx::conf::{Conf, Merge, Refusal};
+use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
 
@@ -20,11 +20,11 @@ pub struct ServerConf {
 
 impl Merge for ServerConf {
     /// Completes the settings and finds the cluster.
-    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal> {
+    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.settings.inherit(&outer.settings);
         let complete = inner.settings.config()?;
         let name = conf.server_name().to_vec();
-        let clusters = conf.main::<Clusters>().ok_or(Refusal::Logged)?;
+        let clusters = conf.main::<Clusters>().ok_or(LineError::Logged)?;
         let Some((config, addresses)) = complete else {
             clusters.blocks_without = clusters.blocks_without.saturating_add(1);
             return Ok(());
@@ -35,8 +35,8 @@ impl Merge for ServerConf {
         cluster.used_by(&name);
         // Of blocks that share a client, one is enough.
         if let Some(log) = conf.log().filter(|_| is_new) {
-            for (text, place) in inner.settings.doubts(&cluster.config) {
-                log.warn(format_args!("{text} in {place}"));
+            for (text, position) in inner.settings.warnings(&cluster.config) {
+                log.warn(format_args!("{text} in {position}"));
             }
         }
         inner.cluster = Some(cluster);

@@ -3,29 +3,31 @@
 #![forbid(unsafe_code)]
 
 use super::block::ServerConf;
-use crate::nginx::conf::{HttpBlock, Place};
+use crate::nginx::conf::{HttpBlock, Position};
 use crate::nginx::log::Log;
-use crate::worker::clusters::{Clusters, Want};
+use crate::worker::clusters::{Clusters, Requirement};
 
 /// Whether everything that needs a client has one; if not, the log says which line does.
 pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
-    let missing = |directive: &str, place: &Place| {
-        log.emerg(format_args!("no \"memcache_server\" is defined for \"{directive}\" in {place}"));
+    let missing = |directive: &str, position: &Position| {
+        log.emerg(format_args!("no \"memcache_server\" is defined for \"{directive}\" in {position}"));
         false
     };
     if clusters.blocks_without > 0 && !clusters.list.is_empty() {
         // They may have turned it off again: that is not known here.
-        for Want { directive, place, .. } in clusters.wanted.iter().filter(|want| http.is_outside(want.block)) {
+        for Requirement { directive, position, .. } in
+            clusters.requirements.iter().filter(|requirement| http.is_outside(requirement.block))
+        {
             let blocks = clusters.blocks_without;
             log.warn(format_args!(
-                "no \"memcache_server\" is defined for \"{directive}\" in {blocks} of the server blocks that inherit it in {place}"
+                "no \"memcache_server\" is defined for \"{directive}\" in {blocks} of the server blocks that inherit it in {position}"
             ));
         }
     }
-    match clusters.wanted.iter().find(|want| !is_met(want, http, clusters)) {
-        Some(want) => missing(&want.directive, &want.place),
+    match clusters.requirements.iter().find(|requirement| !is_met(requirement, http, clusters)) {
+        Some(requirement) => missing(&requirement.directive, &requirement.position),
         None => match &clusters.status {
-            Some(place) if clusters.list.is_empty() => missing("memcache_status", place),
+            Some(position) if clusters.list.is_empty() => missing("memcache_status", position),
             _ => true,
         },
     }
@@ -33,9 +35,9 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
 
 /// Whether a client may come of it. What the http block says is for the server blocks in it; it is enough that one of them
 /// has a client.
-fn is_met(want: &Want, http: &HttpBlock<'_>, clusters: &Clusters) -> bool {
-    if http.is_outside(want.block) {
+fn is_met(requirement: &Requirement, http: &HttpBlock<'_>, clusters: &Clusters) -> bool {
+    if http.is_outside(requirement.block) {
         return !clusters.list.is_empty();
     }
-    http.server::<ServerConf>(want.block).is_some_and(|conf| conf.cluster.is_some())
+    http.server::<ServerConf>(requirement.block).is_some_and(|conf| conf.cluster.is_some())
 }

@@ -14,7 +14,7 @@ use super::argument::{flag, invalid_word, number, size, time};
 use super::block::ServerConf;
 use super::server;
 use super::settings::At;
-use crate::nginx::conf::{in_http, in_location, in_server, Conf, Refusal};
+use crate::nginx::conf::{in_http, in_location, in_server, Conf, LineError};
 use crate::status::{LocationConf, Status};
 use crate::worker::clusters::Clusters;
 use crate::worker::zone;
@@ -37,7 +37,7 @@ pub static mut COMMANDS: [ngx_command_t; 16] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
-        once(&mut conf.settings.hash, || Ok(At { value: parse()?, place: line.place() }))
+        once(&mut conf.settings.hash, || Ok(At { value: parse()?, position: line.position() }))
     }),
     in_server(c"memcache_failover", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse =
@@ -75,60 +75,60 @@ pub static mut COMMANDS: [ngx_command_t; 16] = [
     in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
     in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {
         let parsed = size(line, 1, MAX_RETAINED);
-        once(&mut line.main::<Clusters>().ok_or(Refusal::Logged)?.max_retained, || parsed)
+        once(&mut line.main::<Clusters>().ok_or(LineError::Logged)?.max_retained, || parsed)
     }),
     in_location(c"memcache_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, set_status),
     ngx_command_t::empty(),
 ];
 
 /// Sets what may be set once in a block.
-fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, Refusal>) -> Result<(), Refusal> {
+fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, LineError>) -> Result<(), LineError> {
     if slot.is_some() {
-        return Err(Refusal::DUPLICATE);
+        return Err(LineError::DUPLICATE);
     }
     *slot = Some(parse()?);
     Ok(())
 }
 
 /// A time that is compared with others when the block is complete.
-fn timeout(line: &Conf<'_>) -> Result<At<Duration>, Refusal> {
-    Ok(At { value: time(line)?, place: line.place() })
+fn timeout(line: &Conf<'_>) -> Result<At<Duration>, LineError> {
+    Ok(At { value: time(line)?, position: line.position() })
 }
 
-fn prefix(line: &Conf<'_>) -> Result<Bytes, Refusal> {
+fn prefix(line: &Conf<'_>) -> Result<Bytes, LineError> {
     let text = line.arg();
     if text.contains(&b'$') {
-        return Err(Refusal::Text("variables are not supported in \"memcache_prefix\"".into()));
+        return Err(LineError::Text("variables are not supported in \"memcache_prefix\"".into()));
     }
     if text.len() > MAX_PREFIX {
-        return Err(Refusal::Text(format!("\"memcache_prefix\" must not be longer than {MAX_PREFIX} bytes")));
+        return Err(LineError::Text(format!("\"memcache_prefix\" must not be longer than {MAX_PREFIX} bytes")));
     }
     Ok(Bytes::copy_from_slice(text))
 }
 
-fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), Refusal> {
+fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), LineError> {
     let format = match line.args() {
         [] => Some(Format::default()),
         _ => Format::parse(line.arg()),
     };
     let format = format.ok_or_else(|| invalid_word(line, &Format::ALL.map(Format::name)))?;
     if conf.status.replace(format).is_some() {
-        return Err(Refusal::DUPLICATE);
+        return Err(LineError::DUPLICATE);
     }
     line.set_handler::<Status>();
-    let place = line.place();
+    let place = line.position();
     if let Some(clusters) = line.main::<Clusters>() {
         clusters.status.get_or_insert(place);
     }
     Ok(())
 }
 
-fn set_zone(line: &mut Conf<'_>) -> Result<(), Refusal> {
+fn set_zone(line: &mut Conf<'_>) -> Result<(), LineError> {
     if line.main::<Clusters>().is_some_and(|clusters| clusters.zone.is_some()) {
-        return Err(Refusal::DUPLICATE);
+        return Err(LineError::DUPLICATE);
     }
     let (name, size) = argument::zone(line)?;
     let zone = zone::add::<Clusters>(line, name, size)?;
-    line.main::<Clusters>().ok_or(Refusal::Logged)?.zone = Some(zone);
+    line.main::<Clusters>().ok_or(LineError::Logged)?.zone = Some(zone);
     Ok(())
 }

@@ -12,20 +12,20 @@ use nginx_sys::ngx_str_t;
 
 use super::settings::Settings;
 use crate::nginx::address::{Addresses, Unresolved};
-use crate::nginx::conf::{Conf, Refusal};
+use crate::nginx::conf::{Conf, LineError};
 
 /// Adds the server of this line to the level's list.
-pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), Refusal> {
-    let (&address, params) = line.args().split_first().ok_or(Refusal::Logged)?;
+pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
+    let (&address, params) = line.args().split_first().ok_or(LineError::Logged)?;
     check_characters(address.as_bytes())?;
 
     let mut parsed = ServerParams::default();
     for param in params {
-        parsed.parse(param.as_bytes()).map_err(|e| Refusal::Text(e.to_string()))?;
+        parsed.parse(param.as_bytes()).map_err(|e| LineError::Text(e.to_string()))?;
     }
     let (pool, weight) = parsed.finish().map_err(|e| match e {
-        ParamError::Order { .. } => Refusal::Text(format!("{e} in memcache server \"{}\"", Quoted(address))),
-        _ => Refusal::Text(e.to_string()),
+        ParamError::Order { .. } => LineError::Text(format!("{e} in memcache server \"{}\"", Quoted(address))),
+        _ => LineError::Text(e.to_string()),
     })?;
 
     let (name, addresses) = resolve(line, address)?;
@@ -33,14 +33,14 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), Refusal> {
     // Nothing else holds the list while the level is read: inner levels are merged later.
     let servers = Rc::make_mut(settings.servers.get_or_insert_default());
     if servers.list.len() >= MAX_SERVERS {
-        return Err(Refusal::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
+        return Err(LineError::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
     }
     if addresses.bytes().any(|address| servers.taken.contains(address)) {
-        return Err(Refusal::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
+        return Err(LineError::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
     }
     let family = addresses.of_one_family();
     if family > 1 {
-        line.doubt(format_args!(
+        line.warn(format_args!(
             "memcache server \"{}\" has {family} addresses, of which it is asked at one at a time; for each to be a server, \
              list them",
             name.escape_ascii(),
@@ -49,23 +49,23 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), Refusal> {
     servers.taken.extend(addresses.bytes().map(<[u8]>::to_vec));
     let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
     servers.list.push((config, addresses));
-    servers.places.push(line.place());
+    servers.positions.push(line.position());
     Ok(())
 }
 
 /// What nginx's parser would take for a name and ask the resolver for.
-fn check_characters(address: &[u8]) -> Result<(), Refusal> {
+fn check_characters(address: &[u8]) -> Result<(), LineError> {
     if address.contains(&b'$') {
-        return Err(Refusal::Text("variables are not supported in \"memcache_server\"".into()));
+        return Err(LineError::Text("variables are not supported in \"memcache_server\"".into()));
     }
     let is_path = address.starts_with(b"unix:");
     if address.iter().any(|&b| b.is_ascii_control() || (!is_path && matches!(b, b' ' | b'"' | b'\''))) {
-        return Err(Refusal::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
+        return Err(LineError::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
     }
     // It would be looked for in whatever folder nginx was started in.
     if address.strip_prefix(b"unix:").is_some_and(|path| !path.is_empty() && !path.starts_with(b"/")) {
         let address = hex_escape(address);
-        return Err(Refusal::Text(format!(
+        return Err(LineError::Text(format!(
             "the path of the socket must begin with \"/\" in memcache server \"{address}\""
         )));
     }
@@ -82,11 +82,11 @@ fn hex_escape(text: &[u8]) -> String {
 }
 
 /// The server's name with its port, and the socket addresses that it stands for.
-fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Refusal> {
-    let of = |what: &str| Refusal::Text(format!("{what} in memcache server \"{}\"", Quoted(address)));
+fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), LineError> {
+    let of = |what: &str| LineError::Text(format!("{what} in memcache server \"{}\"", Quoted(address)));
     let (addresses, has_no_port) =
         Addresses::resolve(line, address, DEFAULT_PORT).map_err(|unresolved| match unresolved {
-            Unresolved::NoMemory => Refusal::Logged,
+            Unresolved::NoMemory => LineError::Logged,
             Unresolved::Invalid(text) => of(&text),
             Unresolved::NotFound => of("host not found"),
         })?;

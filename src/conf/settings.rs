@@ -11,7 +11,7 @@ use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
 use memcache_engine::limits::MODULO_PLACES;
 
 use crate::nginx::address::Addresses;
-use crate::nginx::conf::{Place, Refusal};
+use crate::nginx::conf::{LineError, Position};
 
 /// What a line says, and where it is.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct At<T> {
     /// What it says.
     pub value: T,
     /// Where it is.
-    pub place: Place,
+    pub position: Position,
 }
 
 /// The servers of one level.
@@ -28,7 +28,7 @@ pub struct Servers {
     /// In the order of the configuration.
     pub list: Vec<(ServerConfig, Addresses)>,
     /// Their lines, in the same order.
-    pub places: Vec<Place>,
+    pub positions: Vec<Position>,
     /// Their socket addresses, to find a server that is listed twice.
     pub taken: HashSet<Vec<u8>>,
 }
@@ -87,7 +87,7 @@ impl Settings {
 
     /// What a client needs to know, with the defaults; `None` without a server. `Err`: settings that contradict each
     /// other.
-    pub fn config(&self) -> Result<Option<(Config, Vec<Addresses>)>, Refusal> {
+    pub fn config(&self) -> Result<Option<(Config, Vec<Addresses>)>, LineError> {
         let Some(servers) = &self.servers else { return Ok(None) };
         let (servers, addresses) = servers.list.iter().cloned().unzip();
         let defaults = Config::new(servers);
@@ -105,27 +105,27 @@ impl Settings {
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
             servers: defaults.servers,
         };
-        config.check_weights().map_err(|e| match self.place_of(e.server()) {
-            Some(place) => Refusal::At(e.to_string(), place.clone()),
-            None => Refusal::Text(e.to_string()),
+        config.check_weights().map_err(|e| match self.position_of(e.server()) {
+            Some(position) => LineError::At(e.to_string(), position.clone()),
+            None => LineError::Text(e.to_string()),
         })?;
         Ok(Some((config, addresses)))
     }
 
-    fn place_of(&self, server: usize) -> Option<&Place> {
-        self.servers.as_ref()?.places.get(server)
+    fn position_of(&self, server: usize) -> Option<&Position> {
+        self.servers.as_ref()?.positions.get(server)
     }
 
     /// What is allowed, but hardly what was meant, each with its line.
-    pub fn doubts(&self, config: &Config) -> Vec<(String, Place)> {
-        let mut doubts = Vec::new();
-        if let Some((server, place)) = config.first_without_keys().and_then(|id| Some((id, self.place_of(id)?))) {
+    pub fn warnings(&self, config: &Config) -> Vec<(String, Position)> {
+        let mut warnings = Vec::new();
+        if let Some((server, position)) = config.first_without_keys().and_then(|id| Some((id, self.position_of(id)?))) {
             let name = config.servers.get(server).map_or(&b""[..], |server| &server.name).escape_ascii();
             let text = format!(
                 "memcache server \"{name}\" gets no keys: with \"memcache_hash modulo\", weights that add up to more than \
                  {MODULO_PLACES} leave nothing for the last servers"
             );
-            doubts.push((text, place.clone()));
+            warnings.push((text, position.clone()));
         }
         if let Some(connect) = self.connect_timeout.as_ref().filter(|_| config.connect_timeout > config.timeout) {
             let (connect_timeout, timeout) = (config.connect_timeout.as_millis(), config.timeout.as_millis());
@@ -133,8 +133,8 @@ impl Settings {
                 "\"memcache_connect_timeout\" of {connect_timeout}ms is longer than \"memcache_timeout\" of {timeout}ms: \
                  operations do not wait for it"
             );
-            doubts.push((text, connect.place.clone()));
+            warnings.push((text, connect.position.clone()));
         }
-        doubts
+        warnings
     }
 }

@@ -25,7 +25,7 @@ impl Driver {
     /// What was counted before this client began is nothing that it has to say.
     pub(super) fn begin_reports(&self) {
         for (id, server) in self.servers.iter().enumerate() {
-            server.said.errors.set(self.errors_of(id).unwrap_or_default());
+            server.log_state.errors.set(self.errors_of(id).unwrap_or_default());
         }
     }
 
@@ -46,11 +46,11 @@ impl Driver {
             Event::AddressChanged { .. } => self.log(|log| log.warn(format_args!("{}", text()))),
             Event::ServerUp { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
             Event::ServerDown { .. } => {
-                server.said.quiet.set(now.after(QUIET));
+                server.log_state.quiet.set(now.after(QUIET));
                 self.log(|log| log.error(format_args!("{}", text())));
             }
             Event::ConnectFailed { cause, .. } | Event::ConnectionLost { cause, .. } => {
-                if self.may_say(id, Fault::from(cause)) {
+                if self.may_log(id, Fault::from(cause)) {
                     self.log(|log| log.error(format_args!("{}", text())));
                 }
             }
@@ -59,15 +59,15 @@ impl Driver {
 
     /// Whether a line may be written about a connection of the server, because of this. If not, it is counted for the
     /// next line.
-    pub(super) fn may_say(&self, server: ServerId, fault: Fault) -> bool {
-        let Some(Server { said, .. }) = self.servers.get(server) else { return false };
+    pub(super) fn may_log(&self, server: ServerId, fault: Fault) -> bool {
+        let Some(Server { log_state, .. }) = self.servers.get(server) else { return false };
         let now = self.now();
-        if said.quiet.get() <= now {
-            said.quiet.set(now.after(QUIET));
+        if log_state.quiet.get() <= now {
+            log_state.quiet.set(now.after(QUIET));
             return true;
         }
-        said.connections.set(said.connections.get().saturating_add(1));
-        said.fault.set(Some(fault));
+        log_state.connections.set(log_state.connections.get().saturating_add(1));
+        log_state.fault.set(Some(fault));
         self.note_failed();
         false
     }
@@ -93,7 +93,7 @@ impl Driver {
             Ok(_) => {}
             Err(error) => {
                 if let (Error::Server(text), Some(server)) = (error, self.servers.get(server)) {
-                    server.said.text.replace(keep(text));
+                    server.log_state.text.replace(keep(text));
                 }
                 self.note_failed();
             }
@@ -102,59 +102,59 @@ impl Driver {
 
     fn note_failed(&self) {
         // While the timer is set, it is looked at anyway.
-        if !self.unsaid.replace(true) && !self.reports.has_timer() {
+        if !self.unlogged.replace(true) && !self.reports.has_timer() {
             self.turn.post();
         }
     }
 
     /// Something may have failed in this turn: says so, unless the timer will.
     pub(super) fn sum_up(&self, now: Instant) {
-        if self.unsaid.get() && !self.reports.has_timer() {
-            self.say(now);
+        if self.unlogged.get() && !self.reports.has_timer() {
+            self.log_new(now);
         }
     }
 
     /// The timer.
     pub(super) fn on_report(&self) {
-        self.say(self.now());
+        self.log_new(self.now());
     }
 
     /// Nothing will be said after this.
-    pub(super) fn say_rest(&self) {
-        self.say_of_all(self.now().after(QUIET));
+    pub(super) fn log_rest(&self) {
+        self.log_all(self.now().after(QUIET));
     }
 
     /// Says what was not said yet, and looks again in a second, until nothing more has failed.
-    fn say(&self, now: Instant) {
-        self.unsaid.set(false);
-        if self.say_of_all(now) {
+    fn log_new(&self, now: Instant) {
+        self.unlogged.set(false);
+        if self.log_all(now) {
             self.reports.set_cancelable(true);
             self.reports.set_timer(LOOK_AGAIN);
         }
     }
 
     /// Says what was not said yet, of servers of which something may be said again. Whether there was anything.
-    fn say_of_all(&self, now: Instant) -> bool {
+    fn log_all(&self, now: Instant) -> bool {
         let refused = self.without_memory.take();
         if refused > 0 {
             self.log(|log| log.error(format_args!("memcache: no memory for {refused} operations")));
         }
         let mut any = refused > 0;
         for (id, server) in self.servers.iter().enumerate() {
-            let said = &server.said;
+            let log_state = &server.log_state;
             let Some(errors) = self.errors_of(id) else { continue };
             let summary = Summary {
-                errors: errors.since(&said.errors.get()),
-                said: said.text.borrow().clone(),
-                connections: said.connections.get(),
-                fault: said.fault.get(),
+                errors: errors.since(&log_state.errors.get()),
+                said: log_state.text.borrow().clone(),
+                connections: log_state.connections.get(),
+                fault: log_state.fault.get(),
             };
             let Some(text) = summary.text(&server.name) else { continue };
             any = true;
-            if said.quiet.get() <= now {
-                said.quiet.set(now.after(QUIET));
-                said.errors.set(errors);
-                said.connections.set(0);
+            if log_state.quiet.get() <= now {
+                log_state.quiet.set(now.after(QUIET));
+                log_state.errors.set(errors);
+                log_state.connections.set(0);
                 self.log(|log| log.error(format_args!("{text}")));
             }
         }

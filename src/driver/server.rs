@@ -14,7 +14,7 @@ use crate::nginx::address::Addresses;
 pub struct Server {
     pub name: Bytes,
     pub addresses: Addresses,
-    pub said: Said,
+    pub log_state: LogState,
 }
 
 impl Server {
@@ -29,7 +29,7 @@ impl Server {
 
 /// What was said about a server, and what was not said yet.
 #[derive(Default)]
-pub struct Said {
+pub struct LogState {
     /// Until when nothing is said.
     pub quiet: Cell<Instant>,
     /// Failed operations that were said.

@@ -62,7 +62,7 @@ impl Driver {
     fn close_for_nginx(&self, conn: ConnId, insists: bool, now: Instant) {
         self.notice_exit(now);
         if insists {
-            self.state.set(State::Hurried);
+            self.state.set(State::Forced);
             self.lose(conn, Loss::Closing, now);
         } else if self.with(|client| client.is_idle(conn)) == Some(true) {
             self.lose(conn, Loss::Closing, now);
@@ -99,7 +99,7 @@ impl Driver {
     fn check_connect(&self, connection: &Connection<Driver>, server: ServerId) -> Result<(), Loss> {
         connection.connect_result().map_err(|error| {
             let loss = loss_of_connect(&error);
-            if let Some(log) = connection.log().filter(|_| self.may_say(server, Fault::from(&Cause::Lost(loss)))) {
+            if let Some(log) = connection.log().filter(|_| self.may_log(server, Fault::from(&Cause::Lost(loss)))) {
                 log.os_error(error.raw_os_error().unwrap_or_default(), format_args!("connect() failed"));
             }
             loss

@@ -62,8 +62,8 @@ impl Driver {
     pub(super) fn pump(&self, now: Instant) {
         for _ in 0..ROUNDS_PER_TURN {
             let flushed = self.flush(now);
-            let obeyed = self.obey(now);
-            if !flushed && !obeyed {
+            let carried_out = self.carry_out(now);
+            if !flushed && !carried_out {
                 return;
             }
         }
@@ -91,7 +91,7 @@ impl Driver {
     }
 
     /// Does what the client asks for.
-    fn obey(&self, now: Instant) -> bool {
+    fn carry_out(&self, now: Instant) -> bool {
         let mut any = false;
         while let Some(output) = self.with(Client::poll_output).flatten() {
             any = true;

@@ -30,30 +30,30 @@ fn conf_error() -> *mut c_char {
 }
 
 /// Why a line, or what it makes of a block, is refused.
-pub enum Refusal {
+pub enum LineError {
     /// nginx puts the directive's name in front of this text.
     Plain(&'static CStr),
     /// A text of our own.
     Text(String),
     /// A text of our own, about a line that was read before.
-    At(String, Place),
+    At(String, Position),
     /// It has been logged: there is no memory.
     Logged,
 }
 
-impl Refusal {
+impl LineError {
     /// The directive was given before in the same block.
-    pub const DUPLICATE: Refusal = Refusal::Plain(c"is duplicate");
+    pub const DUPLICATE: LineError = LineError::Plain(c"is duplicate");
 }
 
 /// Where a line is.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Position {
     file: Rc<str>,
     line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -148,11 +148,11 @@ impl<'a> Conf<'a> {
     }
 
     /// Where the line is.
-    pub fn place(&self) -> Place {
+    pub fn position(&self) -> Position {
         // SAFETY: while a line is read, `conf_file` is the file that it is in; there is none for `nginx -g`.
         match unsafe { self.get().conf_file.as_ref() } {
-            Some(conf) => Place { file: conf.file.name.to_string().into(), line: conf.line },
-            None => Place { file: "command line".into(), line: 0 },
+            Some(conf) => Position { file: conf.file.name.to_string().into(), line: conf.line },
+            None => Position { file: "command line".into(), line: 0 },
         }
     }
 
@@ -163,23 +163,23 @@ impl<'a> Conf<'a> {
     }
 
     /// Says that the line is allowed, but hardly what was meant.
-    pub fn doubt(&self, text: fmt::Arguments<'_>) {
+    pub fn warn(&self, text: fmt::Arguments<'_>) {
         if let Some(log) = self.log() {
-            log.warn(format_args!("{text} in {}", self.place()));
+            log.warn(format_args!("{text} in {}", self.position()));
         }
     }
 
     /// Says why, unless nginx does, and returns what a handler is to return.
-    fn refuse(&self, refusal: Refusal) -> *mut c_char {
-        match refusal {
-            Refusal::Plain(text) => return text.as_ptr().cast_mut(),
-            Refusal::Logged => {}
-            Refusal::At(text, place) => {
+    fn refuse(&self, error: LineError) -> *mut c_char {
+        match error {
+            LineError::Plain(text) => return text.as_ptr().cast_mut(),
+            LineError::Logged => {}
+            LineError::At(text, position) => {
                 if let Some(log) = self.log() {
-                    log.emerg(format_args!("{text} in {place}"));
+                    log.emerg(format_args!("{text} in {position}"));
                 }
             }
-            Refusal::Text(text) => {
+            LineError::Text(text) => {
                 let (len, data) = (text.len(), text.as_ptr());
                 // SAFETY: "%*s" takes a size_t and a pointer; the text is copied before the call returns.
                 unsafe {
@@ -251,9 +251,9 @@ impl<'a> HttpBlock<'a> {
 /* directives */
 
 /// Reads a line into the configuration of its block.
-pub type Apply<T> = fn(&mut Conf<'_>, &mut T) -> Result<(), Refusal>;
+pub type Apply<T> = fn(&mut Conf<'_>, &mut T) -> Result<(), LineError>;
 /// Reads a line of the http block, whose configuration it asks for.
-pub type ApplyMain = fn(&mut Conf<'_>) -> Result<(), Refusal>;
+pub type ApplyMain = fn(&mut Conf<'_>) -> Result<(), LineError>;
 
 /// A directive of `http` and `server` blocks.
 pub const fn in_server<T: ServerConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
@@ -298,7 +298,7 @@ unsafe extern "C" fn set<T>(cf: *mut ngx_conf_t, command: *mut ngx_command_t, co
             (Conf::new(cf), conf.cast::<T>().as_mut(), apply)
         };
         let Some((mut line, conf)) = line.zip(conf) else { return conf_error() };
-        apply(&mut line, conf).map_or_else(|refusal| line.refuse(refusal), |()| CONF_OK)
+        apply(&mut line, conf).map_or_else(|error| line.refuse(error), |()| CONF_OK)
     })
 }
 
@@ -310,7 +310,7 @@ unsafe extern "C" fn set_main(cf: *mut ngx_conf_t, command: *mut ngx_command_t, 
         // SAFETY: by the contract, and `post` is an `ApplyMain`.
         let (line, apply) = unsafe { (Conf::new(cf), mem::transmute::<*mut c_void, ApplyMain>((*command).post)) };
         let Some(mut line) = line else { return conf_error() };
-        apply(&mut line).map_or_else(|refusal| line.refuse(refusal), |()| CONF_OK)
+        apply(&mut line).map_or_else(|error| line.refuse(error), |()| CONF_OK)
     })
 }
 
@@ -319,7 +319,7 @@ unsafe extern "C" fn set_main(cf: *mut ngx_conf_t, command: *mut ngx_command_t, 
 /// A configuration that takes what it does not say from the one around it.
 pub trait Merge: Sized {
     /// `outer` was complete before `inner`.
-    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), Refusal>;
+    fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError>;
 }
 
 /// Makes the empty configuration of a block, for nginx. It lives as long as the configuration.
@@ -345,6 +345,6 @@ pub unsafe extern "C" fn merge<T: Merge>(cf: *mut ngx_conf_t, outer: *mut c_void
         // SAFETY: by the contract; they are different, and nothing else refers to them.
         let (conf, outer, inner) = unsafe { (Conf::new(cf), outer.cast::<T>().as_ref(), inner.cast::<T>().as_mut()) };
         let (Some(mut conf), Some(outer), Some(inner)) = (conf, outer, inner) else { return conf_error() };
-        T::merge(&mut conf, outer, inner).map_or_else(|refusal| conf.refuse(refusal), |()| CONF_OK)
+        T::merge(&mut conf, outer, inner).map_or_else(|error| conf.refuse(error), |()| CONF_OK)
     })
 }

@@ -19,7 +19,7 @@ use nginx_sys::{
     ngx_slab_pool_t, ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
 };
 
-use super::conf::{Conf, Refusal};
+use super::conf::{Conf, LineError};
 use super::guard::guard;
 use super::log::Log;
 use super::module::{self, MainConf};
@@ -33,19 +33,19 @@ pub trait HasZone: MainConf {
 }
 
 /// Adds a zone to the configuration that is being read.
-pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<(), Refusal> {
+pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<(), LineError> {
     let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
     // `init` refuses what is too small; nginx needs a few pages to come so far.
     let size = size.max(page_size().saturating_mul(8));
-    let data = NonNull::from(line.main::<T>().ok_or(Refusal::Logged)?);
+    let data = NonNull::from(line.main::<T>().ok_or(LineError::Logged)?);
     // SAFETY: nginx keeps a copy of the name, whose bytes are in the configuration's pool, and gives the zone back as long
     // as the configuration is there, which the data is a part of.
     unsafe {
         let zone = ngx_shared_memory_add(line.as_ptr(), &raw mut name, size, module::as_ptr().cast());
         // The zone is used for something else; nginx has said so.
-        let zone = zone.as_mut().ok_or(Refusal::Logged)?;
+        let zone = zone.as_mut().ok_or(LineError::Logged)?;
         if !zone.data.is_null() {
-            return Err(Refusal::DUPLICATE);
+            return Err(LineError::DUPLICATE);
         }
         zone.init = Some(init::<T>);
         zone.data = data.as_ptr().cast();

@@ -12,26 +12,27 @@ use super::zone::Zone;
 use crate::abi::retained::MAX_RETAINED;
 use crate::driver::Driver;
 use crate::nginx::address::Addresses;
-use crate::nginx::conf::{Block, Conf, Place};
+use crate::nginx::conf::{Block, Conf, Position};
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
 use crate::nginx::shm::{HasZone, Memory};
 
 /// A line of a sibling that is of no use without a client.
-pub struct Want {
+pub struct Requirement {
     /// The block that it is in.
     pub block: Block,
     /// The name of the directive.
     pub directive: String,
     /// Where it is.
-    pub place: Place,
+    pub position: Position,
 }
 
-impl Want {
+impl Requirement {
     /// The line that is being read; `None` if it is in no block of HTTP.
-    pub fn of_line(line: &Conf<'_>) -> Option<Want> {
+    pub fn of_line(line: &Conf<'_>) -> Option<Requirement> {
         let directive = line.name().escape_ascii().to_string();
-        Some(Want { block: line.block()?, directive, place: line.place() }).filter(|want| !want.directive.is_empty())
+        Some(Requirement { block: line.block()?, directive, position: line.position() })
+            .filter(|requirement| !requirement.directive.is_empty())
     }
 }
 
@@ -41,11 +42,11 @@ pub struct Clusters {
     /// In the order of the server blocks.
     pub list: Vec<Rc<Cluster>>,
     /// The first `memcache_status`.
-    pub status: Option<Place>,
+    pub status: Option<Position>,
     /// Server blocks without a client.
     pub blocks_without: usize,
     /// Lines of siblings that need a client.
-    pub wanted: Vec<Want>,
+    pub requirements: Vec<Requirement>,
     /// `memcache_zone`
     pub zone: Option<Zone>,
     /// `memcache_max_retained`

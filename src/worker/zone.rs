@@ -21,7 +21,7 @@ use memcache_status::snapshot::Worker;
 use super::cluster::Cluster;
 use super::record::Record;
 use crate::nginx::address::Addresses;
-use crate::nginx::conf::{Conf, Place, Refusal};
+use crate::nginx::conf::{Conf, LineError, Position};
 use crate::nginx::cycle::Cycle;
 use crate::nginx::log::Log;
 use crate::nginx::process::{is_alive, pid};
@@ -31,7 +31,7 @@ use crate::nginx::shm::{self, need, HasZone, Memory, Registry};
 pub struct Zone {
     name: String,
     size: usize,
-    place: Place,
+    position: Position,
     /// The cycle that the directive belongs to.
     cycle: Cycle<'static>,
     content: RefCell<Option<Content>>,
@@ -61,11 +61,11 @@ struct State {
 }
 
 /// Adds a zone to the configuration that is being read.
-pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<Zone, Refusal> {
+pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<Zone, LineError> {
     shm::add::<T>(line, name, size)?;
-    let cycle = line.cycle().ok_or(Refusal::Logged)?;
+    let cycle = line.cycle().ok_or(LineError::Logged)?;
     let name = String::from_utf8_lossy(name).into_owned();
-    Ok(Zone { name, size, place: line.place(), cycle, content: RefCell::default() })
+    Ok(Zone { name, size, position: line.position(), cycle, content: RefCell::default() })
 }
 
 impl Zone {
@@ -83,18 +83,18 @@ impl Zone {
         log: Log<'_>,
     ) -> Option<()> {
         let before = before.and_then(Zone::content);
-        let (name, place) = (&self.name, &self.place);
+        let (name, position) = (&self.name, &self.position);
         let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
         let Some(workers) = self.cycle.worker_processes() else { return Some(()) };
         // Room for the workers that come and those that go in a reload, and for nginx's helpers, which take no slot.
         let need = need(&[workers, workers.saturating_add(HELPERS)], servers);
         if self.size < need {
-            log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {place}"));
+            log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {position}"));
             return None;
         }
         let memory = memory?;
         if !memory.check_layout(before.is_none()) {
-            log.emerg(format_args!("zone \"{name}\" has the layout of another version of the module in {place}"));
+            log.emerg(format_args!("zone \"{name}\" has the layout of another version of the module in {position}"));
             return None;
         }
 
