@@ -22,8 +22,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use memcache_engine::{
-    CallId, Client, Company, Config, ConnId, Error, Instant, Rejected, Request, ServerId, ServerVerb, Subset,
-    SubsetError, Ttl,
+    CallId, Client, Company, Config, ConnId, Error, Instant, Rejected, Request, ServerConfig, ServerId, ServerVerb,
+    Subset, SubsetError, Ttl,
 };
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
@@ -107,10 +107,16 @@ enum State {
 
 impl Driver {
     /// A client that has not begun: it opens connections once it was started.
-    pub fn new(config: &Config, addresses: &[Addresses], company: Company) -> Result<Rc<Driver>, NotAvailable> {
+    pub fn new(
+        config: &Config,
+        addresses: &[Addresses],
+        company: Company,
+        whose: impl Fn(&ServerConfig) -> String,
+    ) -> Result<Rc<Driver>, NotAvailable> {
         let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
         let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
             name: server.name.clone(),
+            whose: whose(server),
             addresses: addresses.clone(),
             log_state: LogState::default(),
         });

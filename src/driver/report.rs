@@ -41,7 +41,7 @@ impl Driver {
                 self.view(|client| Some(client.server(id)?.address)).flatten()
             }
         };
-        let text = || event.text(&server.at(address));
+        let text = || event.text(&server.at(address)) + &server.whose;
         match event {
             Event::AddressChanged { .. } => self.log(|log| log.warn(format_args!("{}", text()))),
             Event::ServerUp { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
@@ -155,7 +155,7 @@ impl Driver {
                 log_state.quiet.set(now.after(QUIET));
                 log_state.errors.set(errors);
                 log_state.connections.set(0);
-                self.log(|log| log.error(format_args!("{text}")));
+                self.log(|log| log.error(format_args!("{text}{}", server.whose)));
             }
         }
         any

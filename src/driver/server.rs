@@ -13,6 +13,8 @@ use crate::nginx::address::Addresses;
 /// A server of the cluster, as the driver knows it.
 pub struct Server {
     pub name: Bytes,
+    /// What is behind a line about it: whose it is, where that is not the only client of it.
+    pub whose: String,
     pub addresses: Addresses,
     pub log_state: LogState,
 }

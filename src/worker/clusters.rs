@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::c_void;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use memcache_engine::{Company, Config, Subset};
+use bytes::Bytes;
+use memcache_engine::{Company, Config, ServerConfig, Subset};
+use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
 use super::zone::Zone;
@@ -51,6 +54,8 @@ pub struct Clusters {
     pub zone: Option<Zone>,
     /// `memcache_max_retained`
     pub max_retained: Option<usize>,
+    /// In how many clients there is a server of a name, once a worker wants to know.
+    times: OnceCell<HashMap<Bytes, u32>>,
 }
 
 impl Clusters {
@@ -59,9 +64,30 @@ impl Clusters {
     pub fn driver<'a>(&self, cluster: &'a Cluster) -> Result<&'a Driver, NotAvailable> {
         match cluster.running() {
             Some(driver) => Ok(driver),
-            None => cluster
-                .start(|| self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster, &self.list))),
+            None => cluster.start(
+                || self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster, &self.list)),
+                |server| self.whose(cluster, server),
+            ),
         }
+    }
+
+    /// Whose server it is, as nginx says it at the end of a line, where several clients have one of this name: each has
+    /// connections, and troubles, of its own.
+    fn whose(&self, cluster: &Cluster, server: &ServerConfig) -> String {
+        let times = self.times.get_or_init(|| {
+            let mut times: HashMap<Bytes, u32> = HashMap::new();
+            for server in self.iter().flat_map(|cluster| &cluster.config.servers) {
+                let times = times.entry(server.name.clone()).or_default();
+                *times = times.saturating_add(1);
+            }
+            times
+        });
+        if times.get(&server.name).is_none_or(|&times| times < 2) {
+            return String::new();
+        }
+        let blocks = cluster.used_by.borrow();
+        let names: Vec<_> = blocks.iter().map(|name| String::from_utf8_lossy(name)).collect();
+        format!(", server: {}", if names.is_empty() { "-".into() } else { names.join(" ") })
     }
 
     /// How many bytes of values siblings may keep, in a worker.
