@@ -66,7 +66,7 @@ my %hidden = (
 );
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(263)
+	->plan(266)
 	->write_file_expand('nginx.conf', kv_conf());
 
 my $m = $m::m = Test::Memcached->start($t, port(8081));
@@ -167,6 +167,26 @@ http_many(map { (['POST', 'n', args => 'incr=1'],
 	['POST', 'list', args => 'append', value => 'x']) } 1 .. 50);
 is($m->get('n'), '50', 'many count');
 is($m->get('list'), 'x' x 50, 'many append');
+
+# what is marked while many change it is not there afterwards
+
+for my $args ('append', 'prepend', 'incr=1') {
+	my $found = 0;
+
+	for (1 .. 10) {
+		$m->set('k', 9);
+		http_many((map { ['POST', 'k', args => $args, value => 1] } 1 .. 10),
+			['POST', 'k', args => 'invalidate', value => ''],
+			(map { ['POST', 'k', args => $args, value => 1] } 1 .. 10),
+			['PUT', 'k', value => 'x', headers => ['If-Match: *']]);
+		# what was stored before has been marked, and what came later finds
+		# nothing
+		$found++ if code(kv_get('k')) != 404;
+		kv_delete('k');
+	}
+
+	is($found, 0, "marked while many ?$args");
+}
 
 # of many who create one does
 

@@ -5,10 +5,16 @@
 //! again. None of these commands can look at the mark, so the item is looked at first, and then the version that was seen
 //! is changed. Where a read finds nothing, nothing is changed.
 
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use ngx_memcache::http;
 use ngx_memcache::{Cas, Client, Error, Lease, Metadata, Seconds, Ttl};
 
 /// So often a version is tried that turns out to be gone.
-const TRIES: usize = 3;
+const TRIES: u32 = 20;
+/// The longest pause between two of them, in milliseconds.
+const MAX_PAUSE: u64 = 64;
 
 /// A value to be stored.
 #[derive(Clone, Copy)]
@@ -23,29 +29,28 @@ pub type Changed<T> = Result<Result<T, Cas>, Error>;
 
 /// Changes what a read would find; `None`: that is nothing.
 ///
-/// `once` is told what is known of it, and its version. Where others change the item that often, all of them count in it for example, or where
-/// memcached does not compare versions, it is told no version in the end. Then it changes what is there, as memcached does: also
-/// what has been marked as stale since it was looked at.
+/// `once` is told what is known of it, and changes that version. Where that is gone, others change the item as well, and
+/// all of them look again, each after a time of its own. It is busy where that does not help.
 pub async fn found_one<T>(
     mc: &Client,
     key: &[u8],
-    once: impl AsyncFn(Metadata, Option<u64>) -> Changed<T>,
+    once: impl AsyncFn(Metadata) -> Changed<T>,
 ) -> Result<Option<T>, Error> {
-    let seen = async || Ok(mc.inspect(key).await?.filter(|about| !about.stale));
-    for _ in 0..TRIES {
-        let Some(about) = seen().await? else { return Ok(None) };
-        match once(about, Some(about.cas)).await {
-            Ok(Ok(done)) => return Ok(Some(done)),
-            Ok(Err(Cas::Missing)) => return Ok(None),
-            Ok(Err(_)) => {}
-            Err(Error::Unsupported) => break,
-            Err(error) => return Err(error),
+    for attempt in 0..TRIES {
+        let Some(about) = mc.inspect(key).await?.filter(|about| !about.stale) else { return Ok(None) };
+        match once(about).await? {
+            Ok(done) => return Ok(Some(done)),
+            Err(Cas::Missing) => return Ok(None),
+            Err(_) => http::sleep(pause(attempt)).await,
         }
     }
-    match seen().await? {
-        Some(about) => Ok(once(about, None).await?.ok()),
-        None => Ok(None),
-    }
+    Err(Error::Busy)
+}
+
+/// At random, and longer with each attempt.
+fn pause(attempt: u32) -> Duration {
+    let longest = 1_u64.checked_shl(attempt).map_or(MAX_PAUSE, |millis| millis.min(MAX_PAUSE));
+    Duration::from_millis(RandomState::new().hash_one(attempt).checked_rem(longest).unwrap_or(0))
 }
 
 /// The outcome of an operation on one version.
@@ -56,7 +61,7 @@ pub fn swapped(cas: Cas) -> Result<(), Cas> {
     }
 }
 
-/// The same of one on whatever version there is.
+/// The same of one on whatever version there is, for memcached 1.6.10 to 1.6.12, which compare none where they delete.
 pub fn done(done: bool) -> Result<(), Cas> {
     done.then_some(()).ok_or(Cas::Missing)
 }
@@ -66,7 +71,7 @@ pub fn done(done: bool) -> Result<(), Cas> {
 /// To find out the version of what no read finds is to ask for a lease on it.
 pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<bool, Error> {
     let Content { value, flags, ttl } = content;
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         if mc.add(key, value).flags(flags).ttl(ttl).await? {
             return Ok(true);
         }
@@ -81,7 +86,7 @@ pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<boo
         };
         match mc.set(key, value).flags(flags).ttl(ttl).cas(version).await {
             Ok(Cas::Applied) => return Ok(true),
-            Ok(_) => {}
+            Ok(_) => http::sleep(pause(attempt)).await,
             Err(error) => {
                 if let Lease::Won(won) = &lease {
                     // What it was won for is what there is to say.
@@ -91,5 +96,5 @@ pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<boo
             }
         }
     }
-    Ok(false)
+    Err(Error::Busy)
 }

@@ -88,15 +88,14 @@ async fn count(
     (direction, delta): (Direction, u64),
     initial: Option<(u64, Ttl)>,
 ) -> Result<Option<u64>, Error> {
-    let once = async |_, version| {
+    let once = async |about: Metadata| {
         let count = match direction {
             Direction::Up => mc.incr(key, delta),
             Direction::Down => mc.decr(key, delta),
         };
-        let Some(version) = version else { return Ok(count.await?.ok_or(Cas::Missing)) };
-        match count.cas(version).await {
+        match count.cas(about.cas).await {
             // memcached says that before it compares versions: it may be the place of a new lease.
-            Err(error) if is_no_number(&error) && mc.found(key).await? != Some(version) => Ok(Err(Cas::Changed)),
+            Err(error) if is_no_number(&error) && mc.found(key).await? != Some(about.cas) => Ok(Err(Cas::Changed)),
             other => other,
         }
     };
@@ -116,18 +115,10 @@ async fn count(
 /// Marks an item as stale. What is marked already is marked again, for as long as is said now. The place of a lease is
 /// no item, but whoever makes that has begun before this, and must not store it; the place does not live longer for it.
 async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
-    let once = async |_, version| {
-        let mark = mc.invalidate(key).ttl(ttl);
-        Ok(match version {
-            Some(version) => change::swapped(mark.cas(version).await?),
-            None => change::done(mark.await?),
-        })
-    };
     Ok(match which {
         Which::Any => {
             let marked = match mc.inspect(key).await? {
-                Some(about) if about.stale => mc.invalidate(key).ttl(ttl).await?,
-                Some(_) => change::found_one(mc, key, once).await?.is_some(),
+                Some(_) => mc.invalidate(key).ttl(ttl).await?,
                 None => {
                     mc.invalidate(key).await?;
                     false
@@ -135,7 +126,13 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
             };
             done_or(HTTPStatus::NOT_FOUND, marked)
         }
-        Which::Present => done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some()),
+        Which::Present => {
+            let once = async |about: Metadata| match mc.invalidate(key).ttl(ttl).cas(about.cas).await {
+                Err(Error::Unsupported) => Ok(change::done(mc.invalidate(key).ttl(ttl).await?)),
+                marked => marked.map(change::swapped),
+            };
+            done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
+        }
         Which::Tagged(tags) => {
             let mark = async |version| mc.invalidate(key).ttl(ttl).cas(version).await;
             done_or(HTTPStatus::PRECONDITION_FAILED, if_tagged(mc, key, tags, mark).await?)
@@ -153,12 +150,9 @@ async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Erro
             done_or(HTTPStatus::NOT_FOUND, found && deleted)
         }
         Which::Present => {
-            let once = async |_, version| {
-                let delete = mc.delete(key);
-                Ok(match version {
-                    Some(version) => change::swapped(delete.cas(version).await?),
-                    None => change::done(delete.await?),
-                })
+            let once = async |about: Metadata| match mc.delete(key).cas(about.cas).await {
+                Err(Error::Unsupported) => Ok(change::done(mc.delete(key).await?)),
+                deleted => deleted.map(change::swapped),
             };
             done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
         }
@@ -178,13 +172,9 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
                 Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
                 Condition::Absent => change::create(&mc, &key, Content { value, flags, ttl }).await?,
                 Condition::Present => {
-                    let once = async |_, version| {
-                        Ok(match version {
-                            Some(version) => {
-                                change::swapped(mc.set(&key, value).flags(flags).ttl(ttl).cas(version).await?)
-                            }
-                            None => change::done(mc.replace(&key, value).flags(flags).ttl(ttl).await?),
-                        })
+                    let once = async |about: Metadata| {
+                        let store = mc.set(&key, value).flags(flags).ttl(ttl).cas(about.cas);
+                        store.await.map(change::swapped)
                     };
                     change::found_one(&mc, &key, once).await?.is_some()
                 }
@@ -203,29 +193,17 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
     }
 }
 
-/// Extensions of an item that may be under way at the same time, on 8 connections with 128 each.
-const AT_ONCE: usize = 1024;
-
 /// Extends what a read would find, unless it could not be read after that.
 async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
-    let once = async |about: Metadata, version: Option<u64>| {
-        let room = mc.max_value().saturating_sub(about.size);
-        if value.len() > room {
+    let once = async |about: Metadata| {
+        if about.size.saturating_add(value.len()) > mc.max_value() {
             return Ok(Ok(Err("the item would be larger than memcache_max_value: nothing was done\n")));
-        }
-        // Of those who extend it now, each may be told of the same room.
-        if version.is_none() && value.len().saturating_mul(AT_ONCE) > room {
-            return Err(Error::Busy);
         }
         let extend = match end {
             End::Front => mc.prepend(key, value),
             End::Back => mc.append(key, value),
         };
-        let extended = match version {
-            Some(version) => change::swapped(extend.cas(version).await?),
-            None => change::done(extend.await?),
-        };
-        Ok(match extended {
+        Ok(match change::swapped(extend.cas(about.cas).await?) {
             // memcached calls it so, too, where it has no room for the longer item.
             Err(Cas::Missing) if mc.found(key).await? == Some(about.cas) => {
                 Ok(Err("memcached does not take the longer item: nothing was done\n"))
