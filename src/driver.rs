@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod debug;
 mod report;
 mod server;
 mod sockets;
@@ -169,7 +170,10 @@ impl Driver {
 
     /// Accepts an operation. Its handler runs later, or never if this fails.
     pub fn submit(&self, subset: Subset, request: Request<'_>, callback: Callback) -> Result<CallId, SubmitError> {
-        self.accept(|client, now| client.submit_within(subset, request, callback, now))
+        let (key, verb) = (request.key, request.verb.name());
+        let call = self.accept(|client, now| client.submit_within(subset, request, callback, now));
+        self.debug_call(&call, || self.describe(subset, verb, key));
+        call
     }
 
     /// The same for an operation on one server.
@@ -180,7 +184,9 @@ impl Driver {
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, SubmitError> {
-        self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now))
+        let call = self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now));
+        self.debug_call(&call, || format!("{}{}", verb.name(), self.name(server)));
+        call
     }
 
     /// The same for gets of many keys, which are one operation.
@@ -192,7 +198,9 @@ impl Driver {
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, SubmitError> {
-        self.accept(|client, now| client.submit_many(subset, keys, touch, timeout, callback, now))
+        let call = self.accept(|client, now| client.submit_many(subset, keys, touch, timeout, callback, now));
+        self.debug_call(&call, || "gets of many keys".into());
+        call
     }
 
     /// A subset of the client's servers. `None`: not now.

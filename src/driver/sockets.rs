@@ -76,6 +76,7 @@ impl Driver {
     /* what the client wants */
 
     pub(super) fn open(&self, conn: ConnId, id: ServerId, number: usize, now: Instant) {
+        self.debug_connection(conn, || format!("connect{}", self.name(id)));
         let target = self.servers.get(id).and_then(|server| Some((server, server.addresses.get(number)?)));
         let opened = target.map_or(Connect::Failed(io::Error::other("no such address")), |(server, address)| {
             let connection = Connection::new(self.this.clone(), (conn, id), server.at(Some(number)), self.log);
@@ -127,7 +128,15 @@ impl Driver {
             // The client may have given the connection up; its wish to close it is among the outputs.
             let Some(buffer) = client.read_buffer(conn) else { return Ok(()) };
             match connection.read(buffer) {
-                Io::Bytes(n) => client.received(conn, n, now),
+                Io::Bytes(n) => {
+                    let greeted = self.log.has_debug() && !client.is_ready(conn);
+                    client.received(conn, n, now);
+                    let greeted = greeted && client.is_ready(conn);
+                    self.debug_connection(conn, || format!("received {n} bytes"));
+                    if greeted {
+                        self.debug_connection(conn, || "the greeting has passed".into());
+                    }
+                }
                 Io::Blocked => return Ok(()),
                 Io::Eof => return Err(Loss::Eof),
                 Io::Failed => return Err(Loss::Error),
@@ -151,8 +160,13 @@ impl Driver {
                 break;
             }
             match connection.write(slices) {
-                Io::Bytes(n) if client.written(conn, n, now) => {}
-                Io::Bytes(_) | Io::Blocked => break,
+                Io::Bytes(n) => {
+                    self.debug_connection(conn, || format!("sent {n} bytes"));
+                    if !client.written(conn, n, now) {
+                        break;
+                    }
+                }
+                Io::Blocked => break,
                 Io::Eof | Io::Failed => return Err(Loss::Error),
             }
         }
@@ -164,6 +178,7 @@ impl Driver {
 
     /// Closes a socket that is lost and tells the client.
     pub(super) fn lose(&self, conn: ConnId, loss: Loss, now: Instant) {
+        self.debug_connection(conn, || format!("lost: {loss:?}"));
         drop(self.take_connection(conn));
         self.with(|client| client.closed(conn, loss, now));
     }

@@ -53,6 +53,7 @@ impl Driver {
             drop(client);
             self.calls_left.set(left.saturating_sub(answers(&done.answer)));
             self.note_answer(done.server, &done.answer);
+            self.debug_answer(done.call, done.server, &done.answer);
             done.context.run(done.answer, done.stand_in);
         }
         self.longest.set(self.longest.get().max(clock::now().since(begun)));
@@ -97,7 +98,10 @@ impl Driver {
             any = true;
             match output {
                 Output::Open { conn, server, address } => self.open(conn, server, address, now),
-                Output::Close { conn } => drop(self.take_connection(conn)),
+                Output::Close { conn } => {
+                    self.debug_connection(conn, || "close".into());
+                    drop(self.take_connection(conn));
+                }
                 Output::Event(event) => self.report(&event, now),
             }
         }

@@ -9,7 +9,10 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{addr_of, NonNull};
 
-use nginx_sys::{ngx_cycle, ngx_log_t, NGX_LOG_ALERT, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_NOTICE, NGX_LOG_WARN};
+use nginx_sys::{
+    ngx_cycle, ngx_log_t, NGX_LOG_ALERT, NGX_LOG_DEBUG, NGX_LOG_DEBUG_HTTP, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_NOTICE,
+    NGX_LOG_WARN,
+};
 
 /// A log that is there for `'a`. `'static` are those of the cycle that a worker works with: see
 /// [`Cycle`](super::cycle::Cycle).
@@ -69,6 +72,19 @@ impl Log<'_> {
     /// Something changed.
     pub fn notice(self, text: fmt::Arguments<'_>) {
         self.write(NGX_LOG_NOTICE, 0, text);
+    }
+
+    /// Whether steps are logged: `error_log` has the level "debug", and nginx was built for that.
+    #[inline]
+    pub fn has_debug(self) -> bool {
+        // SAFETY: the log is there, by the contract of the constructors.
+        ngx::log::DEBUG && unsafe { addr_of!((*self.0.as_ptr()).log_level).read() } & NGX_LOG_DEBUG_HTTP as usize != 0
+    }
+
+    /// A step, where they are logged.
+    #[cold]
+    pub fn debug(self, text: fmt::Arguments<'_>) {
+        self.write(NGX_LOG_DEBUG, 0, text);
     }
 
     fn write(self, level: u32, errno: i32, text: fmt::Arguments<'_>) {

@@ -11,7 +11,7 @@ use super::event::Output;
 use super::memory::Company;
 use super::writes::Writes;
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Large};
+use crate::connection::{Connection, Large, Phase};
 use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
 use crate::front::large_items::LargeItems;
@@ -160,5 +160,10 @@ impl<T> Client<T> {
     /// Whether the connection is ready and nothing is under way on it.
     pub fn is_idle(&self, conn: ConnId) -> bool {
         self.connections.get(conn).is_some_and(Connection::is_idle)
+    }
+
+    /// Whether the connection has passed its greeting.
+    pub fn is_ready(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Ready)
     }
 }

@@ -32,6 +32,26 @@ pub enum Outcome {
     Text(Bytes),
 }
 
+impl Outcome {
+    /// A word for diagnostics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Item(_) => "item",
+            Outcome::Done => "done",
+            Outcome::Miss => "miss",
+            Outcome::NotStored => "not stored",
+            Outcome::Exists => "exists",
+            Outcome::Number(_) => "number",
+            Outcome::Lease(Lease::Hit(_)) => "item",
+            Outcome::Lease(Lease::Won { .. }) => "lease won",
+            Outcome::Lease(Lease::Lost { .. }) => "lease lost",
+            Outcome::Metadata(_) => "metadata",
+            Outcome::Many(_) => "answers",
+            Outcome::Text(_) => "text",
+        }
+    }
+}
+
 /// What became of one key of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {

@@ -140,6 +140,27 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The word in diagnostics, as in [`Operations`](crate::stats::Operations).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verb::Get { touch: None } => "get",
+            Verb::Get { touch: Some(_) } => "get_and_touch",
+            Verb::Lease { .. } => "lease",
+            Verb::Inspect => "inspect",
+            Verb::Store { mode: StoreMode::Set, cas: 0, .. } => "set",
+            Verb::Store { mode: StoreMode::Set, .. } => "compare_and_swap",
+            Verb::Store { mode: StoreMode::Add, .. } => "add",
+            Verb::Store { mode: StoreMode::Replace, .. } => "replace",
+            Verb::Store { mode: StoreMode::Append, .. } => "append",
+            Verb::Store { mode: StoreMode::Prepend, .. } => "prepend",
+            Verb::Delete { .. } => "delete",
+            Verb::Invalidate { .. } => "invalidate",
+            Verb::Count { direction: Direction::Incr, .. } => "incr",
+            Verb::Count { direction: Direction::Decr, .. } => "decr",
+            Verb::Touch { .. } => "touch",
+        }
+    }
+
     /// Whether the operation changes something at the server, as a get that touches does, and one that may be given the
     /// lease: it is not repeated where it may have been carried out.
     pub fn is_write(&self) -> bool {
@@ -184,6 +205,16 @@ pub enum ServerVerb {
 }
 
 impl ServerVerb {
+    /// The word in diagnostics, as in [`Operations`](crate::stats::Operations).
+    pub fn name(self) -> &'static str {
+        match self {
+            ServerVerb::Noop => "noop",
+            ServerVerb::Version => "version",
+            ServerVerb::Stats => "stats",
+            ServerVerb::FlushAll { .. } => "flush_all",
+        }
+    }
+
     /// Whether the operation changes something at the server.
     pub fn is_write(self) -> bool {
         matches!(self, ServerVerb::FlushAll { .. })
