@@ -22,10 +22,15 @@ impl<T> Client<T> {
         if server.at.is_moving() {
             return None;
         }
-        let (conn, connection) = self.least_loaded(server)?;
         if bulk > 0 {
+            let (conn, connection) = self.least_loaded(server)?;
             return self.pick_bulky(id, server, conn, connection);
         }
+        // It has room, and nothing large.
+        if let Some((conn, _)) = self.begun(server) {
+            return Some(conn);
+        }
+        let (conn, connection) = self.quietest(server)?;
         let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
         if connection.load() >= bound {
             return None;
@@ -59,17 +64,28 @@ impl<T> Client<T> {
         server.connecting > 0 || self.may_grow(id, server)
     }
 
-    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close. What one
-    /// turn of the event loop submits goes to one of them, as long as it has room: a write and a read of their own would
-    /// cost more than it costs to wait for each other.
+    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
     pub(super) fn least_loaded<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
-        let ready = |&conn: &ConnId| Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?));
-        let begun = |c: &Connection| c.dirty && c.load() < self.config.pipeline && !c.is_bulky() && !c.late;
-        if let Some(latest) = server.latest.as_ref().and_then(ready).filter(|(_, c)| begun(c)) {
-            return Some(latest);
-        }
+        self.begun(server).or_else(|| self.quietest(server))
+    }
+
+    fn quietest<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
         let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
-        server.connections.iter().filter_map(ready).min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
+        let ready = server.connections.iter().filter_map(|&conn| self.usable(conn));
+        ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
+    }
+
+    /// What one turn of the event loop submits goes to one connection, as long as it has room: a write and a read of their
+    /// own would cost more than it costs to wait for each other.
+    #[inline]
+    fn begun<'a>(&'a self, server: &Server) -> Option<(ConnId, &'a Connection)> {
+        let begun = |c: &Connection| c.dirty && c.load() < self.config.pipeline && !c.is_bulky() && !c.late;
+        self.usable(server.latest?).filter(|(_, c)| begun(c))
+    }
+
+    #[inline]
+    fn usable(&self, conn: ConnId) -> Option<(ConnId, &Connection)> {
+        Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?))
     }
 
     /// Whether it may have another connection, next to those that are leaving.
@@ -87,14 +103,15 @@ impl<T> Client<T> {
     pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>, bulk: u32) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
-            let expect = call.work().map_or(Expect::Nothing, Expect::from);
+            let (expect, is_write) =
+                call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let (Some(key), true) = (&call.key, bulk > 0) {
                 self.large_items.note(key, bulk as usize);
             }
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
-                if call.is_write() {
+                if is_write {
                     call.hold = call.key.as_ref().map(|key| server.writes.hold(key, conn));
                 }
             }

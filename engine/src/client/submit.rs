@@ -116,7 +116,9 @@ impl<T> Client<T> {
         let mut room = self.make_room(id, group, target);
         let supported = !order.work.compares_on_delete() || self.compares_on_delete(id);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
-        room = room.and_then(|()| server.writes.try_reserve());
+        if order.work.is_write() {
+            room = room.and_then(|()| server.writes.try_reserve());
+        }
         let live = server.is_live();
         let limits = &server.counters.stats.limits;
         let error = if size > limit {
