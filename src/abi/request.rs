@@ -54,7 +54,12 @@ pub struct Owner {
     stats: RequestStats,
     /// All there are, free ones too.
     links: Cell<Option<NonNull<Link>>>,
+    /// One of them: most requests need no other.
+    first: Link,
+    /// It takes no more calls.
     ended: Cell<bool>,
+    /// It has none, either.
+    is_over: Cell<bool>,
 }
 
 /// A call of an owner's. It lives in the request's pool until that is destroyed: when the call is over, it is marked as
@@ -226,7 +231,14 @@ impl Owner {
             let early = ngx_http_cleanup_add(main, 0).as_mut()?;
             let late = ngx_pool_cleanup_add((*main).pool, size_of::<Owner>()).as_mut()?;
             let owner = NonNull::new(late.data.cast::<Owner>())?;
-            owner.write(Owner { stats: RequestStats::new(), links: Cell::new(None), ended: Cell::new(false) });
+            owner.write(Owner {
+                stats: RequestStats::new(),
+                links: Cell::new(None),
+                first: Link::new(owner, None),
+                ended: Cell::new(false),
+                is_over: Cell::new(false),
+            });
+            owner.as_ref().links.set(NonNull::new(&raw mut (*owner.as_ptr()).first));
             late.handler = Some(on_pool_end);
             early.data = owner.as_ptr().cast();
             early.handler = Some(on_request_end);
@@ -259,26 +271,35 @@ impl Owner {
         // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers.
         unsafe {
             let link = NonNull::new(ngx_palloc((*main).pool, size_of::<Link>()).cast::<Link>())?;
-            link.write(Link {
-                next: owner.as_ref().links.replace(Some(link)),
-                owner,
-                calls: Cell::new(None),
-                call: Cell::new(0),
-                binding: Cell::new(Binding { cancels: true, operations: 1, reads: false }),
-            });
+            link.write(Link::new(owner, owner.as_ref().links.get()));
+            owner.as_ref().links.set(Some(link));
             Some(link)
         }
     }
 
     /// The request ends: its calls are taken back, or forget it.
     fn end(&self) {
+        if self.is_over.get() {
+            return;
+        }
         self.ended.set(true);
         // SAFETY: as in `all`.
         self.all().for_each(|link| unsafe { link.as_ref() }.end());
+        self.is_over.set(true);
     }
 }
 
 impl Link {
+    fn new(owner: NonNull<Owner>, next: Option<NonNull<Link>>) -> Link {
+        Link {
+            next,
+            owner,
+            calls: Cell::new(None),
+            call: Cell::new(0),
+            binding: Cell::new(Binding { cancels: true, operations: 1, reads: false }),
+        }
+    }
+
     fn stats(&self) -> &RequestStats {
         // SAFETY: the owner is in the pool that the link is in.
         unsafe { &self.owner.as_ref().stats }
