@@ -1,5 +1,6 @@
 //! What a request means: from its method, key, arguments and headers to a command. No nginx in here.
 
+use std::borrow::Cow;
 use std::str;
 
 use percent_encoding::percent_decode;
@@ -315,7 +316,7 @@ fn number<T: str::FromStr>(text: &[u8]) -> Result<T, Refusal> {
 }
 
 fn decoded(text: &[u8]) -> Vec<u8> {
-    percent_decode(text).collect()
+    Cow::from(percent_decode(text)).into_owned()
 }
 
 /// `name=value&name`.
@@ -325,6 +326,10 @@ struct Args<'a>(&'a [u8]);
 impl<'a> Args<'a> {
     /// The value of an argument, empty if it has none.
     fn value(self, name: &str) -> Option<&'a [u8]> {
+        // As a rule there is none, and many names are asked for.
+        if self.0.is_empty() {
+            return None;
+        }
         self.0.split(|&byte| byte == b'&').find_map(|arg| match arg.strip_prefix(name.as_bytes())? {
             [] => Some(&[][..]),
             [b'=', value @ ..] => Some(value),
