@@ -1,6 +1,6 @@
 //! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
 
-use super::call::{Call, Order, Place, Timer};
+use super::call::{Order, Place, Timer};
 use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
@@ -150,10 +150,18 @@ impl<T> Client<T> {
     }
 
     /// Takes the first one that follows and still has time out of an exchange, which is no more if there is none. Who is
-    /// late as well ends by its own timer.
+    /// late as well waits for nobody any more, and ends by its own timer.
     fn next_leader(&mut self, name: CallId, now: Instant) -> Option<CallId> {
-        let calls = &self.calls;
-        let follows = |call: &Call<T>| call.place == Place::Following(name) && call.deadline > now;
-        self.exchanges.take_next(name, |id| calls.get(id).is_some_and(follows))
+        let calls = &mut self.calls;
+        self.exchanges.take_next(name, |id| {
+            let Some(call) = calls.get_mut(id).filter(|call| call.place == Place::Following(name)) else {
+                return false;
+            };
+            let has_time = call.deadline > now;
+            if !has_time {
+                call.patience = 0;
+            }
+            has_time
+        })
     }
 }

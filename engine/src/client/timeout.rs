@@ -92,10 +92,7 @@ impl<T> Client<T> {
     fn put_off(&mut self, id: CallId, now: Instant) -> Option<Instant> {
         let call = self.calls.get(id).filter(|call| call.patience > 0)?;
         let place = match call.place {
-            Place::Following(name) => {
-                // One that was found late, when another was to lead, waits for nobody any more.
-                self.calls.get(self.exchanges.leader_of(name, id)?)?.place
-            }
+            Place::Following(name) => self.calls.get(self.exchanges.leader(name)?)?.place,
             place => place,
         };
         let Place::Sent(conn, _) = place else { return None };

@@ -106,18 +106,13 @@ impl Exchanges {
         self.groups.get(&name).map(|group| group.leader)
     }
 
-    /// Who leads the exchange that this get follows.
-    pub fn leader_of(&self, name: CallId, follower: CallId) -> Option<CallId> {
-        self.groups.get(&name).filter(|group| group.followers.contains(&follower)).map(|group| group.leader)
-    }
-
     /// Whether an exchange that others share is late.
     pub fn is_late(&self, name: CallId, now: Instant) -> bool {
         self.groups.get(&name).is_some_and(|group| group.late <= now)
     }
 
     /// Takes the first one that follows, and still does, out of an exchange, which ends if there is none.
-    pub fn take_next(&mut self, name: CallId, follows: impl Fn(CallId) -> bool) -> Option<CallId> {
+    pub fn take_next(&mut self, name: CallId, mut follows: impl FnMut(CallId) -> bool) -> Option<CallId> {
         let group = self.groups.get_mut(&name)?;
         while let Some(next) = group.followers.pop_front() {
             if follows(next) {

@@ -197,3 +197,24 @@ fn r10_deadlines_are_put_off_while_a_large_value_comes() {
     assert_eq!(ended, [(2, 900, true), (0, 10_000, true), (1, 10_000, true)]);
     assert_eq!((w.view().state, w.closed.len()), (State::Live, 0));
 }
+
+/// Row R14: that many share what comes slowly costs no more than their number, each time that they get more time.
+#[test]
+fn r14_very_many_share_a_large_item() {
+    const MANY: u32 = 50_000;
+    let mut config = config(&[&["max=1"]]);
+    (config.queue, config.coalesce) = (MANY as usize, true);
+    let mut w = world(config);
+    (0..MANY).for_each(|n| w.get_or_error("large", n));
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &format!("VA {LARGE} f0 c1 klarge O{t}\r\n"));
+    for _ in 0..50 {
+        w.reply(0, "x");
+        w.wait(Duration::from_millis(100));
+    }
+    assert!(w.done().is_empty());
+    w.reply(0, &format!("{}\r\n", "x".repeat(LARGE - 50)));
+    let done = w.done();
+    assert!(done.len() == MANY as usize && done.iter().all(|(_, answer)| answer.is_ok()));
+}
