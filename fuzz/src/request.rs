@@ -51,7 +51,7 @@ impl Request {
 
     /// Whether it is the item's state that is asked for.
     pub fn inspects(&self) -> bool {
-        self.word == b"mg" && self.flag(b't').is_some()
+        self.word == b"mg" && self.flag(b'l').is_some()
     }
 
     /// Whether it is about a key.
