@@ -62,7 +62,8 @@ while IFS='|' read -r what file edit; do
         echo "mutants: NOT FOUND in $seconds s: $what"
         missed=$((missed + 1))
     else
-        how=$(grep -Eo "after .* runs, .* s: run again with SIM_SEED=.*" "$log" || grep -Eo "^thread '[^']*' .*panicked" "$log")
+        how=$(grep -Eo "after .* runs, .* s: run again with SIM_SEED=.*" "$log" ||
+            grep -Eo "^thread '[^']*' .*panicked|^memory allocation of .* failed" "$log" || echo "the tests fail")
         how=$(head -n 1 <<<"$how")
         echo "mutants: $what: found, $how"
     fi

@@ -31,8 +31,9 @@ pub struct Workload {
     /// Of 256 operations, so many are cancelled.
     pub cancels: u8,
     own_timeouts: bool,
-    /// Lease gets and batches are among the operations; some go to a subset of the servers.
-    leases: bool,
+    /// Of 256 operations, so many are lease gets.
+    leases: u8,
+    /// Batches are among the operations; some go to a subset of the servers.
     batches: bool,
     subset: Subset,
     /// Every operation has all the time it could need.
@@ -79,7 +80,7 @@ impl Workload {
             burst,
             cancels,
             own_timeouts: rng.bool(),
-            leases: rng.bool(),
+            leases: [0, 0, 30, 90][rng.usize(..4)],
             batches: rng.bool(),
             subset: Subset::ALL,
             patient: false,
@@ -327,9 +328,9 @@ impl Workload {
         let cas = self.seen[key];
         let wait = rng.bool();
         match rng.u8(..) {
-            0..30 if self.leases => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait },
-            30..40 if self.leases => Verb::Invalidate { ttl: None, cas: if rng.bool() { cas } else { 0 } },
-            40..45 => Verb::Inspect,
+            n if n < self.leases => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait },
+            90..100 if self.leases > 0 => Verb::Invalidate { ttl: None, cas: if rng.bool() { cas } else { 0 } },
+            80..85 => Verb::Inspect,
             0..100 => Verb::Get { touch: None },
             100..110 => Verb::Get { touch: Some(ttl) },
             110..120 => Verb::Touch { ttl },

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use memcache_engine::Memory;
-use memcache_engine::MAX_LINE;
 use memcache_engine::{Board, Client, Company, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory};
+use memcache_engine::{CONNECT_BURST, CONNECT_RATE, MAX_LINE};
 
 use crate::checks::Ledger;
 use crate::habits::Habits;
@@ -19,8 +19,8 @@ mod upkeep;
 /// The client encodes ahead until so many bytes wait to be written.
 const ENCODED_AHEAD: usize = 64 * 1024;
 
-/// More connects to one server in a second are a storm.
-const CONNECTS: u64 = 150;
+/// A connect, in what it takes from a [`Worker::pace`].
+const CONNECT: u64 = 1_000_000;
 
 /// A worker: a client, and the sockets that its driver has.
 pub struct Worker {
@@ -30,8 +30,8 @@ pub struct Worker {
     pub opened: Vec<u64>,
     /// Those that ended while they were asked for, which the client may not know yet.
     stillborn: BTreeSet<ConnId>,
-    /// Which second it is, and how many connects there were in it, per server.
-    pace: Vec<(u64, u64)>,
+    /// How many connects there may be at once, per server, and since when.
+    pace: Vec<(u64, Instant)>,
 }
 
 pub struct World {
@@ -75,7 +75,7 @@ impl World {
                 links: BTreeMap::new(),
                 opened: vec![0; count],
                 stillborn: BTreeSet::new(),
-                pace: vec![(0, 0); count],
+                pace: vec![(u64::MAX / 2, now); count],
             }
         };
         let mut world = World {
@@ -353,12 +353,11 @@ impl World {
         let most = config.pool.max() as usize + usize::from(config.addresses > 1);
         assert!(open < most, "more connections than `max`");
         self.worker.opened[id] += 1;
-        let second = self.now.as_micros() / 1_000_000;
-        let (current, connects) = &mut self.worker.pace[id];
-        *connects = if *current == second { *connects + 1 } else { 1 };
-        *current = second;
-        // A worker that exits keeps no connection, so what still comes may need its own.
-        assert!(*connects <= CONNECTS || self.draining, "{connects} connects to server {id} in a second");
+        let (may, since) = &mut self.worker.pace[id];
+        let more = self.now.since(*since).as_micros() as u64 * u64::from(CONNECT_RATE);
+        *may = may.saturating_add(more).min(u64::from(CONNECT_BURST + 1) * CONNECT);
+        *since = self.now;
+        *may = may.checked_sub(CONNECT).unwrap_or_else(|| panic!("a storm of connects to server {id}"));
         let server = &self.servers[id];
         let at = self.now.after(server.weather.delay(&mut self.rng));
         let at_once = match server.mode {
