@@ -224,6 +224,7 @@ check: nginx-headers ## formatting, lints, where unsafe is, imports, documentati
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@bash build/check-unsafe.sh
+	@bash build/check-docs.sh
 	@$(MAKE) --no-print-directory imports
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings
