@@ -101,9 +101,14 @@ impl<'a> Conf<'a> {
 
     /// The module's part of the http block.
     pub fn main<T: MainConf>(&mut self) -> Option<&mut T> {
-        // SAFETY: `main_conf` of each context is the one array of those of the http block. Nobody else has it: hooks and
-        // handlers get it from here alone.
-        unsafe { module::conf(self.ctx()?.main_conf).map(|mut conf| conf.as_mut()) }
+        // SAFETY: nobody else has it: hooks and handlers get it from here alone.
+        self.main_ptr().map(|mut conf| unsafe { conf.as_mut() })
+    }
+
+    /// The same for nginx, which has it until the configuration goes.
+    pub fn main_ptr<T: MainConf>(&self) -> Option<NonNull<T>> {
+        // SAFETY: `main_conf` of each context is the one array of those of the http block.
+        unsafe { module::conf(self.ctx()?.main_conf) }
     }
 
     /// The first `server_name` of the server block that is being merged.

@@ -33,11 +33,11 @@ pub trait HasZone: MainConf {
 }
 
 /// Adds a zone to the configuration that is being read.
-pub fn add<T: HasZone>(line: &mut Conf<'_>, name: &[u8], size: usize) -> Result<(), LineError> {
+pub fn add<T: HasZone>(line: &Conf<'_>, name: &[u8], size: usize) -> Result<(), LineError> {
     let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
     // `init` refuses what is too small; nginx needs a few pages to come so far.
     let size = size.max(page_size().saturating_mul(8));
-    let data = NonNull::from(line.main::<T>().ok_or(LineError::Logged)?);
+    let data = line.main_ptr::<T>().ok_or(LineError::Logged)?;
     // SAFETY: nginx keeps a copy of the name, whose bytes are in the configuration's pool, and gives the zone back as long
     // as the configuration is there, which the data is a part of.
     unsafe {
