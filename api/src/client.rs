@@ -13,7 +13,7 @@ use ngx::http::Request;
 use crate::error::Error;
 use crate::event_loop;
 use crate::ffi::find;
-use crate::ffi::table::{Handle, Table};
+use crate::ffi::handle::Handle;
 use crate::operation::call;
 use crate::operation::lease::Won;
 use crate::operation::multi::GetMulti;
@@ -41,10 +41,7 @@ use crate::sys;
 /// }
 /// ```
 #[derive(Clone, Copy)]
-pub struct Client {
-    table: Table,
-    handle: Handle,
-}
+pub struct Client(Handle);
 
 impl Client {
     /// The client of the server block that handles the request.
@@ -53,12 +50,9 @@ impl Client {
     /// no fitting module, with [`NotConfigured`](Error::NotConfigured) if no `memcache_server` applies, and with
     /// [`NotAvailable`](Error::NotAvailable) outside of workers.
     pub fn from_request(request: &Request) -> Result<Self, Error> {
-        let table = find::table()?;
-        let request: *const _ = request.into();
-        // SAFETY: there is a reference to the request; the module only looks at its configuration.
-        let handle = unsafe { table.client_of_request(request.cast_mut())? };
+        let handle = Handle::of_request(find::table()?, request)?;
         event_loop::entered();
-        Ok(Client { table, handle })
+        Ok(Client(handle))
     }
 
     /// The client of a block of the configuration, for what belongs to no request: `init_process`, a timer, another
@@ -67,14 +61,13 @@ impl Client {
     /// Fails as [`from_request`](Client::from_request) does, and with [`NotConfigured`](Error::NotConfigured) for a
     /// block of another configuration than the worker's.
     pub fn from_block(block: Block) -> Result<Self, Error> {
-        let table = find::table()?;
         // SAFETY: who made the block promised that it is used only while its configuration is there.
-        let handle = unsafe { table.client_of_conf(block.0) }.map_err(|error| match error {
+        let handle = unsafe { Handle::of_conf(find::table()?, block.0) }.map_err(|error| match error {
             Error::Other(sys::NGX_HTTP_MEMCACHE_STALE) => Error::NotConfigured,
             error => error,
         })?;
         event_loop::entered();
-        Ok(Client { table, handle })
+        Ok(Client(handle))
     }
 
     /// Reads an item: `None` if there is none.
@@ -111,7 +104,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn get_multi<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> GetMulti<K> {
-        GetMulti::new(self.table, self.handle, keys.into_iter())
+        GetMulti::new(self.0, keys.into_iter())
     }
 
     /// Stores an item, whatever was there; with [`cas`](Operation::cas), only over the version named.
@@ -271,8 +264,7 @@ impl Client {
 
     /// The largest value, in bytes, that can be stored: `memcache_max_value`.
     pub fn max_value(&self) -> usize {
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        unsafe { self.table.max_value(self.handle) }
+        self.0.max_value()
     }
 
     /// Submits an operation whose answer nobody waits for. It outlives the caller and its request; if it cannot be
@@ -280,28 +272,20 @@ impl Client {
     pub(crate) fn submit_and_forget(&self, key: &[u8], params: &Params) {
         let mut op = params.op(key, b"");
         op.handler = Some(call::ignored);
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use. The handler needs no data.
-        let _ = unsafe { self.table.submit(self.handle, &op) };
+        // SAFETY: the handler needs no data.
+        let _ = unsafe { self.0.submit(&op) };
     }
 
     pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {
-        Operation::new(self.table, self.handle, number, key)
+        Operation::new(self.0, number, key)
     }
 
-    /// A client of some of the servers.
-    pub(crate) fn subset_of(&self, servers: &[usize]) -> Result<Self, Error> {
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let handle = unsafe { self.table.subset(self.handle, servers)? };
-        Ok(Client { table: self.table, handle })
+    pub(crate) fn handle(&self) -> Handle {
+        self.0
     }
 
-    pub(crate) fn parts(&self) -> (Table, Handle) {
-        (self.table, self.handle)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn from_parts(table: Table, handle: Handle) -> Self {
-        Client { table, handle }
+    pub(crate) fn from_handle(handle: Handle) -> Self {
+        Client(handle)
     }
 }
 
@@ -326,6 +310,6 @@ impl Block {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Client").field(&self.handle).finish()
+        f.debug_tuple("Client").field(&self.0.as_ptr()).finish()
     }
 }

@@ -1,4 +1,5 @@
 //! The module's function table, and how it is found.
 
 pub(crate) mod find;
+pub(crate) mod handle;
 pub(crate) mod table;

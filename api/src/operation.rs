@@ -9,7 +9,7 @@ use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::ffi::table::{Handle, Table};
+use crate::ffi::handle::Handle;
 use crate::operation::call::{Call, Reply};
 use crate::operation::ttl::Ttl;
 use crate::operation::value::IntoValue;
@@ -49,7 +49,6 @@ enum Stage<'v, K> {
 }
 
 struct Prepared<'v, K> {
-    table: Table,
     client: Handle,
     key: K,
     value: Result<Cow<'v, [u8]>, Error>,
@@ -57,8 +56,8 @@ struct Prepared<'v, K> {
 }
 
 impl<'v, K> Operation<'v, K, ()> {
-    pub(crate) fn new<O>(table: Table, client: Handle, number: u32, key: K) -> Operation<'v, K, O> {
-        let prepared = Prepared { table, client, key, value: Ok(Cow::Borrowed(&[][..])), params: Params::new(number) };
+    pub(crate) fn new<O>(client: Handle, number: u32, key: K) -> Operation<'v, K, O> {
+        let prepared = Prepared { client, key, value: Ok(Cow::Borrowed(&[][..])), params: Params::new(number) };
         Operation { stage: Stage::Prepared(prepared), kind: PhantomData }
     }
 }
@@ -218,8 +217,8 @@ impl<K: AsRef<[u8]>, O> Operation<'_, K, O> {
         // otherwise. What comes before it is never handed out pinned.
         let this = unsafe { self.get_unchecked_mut() };
         let mut asked = None;
-        if let Stage::Prepared(Prepared { table, client, .. }) = this.stage {
-            asked = Some(mem::replace(&mut this.stage, Stage::Submitted(Call::new(table, client))));
+        if let Stage::Prepared(Prepared { client, .. }) = this.stage {
+            asked = Some(mem::replace(&mut this.stage, Stage::Submitted(Call::new(client))));
         }
         let Stage::Submitted(call) = &mut this.stage else { return Poll::Pending };
         // SAFETY: as above.

@@ -37,14 +37,12 @@ impl Client {
         if chosen.is_empty() {
             return Err(Error::NoServer);
         }
-        self.subset_of(&chosen)
+        self.handle().subset(&chosen).map(Client::from_handle)
     }
 
     /// The server that has a key, whether or not it is up.
     pub fn server_of<K: AsRef<[u8]>>(&self, key: K) -> Result<Server, Error> {
-        let (table, handle) = self.parts();
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let index = unsafe { table.server_of_key(handle, key.as_ref())? };
+        let index = self.handle().server_of_key(key.as_ref())?;
         Server::new(*self, index).ok_or(Error::Other(sys::NGX_HTTP_MEMCACHE_INTERNAL))
     }
 }
@@ -66,9 +64,7 @@ impl Iterator for Servers {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (table, handle) = self.client.parts();
-        // SAFETY: as above.
-        let left = unsafe { table.servers(handle) }.saturating_sub(self.next);
+        let left = self.client.handle().servers().saturating_sub(self.next);
         (left, Some(left))
     }
 }
@@ -122,9 +118,7 @@ pub enum State {
 impl Server {
     /// `None`: there is no such index.
     pub(crate) fn new(client: Client, index: usize) -> Option<Self> {
-        let (table, handle) = client.parts();
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        let now = unsafe { table.server(handle, index)? };
+        let now = client.handle().server(index)?;
         Some(Server { client, index, now })
     }
 
@@ -194,9 +188,7 @@ impl Server {
     }
 
     fn set_enabled(&self, enabled: bool) -> Result<(), Error> {
-        let (table, handle) = self.client.parts();
-        // SAFETY: whoever holds a client is in a request, whose configuration is in use.
-        unsafe { table.set_enabled(handle, self.index, enabled) }
+        self.client.handle().set_enabled(self.index, enabled)
     }
 
     /// Asks the server which version of memcached it is.

@@ -14,7 +14,8 @@ use nginx_sys::{ngx_http_request_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
 use crate::error::Error;
 use crate::event_loop::panic::contain;
 use crate::event_loop::turn;
-use crate::ffi::table::{Handle, Table, Value};
+use crate::ffi::handle::Handle;
+use crate::ffi::table::{Table, Value};
 use crate::operation::item::Item;
 use crate::operation::origin::Origin;
 use crate::sys;
@@ -30,7 +31,6 @@ pub(crate) struct Call<A> {
     answer: Cell<Option<A>>,
     /// The answer is for the next poll.
     put_off: Cell<bool>,
-    table: Table,
     client: Handle,
     _pinned: PhantomPinned,
 }
@@ -61,9 +61,9 @@ pub(crate) struct Reply {
 }
 
 impl<A> Call<A> {
-    pub(crate) fn new(table: Table, client: Handle) -> Self {
+    pub(crate) fn new(client: Handle) -> Self {
         let (in_flight, answer, put_off) = (Cell::new(None), Cell::new(None), Cell::new(false));
-        Call { in_flight, answer, put_off, table, client, _pinned: PhantomPinned }
+        Call { in_flight, answer, put_off, client, _pinned: PhantomPinned }
     }
 
     /// Is ready when the module has answered. When it is polled after that, it stays pending.
@@ -86,11 +86,11 @@ impl<A> Call<A> {
         self: Pin<&mut Self>,
         cx: &Context<'_>,
         refused: impl FnOnce(Error) -> A,
-        submit: impl FnOnce(Table, Handle, *mut c_void, Option<NonNull<ngx_http_request_t>>) -> Result<u64, Error>,
+        submit: impl FnOnce(Handle, *mut c_void, Option<NonNull<ngx_http_request_t>>) -> Result<u64, Error>,
     ) -> Result<(), Error> {
         let this = self.into_ref().get_ref();
         let data = ptr::from_ref(this).cast_mut().cast();
-        match submit(this.table, this.client, data, NonNull::new(REQUEST.get())) {
+        match submit(this.client, data, NonNull::new(REQUEST.get())) {
             Ok(call) => this.in_flight.set(Some(InFlight { call, waker: cx.waker().clone() })),
             Err(error) if turn::may_refuse() => return Err(error),
             Err(error) => {
@@ -112,7 +112,7 @@ impl<A> Call<A> {
         contain("a waker", || {
             // SAFETY: a call in flight is pinned; had it been dropped, it would have been cancelled.
             let this = unsafe { &*data.cast_const().cast::<Self>() };
-            this.answer.set(Some(answer(this.table)));
+            this.answer.set(Some(answer(this.client.table())));
             // The waker comes last: it may drop the call.
             if let Some(InFlight { waker, .. }) = this.in_flight.take() {
                 waker.wake();
@@ -128,7 +128,7 @@ impl Call<Result<Reply, Error>> {
         cx: &Context<'_>,
         op: &mut sys::ngx_http_memcache_op_t,
     ) -> Result<(), Error> {
-        self.submit_with(cx, Err, |table, client, data, request| {
+        self.submit_with(cx, Err, |client, data, request| {
             if let Some(request) = request {
                 // The task's end drops the call, if nobody else waits for it. So the request is only counted for.
                 op.request = request.as_ptr().cast();
@@ -136,9 +136,8 @@ impl Call<Result<Reply, Error>> {
             }
             op.handler = Some(answered);
             op.data = data;
-            // SAFETY: whoever holds a client is in a request, whose configuration is in use. The call is pinned, and
-            // stays at this address until it is dropped, which cancels it.
-            unsafe { table.submit(client, op) }
+            // SAFETY: the call is pinned, and stays at this address until it is dropped, which cancels it.
+            unsafe { client.submit(op) }
         })
     }
 }
@@ -152,7 +151,7 @@ impl Call<Vec<Found>> {
         timeout: ngx_msec_t,
     ) -> Result<(), Error> {
         let refused = |error: Error| keys.iter().map(|_| Err(error.clone())).collect();
-        self.submit_with(cx, refused, |table, client, data, request| {
+        self.submit_with(cx, refused, |client, data, request| {
             let many = sys::ngx_http_memcache_many_t {
                 size: mem::size_of::<sys::ngx_http_memcache_many_t>(),
                 op: sys::NGX_HTTP_MEMCACHE_GET,
@@ -167,7 +166,7 @@ impl Call<Vec<Found>> {
                 reserved: 0,
             };
             // SAFETY: as of one operation.
-            unsafe { table.submit_many(client, &many) }
+            unsafe { client.submit_many(&many) }
         })
     }
 }
@@ -197,8 +196,7 @@ pub(crate) unsafe fn counted_for<R>(request: *mut ngx_http_request_t, code: impl
 impl<A> Drop for Call<A> {
     fn drop(&mut self) {
         if let Some(InFlight { call, .. }) = self.in_flight.take() {
-            // SAFETY: the client was good enough to submit the call, and the request that holds it has not ended.
-            unsafe { self.table.cancel(self.client, call) };
+            self.client.cancel(call);
         }
     }
 }

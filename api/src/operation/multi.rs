@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use nginx_sys::{ngx_msec_t, ngx_str_t};
 
+use crate::ffi::handle::Handle;
 use crate::ffi::table::borrowed;
-use crate::ffi::table::{Handle, Table};
 use crate::operation::call::{Call, Found};
 use crate::operation::params::millis;
 use crate::sys;
@@ -19,7 +19,6 @@ use crate::sys;
 /// When it is dropped before that, those that are not answered are cancelled.
 #[must_use = "operations do nothing unless they are awaited"]
 pub struct GetMulti<K> {
-    table: Table,
     client: Handle,
     timeout: ngx_msec_t,
     /// Until they are asked for.
@@ -38,8 +37,8 @@ enum Batch {
 const MAX_KEYS: usize = sys::NGX_HTTP_MEMCACHE_MAX_KEYS as usize;
 
 impl<K> GetMulti<K> {
-    pub(crate) fn new(table: Table, client: Handle, keys: impl Iterator<Item = K>) -> Self {
-        GetMulti { table, client, timeout: 0, keys: keys.collect(), batches: Vec::new() }
+    pub(crate) fn new(client: Handle, keys: impl Iterator<Item = K>) -> Self {
+        GetMulti { client, timeout: 0, keys: keys.collect(), batches: Vec::new() }
     }
 
     /// How long to wait for the answers, as [`Operation::timeout`](crate::Operation::timeout) says.
@@ -52,7 +51,7 @@ impl<K> GetMulti<K> {
 impl<K: AsRef<[u8]>> GetMulti<K> {
     fn ask(&self, keys: &[K], cx: &Context<'_>) -> Batch {
         let keys: Vec<ngx_str_t> = keys.iter().map(|key| borrowed(key.as_ref())).collect();
-        let mut call = Box::pin(Call::new(self.table, self.client));
+        let mut call = Box::pin(Call::new(self.client));
         match call.as_mut().submit_many(cx, &keys, self.timeout) {
             Ok(()) => Batch::Asked(call),
             Err(error) => Batch::Answered(keys.iter().map(|_| Err(error.clone())).collect()),

@@ -209,7 +209,7 @@ fn client() -> Client {
         let values = fake.values;
         *fake = Fake { calls: Vec::new(), batches: Vec::new(), cancelled: Vec::new(), values, refuse: 0 };
     });
-    Client::from_parts(Table::new(&TABLE), NonNull::dangling())
+    Client::from_handle(Handle::of_test(Table::new(&TABLE)))
 }
 
 fn seen(index: usize) -> Seen {
