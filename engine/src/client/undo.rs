@@ -17,13 +17,16 @@ impl<T> Client<T> {
     /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
     pub(super) fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
         let Stray { key, undo } = stray;
+        let compares = self.compares_on_delete(id);
         let work = match undo {
+            // The lease stays with nobody there. At least it does not last longer.
+            Undo::Mark { life: Some(life), .. } if !compares => Work::SetBack { life, again: true },
             Undo::Mark { cas, life } => Work::Keyed(Verb::Invalidate { ttl: life, cas }),
             Undo::Remove { cas } => Work::Keyed(Verb::Delete { cas }),
             Undo::Life { life, again } => Work::SetBack { life, again },
         };
         // Without the version, it could be somebody's new item that is marked or deleted.
-        if work.compares_on_delete() && !self.compares_on_delete(id) {
+        if work.compares_on_delete() && !compares {
             return;
         }
         // Without room now, the lease ends by itself, after the time that its asker chose.

@@ -317,6 +317,12 @@ fn r2_deletes_of_a_version_are_refused_where_they_are_not_known() {
             assert_eq!(w.done(), [(2, Ok(Outcome::Miss))]);
             assert_eq!(w.written(0), "");
             assert_eq!((w.client.pending(), w.view().stats().handed_back), (0, 0));
+            // What was touched lives as long as before all the same.
+            let (_, after) = exchange(&mut w, Verb::Touch { ttl: Ttl::NEVER }, "HD s3 c7 t9 kk O# W X\r\n");
+            let token = tokens(&after)[0];
+            assert_eq!(after, format!("mg k s c t k T9 O{token}\r\n"));
+            w.reply(0, &format!("HD s3 c7 t-1 kk O{token} Z X\r\n"));
+            assert_eq!(w.written(0), "");
             // Without a version they are what they are everywhere.
             w.submit("k", Verb::Delete { cas: 0 }, 4).unwrap();
             assert!(w.written(0).starts_with("md k O"));
