@@ -20,7 +20,7 @@ any key is right | connection/replies.rs | s/if !own.is_named(name, line.binary)
 any key is right for the usual reply | protocol/meta/hit.rs | s/strip_prefix(key)?/get(key.len()..)?/
 what gave up leaves no placeholder | connection/due.rs | s/if index < self.encoded {/if index > self.encoded {/
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
-what nobody may want is sent all the same | connection/ahead.rs | s/self.large < MAX_LARGE \&\& .*/true/
+what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
 max is no bound | client/pool.rs | s/(server.at.leaving()) < max as usize/(server.at.leaving()) < max as usize || max > 0/
 written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/

@@ -11,9 +11,12 @@ impl Connection {
     pub fn abandon(&mut self, number: u32, overdue: Instant) -> bool {
         let index = self.index(number);
         let Some(pending) = self.pending.get_mut(index) else { return false };
-        pending.call = None;
+        let had = pending.call.take();
         pending.overdue.get_or_insert(overdue);
         if index < self.encoded {
+            if had.is_some() && pending.len > 0 {
+                self.ahead.gave_up(pending.expect);
+            }
             return true;
         }
         pending.expect = Expect::Nothing;

@@ -58,6 +58,7 @@ impl From<&Work> for Expect {
 
 impl Expect {
     /// Whether a `VA` may come.
+    #[inline]
     pub fn takes_value(self) -> bool {
         matches!(self, Expect::Get | Expect::Gat | Expect::Lease | Expect::Count)
     }

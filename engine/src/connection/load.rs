@@ -56,12 +56,13 @@ impl Connection {
     /// Whether what is under way is what was counted.
     pub fn check_ahead(&self) -> Result<(), String> {
         let asked = self.pending.iter().filter(|request| request.len > 0 && request.expect.takes_value());
-        let (values, large) = asked.fold((0u64, 0u64), |(values, large), request| {
-            (values.saturating_add(1), large.saturating_add(request.bulk.into()))
+        let counted = asked.fold((0u64, 0u64, 0u64), |(values, large, given_up), request| {
+            let nobody = u64::from(request.call.is_none());
+            (values.saturating_add(1), large.saturating_add(request.bulk.into()), given_up.saturating_add(nobody))
         });
-        if (values, large) == self.ahead.counted() {
+        if counted == self.ahead.counted() {
             return Ok(());
         }
-        Err(format!("{values} values are under way, {large} bytes of large ones; counted are {:?}", self.ahead))
+        Err(format!("{counted:?} are under way; counted are {:?}", self.ahead))
     }
 }

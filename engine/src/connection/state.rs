@@ -209,7 +209,7 @@ impl Connection {
         self.head = self.head.wrapping_add(1);
         self.bulk = self.bulk.saturating_sub(popped.bulk.into());
         if popped.len > 0 {
-            self.ahead.answered(popped.expect, popped.bulk);
+            self.ahead.answered(popped.expect, popped.bulk, popped.call.is_some());
         }
         self.encoded = self.encoded.saturating_sub(1);
         match self.sent.checked_sub(1) {

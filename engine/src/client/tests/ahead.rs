@@ -78,16 +78,55 @@ fn what_is_given_up_before_it_is_sent_is_gone() {
     }
 }
 
-/// As many as there may be, of small items: to read these costs nothing.
+/// As many as there may be, of small items: once they are read, nothing is held back.
 #[test]
 fn small_items_for_nobody_hold_nothing_back() {
     let mut w = alone();
-    for _ in 0..4 {
+    for _ in 0..5 {
         desert(&mut w, 1024, 100);
     }
-    let call = many(&mut w, 1024);
-    assert_eq!(gets(&w.written(0)), 1024);
+}
+
+/// Before a reply has come nobody knows what they are like. No more than those that were under way when the first ones left
+/// are asked for.
+#[test]
+fn what_is_not_known_yet_is_not_asked_for_without_end() {
+    let mut w = one(&["min=2", "max=2"]);
+    w.accept(0);
+    w.accept(1);
+    let call = many(&mut w, 300);
+    let sent = [gets(&w.written(0)), gets(&w.written(1))];
+    assert_eq!(sent.iter().sum::<usize>(), 300);
     w.cancel(call);
+    for _ in 0..10 {
+        let call = many(&mut w, 300);
+        assert_eq!((gets(&w.written(0)), gets(&w.written(1))), (0, 0));
+        w.cancel(call);
+    }
+    assert_eq!(w.view().pending, 300);
+    // They are gone with their connections.
+    w.lose(0, Loss::Error);
+    w.lose(1, Loss::Error);
+    w.get("small", 1);
+    w.accept(2);
+    assert!(w.written(2).starts_with("mg small "));
+    many(&mut w, 300);
+    assert!(gets(&w.written(2)) >= 128);
+}
+
+/// One of several connections knows what the others have seen, and waits for what is under way on them.
+#[test]
+fn all_connections_know_what_one_has_seen() {
+    let mut w = alone();
+    desert(&mut w, 1000, ITEM);
+    w.client.config.servers[0].pool = config(&[&["max=8"]]).servers[0].pool;
+    let calls: Vec<CallId> = (0..10).map(|_| many(&mut w, 200)).collect();
+    assert!(gets(&w.written(0)) <= 8);
+    w.accept(1);
+    assert_eq!(gets(&w.written(1)), 1, "one is always sent");
+    for call in calls {
+        w.cancel(call);
+    }
 }
 
 /// Whoever waits for what was asked for is not made to wait for it twice.
