@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 
 from harness import ways
 from harness.processes import Failed, Memcached, end_all, free_port
+from harness.relay import Relay
 
 SECONDS = float(os.environ.get("SECONDS", 8))
 KEYS = 100
@@ -23,8 +24,8 @@ CLIENTS = 8
 PAUSE = 0.002
 TIMEOUT = "100ms"
 
-# Bytes of an item, seconds that a client stays (None: until it is served), parameters of the server, what it asks for, and
-# the clients.
+# Bytes of an item, seconds that a client stays (None: until it is served), parameters of the server, what it asks for, the
+# clients, and bytes a second from memcached, if a link bounds them.
 ROWS = {
     "nobody": (100, 0, "", "multi", 0),
     "60 KB": (60_000, 0.005, "", "multi", CLIENTS),
@@ -32,6 +33,7 @@ ROWS = {
     "60 KB, max=1": (60_000, 0.005, " max=1", "multi", CLIENTS),
     "60 KB, in pulses": (60_000, 0.005, "", "pulses", CLIENTS),
     "60 KB, 60 clients": (60_000, 0.02, "", "multi", 60),
+    "60 KB, 25 MB/s": (60_000, 0.005, "", "multi", CLIENTS, 25_000_000),
     "60 KB, one by one": (60_000, 0.002, "", "single", CLIENTS),
     "60 KB, who stay": (60_000, None, "", "multi", CLIENTS),
     "1 MB": (1_000_000, 0.005, "", "multi", CLIENTS),
@@ -49,10 +51,11 @@ def main():
             print("{:18}{:7}{:7}{:7.1f}{:8.1f}{:7}{:7}{:8}{:6}{:7.0f}".format(name, *run(*row)), flush=True)
 
 
-def run(size, stay, parameters, kind, clients):
+def run(size, stay, parameters, kind, clients, rate=None):
     memcached = Memcached()
+    relay = Relay(memcached, rate) if rate else None
     port = free_port()
-    lines = f"memcache_server {memcached.address}{parameters}; memcache_timeout {TIMEOUT};"
+    lines = f"memcache_server {(relay or memcached).address}{parameters}; memcache_timeout {TIMEOUT};"
     lines += " map $uri $is_small { default 0; /kv/small 1; } log_format times '$request_time';"
     lines += f" server {{ listen 127.0.0.1:{port} backlog=4096; location /kv/ {{ memcache_kv on;"
     lines += " access_log small.log times if=$is_small; } }"
@@ -82,6 +85,8 @@ def run(size, stay, parameters, kind, clients):
                 came("total_connections") - 1, came("bytes_written") / 1e6)
     finally:
         server.stop()
+        if relay:
+            relay.stop()
         memcached.stop()
 
 
