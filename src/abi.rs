@@ -9,12 +9,13 @@
 //! | `table` | the function table: what C passes is checked and read, and `crate::functions` does the rest |
 //! | `operation`, `sized` | what siblings pass: operations, and structures that say how large they are |
 //! | `outcome` | what they get |
-//! | `callback`, `request` | a call under way: its handler, and the request that it is bound to |
+//! | `callback`, `request`, `binding` | a call under way: its handler, and the request that it is bound to |
 //! | `retained` | values that siblings keep |
 //! | `stats` | what a request has asked of memcached |
 //! | `pointer` | what all functions check |
 //! | `sys` | the header, generated |
 
+pub mod binding;
 pub mod callback;
 pub mod operation;
 pub mod outcome;

@@ -31,8 +31,8 @@ use slotmap::SecondaryMap;
 
 use self::server::{LogState, Server};
 
+use crate::abi::binding::Calls;
 use crate::abi::callback::Callback;
-use crate::abi::request::Calls;
 use crate::memory;
 use crate::nginx::address::Addresses;
 use crate::nginx::connection::Connection;

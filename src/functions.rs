@@ -7,10 +7,10 @@ use core::ffi::c_void;
 use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
 use nginx_sys::ngx_str_t;
 
+use crate::abi::binding::Calls;
 use crate::abi::callback::Callback;
 use crate::abi::operation::{Many, Operation};
 use crate::abi::outcome::{status_of, Status};
-use crate::abi::request::Calls;
 use crate::abi::sys::*;
 use crate::abi::table::{self, Handle};
 use crate::conf::block::ServerConf;

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use memcache_engine::{Answer, CallId, Outcome, Part};
 use nginx_sys::{ngx_http_request_t, ngx_uint_t};
 
+use super::binding::{Binding, Calls, Unbound};
 use super::outcome::{self, Status};
-use super::request::{self, Binding, Calls, Link, Unbound};
+use super::request::{self, Link};
 use super::sys::*;
 
 /// What a sibling gave to be called.

@@ -27,6 +27,7 @@ use nginx_sys::{
     NGX_HTTP_MODULE, NGX_OK,
 };
 
+use super::binding::{Binding, Calls, Unbound};
 use super::outcome::{self, Status};
 use super::stats::RequestStats;
 use super::sys::ngx_http_memcache_result_t;
@@ -38,16 +39,6 @@ use crate::nginx::request::Request;
 
 /// How many links of a request are looked at for one that is free again.
 const LOOK_FOR_SPARE: usize = 16;
-
-/// The calls of a client, as a request sees them that they are bound to.
-pub trait Calls {
-    /// Takes a call back, so that its handler will not run. Whether it was there.
-    fn cancel(&self, call: CallId) -> bool;
-    /// The request of a call is gone; the call goes on without it.
-    fn unbind(&self, call: CallId);
-    /// When something happened last: a call was accepted, or its reply has come.
-    fn latest(&self) -> Instant;
-}
 
 /// A main request that calls are bound to. It lives in the request's pool, as what belongs to a cleanup of it.
 pub struct Owner {
@@ -72,24 +63,6 @@ pub struct Link {
     /// 0: the link is free.
     call: Cell<u64>,
     binding: Cell<Binding>,
-}
-
-/// What binds an operation to its request.
-#[derive(Clone, Copy)]
-pub struct Binding {
-    /// Whether it is cancelled when the request ends.
-    pub cancels: bool,
-    /// How many operations it consists of.
-    pub operations: usize,
-    /// Whether they are such as hit or miss.
-    pub reads: bool,
-}
-
-/// Why an operation cannot be bound to its request.
-pub enum Unbound {
-    /// It is none, or has ended.
-    NotARequest,
-    NoMemory,
 }
 
 /// What a request's context points to when the request has ended without an owner.

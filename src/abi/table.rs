@@ -9,11 +9,12 @@ use core::{ptr, slice};
 use memcache_engine::CallId;
 use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
 
+use super::binding::{Binding, Calls, Unbound};
 use super::callback::{delivered, Callback, Handler};
 use super::operation::{self, Many, Operation};
 use super::outcome::Status;
 use super::pointer::{answer, checked, checked_mut};
-use super::request::{self, Binding, Calls, Unbound};
+use super::request;
 use super::sys::*;
 use super::{retained, sized};
 use crate::nginx::conf::Conf;
