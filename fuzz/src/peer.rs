@@ -389,6 +389,7 @@ fn outcome(head: &Request, code: &str, n: usize) -> Option<Option<Outcome>> {
         (b"mg", "HD") if !head.reads() => Some(Outcome::Done),
         (b"ms" | b"md", "HD") => Some(Outcome::Done),
         (b"ms" | b"md", "EX") if plain => Some(Outcome::Exists),
+        (b"ma", "EX") => Some(Outcome::Exists),
         (b"ms" | b"md", "NF") if plain => Some(Outcome::Miss),
         (b"ma", "NF") => Some(Outcome::Miss),
         (b"ms" | b"ma", "NS") => Some(Outcome::NotStored),
