@@ -64,6 +64,7 @@ fn simulation() {
             progress::one_key(seed);
             progress::one_server(seed);
             progress::no_sockets(seed);
+            progress::other_keys(seed);
             progress::deserters(seed);
         }));
         if let Err(panic) = run {

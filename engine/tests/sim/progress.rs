@@ -7,6 +7,7 @@ use fastrand::Rng;
 use memcache_engine::{Config, Failover, Instant, Outcome, ServerParams, PIPELINE_BOUND};
 
 use crate::cluster;
+use crate::session::Mishap;
 use crate::workload::Workload;
 use crate::world::World;
 
@@ -138,6 +139,30 @@ pub fn one_server(seed: u64) {
                 answer => answer.is_ok(),
             };
             assert!(fine, "{answer:?} to {number}, as another server hangs");
+        }
+    }
+    world.settle();
+}
+
+/// A server answers with another key's item now and then, as something in between may: nobody gets that.
+pub fn other_keys(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let config = config(&mut rng, 1);
+    let mut workload = Workload::new(&mut rng, config.max_value);
+    let mut world = World::new(config, seed);
+    world.ledger.meddled = true;
+    world.run(Duration::from_secs(2));
+    for at in 0..workload.keys().len() {
+        assert_eq!(workload.submit_set_of(&mut world, at), None);
+    }
+    for _ in 0..20 {
+        world.settle();
+        for link in world.worker.links.values_mut().filter(|_| rng.bool()) {
+            link.session.mishap = Some(Mishap::OtherKey);
+        }
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..workload.keys().len());
+            let _ = workload.submit_get_of(&mut world, at);
         }
     }
     world.settle();
