@@ -23,7 +23,7 @@ use Test::Memcached::Fake;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(14)
+my $t = Test::Nginx->new()->has(qw/http/)->plan(16)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -107,8 +107,15 @@ Test::Memcached::Fake->start($t, port(8085), sub {
 		note_it($asked, 'stats');
 		return;
 	}
+	if ($request->{verb} eq 'ms' && !$request->{tries}) {
+		# there is something, and whoever stores over it has to wait
+		return "NS $opaque\r\n" if grep { $_ eq 'ME' } @{$request->{flags}};
+		note_it($asked, 'ms');
+		return;
+	}
 	return $request->answer() if $request->{tries}
-		|| $request->{verb} !~ /^m[gd]$/;
+		|| $request->{verb} !~ /^m[gd]$/
+		|| ($request->{verb} eq 'mg' && !grep { $_ eq 'v' } @{$request->{flags}});
 	note_it($untold, 'version ' . substr $request->{flags}[0], 1)
 		if $request->{verb} eq 'md';
 	return $request->{verb} eq 'md' ? "HD $opaque\r\n"
@@ -141,6 +148,14 @@ ok(wait_for(sub { lines($asked) }), 'gone - it has won');
 close $s;
 ok(wait_for(sub { lines($untold) }), 'gone - handed back');
 is(lines_of($untold), "version 7\n", 'gone - by its version');
+
+# the same where the item is to be created over what is there
+
+$s = kv_put('new', 'x', headers => ['If-None-Match: *'], start => 1,
+	PeerAddr => '127.0.0.1:' . port(8084));
+ok(wait_for(sub { lines_of($asked) =~ /^ms$/m }), 'gone - it creates');
+close $s;
+ok(wait_for(sub { lines($untold) == 2 }), 'gone - handed back again');
 
 # a worker that is told to exit
 

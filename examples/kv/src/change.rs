@@ -11,6 +11,8 @@ use std::time::Duration;
 use ngx_memcache::http;
 use ngx_memcache::{Cas, Client, Error, Lease, Metadata, Seconds, Ttl};
 
+use crate::lease::Held;
+
 /// So often a version is tried that turns out to be gone.
 const TRIES: u32 = 20;
 /// The longest pause between two of them, in milliseconds.
@@ -78,23 +80,18 @@ pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<boo
         if mc.found(key).await?.is_some() {
             return Ok(false);
         }
-        let lease = mc.lease(key, 1.secs()).await?;
-        let version = match &lease {
+        let (version, held) = match mc.lease(key, 1.secs()).await? {
             Lease::Hit(_) => return Ok(false),
-            Lease::Won(won) => won.cas,
-            Lease::Lost { cas, .. } => *cas,
+            Lease::Won(won) => (won.cas, Some(Held::new(*mc, key, won))),
+            Lease::Lost { cas, .. } => (cas, None),
         };
-        match mc.set(key, value).flags(flags).ttl(ttl).cas(version).await {
-            Ok(Cas::Applied) => return Ok(true),
-            Ok(_) => http::sleep(pause(attempt)).await,
-            Err(error) => {
-                if let Lease::Won(won) = &lease {
-                    // What it was won for is what there is to say.
-                    mc.hand_back(key, won).await.ok();
-                }
-                return Err(error);
+        if mc.set(key, value).flags(flags).ttl(ttl).cas(version).await? == Cas::Applied {
+            if let Some(held) = held {
+                held.passed_on();
             }
+            return Ok(true);
         }
+        http::sleep(pause(attempt)).await;
     }
     Err(Error::Busy)
 }

@@ -23,9 +23,9 @@ pub async fn lease(mc: Client, key: Vec<u8>, vivify: Duration, recache: Duration
         Lease::Won(won) if won.old.is_some() => ("won", won.old, None, won.stale),
         Lease::Won(won) => {
             let (cas, stale) = (won.cas, won.stale);
-            let untold = Untold { mc, key, won: Some(won) };
-            let vacant = untold.tag(cas, origin).await?;
-            untold.told();
+            let held = Held::new(mc, &key, won);
+            let vacant = held.tag(cas, origin).await?;
+            held.passed_on();
             ("won", None, Some(vacant), stale)
         }
     };
@@ -44,14 +44,24 @@ pub async fn lease(mc: Client, key: Vec<u8>, vivify: Duration, recache: Duration
     Ok(if stale { response.header("X-Memcache-Stale", "1") } else { response })
 }
 
-/// A lease that nobody was told of yet. It is handed back if nobody is: the client may go away meanwhile.
-struct Untold {
+/// A lease that is held here, for now. When this is dropped it is handed back: the client may go away meanwhile, and
+/// memcached may fail.
+pub struct Held {
     mc: Client,
     key: Vec<u8>,
     won: Option<Won>,
 }
 
-impl Untold {
+impl Held {
+    pub fn new(mc: Client, key: &[u8], won: Won) -> Self {
+        Held { mc, key: key.into(), won: Some(won) }
+    }
+
+    /// It is somebody else's, or was used.
+    pub fn passed_on(mut self) {
+        self.won = None;
+    }
+
     /// The tag of the place; none where another server stands in: nobody can say later which one that was.
     async fn tag(&self, cas: u64, origin: Origin) -> Result<Option<Tag>, Error> {
         if origin == Origin::StandIn {
@@ -60,13 +70,9 @@ impl Untold {
         let process = condition::process_of(&self.mc, &self.key).await?;
         Ok(process.map(|process| Tag::vacant(cas, process)))
     }
-
-    fn told(mut self) {
-        self.won = None;
-    }
 }
 
-impl Drop for Untold {
+impl Drop for Held {
     fn drop(&mut self) {
         let Some(won) = self.won.take() else { return };
         let (mc, key) = (self.mc, std::mem::take(&mut self.key));
