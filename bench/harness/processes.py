@@ -61,7 +61,7 @@ def end_all():
 
 
 def wait_for(process, port, name, log=None):
-    for _ in range(300):
+    for _ in range(1200):
         if process.poll() is not None:
             break
         with socket.socket() as s:

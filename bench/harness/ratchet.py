@@ -82,9 +82,13 @@ def measured_here(name):
         return json.load(f)["per request"]
 
 
-def check(earlier, figures):
-    worse = [f"{kind} of {name}" for name in figures if name.split()[0] in OURS for kind in NOISE
-             if figures[name][kind] > earlier[name][kind] * (1 + TOLERANCE) + NOISE[kind]]
+def check(earlier, figures, again):
+    """What is above is measured once more by `again`, and is a failure if it still is."""
+    for name in figures:
+        if is_above(earlier, figures, name):
+            print(f"  {name} is measured again", flush=True)
+            figures[name] = again(name)
+    worse = [f"{kind} of {name}" for name in figures for kind in is_above(earlier, figures, name)]
     for name in figures:
         print(f"  {name:10} " + "".join(f"{kind} {change(earlier[name][kind], figures[name][kind]):32}" for kind in NOISE))
     if not worse:
@@ -98,6 +102,12 @@ def check(earlier, figures):
                   if before.get(part, 0) != after.get(part, 0)]
     lines.append("If it is worth that, say so in the commit, with the file that `make instructions KEEP=1` writes anew.")
     raise Failed("\n".join(lines))
+
+
+def is_above(earlier, figures, name):
+    """Of which kind too much is spent."""
+    return [kind for kind in NOISE if name.split()[0] in OURS
+            and figures[name][kind] > earlier[name][kind] * (1 + TOLERANCE) + NOISE[kind]]
 
 
 def change(before, after):
