@@ -7,7 +7,14 @@
 //! that fails can be had again with `SIM_SEED=n`; `SIM_SECONDS=n` looks for new ones for so long, and `SIM_RUNS=n` makes
 //! the first n, which are always the same. What has to hold is in `checks` and in [`World`](world::World): one answer for
 //! each operation and in time, nobody else's bytes, nothing carried out that was said not to be, bounded numbers of
-//! everything, and everything well again when the network is.
+//! everything, and everything well again when the network is. [`progress`] has what hangs, and how much of the rest may
+//! fail for it.
+//!
+//! In it are all verbs and what is asked of servers themselves, batches, leases with those who wait, stale items,
+//! coalescing, subsets, stand-ins, several addresses and workers who share what they know, servers that are taken out of
+//! use, retries, large values and exits. Not in it: items that expire, hashes other than the first one, and what another
+//! process finds out while this one is inside a call (`company.rs` among the client's tests). `make mutants` shows what
+//! the checks are good for: a check that none of those needs finds nothing.
 
 mod chaos;
 mod checks;
