@@ -214,7 +214,7 @@ sleep 2;
 my $mark = log_mark($t);
 kv_put("garbage:1", 'x');
 is(code(kv_get('garbage:1')), 502, 'F15 garbage');
-is(log_lines($t, $mark, qr/unexpected reply from "127\.0\.0\.1:\d+", closing connection, operations affected: 1$/),
+is(log_lines($t, $mark, qr/unexpected reply from "127\.0\.0\.1:\d+", closing connection, operations affected: 1, server: localhost$/),
 	1, 'F15 garbage - one line');
 unlike(messages($t), qr/secret|[^\n\x20-\x7e]/, 'F15 garbage - not quoted');
 
