@@ -23,7 +23,7 @@ what is not written at once is forgotten | connection/output.rs | s/self.out.len
 what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
 max is no bound | client/pool.rs | s/(server.at.leaving()) < max as usize/(server.at.leaving()) < max as usize || max > 0/
-written writes are sent again | client/outcome.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
+written writes are sent again | client/interrupted.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queue.len() >= self.config.queue/server.queue.len() > usize::MAX - 1/
 R1: a key that is named as it is cannot be read | connection/replies.rs | s/Some(key) => self.decoder.line_naming(.*/Some(_) => self.decoder.line(\&self.input)?,/

@@ -23,8 +23,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use memcache_engine::{
-    CallId, Client, Company, Config, ConnId, Error, Instant, Rejected, Request, ServerConfig, ServerId, ServerVerb,
-    Subset, SubsetError, Ttl,
+    CallId, Client, Config, ConnId, Error, Instant, Rejected, Request, ServerConfig, ServerId, ServerVerb, Subset,
+    SubsetError, Ttl, WorkerMemory,
 };
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
@@ -111,7 +111,7 @@ impl Driver {
     pub fn new(
         config: &Config,
         addresses: &[Addresses],
-        company: Company,
+        worker_memory: WorkerMemory,
         whose: impl Fn(&ServerConfig) -> String,
     ) -> Result<Rc<Driver>, NotAvailable> {
         let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
@@ -123,7 +123,7 @@ impl Driver {
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
-        let client = Client::among(config.clone(), seed, company, clock::now());
+        let client = Client::among(config.clone(), seed, worker_memory, clock::now());
         Ok(Rc::new_cyclic(|this| Driver {
             this: this.clone(),
             client: RefCell::new(client),

@@ -54,7 +54,7 @@ pub mod time;
 mod timers;
 
 pub use client::Summary;
-pub use client::{Cause, Client, Company, Completion, Event, Loss, Output, Rejected, ServerView};
+pub use client::{Cause, Client, Completion, Event, Loss, Output, Rejected, ServerView, WorkerMemory};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use connection::Unfit;
 
@@ -72,6 +72,6 @@ pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;
 pub use server::ServerMemory;
-pub use shared::{Board, State};
+pub use shared::{SharedHealth, State};
 pub use stats::{Counters, Stats};
 pub use time::Instant;

@@ -5,14 +5,14 @@
 //! memory behind it, adds what it counts to memory that all such workers share. So the sums only grow, through crashes
 //! and reloads.
 
-mod board;
+mod health;
 mod key;
 mod ledger;
 mod slot;
 mod state;
 
-pub use board::Board;
-pub(crate) use board::{Finding, Verdict};
+pub use health::SharedHealth;
+pub(crate) use health::{Finding, Verdict};
 pub use key::{keys, Piece, ServerKey};
 pub use ledger::{Ledger, Processes};
 pub use slot::{claim, Slot};

@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 
 use memcache_engine::shared::{Ledger, Processes, ServerKey, Slot};
 use memcache_engine::ServerMemory;
-use memcache_engine::{Board, Counters};
+use memcache_engine::{Counters, SharedHealth};
 use nginx_sys::{
     ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t,
     ngx_slab_pool_t, ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
@@ -77,7 +77,7 @@ pub unsafe trait Shared {}
 // SAFETY: all three are atomic numbers and nothing else, and say that zeros are their beginning.
 unsafe impl Shared for Slot {}
 // SAFETY: as above.
-unsafe impl Shared for Board {}
+unsafe impl Shared for SharedHealth {}
 // SAFETY: as above.
 unsafe impl Shared for Counters {}
 
@@ -179,10 +179,10 @@ pub fn need(tables: &[usize], servers: usize) -> usize {
     let pages = |bytes: usize| bytes.div_ceil(page.max(1));
     let counters = |slots: usize| pages(slots.saturating_mul(size_of::<Counters>()));
     let slots = |slots: usize| pages(slots.saturating_mul(size_of::<Slot>()));
-    let boards = pages(servers.saturating_mul(size_of::<Board>()));
+    let shared_healths = pages(servers.saturating_mul(size_of::<SharedHealth>()));
     let each = tables.iter().map(|&table| counters(table)).fold(counters(1), usize::saturating_add);
     let tables = tables.iter().map(|&table| slots(table)).fold(0, usize::saturating_add);
-    let pages = each.saturating_mul(servers).saturating_add(boards).saturating_add(tables);
+    let pages = each.saturating_mul(servers).saturating_add(shared_healths).saturating_add(tables);
     // One list and one set of numbers for each power of two up to a page.
     let lists = size_of::<ngx_slab_page_t>().saturating_add(size_of::<ngx_slab_stat_t>()).saturating_mul(16);
     let per_page = page.saturating_add(size_of::<ngx_slab_page_t>());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Board, Client, ServerId, ServerView, State, Version};
+use memcache_engine::{Client, ServerId, ServerView, SharedHealth, State, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
@@ -161,8 +161,8 @@ impl View<'_> {
         let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
         let records = cluster.records.borrow();
         let shown = self.shown(&server, records.get(id));
-        let board = records.get(id).and_then(|record| record.board);
-        let asked_at = addresses.text(board.map_or(server.address, Board::address));
+        let shared_health = records.get(id).and_then(|record| record.shared_health);
+        let asked_at = addresses.text(shared_health.map_or(server.address, SharedHealth::address));
         Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
     }
 
@@ -178,9 +178,9 @@ impl View<'_> {
         // What one that is dead has counted is there. What it had is not.
         let living = self.workers.iter().filter_map(|worker| record.of_slot(worker.slot));
         let mut sum = self.sum(server, all, living);
-        if let Some(board) = record.board.filter(|_| server.state != State::Disabled) {
-            sum.state = if board.is_down() { snapshot::State::Down } else { snapshot::State::Live };
-            sum.since = self.calendar.millis(board.since().unwrap_or(server.since));
+        if let Some(shared_health) = record.shared_health.filter(|_| server.state != State::Disabled) {
+            sum.state = if shared_health.is_down() { snapshot::State::Down } else { snapshot::State::Live };
+            sum.since = self.calendar.millis(shared_health.since().unwrap_or(server.since));
         }
         snapshot::Server { workers, ..sum }
     }

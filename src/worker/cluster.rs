@@ -8,7 +8,7 @@ use core::ptr;
 
 use std::rc::Rc;
 
-use memcache_engine::{Company, Config, ServerConfig, Subset, MAX_SUBSETS};
+use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory, MAX_SUBSETS};
 use once_cell::unsync::OnceCell;
 
 use super::record::Record;
@@ -53,17 +53,17 @@ impl Cluster {
         Cluster { config, addresses, on_demand, handles, used_by, records, driver: OnceCell::new() }
     }
 
-    /// The client of this worker, which begins now. `company`: what it shares with those of other workers. `whose`: what is
+    /// The client of this worker, which begins now. `worker_memory`: what it shares with those of other workers. `whose`: what is
     /// behind lines about a server.
     #[cold]
     pub fn start(
         &self,
-        company: impl FnOnce() -> Company,
+        worker_memory: impl FnOnce() -> WorkerMemory,
         whose: impl Fn(&ServerConfig) -> String,
     ) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
             check_process()?;
-            Driver::new(&self.config, &self.addresses, company(), whose)
+            Driver::new(&self.config, &self.addresses, worker_memory(), whose)
         })?;
         driver.start();
         Ok(driver)

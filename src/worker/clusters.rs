@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::{Company, Config, ServerConfig, Subset};
+use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory};
 use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
@@ -65,7 +65,11 @@ impl Clusters {
         match cluster.running() {
             Some(driver) => Ok(driver),
             None => cluster.start(
-                || self.zone.as_ref().map_or_else(Company::default, |zone| zone.company(cluster, &self.list)),
+                || {
+                    self.zone
+                        .as_ref()
+                        .map_or_else(WorkerMemory::default, |zone| zone.worker_memory(cluster, &self.list))
+                },
                 |server| self.whose(cluster, server),
             ),
         }

@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use memcache_engine::{Board, Counters};
+use memcache_engine::{Counters, SharedHealth};
 
 /// A server's memory; where there was no room for it, none.
 #[derive(Clone, Default)]
 pub struct Record {
     /// What all workers know of the server.
-    pub board: Option<&'static Board>,
+    pub shared_health: Option<&'static SharedHealth>,
     /// For each table of slots, how many it has, and their counters.
     pub tables: Vec<(usize, Option<&'static [Counters]>)>,
     /// What those count that have no slot.

@@ -15,7 +15,7 @@ use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use memcache_engine::shared::{claim, keys, Piece, ServerKey, Slot};
-use memcache_engine::{Company, ServerMemory};
+use memcache_engine::{ServerMemory, WorkerMemory};
 use memcache_status::snapshot::Worker;
 
 use super::cluster::Cluster;
@@ -122,9 +122,9 @@ impl Zone {
 
     /// The memory of a cluster's servers, of all that there are, for the client of this worker, which has a slot from now on,
     /// if one is free.
-    pub fn company(&self, cluster: &Cluster, clusters: &[Rc<Cluster>]) -> Company {
+    pub fn worker_memory(&self, cluster: &Cluster, clusters: &[Rc<Cluster>]) -> WorkerMemory {
         let who = pid();
-        let Some(content) = &*self.content.borrow() else { return Company::default() };
+        let Some(content) = &*self.content.borrow() else { return WorkerMemory::default() };
         if content.mine.get().is_none() {
             let slots = content.slots.iter().copied().flatten();
             content.mine.set(claim(slots, who, *content.generation, is_alive));
@@ -137,10 +137,10 @@ impl Zone {
             ServerMemory {
                 counters: own.map(memcache_engine::Memory::Shared).unwrap_or_default(),
                 rest: record.rest.filter(|_| own.is_none()).map(memcache_engine::Memory::Shared),
-                board: record.board.map(memcache_engine::Memory::Shared).unwrap_or_default(),
+                shared_health: record.shared_health.map(memcache_engine::Memory::Shared).unwrap_or_default(),
             }
         });
-        Company { who, servers: servers.collect() }
+        WorkerMemory { who, servers: servers.collect() }
     }
 
     /// The worker exits: its slot is free, and what it has counted stays.
@@ -182,9 +182,13 @@ fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, s
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
     for (cluster, keys) in clusters.iter().zip(&keys) {
         let record = |(key, addresses): (&ServerKey, &Addresses)| {
-            let board = registry.piece(memory, key.of(Piece::Board(&addresses.key())), 1);
+            let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&addresses.key())), 1);
             let rest = registry.piece(memory, key.of(Piece::Rest), 1);
-            Record { board: board.and_then(<[_]>::first), rest: rest.and_then(<[_]>::first), tables: Vec::new() }
+            Record {
+                shared_health: shared_health.and_then(<[_]>::first),
+                rest: rest.and_then(<[_]>::first),
+                tables: Vec::new(),
+            }
         };
         records.push(keys.iter().zip(&cluster.addresses).map(record).collect());
     }
@@ -200,7 +204,7 @@ fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, s
 /// Says what there is no room for.
 fn report(name: &str, records: &[Vec<Record>], log: Log<'_>) {
     let all = || records.iter().flatten();
-    let without = all().filter(|record| record.board.is_none() || record.rest.is_none()).count();
+    let without = all().filter(|record| record.shared_health.is_none() || record.rest.is_none()).count();
     if without > 0 {
         log.warn(format_args!(
             "memcache: zone \"{name}\" has no room for {without} more servers while those of earlier configurations are \

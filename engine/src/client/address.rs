@@ -1,7 +1,7 @@
 //! Which of its addresses a server is asked at.
 //!
 //! **The rule.** A name with several addresses is one server, and a worker asks it at one address at a time: the first
-//! one that works, in the order of the addresses. All connections go there, and all clients that share a board agree on
+//! one that works, in the order of the addresses. All connections go there, and all clients that share memory agree on
 //! it; without one each finds it by itself, in the same order. An address is left when no connection to it works any
 //! more. As long as a later one is asked, earlier ones are looked at from time to time, by one client for all, and asked
 //! again as soon as they work. What was sent to an address is answered, or given up after `memcache_timeout`, before
@@ -53,7 +53,7 @@ impl<T> Client<T> {
     /// Goes where the others have gone.
     #[inline]
     pub(super) fn follow_address(&mut self, id: ServerId, now: Instant) {
-        if self.servers.get(id).is_some_and(|server| server.board.address() != server.at.agreed) {
+        if self.servers.get(id).is_some_and(|server| server.shared_health.address() != server.at.agreed) {
             self.follow_others(id, now);
         }
     }
@@ -61,7 +61,7 @@ impl<T> Client<T> {
     #[cold]
     fn follow_others(&mut self, id: ServerId, now: Instant) {
         let addresses = self.config.servers.get(id).map_or(1, |config| config.addresses);
-        let Some(address) = self.servers.get(id).map(|server| server.board.address()) else { return };
+        let Some(address) = self.servers.get(id).map(|server| server.shared_health.address()) else { return };
         if address < addresses {
             self.move_to(id, address, now);
             self.maintain(id, now);
@@ -89,11 +89,11 @@ impl<T> Client<T> {
             return false;
         }
         if address > agreed && others_work {
-            self.forget(conn);
+            self.close_connection(conn);
             return false;
         }
         if address != agreed {
-            let moved = self.servers.get(id).is_some_and(|server| server.board.move_address(agreed, address));
+            let moved = self.servers.get(id).is_some_and(|server| server.shared_health.move_address(agreed, address));
             if !moved {
                 self.follow_address(id, now);
                 return self.connections.contains_key(conn);
@@ -126,7 +126,7 @@ impl<T> Client<T> {
         for conn in others {
             let Some(connection) = self.connections.get_mut(conn).filter(|c| c.address != address) else { continue };
             if connection.phase != Phase::Ready || connection.is_idle() {
-                self.forget(conn);
+                self.close_connection(conn);
                 continue;
             }
             connection.leaving = true;
@@ -169,13 +169,13 @@ impl<T> Client<T> {
         if server.at.is_moving() {
             return self.maintain_at(id, now.after(self.config.timeout));
         }
-        let due = server.at.look_at.max(server.board.look_at(now));
+        let due = server.at.look_at.max(server.shared_health.look_at(now));
         if due > now {
             return self.maintain_at(id, due);
         }
         let addresses = u32::try_from(server.at.agreed).unwrap_or(u32::MAX);
         let time = self.config.connect_timeout.saturating_mul(addresses).saturating_add(SLACK);
-        match server.board.lease(who, time, now) {
+        match server.shared_health.lease(who, time, now) {
             Ok(()) => self.send_scout(id, 0, now),
             Err(until) => self.maintain_at(id, until),
         }
@@ -189,7 +189,7 @@ impl<T> Client<T> {
             self.give_lease_back(id);
             return self.maintain_at(id, at);
         }
-        let mut connection = Connection::new(id, token, self.large.clone(), server.waste.clone(), now);
+        let mut connection = Connection::new(id, token, self.spare_values.clone(), server.waste.clone(), now);
         connection.address = address;
         let conn = self.connections.insert(connection);
         server.at.scout = Some(conn);
@@ -213,7 +213,7 @@ impl<T> Client<T> {
         let due = now.after(self.look_pause(looks));
         if let Some(server) = self.servers.get_mut(id) {
             server.at.look_at = due;
-            server.board.look_later(due);
+            server.shared_health.look_later(due);
         }
         self.give_lease_back(id);
         self.maintain_at(id, due);

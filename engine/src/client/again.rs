@@ -2,9 +2,9 @@
 
 use super::call::{Owner, Place};
 use super::cause::{Cause, Loss};
-use super::outcome::{self, End};
+use super::interrupted::{self, End};
 use super::state::Client;
-use crate::connection::Orphan;
+use crate::connection::LostRequest;
 use crate::id::{CallId, ServerId};
 use crate::time::Instant;
 
@@ -21,17 +21,17 @@ impl<T> Client<T> {
 
     /// An operation whose connection ended: again on another one, if that does no harm, or an error. Returns it if it
     /// has to be put into its server's queue.
-    pub(super) fn orphaned(&mut self, orphan: Orphan, cause: &Cause, now: Instant) -> Option<CallId> {
+    pub(super) fn retry_lost(&mut self, lost: LostRequest, cause: &Cause, now: Instant) -> Option<CallId> {
         let end = match cause {
             Cause::Lost(Loss::Closing) if self.draining => End::Exit,
             // The server's answer to it was no answer: asking again would bring the same.
-            Cause::Protocol | Cause::EncodedKey if orphan.due => End::Protocol,
+            Cause::Protocol | Cause::EncodedKey if lost.due => End::Protocol,
             _ => End::Lost,
         };
-        self.again_or_error(orphan.call, orphan.started, end, now)
+        self.again_or_error(lost.call, lost.started, end, now)
     }
 
-    /// See [`outcome`] for which it is.
+    /// See [`interrupted`] for which it is.
     fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
         let call = self.calls.get(id)?;
         let (home, writes) = (call.server, call.is_write());
@@ -43,8 +43,9 @@ impl<T> Client<T> {
             // What moves to another server has to find room there.
             server.is_live() && (target == home || server.queue.len() < self.config.queue)
         });
-        let loss = outcome::Loss { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
-        match outcome::of(loss) {
+        let loss =
+            interrupted::Interrupted { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
+        match interrupted::error(loss) {
             Some(error) => {
                 self.complete(id, Err(error), now);
                 None

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Order, Owner, Task};
+use super::call::{Call, NewCall, Owner, Task};
 use super::state::Client;
 use super::submit::Rejected;
 use crate::front::batch::{held, Batch};
@@ -76,9 +76,9 @@ impl<T> Client<T> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = Key::new(&self.config.prefix, key, spare)?;
         let (home, server) = self.choose(subset, &key, now);
-        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, home, server };
-        let room = self.admit(&order, now)?;
-        Ok(self.begin(owner, order, room, timeout, now))
+        let new = NewCall { key: Some(key), work: Work::Keyed(verb), subset, home, server };
+        let room = self.admit(&new, now)?;
+        Ok(self.begin(owner, new, room, timeout, now))
     }
 
     /// A part has its answer. False: its value was dropped, as too many are held.
@@ -108,11 +108,11 @@ impl<T> Client<T> {
     }
 
     /// Takes back what a batch consists of.
-    pub(super) fn withdraw_parts(&mut self, whole: CallId, now: Instant) {
+    pub(super) fn take_back_parts(&mut self, whole: CallId, now: Instant) {
         let Some(batch) = self.take_batch(whole) else { return };
         self.gathered.release(batch.held());
         for part in batch.into_parts() {
-            self.withdraw(part, now);
+            self.take_back(part, now);
         }
     }
 }

@@ -51,7 +51,7 @@ impl<T> Owner<T> {
 
 /// What is to be done, and where.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct NewCall {
     /// `None`: it is about the server itself.
     pub key: Option<Key>,
     pub work: Work,

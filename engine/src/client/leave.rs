@@ -3,14 +3,14 @@
 use super::call::{Call, Owner, Place, Task, Timer};
 use super::share::Leaver;
 use super::state::Client;
-use crate::connection::{Stray, Undo};
+use crate::connection::{SideEffect, Undo};
 use crate::id::{CallId, ServerId};
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {
     /// The lease of an operation that is cancelled when it had won, and before it was told so.
-    fn untold(call: &Call<T>) -> Option<Stray> {
+    fn untold(call: &Call<T>) -> Option<SideEffect> {
         let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
         let key = call.key.clone()?;
         let undo = match (*stale, old) {
@@ -18,7 +18,7 @@ impl<T> Client<T> {
             (false, None) => Undo::Remove { cas: *cas },
             (false, Some(_)) => return None,
         };
-        Some(Stray { key, undo })
+        Some(SideEffect { key, undo })
     }
 
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
@@ -26,15 +26,15 @@ impl<T> Client<T> {
     pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
         // What nobody was told the id of is nobody's to cancel.
         let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
-        self.withdraw_parts(id, now);
-        self.withdraw(id, now)
+        self.take_back_parts(id, now);
+        self.take_back(id, now)
     }
 
-    pub(super) fn withdraw(&mut self, id: CallId, now: Instant) -> Option<T> {
+    pub(super) fn take_back(&mut self, id: CallId, now: Instant) -> Option<T> {
         let mut call = self.calls.remove(id)?;
         self.release_gathered(&call.task);
-        if let Some(stray) = Self::untold(&call) {
-            self.hand_back(call.server, stray, now);
+        if let Some(side_effect) = Self::untold(&call) {
+            self.hand_back(call.server, side_effect, now);
         }
         if let Some(key) = call.waits_for() {
             self.stop_waiting(id, call.place == Place::Waiting, &(call.subset, key.raw().to_vec()), now);
@@ -46,7 +46,7 @@ impl<T> Client<T> {
         let leaver = Leaver { group: call.group, server: call.server, place: call.place, overdue };
         if self.hand_over(leaver, now).is_none() {
             self.unmark(call.group, call.key.as_ref());
-            self.leave(call.server, call.place, call.take_backlog(), overdue, now);
+            self.give_up_place(call.server, call.place, call.take_backlog(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.counters.stats.errors.cancelled.bump();
@@ -57,7 +57,14 @@ impl<T> Client<T> {
     }
 
     /// An operation that gives up leaves its place. Returns whether the server may carry it out.
-    pub(super) fn leave(&mut self, id: ServerId, place: Place, backlog: usize, overdue: Instant, now: Instant) -> bool {
+    pub(super) fn give_up_place(
+        &mut self,
+        id: ServerId,
+        place: Place,
+        backlog: usize,
+        overdue: Instant,
+        now: Instant,
+    ) -> bool {
         if let Some(server) = self.servers.get_mut(id) {
             server.backlog.remove(backlog);
             if place == Place::Queued {
@@ -71,7 +78,7 @@ impl<T> Client<T> {
             return true;
         }
         // There is room for another, or nothing left to do.
-        self.settle(conn, id, now);
+        self.after_reply(conn, id, now);
         false
     }
 }

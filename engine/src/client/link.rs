@@ -9,7 +9,7 @@ use super::call::{Owner, Task};
 use super::cause::{Cause, Loss};
 use super::event::{Event, Output};
 use super::state::Client;
-use crate::connection::{Connection, Orphan, Phase, Unfit};
+use crate::connection::{Connection, LostRequest, Phase, Unfit};
 use crate::id::{ConnId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Outcome;
@@ -71,7 +71,7 @@ impl<T> Client<T> {
         if server.health.connected(policy, now) {
             self.back(id, now);
         }
-        self.settle(conn, id, now);
+        self.after_reply(conn, id, now);
         if !self.draining {
             // A server that is back gets its `min` again.
             self.maintain(id, now);
@@ -107,8 +107,8 @@ impl<T> Client<T> {
                     if let Some((key, size)) = reply.unwanted {
                         self.large_items.note(&key, size);
                     }
-                    if let Some(stray) = reply.stray {
-                        self.hand_back(id, stray, now);
+                    if let Some(side_effect) = reply.side_effect {
+                        self.hand_back(id, side_effect, now);
                     }
                     if !reply.in_sync {
                         break Some(Cause::Refused);
@@ -141,7 +141,7 @@ impl<T> Client<T> {
         }
         match broken {
             Some(cause) => self.fail(conn, cause, false, now),
-            None if answered => self.settle(conn, id, now),
+            None if answered => self.after_reply(conn, id, now),
             // It may be of use to those who wait by now.
             None if was_slow => self.pump(id, now),
             None => {}
@@ -149,16 +149,16 @@ impl<T> Client<T> {
     }
 
     /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
-    pub(super) fn settle(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+    pub(super) fn after_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         self.touch(id);
         if self.servers.get(id).is_some_and(|server| !server.queue.is_empty()) {
             self.pump(id, now);
         }
-        self.rest(conn, id, now);
+        self.after_last_reply(conn, id, now);
     }
 
     /// If nothing is under way on the connection any more: gives memory back, and sees to its closing.
-    fn rest(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+    fn after_last_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(connection) = self.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
         connection.idle_since = now;
         for mut buffer in connection.shrink() {
@@ -170,12 +170,12 @@ impl<T> Client<T> {
         }
         let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
         if connection.leaving {
-            self.forget(conn);
+            self.close_connection(conn);
             self.maintain_at(id, now);
             return self.pump(id, now);
         }
         if self.draining || server.health.state() == State::Disabled {
-            return self.forget(conn);
+            return self.close_connection(conn);
         }
         let (smax, ttl) = (config.pool.smax() as usize, config.pool.ttl());
         if ttl > 0 && server.connections.len() > smax {
@@ -226,7 +226,7 @@ impl<T> Client<T> {
             self.pump(id, now);
         }
         if self.draining {
-            self.rest(conn, id, now);
+            self.after_last_reply(conn, id, now);
         }
         // What waited may be on this connection by now.
         more || self.connections.get(conn).is_some_and(Connection::has_more)
@@ -257,15 +257,15 @@ impl<T> Client<T> {
             return;
         }
         self.detach(conn, &connection);
-        let orphans: Vec<Orphan> = connection.orphans().collect();
+        let lost_requests: Vec<LostRequest> = connection.lost_requests().collect();
         if connection.leaving {
             // The server is not asked there any more.
         } else if connection.phase == Phase::Ready {
-            self.lost(id, &cause, orphans.len(), connection.is_unproven(now), now);
+            self.lost(id, &cause, lost_requests.len(), connection.is_unproven(now), now);
         } else {
             self.connect_failed(id, &cause, now);
         }
-        let again = orphans.into_iter().filter_map(|orphan| self.orphaned(orphan, &cause, now)).collect();
+        let again = lost_requests.into_iter().filter_map(|lost| self.retry_lost(lost, &cause, now)).collect();
         self.put_in_front(id, again);
         self.pump(id, now);
         // What operations need is opened at once. `min` is refilled by timer: where a server was restarted, all

@@ -4,7 +4,7 @@ use crate::server::ServerMemory;
 
 /// The others that a client is one of. By default there are none.
 #[derive(Clone, Debug, Default)]
-pub struct Company {
+pub struct WorkerMemory {
     /// Tells this client from the others at a time: a process number, say. The lowest 24 bits count.
     pub who: u32,
     /// In the order of the configuration; servers without one get memory of their own.

@@ -244,7 +244,7 @@ impl<T> Client<T> {
             self.maintain_at(id, at);
             return false;
         }
-        let mut connection = Connection::new(id, token, self.large.clone(), server.waste.clone(), now);
+        let mut connection = Connection::new(id, token, self.spare_values.clone(), server.waste.clone(), now);
         connection.address = address;
         let conn = self.connections.insert(connection);
         server.connections.push(conn);
@@ -300,7 +300,7 @@ impl<T> Client<T> {
             if at > now {
                 return self.maintain_at(id, at);
             }
-            self.forget(conn);
+            self.close_connection(conn);
         }
     }
 
@@ -314,7 +314,7 @@ impl<T> Client<T> {
     }
 
     /// Closes a connection on which nothing is under way.
-    pub(super) fn forget(&mut self, conn: ConnId) {
+    pub(super) fn close_connection(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.remove(conn) else { return };
         self.detach(conn, &connection);
         self.outputs.push_back(Output::Close { conn });
@@ -325,7 +325,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get(id) else { return };
         let idle = |conn: &&ConnId| self.connections.get(**conn).is_some_and(Connection::is_idle);
         let idle: Vec<_> = server.connections.iter().filter(idle).copied().collect();
-        idle.into_iter().for_each(|conn| self.forget(conn));
+        idle.into_iter().for_each(|conn| self.close_connection(conn));
     }
 
     /// Takes a connection out of its server's list.

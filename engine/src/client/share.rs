@@ -1,6 +1,6 @@
 //! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
 
-use super::call::{Order, Place, Timer};
+use super::call::{NewCall, Place, Timer};
 use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
@@ -23,8 +23,8 @@ pub(super) struct Leaver {
 
 impl<T> Client<T> {
     /// The exchange that is under way and that this operation on the server can join.
-    pub(super) fn group_for(&self, order: &Order, now: Instant) -> Option<CallId> {
-        let Order { key: Some(key), work: Work::Keyed(Verb::Get { touch: None }), server, .. } = order else {
+    pub(super) fn group_for(&self, new: &NewCall, now: Instant) -> Option<CallId> {
+        let NewCall { key: Some(key), work: Work::Keyed(Verb::Get { touch: None }), server, .. } = new else {
             return None;
         };
         let exchange = self.exchanges.find(key.raw(), now)?;
@@ -103,7 +103,7 @@ impl<T> Client<T> {
         let next = self.next_leader(name, now)?;
         let in_time = is_down || !self.exchanges.is_late(name, now);
         let (Place::Sent(conn, number), true) = (place, in_time) else {
-            let sent = self.leave(server, place, 0, overdue, now);
+            let sent = self.give_up_place(server, place, 0, overdue, now);
             self.lead_anew(name, next, server, sent, now);
             return Some(sent);
         };

@@ -8,10 +8,10 @@ use slotmap::SlotMap;
 
 use super::call::{Call, Owner, Timer};
 use super::event::Output;
-use super::memory::Company;
+use super::memory::WorkerMemory;
 use super::writes::Writes;
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Large, Phase};
+use crate::connection::{Connection, Phase, SpareValues};
 use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
 use crate::front::large_items::LargeItems;
@@ -82,7 +82,7 @@ pub struct Client<T> {
     /// Memory of keys and read buffers that is used again.
     pub(super) spare_keys: Vec<Vec<u8>>,
     pub(super) spare_buffers: Vec<BytesMut>,
-    pub(super) large: Large,
+    pub(super) spare_values: SpareValues,
 }
 
 impl<T> Client<T> {
@@ -90,14 +90,14 @@ impl<T> Client<T> {
     ///
     /// A timeout below a millisecond, or a pipeline of none, would be of no use and is taken for the least.
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
-        Client::among(config, seed, Company::default(), now)
+        Client::among(config, seed, WorkerMemory::default(), now)
     }
 
     /// The same for one of several clients of these servers.
-    pub fn among(mut config: Config, seed: u64, company: Company, now: Instant) -> Self {
+    pub fn among(mut config: Config, seed: u64, worker_memory: WorkerMemory, now: Instant) -> Self {
         config.timeout = config.timeout.max(Duration::from_millis(1));
         config.pipeline = config.pipeline.max(1);
-        let mut memory = company.servers.into_iter();
+        let mut memory = worker_memory.servers.into_iter();
         let mut server = |_: &ServerConfig| Server::new(memory.next().unwrap_or_default(), now);
         let mut client = Client {
             routes: vec![Route::all(&config)],
@@ -114,12 +114,12 @@ impl<T> Client<T> {
             lease_waits: LeaseWaits::default(),
             large_items: LargeItems::default(),
             rng: fastrand::Rng::with_seed(seed),
-            who: company.who,
+            who: worker_memory.who,
             draining: false,
             published: now,
             spare_keys: Vec::new(),
             spare_buffers: Vec::new(),
-            large: Large::default(),
+            spare_values: SpareValues::default(),
             config,
         };
         for server in 0..client.servers.len() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Order, Owner, Place, Task, Timer};
+use super::call::{Call, NewCall, Owner, Place, Task, Timer};
 use super::order::Target;
 use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
@@ -25,7 +25,7 @@ pub struct Rejected<T> {
 
 /// Where an operation that was admitted has room.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Admission {
     /// In the exchange of this group of gets.
     group: Option<CallId>,
     /// On this connection; if neither, in the queue.
@@ -55,8 +55,8 @@ impl<T> Client<T> {
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
         let (home, server) = self.choose(subset, &key, now);
-        let order = Order { key: Some(key), work: Work::Keyed(verb), subset, home, server };
-        self.accept(order, timeout, context, now)
+        let new = NewCall { key: Some(key), work: Work::Keyed(verb), subset, home, server };
+        self.accept(new, timeout, context, now)
     }
 
     /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
@@ -69,21 +69,21 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         self.learn(server, now);
-        let order = Order { key: None, work: Work::Server(verb), subset: Subset::ALL, home: server, server };
-        self.accept(order, timeout, context, now)
+        let new = NewCall { key: None, work: Work::Server(verb), subset: Subset::ALL, home: server, server };
+        self.accept(new, timeout, context, now)
     }
 
     fn accept(
         &mut self,
-        order: Order,
+        new: NewCall,
         timeout: Option<Duration>,
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
-        match self.admit(&order, now) {
+        match self.admit(&new, now) {
             Ok(room) => {
                 self.writes.count_submitted();
-                Ok(self.begin(Owner::Caller(context), order, room, timeout, now))
+                Ok(self.begin(Owner::Caller(context), new, room, timeout, now))
             }
             Err(error) => Err(Rejected { error, context }),
         }
@@ -105,18 +105,18 @@ impl<T> Client<T> {
     }
 
     /// Whether there is room for an operation, and where.
-    pub(super) fn admit(&mut self, order: &Order, now: Instant) -> Result<Room, Error> {
-        let id = order.server;
-        let group = self.group_for(order, now);
-        let size = order.work.value_len();
+    pub(super) fn admit(&mut self, new: &NewCall, now: Instant) -> Result<Admission, Error> {
+        let id = new.server;
+        let group = self.group_for(new, now);
+        let size = new.work.value_len();
         let limit = self.config.max_value;
-        let bulk = self.bulk(order.key.as_ref(), &order.work);
-        let goes = self.target(id, order.key.as_ref(), bulk);
+        let bulk = self.bulk(new.key.as_ref(), &new.work);
+        let goes = self.target(id, new.key.as_ref(), bulk);
         let target = goes.connection();
         let mut room = self.make_room(id, group, target);
-        let supported = !order.work.compares_on_delete() || self.compares_on_delete(id);
+        let supported = !new.work.compares_on_delete() || self.compares_on_delete(id);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
-        if order.work.is_write() {
+        if new.work.is_write() {
             room = room.and_then(|()| server.writes.try_reserve());
         }
         let live = server.is_live();
@@ -156,23 +156,23 @@ impl<T> Client<T> {
                 server.counters.stats.limits.pipeline.bump();
             }
         }
-        server.counters.accepted(&order.work, now);
+        server.counters.accepted(&new.work, now);
         server.backlog.add(size);
-        Ok(Room { group, target, bulk })
+        Ok(Admission { group, target, bulk })
     }
 
     /// Begins an operation that was admitted.
     pub(super) fn begin(
         &mut self,
         owner: Owner<T>,
-        order: Order,
-        room: Room,
+        new: NewCall,
+        room: Admission,
         timeout: Option<Duration>,
         now: Instant,
     ) -> CallId {
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
-        let server = order.server;
-        let call = self.enter(owner, order, timeout, now);
+        let server = new.server;
+        let call = self.enter(owner, new, timeout, now);
         match room.group {
             Some(group) => self.follow(call, group),
             None => {
@@ -186,8 +186,8 @@ impl<T> Client<T> {
         call
     }
 
-    pub(super) fn enter(&mut self, owner: Owner<T>, order: Order, timeout: Duration, now: Instant) -> CallId {
-        let Order { key, work, subset, home, server } = order;
+    pub(super) fn enter(&mut self, owner: Owner<T>, new: NewCall, timeout: Duration, now: Instant) -> CallId {
+        let NewCall { key, work, subset, home, server } = new;
         let deadline = now.after(timeout);
         let call = Call {
             owner,

@@ -132,7 +132,7 @@ impl<T> Client<T> {
                 }
                 sent
             }
-            None => self.leave(server, place, backlog, overdue, now),
+            None => self.give_up_place(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         if self.servers.get(server).is_some_and(|server| !server.queue.is_empty()) {

@@ -1,8 +1,8 @@
 //! What a lookup has done to what it does not find is undone.
 
-use super::call::{Order, Owner};
+use super::call::{NewCall, Owner};
 use super::state::Client;
-use crate::connection::{Stray, Undo};
+use crate::connection::{SideEffect, Undo};
 use crate::id::ServerId;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
@@ -15,8 +15,8 @@ impl<T> Client<T> {
     ///
     /// There are three of these at most for each lookup, and one where it touches nothing, as their own answers bring no
     /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
-    pub(super) fn hand_back(&mut self, id: ServerId, stray: Stray, now: Instant) {
-        let Stray { key, undo } = stray;
+    pub(super) fn hand_back(&mut self, id: ServerId, side_effect: SideEffect, now: Instant) {
+        let SideEffect { key, undo } = side_effect;
         let compares = self.compares_on_delete(id);
         let work = match undo {
             // The lease stays with nobody there. At least it does not last longer.
@@ -31,8 +31,8 @@ impl<T> Client<T> {
         }
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.target(id, Some(&key), 0).connection() {
-            let order = Order { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
-            let call = self.enter(Owner::Nobody, order, self.config.timeout, now);
+            let new = NewCall { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
+            let call = self.enter(Owner::Nobody, new, self.config.timeout, now);
             self.own = self.own.saturating_add(1);
             if let Some(server) = self.servers.get(id) {
                 server.counters.stats.handed_back.bump();

@@ -21,7 +21,7 @@ impl Connection {
         }
         pending.expect = Expect::Nothing;
         self.bulk = self.bulk.saturating_sub(std::mem::take(&mut pending.bulk).into());
-        self.settle();
+        self.drop_unsent();
         // It takes no place, either, unless something is behind it.
         while self.pending.len() > self.encoded && self.pending.back().is_some_and(|p| p.expect == Expect::Nothing) {
             self.pending.pop_back();

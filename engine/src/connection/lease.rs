@@ -15,7 +15,7 @@ use crate::protocol::meta::decode::{Code, Head};
 
 /// What a lookup has done to what it does not find, or cannot use.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stray {
+pub(crate) struct SideEffect {
     pub key: Key,
     pub undo: Undo,
 }
@@ -33,7 +33,7 @@ pub(crate) enum Undo {
     Life { life: Ttl, again: bool },
 }
 
-impl Stray {
+impl SideEffect {
     /// The lease that this line brings, if its request cannot use it. `wanted`: somebody waits for the answer; `usable`: an
     /// item that comes with it can be delivered; `key`: that of the request, if it is sent encoded.
     ///
@@ -61,7 +61,7 @@ impl Stray {
             Some(key) => key.clone(),
             None => Key::from_wire(line.key?, line.binary)?,
         };
-        Some(Stray { key, undo })
+        Some(SideEffect { key, undo })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::TryReserveError;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::expect::Expect;
-use super::lease::{self, Stray};
+use super::lease::{self, SideEffect};
 use super::state::{Awaited, Connection, Pending, Reply, Sent, READ_CHUNK};
 use crate::id::CallId;
 use crate::limits::{BULK, MAX_STATS};
@@ -23,7 +23,7 @@ impl Connection {
         max_value: usize,
         key: impl Fn(CallId) -> Option<&'k Key>,
     ) -> Result<Option<Reply>, Malformed> {
-        self.settle();
+        self.drop_unsent();
         if self.decoder.in_value() {
             return self.value_reply(max_value);
         }
@@ -54,12 +54,17 @@ impl Connection {
                     let wanted = !(head.expect.is_get() && line.is_hidden());
                     let fits = line.size <= max_value;
                     let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
-                    let stray =
-                        Stray::of(head.expect, head.call.is_some(), head.key.as_deref(), &line, fits && room.is_ok());
+                    let side_effect = SideEffect::of(
+                        head.expect,
+                        head.call.is_some(),
+                        head.key.as_deref(),
+                        &line,
+                        fits && room.is_ok(),
+                    );
                     if !takes_value {
                         let outcome = head.expect.outcome(&line)?;
                         self.input.advance(used);
-                        return Ok(Some(self.answer(Ok(outcome), true, stray)));
+                        return Ok(Some(self.answer(Ok(outcome), true, side_effect)));
                     }
                     let skipped = !wanted || !fits || room.is_err();
                     if skipped {
@@ -69,7 +74,7 @@ impl Connection {
                     }
                     let large = line.key.filter(|_| line.size > BULK).and_then(|key| Key::from_wire(key, line.binary));
                     let (line, size) = (Head { token: None, key: None, ..line }, line.size);
-                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), stray, large });
+                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), side_effect, large });
                     match room {
                         Ok(Some(buffer)) => self.input = buffer,
                         Ok(None) | Err(_) => self.input.advance(used),
@@ -144,9 +149,9 @@ impl Connection {
         if value.len() > READ_CHUNK {
             // The value keeps its large buffer; the connection goes on with one of the usual size.
             self.input = BytesMut::from(&self.input[..]);
-            value = self.large.lend(value);
+            value = self.spare_values.lend(value);
         }
-        let Awaited { line, skipped, no_memory, stray, large } = self.awaited.take().ok_or(Malformed::Syntax)?;
+        let Awaited { line, skipped, no_memory, side_effect, large } = self.awaited.take().ok_or(Malformed::Syntax)?;
         let item = || Item { value: value.clone(), flags: line.flags, cas: line.cas };
         let answer = match self.pending.front().map(|p| p.expect) {
             Some(expect) if expect.is_get() && line.is_hidden() => Ok(Outcome::Miss),
@@ -161,13 +166,13 @@ impl Connection {
             self.ahead.wasted(line.size);
         }
         let unwanted = large.filter(|_| for_nobody).map(|key| (key, line.size));
-        Ok(Some(Reply { unwanted, ..self.answer(answer, true, stray) }))
+        Ok(Some(Reply { unwanted, ..self.answer(answer, true, side_effect) }))
     }
 
-    fn answer(&mut self, answer: Answer, in_sync: bool, stray: Option<Stray>) -> Reply {
+    fn answer(&mut self, answer: Answer, in_sync: bool, side_effect: Option<SideEffect>) -> Reply {
         self.answered = self.answered.saturating_add(1);
         let call = self.pop().and_then(|p| p.call);
-        Reply { call, answer, in_sync, stray, unwanted: None }
+        Reply { call, answer, in_sync, side_effect, unwanted: None }
     }
 
     /// A buffer with room for a large value of `size` bytes and its line end, and with what the input has of it behind the
@@ -178,7 +183,7 @@ impl Connection {
             return Ok(None);
         }
         let begun = self.input.get(used..).unwrap_or_default();
-        if let Some(mut buffer) = self.large.take(size) {
+        if let Some(mut buffer) = self.spare_values.take(size) {
             buffer.extend_from_slice(begun);
             return Ok(Some(buffer));
         }

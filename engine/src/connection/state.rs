@@ -7,8 +7,8 @@ use bytes::BytesMut;
 use super::ahead::{Ahead, Waste};
 use super::expect::Expect;
 use super::greeting::Greeting;
-use super::large::Large;
-use super::lease::Stray;
+use super::lease::SideEffect;
+use super::spare_values::SpareValues;
 use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
@@ -68,7 +68,7 @@ pub(crate) struct Reply {
     /// Whether the connection can be used further.
     pub in_sync: bool,
     /// A lease that came with it and has to be handed back.
-    pub stray: Option<Stray>,
+    pub side_effect: Option<SideEffect>,
     /// The large item that came for nobody, and its size.
     pub unwanted: Option<(Key, usize)>,
 }
@@ -81,7 +81,7 @@ pub(super) struct Awaited {
     pub(super) skipped: bool,
     /// It is skipped as there is no memory for it.
     pub(super) no_memory: bool,
-    pub(super) stray: Option<Stray>,
+    pub(super) side_effect: Option<SideEffect>,
     /// The item's key, if it is large.
     pub(super) large: Option<Key>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Connection {
     pub(super) answered: u32,
     pub(super) ahead: Ahead,
     pub(super) input: BytesMut,
-    pub(super) large: Large,
+    pub(super) spare_values: SpareValues,
     pub(super) decoder: Decoder,
     pub(super) awaited: Option<Awaited>,
     /// A meta request was refused, without its token, and no reply with a token has come since.
@@ -142,7 +142,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `token` is the first request's token: a random one tells connections apart.
-    pub fn new(server: ServerId, token: Token, large: Large, waste: Waste, now: Instant) -> Self {
+    pub fn new(server: ServerId, token: Token, spare_values: SpareValues, waste: Waste, now: Instant) -> Self {
         Connection {
             server,
             address: 0,
@@ -161,7 +161,7 @@ impl Connection {
             answered: 0,
             ahead: Ahead::new(waste),
             input: BytesMut::new(),
-            large,
+            spare_values,
             decoder: Decoder::default(),
             awaited: None,
             doubtful: false,
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     /// Drops requests from the head that were given up before they were encoded.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn drop_unsent(&mut self) {
         while self.pending.front().is_some_and(|p| p.expect == Expect::Nothing) {
             self.pop();
         }

@@ -121,12 +121,12 @@ impl Health {
         if proven {
             self.fails = 0;
         }
-        self.settle(now);
+        self.note_stability(now);
         was_down
     }
 
     /// Time decides: a server that nobody asked anything has been live as long as one that has answered.
-    fn settle(&mut self, now: Instant) {
+    fn note_stability(&mut self, now: Instant) {
         if self.state == State::Live && now.since(self.troubled_at.max(self.since)) >= STABLE {
             self.refusals = 0;
             self.downs = 0;
@@ -154,7 +154,7 @@ impl Health {
 
     /// A connect failed, or was worth nothing: the next one waits, longer each time.
     pub fn hold(&mut self, policy: Policy, now: Instant) {
-        self.settle(now);
+        self.note_stability(now);
         let pause = match self.state {
             State::Live => {
                 let pause = doubled(HOLD, self.refusals.min(MAX_HOLD_DOUBLINGS));
@@ -180,7 +180,7 @@ impl Health {
         if self.state == State::Down || self.fails < policy.max_fails {
             return false;
         }
-        self.settle(now);
+        self.note_stability(now);
         self.state = State::Down;
         self.since = now;
         self.hold(policy, now);

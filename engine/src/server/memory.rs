@@ -1,7 +1,7 @@
 //! The memory that a client of a server uses, and what it shares of it.
 
 use crate::metrics::counter::Memory;
-use crate::shared::Board;
+use crate::shared::SharedHealth;
 use crate::stats::Counters;
 
 /// The memory that a client of a server uses.
@@ -12,10 +12,10 @@ pub struct ServerMemory {
     /// Where this client tells what it has counted, if nobody else reads its own counters. Others do the same there.
     pub rest: Option<Memory<Counters>>,
     /// Shared by all clients of the server.
-    pub board: Memory<Board>,
+    pub shared_health: Memory<SharedHealth>,
 }
 
 impl ServerMemory {
     /// The version of what lies in shared memory. Its sizes are part of it.
-    pub const LAYOUT: u64 = (2 << 48) | ((size_of::<Board>() as u64) << 32) | size_of::<Counters>() as u64;
+    pub const LAYOUT: u64 = (2 << 48) | ((size_of::<SharedHealth>() as u64) << 32) | size_of::<Counters>() as u64;
 }

@@ -12,7 +12,7 @@ use super::throttle::Throttle;
 use crate::connection::Waste;
 use crate::id::ConnId;
 use crate::metrics::counter::Memory;
-use crate::shared::{Board, State, Verdict};
+use crate::shared::{SharedHealth, State, Verdict};
 use crate::stats::{Counters, Rest};
 use crate::time::Instant;
 
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     pub backlog: Backlog,
     pub health: Health,
     /// What all clients of the server know together.
-    pub board: Memory<Board>,
+    pub shared_health: Memory<SharedHealth>,
     /// Of that, what this client has acted on.
     pub seen: Verdict,
     /// When it has answered last.
@@ -54,7 +54,7 @@ pub(crate) struct Server {
 impl Server {
     /// One that is taken to be live, and has no connections yet.
     pub fn new(memory: ServerMemory, now: Instant) -> Self {
-        let ServerMemory { counters, rest, board } = memory;
+        let ServerMemory { counters, rest, shared_health } = memory;
         Server {
             connections: Vec::new(),
             latest: None,
@@ -71,7 +71,7 @@ impl Server {
             counters,
             rest: rest.map(Rest::new),
             touched: true,
-            board,
+            shared_health,
             seen: Verdict::default(),
             answered_at: Instant::default(),
         }

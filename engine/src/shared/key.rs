@@ -12,9 +12,9 @@ pub struct ServerKey(pub(super) [u8; 16]);
 /// A piece of a server's memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
-    /// The [`Board`](crate::Board) of the server at these socket addresses. What is known of a server belongs to where it is: when its
+    /// The [`SharedHealth`](crate::SharedHealth) of the server at these socket addresses. What is known of a server belongs to where it is: when its
     /// name leads elsewhere, nothing is known.
-    Board(&'a [u8]),
+    SharedHealth(&'a [u8]),
     /// The [`Counters`](crate::Counters) of the workers in this table of slots. They belong to the name.
     Slots(usize),
     /// The [`Counters`](crate::Counters) of all workers that have none of their own.
@@ -26,7 +26,7 @@ impl ServerKey {
     pub fn of(&self, piece: Piece<'_>) -> ServerKey {
         let all = Md5::new().chain_update(self.0);
         let all = match piece {
-            Piece::Board(addresses) => all.chain_update("board ").chain_update(addresses),
+            Piece::SharedHealth(addresses) => all.chain_update("shared_health ").chain_update(addresses),
             Piece::Slots(table) => all.chain_update(format!("slots {table}")),
             Piece::Rest => all.chain_update("rest"),
         };
@@ -111,12 +111,12 @@ mod tests {
     #[test]
     fn r45_what_is_known_belongs_to_the_address_and_what_is_counted_to_the_name() {
         let [a] = keys([&config(&["a:1"])])[0][..] else { panic!() };
-        assert_eq!(a.of(Piece::Board(b"10.0.0.1")), a.of(Piece::Board(b"10.0.0.1")));
+        assert_eq!(a.of(Piece::SharedHealth(b"10.0.0.1")), a.of(Piece::SharedHealth(b"10.0.0.1")));
         let all = [
             a,
-            a.of(Piece::Board(b"10.0.0.1")),
-            a.of(Piece::Board(b"10.0.0.2")),
-            a.of(Piece::Board(b"")),
+            a.of(Piece::SharedHealth(b"10.0.0.1")),
+            a.of(Piece::SharedHealth(b"10.0.0.2")),
+            a.of(Piece::SharedHealth(b"")),
             a.of(Piece::Slots(0)),
             a.of(Piece::Slots(1)),
             a.of(Piece::Rest),

@@ -13,7 +13,7 @@
 //! In it are all verbs and what is asked of servers themselves, batches, leases with those who wait, stale items,
 //! coalescing, subsets, stand-ins, several addresses and workers who share what they know, servers that are taken out of
 //! use, retries, large values and exits. Not in it: items that expire, hashes other than the first one, and what another
-//! process finds out while this one is inside a call (`company.rs` among the client's tests). `make mutants` shows what
+//! process finds out while this one is inside a call (`worker_memory.rs` among the client's tests). `make mutants` shows what
 //! the checks are good for: a check that none of those needs finds nothing.
 
 mod chaos;

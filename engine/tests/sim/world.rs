@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use memcache_engine::Memory;
-use memcache_engine::{Board, Client, Company, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory};
+use memcache_engine::{
+    Client, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory, SharedHealth, WorkerMemory,
+};
 use memcache_engine::{CONNECT_BURST, CONNECT_RATE, MAX_LINE};
 
 use crate::checks::Ledger;
@@ -66,12 +68,15 @@ impl World {
     pub fn of(config: Config, seed: u64, workers: u32) -> Self {
         let now = Instant::from_micros(1_000_000);
         let count = config.servers.len();
-        let boards: Vec<Memory<Board>> = (0..count).map(|_| Memory::default()).collect();
+        let shared_healths: Vec<Memory<SharedHealth>> = (0..count).map(|_| Memory::default()).collect();
         let worker = |who: u32| {
-            let memory = |board: &Memory<Board>| ServerMemory { board: board.clone(), ..ServerMemory::default() };
-            let company = Company { who: who + 1, servers: boards.iter().map(memory).collect() };
+            let memory = |shared_health: &Memory<SharedHealth>| ServerMemory {
+                shared_health: shared_health.clone(),
+                ..ServerMemory::default()
+            };
+            let worker_memory = WorkerMemory { who: who + 1, servers: shared_healths.iter().map(memory).collect() };
             Worker {
-                client: Client::among(config.clone(), seed.wrapping_add(who.into()), company, now),
+                client: Client::among(config.clone(), seed.wrapping_add(who.into()), worker_memory, now),
                 links: BTreeMap::new(),
                 opened: vec![0; count],
                 stillborn: BTreeSet::new(),

@@ -1,9 +1,9 @@
 //! Names with several addresses: which of them is asked.
 
 use super::*;
-use crate::client::Company;
+use crate::client::WorkerMemory;
 use crate::metrics::counter::Memory;
-use crate::shared::Board;
+use crate::shared::SharedHealth;
 
 fn three(params: &[&str]) -> Config {
     let mut config = config(&[params]);
@@ -142,13 +142,13 @@ fn r5_all_tries_begin_with_the_first() {
     assert_eq!((w.view().state, w.view().address), (State::Live, 1));
 }
 
-/// Clients that share a board, with connections of theirs.
+/// Clients that share memory, with connections of theirs.
 fn share(count: u32) -> Vec<World> {
     let now = Instant::from_micros(1_000_000);
-    let board = Memory::<Board>::default();
+    let shared_health = Memory::<SharedHealth>::default();
     let one = |who| {
-        let servers = vec![ServerMemory { board: board.clone(), ..ServerMemory::default() }];
-        let client = Client::among(three(&["min=1", "ttl=0"]), u64::from(who), Company { who, servers }, now);
+        let servers = vec![ServerMemory { shared_health: shared_health.clone(), ..ServerMemory::default() }];
+        let client = Client::among(three(&["min=1", "ttl=0"]), u64::from(who), WorkerMemory { who, servers }, now);
         let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
         w.outputs();
         w

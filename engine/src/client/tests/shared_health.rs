@@ -1,9 +1,9 @@
 //! Several clients of one server: what one finds out, the others take over, and one of them probes.
 
 use super::*;
-use crate::client::Company;
+use crate::client::WorkerMemory;
 use crate::metrics::counter::Memory;
-use crate::shared::Board;
+use crate::shared::SharedHealth;
 
 const RETRY: Duration = Config::RETRY;
 
@@ -11,13 +11,13 @@ const RETRY: Duration = Config::RETRY;
 struct Workers {
     list: Vec<World>,
     now: Instant,
-    board: Memory<Board>,
+    shared_health: Memory<SharedHealth>,
 }
 
 impl Workers {
     fn new(count: u32, params: &[&str]) -> Workers {
         let now = Instant::from_micros(1_000_000);
-        let mut workers = Workers { list: Vec::new(), now, board: Memory::default() };
+        let mut workers = Workers { list: Vec::new(), now, shared_health: Memory::default() };
         (0..count).for_each(|_| workers.start(params));
         workers
     }
@@ -26,8 +26,8 @@ impl Workers {
     fn start(&mut self, params: &[&str]) {
         let who = self.list.len() as u32 + 1;
         let now = self.now;
-        let servers = vec![ServerMemory { board: self.board.clone(), ..ServerMemory::default() }];
-        let client = Client::among(config(&[params]), u64::from(who), Company { who, servers }, now);
+        let servers = vec![ServerMemory { shared_health: self.shared_health.clone(), ..ServerMemory::default() }];
+        let client = Client::among(config(&[params]), u64::from(who), WorkerMemory { who, servers }, now);
         self.list.push(World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() });
         self.list.last_mut().unwrap().outputs();
     }
@@ -244,10 +244,10 @@ fn who_gets_answers_does_not_believe_that_it_is_down() {
     // It insists after a while.
     workers.wait(RETRY - Duration::from_millis(1));
     get_and_miss(&mut workers.list[1]);
-    assert!(workers.board.is_down());
+    assert!(workers.shared_health.is_down());
     workers.wait(Duration::from_millis(2));
     get_and_miss(&mut workers.list[1]);
-    assert!(!workers.board.is_down());
+    assert!(!workers.shared_health.is_down());
     assert_eq!(get(&mut workers.list[2]), Ok(()));
 }
 

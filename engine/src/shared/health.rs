@@ -1,10 +1,10 @@
 //! What the clients of several processes know of a server together.
 //!
-//! A client that finds a server down, or up again, says so on the board, and the others take that over instead of
+//! A client that finds a server down, or up again, says so in the shared health, and the others take that over instead of
 //! finding it out each by itself. One of them probes: the one that holds the lease, which expires, so that a prober
-//! that dies is replaced. There is no lock: whoever dies at any point leaves a board that the others go on with.
+//! that dies is replaced. There is no lock: whoever dies at any point leaves memory that the others go on with.
 //!
-//! All moments on a board are those of one clock. Should one be out of all proportion, it counts as past.
+//! All moments in it are those of one clock. Should one be out of all proportion, it counts as past.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::limits::{MAX_PROBE_PAUSE, MAX_TIMEOUT};
 use crate::metrics::counter::Counter;
 use crate::time::Instant;
 
-/// The board of a server, in memory that its clients share. Zeros are a board on which nothing was written: the server is
+/// What is known of a server, in memory that its clients share. Zeros mean that nothing was written: the server is
 /// live.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
-pub struct Board {
+pub struct SharedHealth {
     /// [`Verdict`]
     verdict: AtomicU64,
-    /// [`Lease`]
+    /// [`ProbeRight`]
     lease: AtomicU64,
     /// Of the verdict, written by who passed it. They are not exchanged together with it: to read older ones does no
     /// more harm than a probe too early.
@@ -61,16 +61,16 @@ pub(crate) struct Finding {
 
 /// Who probes, and until when: milliseconds and a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Lease(u64);
+struct ProbeRight(u64);
 
 const HOLDER_BITS: u32 = 24;
 const HOLDER: u64 = (1 << HOLDER_BITS) - 1;
 
-impl Lease {
-    const NONE: Lease = Lease(0);
+impl ProbeRight {
+    const NONE: ProbeRight = ProbeRight(0);
 
-    fn new(holder: u32, until: Instant) -> Lease {
-        Lease(until.as_micros().div_ceil(1000) << HOLDER_BITS | (u64::from(holder) & HOLDER))
+    fn new(holder: u32, until: Instant) -> ProbeRight {
+        ProbeRight(until.as_micros().div_ceil(1000) << HOLDER_BITS | (u64::from(holder) & HOLDER))
     }
 
     fn is_of(self, holder: u32) -> bool {
@@ -82,7 +82,7 @@ impl Lease {
     }
 }
 
-impl Board {
+impl SharedHealth {
     #[inline]
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict(self.verdict.load(Ordering::Acquire))
@@ -177,23 +177,23 @@ impl Board {
 
     /// Asks for the right to probe, for so long. `Err`: somebody else has it, until then.
     pub(crate) fn lease(&self, holder: u32, time: Duration, now: Instant) -> Result<(), Instant> {
-        let current = Lease(self.lease.load(Ordering::Acquire));
+        let current = ProbeRight(self.lease.load(Ordering::Acquire));
         if let Some(until) = held(current, holder, time, now) {
             return Err(until);
         }
-        let mine = Lease::new(holder, now.after(time));
+        let mine = ProbeRight::new(holder, now.after(time));
         match self.lease.compare_exchange(current.0, mine.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
-            Err(other) => held(Lease(other), holder, time, now).map_or(Ok(()), Err),
+            Err(other) => held(ProbeRight(other), holder, time, now).map_or(Ok(()), Err),
         }
     }
 
     /// Gives the right to probe back, if this one has it.
     pub(crate) fn release(&self, holder: u32) {
         let current = self.lease.load(Ordering::Acquire);
-        if Lease(current).is_of(holder) {
+        if ProbeRight(current).is_of(holder) {
             // Nothing is lost where it has been taken over meanwhile.
-            let _ = self.lease.compare_exchange(current, Lease::NONE.0, Ordering::AcqRel, Ordering::Acquire);
+            let _ = self.lease.compare_exchange(current, ProbeRight::NONE.0, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 }
@@ -206,10 +206,10 @@ const LONGEST_PAUSE: Duration = if MAX_PROBE_PAUSE.as_secs() > MAX_TIMEOUT.as_se
 };
 
 /// Until when somebody else holds the lease.
-fn held(lease: Lease, holder: u32, time: Duration, now: Instant) -> Option<Instant> {
+fn held(lease: ProbeRight, holder: u32, time: Duration, now: Instant) -> Option<Instant> {
     let until = lease.until();
     let plausible = until <= now.after(time.saturating_mul(10));
-    (lease != Lease::NONE && !lease.is_of(holder) && until > now && plausible).then_some(until)
+    (lease != ProbeRight::NONE && !lease.is_of(holder) && until > now && plausible).then_some(until)
 }
 
 #[cfg(test)]
@@ -224,41 +224,41 @@ mod tests {
 
     #[test]
     fn the_first_one_says_it() {
-        let board = Board::default();
-        assert_eq!((board.is_down(), board.since()), (false, None));
+        let shared_health = SharedHealth::default();
+        assert_eq!((shared_health.is_down(), shared_health.since()), (false, None));
         let finding = Finding { since: at(5), retry_at: at(5_005), downs: 1 };
-        let (first, verdict) = board.declare_down(finding);
+        let (first, verdict) = shared_health.declare_down(finding);
         assert!(first && verdict.is_down());
         let late = Finding { since: at(6), retry_at: at(9_999), downs: 7 };
-        assert_eq!(board.declare_down(late), (false, verdict));
-        assert_eq!(board.finding(at(7)), finding);
-        assert_eq!(board.since(), Some(at(5)));
-        let (first, up) = board.declare_live(at(8));
+        assert_eq!(shared_health.declare_down(late), (false, verdict));
+        assert_eq!(shared_health.finding(at(7)), finding);
+        assert_eq!(shared_health.since(), Some(at(5)));
+        let (first, up) = shared_health.declare_live(at(8));
         assert!(first && !up.is_down() && up != Verdict::default());
-        assert_eq!(board.declare_live(at(9)), (false, up));
-        assert_eq!(board.since(), Some(at(8)));
+        assert_eq!(shared_health.declare_live(at(9)), (false, up));
+        assert_eq!(shared_health.since(), Some(at(8)));
     }
 
     #[test]
     fn one_holds_the_lease_until_it_expires_or_is_given_back() {
-        let board = Board::default();
-        assert_eq!(board.lease(1, SECOND, at(0)), Ok(()));
-        assert_eq!(board.lease(2, SECOND, at(999)), Err(at(1_000)));
-        assert_eq!(board.lease(1, SECOND, at(999)), Ok(()), "it may go on");
-        assert_eq!(board.lease(2, SECOND, at(1_000)), Err(at(1_999)));
-        assert_eq!(board.lease(2, SECOND, at(1_999)), Ok(()), "it has expired");
-        board.release(1);
-        assert_eq!(board.lease(1, SECOND, at(2_000)), Err(at(2_999)), "it was not the holder's to give back");
-        board.release(2);
-        assert_eq!(board.lease(1, SECOND, at(2_001)), Ok(()));
+        let shared_health = SharedHealth::default();
+        assert_eq!(shared_health.lease(1, SECOND, at(0)), Ok(()));
+        assert_eq!(shared_health.lease(2, SECOND, at(999)), Err(at(1_000)));
+        assert_eq!(shared_health.lease(1, SECOND, at(999)), Ok(()), "it may go on");
+        assert_eq!(shared_health.lease(2, SECOND, at(1_000)), Err(at(1_999)));
+        assert_eq!(shared_health.lease(2, SECOND, at(1_999)), Ok(()), "it has expired");
+        shared_health.release(1);
+        assert_eq!(shared_health.lease(1, SECOND, at(2_000)), Err(at(2_999)), "it was not the holder's to give back");
+        shared_health.release(2);
+        assert_eq!(shared_health.lease(1, SECOND, at(2_001)), Ok(()));
     }
 
     #[test]
     fn moments_out_of_all_proportion_are_past() {
-        let board = Board::default();
-        assert_eq!(board.lease(1, SECOND, at(60_000)), Ok(()), "by a clock that is a minute ahead");
-        assert_eq!(board.lease(2, SECOND, at(0)), Ok(()));
-        board.declare_down(Finding { since: at(0), retry_at: Instant::from_micros(u64::MAX), downs: 1 });
-        assert_eq!(board.finding(at(3)).retry_at, at(3));
+        let shared_health = SharedHealth::default();
+        assert_eq!(shared_health.lease(1, SECOND, at(60_000)), Ok(()), "by a clock that is a minute ahead");
+        assert_eq!(shared_health.lease(2, SECOND, at(0)), Ok(()));
+        shared_health.declare_down(Finding { since: at(0), retry_at: Instant::from_micros(u64::MAX), downs: 1 });
+        assert_eq!(shared_health.finding(at(3)).retry_at, at(3));
     }
 }

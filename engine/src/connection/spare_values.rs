@@ -13,7 +13,7 @@ use crate::limits::SPARE_VALUES;
 
 /// The spare memory of a client. Values may be let go on any thread, also when the client is gone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Large(Arc<Mutex<Spare>>);
+pub(crate) struct SpareValues(Arc<Mutex<Spare>>);
 
 #[derive(Debug, Default)]
 struct Spare {
@@ -23,7 +23,7 @@ struct Spare {
     bytes: usize,
 }
 
-impl Large {
+impl SpareValues {
     /// An empty buffer with room for so many bytes, if there is one; not for more than twice as many, which a small value
     /// would keep.
     pub fn take(&self, size: usize) -> Option<BytesMut> {
@@ -37,7 +37,7 @@ impl Large {
 
     /// The same value; its memory comes back here when the last one lets it go.
     pub fn lend(&self, value: Bytes) -> Bytes {
-        Bytes::from_owner(Lent { value, home: self.clone() })
+        Bytes::from_owner(Recycled { value, home: self.clone() })
     }
 
     fn give_back(&self, buffer: BytesMut) {
@@ -60,18 +60,18 @@ impl Large {
 }
 
 /// A value that is the only one in its memory.
-struct Lent {
+struct Recycled {
     value: Bytes,
-    home: Large,
+    home: SpareValues,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for Recycled {
     fn as_ref(&self) -> &[u8] {
         &self.value
     }
 }
 
-impl Drop for Lent {
+impl Drop for Recycled {
     fn drop(&mut self) {
         if let Ok(mut buffer) = mem::take(&mut self.value).try_into_mut() {
             buffer.clear();
@@ -87,7 +87,7 @@ mod tests {
     const SIZE: usize = 100_000;
 
     /// As a connection makes it: in front of what came behind it.
-    fn value(large: &Large) -> (Bytes, *const u8) {
+    fn value(large: &SpareValues) -> (Bytes, *const u8) {
         let mut buffer = large.take(SIZE).unwrap_or_else(|| BytesMut::with_capacity(SIZE));
         buffer.resize(SIZE, b'v');
         let place = buffer.as_ptr();
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn memory_comes_back_with_the_last_reference() {
-        let large = Large::default();
+        let large = SpareValues::default();
         let (value, place) = value(&large);
         let (slice, copy) = (value.slice(10..20), value.clone());
         drop((value, copy));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_the_limit() {
-        let large = Large::default();
+        let large = SpareValues::default();
         let values: Vec<_> = (0..SPARE_VALUES / SIZE + 3).map(|_| value(&large)).collect();
         let last = values.last().unwrap().1;
         drop(values);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn another_thread_may_let_it_go_last() {
-        let large = Large::default();
+        let large = SpareValues::default();
         let (value, _) = value(&large);
         std::thread::spawn(move || drop(value)).join().unwrap();
         assert!(large.take(SIZE).is_some());

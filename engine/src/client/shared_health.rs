@@ -10,7 +10,7 @@ impl<T> Client<T> {
     #[inline]
     pub(super) fn learn(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
-        let is_news = server.board.verdict() != server.seen;
+        let is_news = server.shared_health.verdict() != server.seen;
         self.follow_address(id, now);
         if is_news {
             self.take_over(id, now);
@@ -20,9 +20,9 @@ impl<T> Client<T> {
     #[cold]
     fn take_over(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
-        let verdict = server.board.verdict();
+        let verdict = server.shared_health.verdict();
         let (was_down, is_down) = (server.health.is_down(), verdict.is_down());
-        let finding = server.board.finding(now);
+        let finding = server.shared_health.finding(now);
         if is_down && !was_down {
             // Where connections work, one that does not is no reason to give up the server, here as for one client.
             // That an answer has come in half of the time that operations have says that they work.
@@ -60,10 +60,10 @@ impl<T> Client<T> {
     /// The server is down, as this client has found. True if it is the first one.
     pub(super) fn tell_down(&mut self, id: ServerId, now: Instant) -> bool {
         let Some(server) = self.servers.get_mut(id) else { return false };
-        let (first, verdict) = server.board.declare_down(server.health.finding());
+        let (first, verdict) = server.shared_health.declare_down(server.health.finding());
         server.seen = verdict;
         if !first {
-            server.health.put_off(server.board.finding(now));
+            server.health.put_off(server.shared_health.finding(now));
         }
         first
     }
@@ -71,7 +71,7 @@ impl<T> Client<T> {
     /// The server is back, as this client has found.
     pub(super) fn back(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let (first, verdict) = server.board.declare_live(now);
+        let (first, verdict) = server.shared_health.declare_live(now);
         server.seen = verdict;
         server.touched = true;
         self.give_lease_back(id);
@@ -85,7 +85,7 @@ impl<T> Client<T> {
         let who = self.who;
         let Some((server, config)) = self.servers.get_mut(id).zip(self.config.servers.get(id)) else { return Ok(()) };
         if server.health.is_down() {
-            let finding = server.board.finding(now);
+            let finding = server.shared_health.finding(now);
             if finding.retry_at > server.health.retry_at() {
                 server.health.put_off(finding);
             }
@@ -101,20 +101,20 @@ impl<T> Client<T> {
         let addresses = u32::try_from(config.addresses).unwrap_or(u32::MAX);
         let time = self.config.connect_timeout.saturating_mul(addresses).saturating_add(LEASE_SLACK);
         // Those who have to wait look again when it is over, so that they learn of a server that is back.
-        server.board.lease(who, time, now)
+        server.shared_health.lease(who, time, now)
     }
 
     /// Lets another one probe.
     pub(super) fn give_lease_back(&self, id: ServerId) {
         if let Some(server) = self.servers.get(id) {
-            server.board.release(self.who);
+            server.shared_health.release(self.who);
         }
     }
 
     /// A probe has failed: the next one is due later, by whoever is there first.
     pub(super) fn tell_probe_failed(&mut self, id: ServerId) {
         let Some(server) = self.servers.get(id).filter(|server| server.health.is_down()) else { return };
-        server.board.put_off(server.health.finding());
+        server.shared_health.put_off(server.health.finding());
         self.give_lease_back(id);
     }
 }

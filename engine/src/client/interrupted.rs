@@ -4,7 +4,7 @@ use crate::operation::error::Error;
 
 /// How an operation stood when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(super) struct Interrupted {
     /// A byte of it was written.
     pub written: bool,
     /// It changes something at the server.
@@ -30,8 +30,8 @@ pub(super) enum End {
 }
 
 /// The error that the operation ends with; `None`: it is sent again, once.
-pub(super) fn of(loss: Loss) -> Option<Error> {
-    let Loss { written, writes, retried, late, live, end } = loss;
+pub(super) fn error(loss: Interrupted) -> Option<Error> {
+    let Interrupted { written, writes, retried, late, live, end } = loss;
     let maybe_applied = written && writes;
     match end {
         End::Exit => return Some(Error::Shutdown { maybe_applied }),
@@ -79,14 +79,14 @@ mod tests {
         ];
         let mut cells = 0;
         for loss in all(End::Lost) {
-            let Loss { written, writes, retried, late, live, .. } = loss;
+            let Interrupted { written, writes, retried, late, live, .. } = loss;
             let is = |cell: Option<bool>, value| cell.is_none_or(|cell| cell == value);
             let fits = |row: &&Row| {
                 row.0 == written && is(row.1, writes) && is(row.2, retried) && is(row.3, late) && is(row.4, live)
             };
             let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
             assert_eq!(fitting.len(), 1, "one row for {loss:?}");
-            assert_eq!(of(loss), fitting[0].5, "{loss:?}");
+            assert_eq!(error(loss), fitting[0].5, "{loss:?}");
             cells += 1;
         }
         assert_eq!(cells, 32);
@@ -96,21 +96,21 @@ mod tests {
     fn the_two_kinds_that_are_not_like_the_others() {
         for loss in all(End::Exit) {
             let maybe_applied = loss.written && loss.writes;
-            assert_eq!(of(loss), Some(Error::Shutdown { maybe_applied }), "{loss:?}");
+            assert_eq!(error(loss), Some(Error::Shutdown { maybe_applied }), "{loss:?}");
         }
         for loss in all(End::Protocol) {
             let expected = match loss.written {
                 true => Some(Error::Protocol { maybe_applied: loss.writes }),
-                false => of(Loss { end: End::Lost, ..loss }),
+                false => error(Interrupted { end: End::Lost, ..loss }),
             };
-            assert_eq!(of(loss), expected, "{loss:?}");
+            assert_eq!(error(loss), expected, "{loss:?}");
         }
     }
 
-    fn all(end: End) -> impl Iterator<Item = Loss> {
+    fn all(end: End) -> impl Iterator<Item = Interrupted> {
         (0..32).map(move |bits| {
             let bit = |n: usize| BOTH[bits >> n & 1];
-            Loss { written: bit(0), writes: bit(1), retried: bit(2), late: bit(3), live: bit(4), end }
+            Interrupted { written: bit(0), writes: bit(1), retried: bit(2), late: bit(3), live: bit(4), end }
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::id::CallId;
 
 /// A request that a lost connection leaves without a reply.
 #[derive(Debug)]
-pub(crate) struct Orphan {
+pub(crate) struct LostRequest {
     pub call: CallId,
     /// Whether a byte of it was written.
     pub started: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Orphan {
 
 impl Connection {
     /// Takes the operations that are left, in their order.
-    pub fn orphans(&mut self) -> impl Iterator<Item = Orphan> + '_ {
+    pub fn lost_requests(&mut self) -> impl Iterator<Item = LostRequest> + '_ {
         let (sent, written, mut start) = (self.sent, self.written, self.sent_end);
         self.pending.drain(..).enumerate().filter_map(move |(index, pending)| {
             // What is not encoded begins where the last one that is ends.
@@ -23,7 +23,7 @@ impl Connection {
             if index >= sent {
                 start = start.saturating_add(pending.len.into());
             }
-            pending.call.map(|call| Orphan { call, started, due: index == 0 })
+            pending.call.map(|call| LostRequest { call, started, due: index == 0 })
         })
     }
 }
