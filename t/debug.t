@@ -67,7 +67,7 @@ my @steps = (
 	['completion without an item', qr/memcache complete call \d+: miss, $server$/m],
 	['on a server', qr/memcache submit flush_all, $server, call \d+$/m],
 	['refused', qr/memcache refuse get "key", $server: the server is down$/m],
-	['close', qr/memcache lost: Eof, connection \d+$/m],
+	['close', qr/memcache lost: (?:Eof|Error), connection \d+$/m],
 );
 
 $t->plan(@steps + 5);
