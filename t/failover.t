@@ -179,7 +179,7 @@ is(content(kv_get('key1')), '200 home', 'off - the same');
 
 is(code(kv_get('dies:a', @dying)), 502, 'a get that dies');
 is(code(kv_put('dies:b', 'x', @dying)), 502, 'a set that dies');
-is(code(kv_post('dies:c', 'touch=100', @dying)), 502, 'a touch that dies');
+is(code(kv_post('dies:c', 'lease=100', @dying)), 502, 'a lease that dies');
 is(join(' ', seen()), 'mg dies:a mg dies:a ms dies:b mg dies:c',
 	'a get goes out twice, the others once');
 is(server(2, 8086)->{retried}, 1, 'counted');

@@ -66,7 +66,7 @@ my %hidden = (
 );
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(266)
+	->plan(269)
 	->write_file_expand('nginx.conf', kv_conf());
 
 my $m = $m::m = Test::Memcached->start($t, port(8081));
@@ -186,6 +186,16 @@ for my $args ('append', 'prepend', 'incr=1') {
 	}
 
 	is($found, 0, "marked while many ?$args");
+}
+
+# many who touch a place at once do not take each other's time for its own
+
+for my $args ('touch=0', 'gat=0', 'touch=5000') {
+	kv_post('placed', 'lease=1000');
+	http_many(map { ['POST', 'placed', args => $args, value => ''] } 1 .. 10);
+	my (undef, $ttl) = there('placed');
+	ok($ttl > 0 && $ttl <= 1000, "many $args a place") or diag($ttl);
+	kv_delete('placed');
 }
 
 # of many who create one does

@@ -65,3 +65,6 @@ pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 /// The most that batches of a client hold of values, in bytes, from when they come until the batch is handed out. A
 /// value that would exceed it is dropped, and its key ends with [`Busy`](crate::Error::Busy); one alone is always held.
 pub const MAX_GATHERED: usize = 64 * 1024 * 1024;
+
+/// Seconds that the place of a lease is given which two have touched at once, where one has set it to live for ever.
+pub(crate) const PLACE_LIFE: u32 = 60;

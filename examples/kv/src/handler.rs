@@ -22,7 +22,7 @@ pub fn handle(request: &mut Request) -> Status {
     };
     match command {
         // What most requests are: its block is a fourth as large as that of all, and is moved.
-        Command::Plain(Plain::Get { key, touch }) => http::spawn(request, get(mc, key, touch)),
+        Command::Plain(Plain::Get { key }) => http::spawn(request, get(mc, key)),
         Command::Plain(command) => http::spawn(request, plain(mc, command)),
         Command::WithBody(command) => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
             with_body(mc, command, body.bytes()).await
@@ -30,23 +30,34 @@ pub fn handle(request: &mut Request) -> Status {
     }
 }
 
-async fn get(mc: Client, key: Vec<u8>, touch: Option<u32>) -> Result<Response, Error> {
-    let get = match touch {
-        None => mc.get(key),
-        Some(ttl) => mc.get_and_touch(key, Ttl::from_protocol(ttl)),
-    };
-    let (item, origin) = get.with_origin().await?;
-    let response = item_or_404(item);
-    Ok(match origin {
+async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
+    let (item, origin) = mc.get(key).with_origin().await?;
+    Ok(from(origin, item_or_404(item)))
+}
+
+/// Reads and touches what a read finds, and nothing else: two that touch the place of a lease at once would each take the
+/// other's time for the one that it had.
+async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, Error> {
+    let (about, origin) = mc.inspect(&key).with_origin().await?;
+    if about.is_none_or(|about| about.stale) {
+        return Ok(from(origin, Response::new(HTTPStatus::NOT_FOUND)));
+    }
+    let (item, origin) = mc.get_and_touch(key, Ttl::from_protocol(ttl)).with_origin().await?;
+    Ok(from(origin, item_or_404(item)))
+}
+
+fn from(origin: Origin, response: Response) -> Response {
+    match origin {
         Origin::Home => response,
         // A miss does not say that there is no item: its server is down.
         Origin::StandIn => response.header("X-Memcache-Stand-In", "1"),
-    })
+    }
 }
 
 async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     Ok(match command {
-        Plain::Get { key, touch } => get(mc, key, touch).await?,
+        Plain::Get { key } => get(mc, key).await?,
+        Plain::GetAndTouch { key, ttl } => get_and_touch(mc, key, ttl).await?,
         Plain::Lease { key, vivify, recache } => {
             lease::lease(mc, key, u64::from(vivify).secs(), u64::from(recache).secs()).await?
         }
@@ -75,7 +86,11 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
                 Err(error) => return Err(error),
             }
         }
-        Plain::Touch { key, ttl } => done_or(HTTPStatus::NOT_FOUND, mc.touch(key, Ttl::from_protocol(ttl)).await?),
+        Plain::Touch { key, ttl } => {
+            // As for a get that touches.
+            let touched = mc.found(&key).await?.is_some() && mc.touch(key, Ttl::from_protocol(ttl)).await?;
+            done_or(HTTPStatus::NOT_FOUND, touched)
+        }
         Plain::Invalidate { key, which, ttl } => invalidate(&mc, &key, &which, Ttl::from_protocol(ttl)).await?,
         Plain::Delete { key, which } => delete(&mc, &key, &which).await?,
     })

@@ -47,8 +47,10 @@ pub enum Command {
 /// Commands without a value.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// `GET KEY`, and with `touch` `POST KEY?gat=secs`.
-    Get { key: Vec<u8>, touch: Option<u32> },
+    /// `GET KEY`.
+    Get { key: Vec<u8> },
+    /// `POST KEY?gat=secs`.
+    GetAndTouch { key: Vec<u8>, ttl: u32 },
     /// `POST KEY?lease=secs`, with `recache=secs`.
     Lease { key: Vec<u8>, vivify: u32, recache: u32 },
     /// `GET KEY?inspect`.
@@ -168,7 +170,7 @@ impl Command {
 
 fn get(key: Vec<u8>, args: Args<'_>) -> Result<Plain, Refusal> {
     args.check(&["inspect"])?;
-    Ok(if args.flag("inspect")? { Plain::Inspect { key } } else { Plain::Get { key, touch: None } })
+    Ok(if args.flag("inspect")? { Plain::Inspect { key } } else { Plain::Get { key } })
 }
 
 /// `GET` without a key.
@@ -252,7 +254,7 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
         "incr" => count(key, Direction::Up)?,
         "decr" => count(key, Direction::Down)?,
         "touch" => Plain::Touch { key, ttl: args.required("touch")? },
-        "gat" => Plain::Get { key, touch: Some(args.required("gat")?) },
+        "gat" => Plain::GetAndTouch { key, ttl: args.required("gat")? },
         // For how long a missing item is somebody's to make: memcached knows up to 30 days.
         "lease" => match args.required("lease")? {
             vivify @ 1..=THIRTY_DAYS => {

@@ -109,6 +109,9 @@ fn what_was_touched_and_is_not_there_lives_as_long_as_before() {
         // 0 would be for ever, and more than 30 days a moment.
         (touch(), "HD s3 c5 t0 kk O# Z X\r\n", "mg k s c t k T1 O#\r\n"),
         (touch(), "HD s0 c5 t2592001 kk O# Z\r\n", "mg k s c t k T2592000 O#\r\n"),
+        // No lease is for ever: another touch has come between.
+        (touch(), "HD s0 c5 t-1 kk O# Z\r\n", "mg k s c t k T60 O#\r\n"),
+        (gat(), "VA 0 f0 c5 t-1 kk O# Z\r\n\r\n", "mg k s c t k T60 O#\r\n"),
         (gat(), "VA 3 f0 c5 t7 kk O# X W\r\nmoo\r\n", "md k I T7 C5 O#\r\n"),
     ];
     for (verb, reply, expected) in cases {

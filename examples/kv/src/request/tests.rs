@@ -38,10 +38,10 @@ fn subrequests_and_regular_expressions_have_the_parsed_uri() {
 
 #[test]
 fn get() {
-    let get = |touch| Ok(Command::Plain(Plain::Get { key: b"cow".to_vec(), touch }));
-    assert_eq!(parse("GET", "cow", ""), get(None));
-    assert_eq!(parse("HEAD", "cow", ""), get(None));
-    assert_eq!(parse("POST", "cow", "gat=60"), get(Some(60)));
+    let key = || b"cow".to_vec();
+    assert_eq!(parse("GET", "cow", ""), Ok(Command::Plain(Plain::Get { key: key() })));
+    assert_eq!(parse("HEAD", "cow", ""), Ok(Command::Plain(Plain::Get { key: key() })));
+    assert_eq!(parse("POST", "cow", "gat=60"), Ok(Command::Plain(Plain::GetAndTouch { key: key(), ttl: 60 })));
     for args in ["gat", "gat=-1", "gat=60&touch=60"] {
         assert_eq!(parse("POST", "cow", args), Err(Refusal::BadRequest), "{args}");
     }
