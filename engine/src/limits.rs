@@ -34,7 +34,7 @@ pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 /// A value of more bytes is large: what is put behind it on its connection would wait for it.
 pub(crate) const BULK: usize = 64 * 1024;
 
-/// Bytes that may be under way to a server for nobody, as far as is known.
+/// Unwanted bytes that may be under way to a server, by estimate.
 pub(crate) const MAX_WASTE: u64 = 256 * 1024;
 
 /// Bytes that may be under way on a connection of values that are known to be large.

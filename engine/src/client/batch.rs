@@ -90,7 +90,7 @@ impl<T> Client<T> {
         held
     }
 
-    /// An operation is handed out, or taken back: its values are held no more.
+    /// An operation is handed out, or taken back: its values are released.
     pub(super) fn release_gathered(&mut self, task: &Task) {
         self.gathered.release(gathered(task));
     }

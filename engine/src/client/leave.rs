@@ -24,7 +24,7 @@ impl<T> Client<T> {
     /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
     /// handed out. The server may carry it out all the same.
     pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
-        // What nobody was told the id of is nobody's to cancel.
+        // Internal operations cannot be cancelled.
         let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
         self.take_back_parts(id, now);
         self.take_back(id, now)

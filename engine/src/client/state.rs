@@ -39,8 +39,8 @@ use crate::timers::Timers;
 /// **Promises.** Every operation that was accepted and not cancelled completes exactly once, at its deadline at the
 /// latest (given calls of `timeout`). The deadline of one without a time of its own is put off while large values come
 /// or go on its connection, [`PATIENCE`](crate::PATIENCE) times at most. It gets its own reply or an error, never a byte of another's. What waits is
-/// bounded by the configuration. While much comes for nobody, requests are sent by and by, as replies come, and what is
-/// cancelled before is never sent. What is submitted for one key to one server is carried out in that order:
+/// bounded by the configuration. While many replies are unwanted, requests are sent gradually, as replies come, and
+/// what is cancelled before it is sent never is. What is submitted for one key to one server is carried out in that order:
 ///
 /// - An operation goes behind each write of its key that has no answer yet, on the same connection, also through the queue,
 ///   a second try, and where one get takes over the exchange of another. So a read sees every write that was submitted
@@ -57,7 +57,7 @@ pub struct Client<T> {
     /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
     pub(super) routes: Vec<Route>,
     pub(super) calls: SlotMap<CallId, Call<T>>,
-    /// How many of them are nobody's.
+    /// How many of them are the client's own.
     pub(super) own: usize,
     pub(super) connections: SlotMap<ConnId, Connection>,
     pub(super) servers: Vec<Server>,

@@ -1,19 +1,18 @@
 //! How far requests are sent ahead of their replies.
 //!
-//! What was sent is answered, whoever still waits for it, and all that is behind it on the connection waits for that. A
-//! client of nginx that asks for many large items and goes away would hold everybody up with them, again and again. So
-//! what is likely to be for nobody is sent by and by, and what has not been sent when it is given up is gone at no cost:
+//! A request that was sent is answered, also if nobody waits for the reply any more, and everything behind it on the
+//! connection waits for that reply. A client of nginx that asks for many large items and goes away would hold up all others.
+//! So requests whose replies are probably unwanted are sent gradually. A request that is given up before it was sent costs
+//! nothing. Three limits decide:
 //!
-//! - By the last [`MEMORY`] replies of the server it is known how many bytes a reply brings for nobody, on average. Of what
-//!   is under way to it, [`MAX_WASTE`] bytes may be like that. While most replies find somebody who waits for them, or are
-//!   small, this holds nothing back.
-//! - What was given up when it was under way is for nobody, whatever comes of it: until that is known, it counts as
-//!   [`GUESS`] bytes.
-//! - Of values that are known to be large, [`MAX_LARGE`] bytes may be asked for at once on a connection, which keeps any
-//!   link busy.
+//! - The last [`MEMORY`] replies of the server tell how many unwanted bytes a reply brings on average. [`MAX_WASTE`] such
+//!   bytes may be under way to the server. While most replies are wanted, or small, this holds nothing back.
+//! - A request that is given up while it is under way counts as [`GUESS`] bytes until its reply has come.
+//! - [`MAX_LARGE`] bytes of values that are known to be large may be asked for at once on a connection. That keeps any link
+//!   busy.
 //!
-//! One request is always sent on each connection. What is not sent stays in its place in the FIFO, so that the order is the
-//! same.
+//! One request is always sent on each connection. A request that is held back keeps its place in the FIFO, so the order
+//! stays the same.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -21,10 +20,10 @@ use std::sync::Arc;
 use super::expect::Expect;
 use crate::limits::{MAX_LARGE, MAX_WASTE};
 
-/// So many of the last replies count, each a little less than the next one.
+/// How many of the last replies count, each a little less than the next one.
 const MEMORY: u64 = 1024;
 
-/// Bytes of a value of which nothing is known.
+/// Bytes that a value of unknown size counts as.
 const GUESS: u64 = 1024;
 
 /// What all connections of a server know together.
@@ -36,7 +35,7 @@ struct Shared {
     /// Requests under way that may be answered with a value, and those of them that were given up.
     values: AtomicU64,
     given_up: AtomicU64,
-    /// Bytes of values that came for nobody with the last replies: [`MEMORY`] times what a mean one of them brought.
+    /// Unwanted bytes of values in the last replies: [`MEMORY`] times the average.
     bytes: AtomicU64,
 }
 
@@ -99,7 +98,7 @@ impl Ahead {
         }
     }
 
-    /// A value has come for nobody.
+    /// An unwanted value has come.
     pub fn wasted(&mut self, bytes: usize) {
         change(&self.waste.0.bytes, |before| before.saturating_add(bytes as u64));
     }

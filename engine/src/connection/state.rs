@@ -69,7 +69,7 @@ pub(crate) struct Reply {
     pub in_sync: bool,
     /// A lease that came with it and has to be handed back.
     pub side_effect: Option<SideEffect>,
-    /// The large item that came for nobody, and its size.
+    /// The large item that nobody waits for, and its size.
     pub unwanted: Option<(Key, usize)>,
 }
 

@@ -120,7 +120,7 @@ impl Gathered {
         true
     }
 
-    /// So many are held no more.
+    /// So many are released.
     pub fn release(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(bytes);
     }

@@ -63,7 +63,7 @@ impl Queue {
         self.gave_up(1);
     }
 
-    /// So many wait no more, wherever they are in the queue.
+    /// So many have given up, wherever they are in the queue.
     pub fn gave_up(&mut self, count: usize) {
         self.waiting = self.waiting.saturating_sub(count);
     }

@@ -39,7 +39,7 @@ pub(crate) struct Server {
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
     pub passed: Bytes,
     pub connects: Throttle,
-    /// What it sends for nobody.
+    /// How much of what it sends is unwanted.
     pub waste: Waste,
     /// Which of its addresses it is asked at.
     pub at: At,
