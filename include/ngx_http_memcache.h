@@ -286,7 +286,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
  *
  * memcached touches such an item as well. A GAT or TOUCH that is a MISS leaves it with the life that it had: the module sets
- * that back, in seconds, and to 30 days if it was more.
+ * that back, to the second and to 30 days at most, unless the connection is lost before. Two of them at once take each other's
+ * time for that life. Ask first, as below, where the callers are not yours.
  *
  * For memcached, such an item is there all the same, and so it is for the operations that change one without reading it:
  *
