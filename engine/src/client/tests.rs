@@ -33,6 +33,7 @@ mod losses;
 mod names;
 mod order;
 mod pools;
+mod refusals;
 mod share;
 mod shared_health;
 mod stats;

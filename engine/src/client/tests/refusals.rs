@@ -1,0 +1,102 @@
+//! Errors that a server answers with, and answers that came too early.
+
+use super::*;
+
+#[test]
+fn f28_an_error_before_the_body_was_sent() {
+    let mut w = one(&["max=1"]);
+    w.set("a", &"x".repeat(1000), 1);
+    w.get("b", 2);
+    w.accept(0);
+    assert_eq!(w.write(0, 100).len(), 100);
+    w.reply(0, "SERVER_ERROR out of memory storing object\r\n");
+    assert_eq!(w.done(), [(1, Err(Error::Server("out of memory storing object".into())))]);
+    assert_eq!(w.closed, [w.conn(0)], "where the server goes on reading is not known");
+    w.accept(1);
+    assert!(w.written(1).starts_with("mg b "));
+}
+
+#[test]
+fn f28_an_answer_before_the_body_was_sent_is_a_lie() {
+    let mut w = one(&["max=1"]);
+    w.set("a", &"x".repeat(1000), 1);
+    w.accept(0);
+    let t = tokens(&w.write(0, 100))[0];
+    w.reply(0, &format!("HD O{t}\r\n"));
+    assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied: true }))]);
+}
+
+/// Where no value is behind a request, the server is where the next one begins, whatever error it has answered.
+#[test]
+fn r18_a_refused_request_without_a_value_ends_itself_alone() {
+    let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None, cas: 0 };
+    let keyed =
+        [incr, Verb::Get { touch: None }, Verb::Touch { ttl: Ttl::NEVER }, Verb::Delete { cas: 0 }, Verb::Inspect];
+    let on_server = [ServerVerb::FlushAll { delay: 0 }, ServerVerb::Stats, ServerVerb::Version, ServerVerb::Noop];
+    let errors = [
+        ("CLIENT_ERROR flush_all not allowed\r\n", Error::Client(Bytes::from_static(b"flush_all not allowed"))),
+        ("ERROR\r\n", Error::Client(Bytes::new())),
+        ("SERVER_ERROR out of memory\r\n", Error::Server(Bytes::from_static(b"out of memory"))),
+    ];
+    for number in 0..keyed.len() + on_server.len() {
+        for (line, error) in &errors {
+            let mut w = one(&["max=1"]);
+            match keyed.get(number) {
+                Some(verb) => drop(w.submit("refused", verb.clone(), 1).unwrap()),
+                None => {
+                    let verb = on_server[number - keyed.len()];
+                    w.client.submit_to(0, verb, None, 1, w.now).unwrap();
+                    w.outputs();
+                }
+            }
+            w.set("other", "v", 2);
+            w.accept(0);
+            let token = *tokens(&w.written(0)).last().unwrap();
+            w.reply(0, &format!("{line}HD O{token}\r\n"));
+            assert_eq!(w.done(), [(1, Err(error.clone())), (2, Ok(Outcome::Done))], "{line}");
+            assert!(w.closed.is_empty() && w.events.is_empty());
+        }
+    }
+}
+
+/// Two of them in a row may both be for one request: the second is told to nobody, and what it came for is sent again.
+#[test]
+fn r18_f30_two_refusals_in_a_row_are_told_to_one() {
+    let mut w = one(&["max=1"]);
+    for n in 1..=3 {
+        w.get("k", n);
+    }
+    w.accept(0);
+    let t = tokens(&w.written(0));
+    w.reply(0, &format!("ERROR\r\nEN kk O{}\r\nERROR\r\n", t[1]));
+    assert_eq!(w.done().len(), 3, "each of the two was confirmed by a token");
+    assert!(w.closed.is_empty());
+    w.get("a", 4);
+    w.get("b", 5);
+    w.written(0);
+    w.reply(0, "ERROR\r\n");
+    assert!(w.done().is_empty());
+    assert_eq!(w.closed, [w.conn(0)]);
+    w.accept(1);
+    assert_eq!(tokens(&w.written(1)).len(), 2, "both are sent again");
+    assert_eq!(w.view().state, State::Live);
+}
+
+#[test]
+fn f29_a_refused_store_ends_the_connection() {
+    for line in ["CLIENT_ERROR bad command line format\r\n", "ERROR\r\n"] {
+        let mut w = one(&["max=1"]);
+        w.set("a", "v", 2);
+        w.set("b", "v", 3);
+        w.accept(0);
+        w.written(0);
+        w.get("c", 4);
+        w.reply(0, line);
+        let done = w.done();
+        assert!(matches!(done[..], [(2, Err(Error::Client(_))), (3, Err(Error::Unknown { maybe_applied: true }))]));
+        assert_eq!(w.closed, [w.conn(0)]);
+        assert_eq!(w.view().state, State::Live);
+        w.accept(1);
+        assert!(w.written(1).starts_with("mg c "));
+    }
+}
