@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_touched_one_says_how_long_it_had() {
-        let usual = str::from_utf8(USUAL).unwrap();
+        let usual = std::str::from_utf8(USUAL).unwrap();
         for (life, is_one) in
             [("t0", true), ("t4294967295", true), ("t-1", true), ("t", false), ("t-2", false), ("l5", false)]
         {
