@@ -195,7 +195,12 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::operation::request::Ttl;
 
     #[test]
     fn the_docs_have_every_word() {
@@ -215,5 +220,38 @@ mod tests {
         assert_eq!(words(errors), names(stats.errors.list().collect()));
         assert_eq!(words(limits), names(stats.limits.list().collect()));
         assert_eq!(words(kinds), names(Kind::ALL.map(|kind| (kind.name(), 0)).to_vec()));
+    }
+
+    #[test]
+    fn an_operation_is_counted_by_its_name() {
+        let store = |mode, cas| Verb::Store { mode, value: Bytes::new(), flags: 0, ttl: Ttl::NEVER, cas };
+        let count = |direction| Verb::Count { direction, delta: 1, initial: None, cas: 0 };
+        let verbs = [
+            Verb::Get { touch: None },
+            Verb::Get { touch: Some(Ttl::NEVER) },
+            Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait: false },
+            Verb::Inspect,
+            store(StoreMode::Set, 0),
+            store(StoreMode::Set, 1),
+            store(StoreMode::Add, 0),
+            store(StoreMode::Replace, 0),
+            store(StoreMode::Append, 0),
+            store(StoreMode::Prepend, 0),
+            Verb::Delete { cas: 0 },
+            Verb::Invalidate { ttl: None, cas: 0 },
+            count(Direction::Incr),
+            count(Direction::Decr),
+            Verb::Touch { ttl: Ttl::NEVER },
+        ];
+        let on_server = [ServerVerb::Noop, ServerVerb::Version, ServerVerb::Stats, ServerVerb::FlushAll { delay: 0 }];
+        let keyed = verbs.into_iter().map(|verb| (verb.name(), Work::Keyed(verb)));
+        let all: Vec<_> = keyed.chain(on_server.map(|verb| (verb.name(), Work::Server(verb)))).collect();
+        assert_eq!(all.len(), Stats::<u64>::default().operations.list().count());
+        for (name, work) in all {
+            let counters = Counters::default();
+            counters.accepted(&work, Instant::default());
+            let counted: Vec<_> = counters.read().operations.list().filter(|&(_, n)| n > 0).collect();
+            assert_eq!(counted, [(name, 1)]);
+        }
     }
 }
