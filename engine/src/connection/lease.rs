@@ -54,12 +54,11 @@ impl SideEffect {
             Expect::Lease if wanted && usable => return None,
             expect if line.won && line.stale => Undo::Mark { cas: line.cas, life: expect.touches().then_some(life) },
             _ if line.won && line.is_vacant() => Undo::Remove { cas: line.cas },
-            // No lease is for ever: somebody else has touched its place at the same time, and nobody knows what it had.
-            Expect::Gat | Expect::Touch if line.is_hidden() && !line.stale => {
-                let life = Ttl::remaining(line.ttl.or(Some(PLACE_LIFE)));
-                Undo::Life { life, again: false }
+            Expect::Gat | Expect::Touch if line.is_hidden() => {
+                // No lease is for ever: somebody else has touched its place at the same time, and nobody knows what it had.
+                let of_place = (!line.stale).then_some(PLACE_LIFE);
+                Undo::Life { life: Ttl::remaining(line.ttl.or(of_place)), again: false }
             }
-            Expect::Gat | Expect::Touch if line.is_hidden() => Undo::Life { life, again: false },
             Expect::SetBack if !line.is_hidden() => Undo::Life { life, again: true },
             _ => return None,
         };

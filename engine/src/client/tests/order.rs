@@ -131,9 +131,8 @@ fn r13_through_a_second_try() {
     assert_eq!(w.view().stats().retried, 3);
 }
 
-/// Where the connection that has the key is full, others may go on, and the bound is another one.
-#[test]
-fn r13_a_full_connection() {
+/// Two connections, of which the one with the writes of "k" has as many as it may have.
+fn full() -> World {
     let mut config = config(&[&["min=2", "max=2"]]);
     (config.pipeline, config.queue) = (1, 4);
     let mut w = world(config);
@@ -142,6 +141,13 @@ fn r13_a_full_connection() {
     for n in 0..12 {
         w.set("k", "v", n);
     }
+    w
+}
+
+/// Where the connection that has the key is full, others may go on, and the bound is another one.
+#[test]
+fn r13_a_full_connection() {
+    let mut w = full();
     assert_eq!(w.submit("k", set("v"), 20), Err(Error::Busy));
     w.set("other", "v", 21);
     assert_eq!(w.written(1).matches("ms other ").count(), 1);
@@ -151,14 +157,7 @@ fn r13_a_full_connection() {
 /// What has to go to a connection that hangs and is full keeps nothing else waiting.
 #[test]
 fn r13_what_waits_for_a_full_connection_keeps_nobody() {
-    let mut config = config(&[&["min=2", "max=2"]]);
-    (config.pipeline, config.queue) = (1, 4);
-    let mut w = world(config);
-    w.accept(0);
-    w.accept(1);
-    for n in 0..12 {
-        w.set("k", "v", n);
-    }
+    let mut w = full();
     assert_eq!(w.written(0).matches("ms k ").count(), 12, "the first one hangs from now on");
     // Each time that the other one is full, some for either wait, until the first one has as many as it may ever have.
     for n in (20..).step_by(20).take(2) {
