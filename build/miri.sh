@@ -13,15 +13,20 @@ fi
 # A folder of its own: its sysroot and its targets are others. Miri is some thousand times slower than the processor, so
 # there are few cases of each property.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/miri
+mkdir -p "$CARGO_TARGET_DIR"
 export PROPTEST_CASES=${PROPTEST_CASES:-2}
 export MIRIFLAGS="${MIRIFLAGS:-} -Zmiri-disable-isolation"
 
 run() {
     echo "miri: $*"
-    cargo +nightly miri test -q --lib "$@"
+    cargo +nightly miri test -q --lib "$@" | tee "$CARGO_TARGET_DIR/log"
+    # A filter of a module that has moved finds nothing, and nothing passes.
+    ! grep -q '^running 0 tests' "$CARGO_TARGET_DIR/log" || { echo "miri: no such tests: $*" >&2; exit 1; }
 }
 
 run -p memcache-reserve
 run -p ngx-memcache
 # The engine has no unsafe code; what is left to see is its use of buffers of others.
-run -p memcache-engine -- key:: wire::encode wire::outbound
+for module in operation::key protocol::meta::encode protocol::outbound; do
+    run -p memcache-engine -- "$module"
+done
