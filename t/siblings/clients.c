@@ -19,6 +19,7 @@
  */
 
 #include "sibling.h"
+#include "clients/clients.h"
 
 
 #define MAX_BLOCKS  8
@@ -151,8 +152,8 @@ clients_init_process(ngx_cycle_t *cycle)
 
 
 /* What is divided by commas; at most n of them. */
-static ngx_uint_t
-list(ngx_str_t *text, ngx_str_t *items, ngx_uint_t n)
+ngx_uint_t
+clients_list(ngx_str_t *text, ngx_str_t *items, ngx_uint_t n)
 {
     u_char      *p, *last, *comma;
     ngx_uint_t   i;
@@ -177,8 +178,8 @@ list(ngx_str_t *text, ngx_str_t *items, ngx_uint_t n)
 
 
 /* Says the status of what did not work. */
-static ngx_int_t
-choose(sibling_t *s, ngx_http_memcache_client_t **client)
+ngx_int_t
+clients_choose(sibling_t *s, ngx_http_memcache_client_t **client)
 {
     ngx_str_t                    text, items[64];
     ngx_uint_t                   i, n, servers[64];
@@ -211,7 +212,7 @@ choose(sibling_t *s, ngx_http_memcache_client_t **client)
     }
 
     if (sibling_text(s->request, "servers", &text) == NGX_OK) {
-        n = list(&text, items, 64);
+        n = clients_list(&text, items, 64);
 
         for (i = 0; i < n; i++) {
             servers[i] = ngx_atoi(items[i].data, items[i].len);
@@ -234,7 +235,7 @@ do_conf(sibling_t *s)
 {
     ngx_http_memcache_client_t  *client;
 
-    if (choose(s, &client) == NGX_OK) {
+    if (clients_choose(s, &client) == NGX_OK) {
         sibling_say(s, "servers=%ui", s->mc->servers(client));
     }
 
@@ -249,7 +250,7 @@ do_subset(sibling_t *s)
     ngx_http_memcache_client_t  *client, *again;
     ngx_http_memcache_server_t   server;
 
-    if (choose(s, &client) != NGX_OK) {
+    if (clients_choose(s, &client) != NGX_OK) {
         return NGX_OK;
     }
 
@@ -314,7 +315,7 @@ do_where(sibling_t *s)
     ngx_http_memcache_client_t  *client;
     ngx_http_memcache_status_t   status;
 
-    if (choose(s, &client) != NGX_OK) {
+    if (clients_choose(s, &client) != NGX_OK) {
         return NGX_OK;
     }
 
@@ -344,7 +345,7 @@ do_store(sibling_t *s)
     ngx_http_memcache_client_t  *client;
     ngx_http_memcache_status_t   status;
 
-    if (choose(s, &client) != NGX_OK) {
+    if (clients_choose(s, &client) != NGX_OK) {
         return NGX_OK;
     }
 
@@ -368,137 +369,14 @@ do_store(sibling_t *s)
 }
 
 
-/* Says each result, and retains the values to see that they stay when the handler has returned. */
-static void
-answered(void *data, const ngx_http_memcache_result_t *const *results, ngx_uint_t n)
-{
-    size_t                       same;
-    sibling_t                   *s = data;
-    ngx_uint_t                   i, hits;
-    ngx_http_memcache_value_t    value;
-    ngx_http_memcache_result_t   copy;
-
-    s->runs++;
-    hits = 0;
-    same = 0;
-
-    for (i = 0; i < n; i++) {
-
-        if (n <= 16) {
-            sibling_say(s, "%uD:%V:%uD,", results[i]->status, &results[i]->value, results[i]->flags);
-        }
-
-        hits += (results[i]->status == NGX_HTTP_MEMCACHE_OK);
-
-        if (results[i]->size == sizeof(ngx_http_memcache_result_t)
-            && s->mc->retain(results[i], &value) == NGX_HTTP_MEMCACHE_OK)
-        {
-            same += (value.bytes.len == results[i]->value.len
-                     && ngx_memcmp(value.bytes.data, results[i]->value.data, value.bytes.len) == 0);
-            s->mc->release(&value);
-        }
-    }
-
-    copy = *results[0];
-    sibling_say(s, " n=%ui hits=%ui retained=%uz copy=%uD runs=%ui", n, hits, same, s->mc->retain(&copy, &value),
-                s->runs);
-    sibling_finish(s);
-}
-
-
-static ngx_int_t
-get_many(sibling_t *s, ngx_str_t *keys, ngx_uint_t n, ngx_uint_t cancel)
-{
-    ngx_http_memcache_many_t     many;
-    ngx_http_memcache_call_t     call;
-    ngx_http_memcache_client_t  *client;
-    ngx_http_memcache_status_t   status;
-
-    if (choose(s, &client) != NGX_OK) {
-        return NGX_OK;
-    }
-
-    ngx_memzero(&many, sizeof(many));
-    many.size = sizeof(many);
-    many.op = sibling_number(s->request, "op", NGX_HTTP_MEMCACHE_GET);
-    many.ttl = sibling_number(s->request, "ttl", 0);
-    many.keys = keys;
-    many.nkeys = n;
-    many.timeout = sibling_number(s->request, "timeout", 0);
-    many.handler = answered;
-    many.data = s;
-    many.request = s->request;
-
-    status = s->mc->submit_many(client, &many, &call);
-
-    if (s->runs != 0) {
-        sibling_say(s, "the handler ran inside of submit_many()");
-        return NGX_OK;
-    }
-
-    if (status != NGX_HTTP_MEMCACHE_OK) {
-        sibling_say(s, "refused=%uD", status);
-        return NGX_OK;
-    }
-
-    if (cancel) {
-        status = s->mc->cancel(client, call);
-        sibling_say(s, "cancelled=%uD again=%uD", status, s->mc->cancel(client, call));
-        return NGX_OK;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static ngx_int_t
-do_many(sibling_t *s)
-{
-    ngx_str_t   text, keys[64];
-
-    (void) sibling_text(s->request, "keys", &text);
-
-    return get_many(s, keys, list(&text, keys, 64), 0);
-}
-
-
-static ngx_int_t
-do_cancel(sibling_t *s)
-{
-    ngx_str_t   text, keys[64];
-
-    (void) sibling_text(s->request, "keys", &text);
-
-    return get_many(s, keys, list(&text, keys, 64), 1);
-}
-
-
-static ngx_int_t
-do_numbered(sibling_t *s)
-{
-    ngx_str_t   *keys;
-    ngx_uint_t   i, n;
-
-    n = sibling_number(s->request, "n", 0);
-    keys = ngx_palloc(s->request->pool, (n + 1) * sizeof(ngx_str_t));
-
-    for (i = 0; keys != NULL && i < n; i++) {
-        keys[i].data = ngx_pnalloc(s->request->pool, 16);
-        keys[i].len = ngx_sprintf(keys[i].data, "key%ui", i) - keys[i].data;
-    }
-
-    return get_many(s, keys, n, 0);
-}
-
-
 static sibling_action_t  sibling_actions[] = {
     { "conf", do_conf },
     { "subset", do_subset },
     { "all", do_all },
     { "where", do_where },
     { "store", do_store },
-    { "many", do_many },
-    { "cancel", do_cancel },
-    { "numbered", do_numbered },
+    { "many", clients_do_many },
+    { "cancel", clients_do_cancel },
+    { "numbered", clients_do_numbered },
     { NULL, NULL }
 };

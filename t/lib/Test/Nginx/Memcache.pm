@@ -114,15 +114,17 @@ http {
 EOF
 }
 
-# Compiles siblings/NAME.c, or other sources, to NAME.so in the test's directory,
-# for the nginx that the modules were built for, with the header, or that which
-# the test has in include/; false if there is nothing to do that with.
+# Compiles siblings/NAME.c and siblings/NAME/*.c, or other sources, to NAME.so in
+# the test's directory, for the nginx that the modules were built for.  A header
+# in the test's include/ is used instead of the project's.  False if there is no
+# compiler, or no headers of nginx.
 sub compile_sibling {
 	my ($t, $name, @sources) = @_;
 	my $source = $ENV{NGINX_SOURCE_DIR} // '/usr/share/nginx/src';
 	my $objs = $ENV{NGINX_BUILD_DIR} // "$FindBin::Bin/../target/nginx/debian";
 
-	@sources = "$FindBin::Bin/siblings/$name.c" unless @sources;
+	@sources = ("$FindBin::Bin/siblings/$name.c",
+		glob "$FindBin::Bin/siblings/$name/*.c") unless @sources;
 
 	return if !-e "$source/src/core/nginx.h" || !-e "$objs/ngx_auto_config.h"
 		|| system('gcc --version >/dev/null 2>&1') != 0;
