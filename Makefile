@@ -43,7 +43,7 @@ RUN_DEPS   := nginx memcached curl perl iproute2
 # Whose memcached the tests use too, beside the one that is installed: 1.6.9, 1.6.38, and the newest.
 SUITES := bullseye trixie sid
 # What depends on what memcached does. key_names.t, old.t, refused.t, sizes.t and ttl.t take all versions by themselves.
-VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_sizes.t kv_stale.t leases.t ops.t rate_limit.t session.t values.t version.t)
+VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_sizes.t kv_stale.t leases.t ops.t rate_limit.t session.t session_down.t values.t version.t)
 # The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
 PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl
 # promtool, for what Prometheus reads.
@@ -188,7 +188,7 @@ session-config: ## build examples/session by its script "config", and test that
 	@cp target/modules-$(NEW_VERSION)/*.so target/session
 	@bash build/session-config.sh $(NEW_DIR) target/session/ngx_http_memcache_session_module.so
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
-	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t
+	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t t/session_config.t t/session_down.t
 
 doc: nginx-headers ## the documentation of the crates: that of ngx-memcache is for siblings, in target/doc/ngx_memcache/
 	cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio

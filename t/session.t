@@ -15,6 +15,7 @@ use lib 'lib';
 use Test::Nginx qw/ :DEFAULT http_start /;
 use Test::Nginx::H2;
 use Test::Nginx::Memcache;
+use Test::Nginx::Session;
 use Test::Memcached;
 
 ###############################################################################
@@ -22,70 +23,19 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-# One that nobody was given, and two that an application has chosen.
-use constant NONE => '0123456789abcdef0123456789abcdef';
-use constant { KNOWN => 'a' x 32, OTHER => 'b' x 32 };
-
 my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite ssi/)
-	->has_daemon('memcached')->plan(116);
+	->has_daemon('memcached')->plan(64);
 
-my $globals = <<'EOF';
+$t->write_file_expand('nginx.conf', conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er));
 
 %%TEST_GLOBALS%%
 
-<load>
+%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_SESSION%%
 
 daemon off;
 
 events {
 }
-
-EOF
-
-my $load = '%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_SESSION%%';
-
-###############################################################################
-
-# what "nginx -t" says
-
-my $in = 'location / { memcache_session';
-
-like(check($t, $_), qr/test is successful/, "good - $_")
-	for 'memcache_session sid;', 'memcache_session sid 1h;',
-	'memcache_session __Host-sid; memcache_timeout 1s;',
-	'memcache_session off;';
-like(check($t, '', $load, $_), qr/test is successful/, "good - $_")
-	for "$in sid required; }", "$in sid 1h required; }",
-	"memcache_session sid; $in off; }";
-
-for my $bad ('sid 0', 'sid x', 'sid 69y', 'sid 200y') {
-	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
-		"memcache_session"\ directive\ has\ an\ invalid\ time,\ it
-		\ must\ be\ from\ 1s\ to\ 68y\ in/x, "bad - $bad");
-}
-like(check($t, 'memcache_session sid 1h no;'), qr/\[emerg\] .*
-	has\ an\ invalid\ parameter,\ there\ is\ "required"\ in/x, 'bad - word');
-like(check($t, "memcache_session $_;"), qr/\[emerg\] .*
-	has\ an\ invalid\ name\ of\ a\ cookie\ in/x, "bad - $_")
-	for 'a=b', '"a;b"', '"a b"', '"a\r\nb"', '"a,b"', "\xff", '""';
-like(check($t, 'memcache_session off 1h;'), qr/has a parameter beside "off" in/,
-	'bad - off');
-like(check($t, "$_"), qr/has "required" outside of a location in/,
-	'R22 bad - required for all') for 'memcache_session sid 1h required;',
-	'server { memcache_session sid required; }';
-like(check($t, 'memcache_session sid; memcache_session sid;'),
-	qr/"memcache_session" directive is duplicate in/, 'bad - duplicate');
-like(check($t, 'memcache_session off; memcache_session sid;'),
-	qr/"memcache_session" directive is duplicate in/, 'bad - off and on');
-like(check($t, 'memcache_session;'), qr/invalid number of arguments/,
-	'bad - no name');
-like(check($t, 'memcache_session sid;', '%%LOAD_MEMCACHE_SESSION%%'),
-	qr/\[emerg\] .*"memcache_session" directive needs ngx_http_memcache_m/,
-	'bad - without the module');
-
-###############################################################################
-
-my $text = $globals . <<'EOF';
 
 http {
     %%TEST_GLOBALS_HTTP%%
@@ -170,110 +120,15 @@ http {
         }
     }
 
-    # the same where memcached is down
-    server {
-        listen       127.0.0.1:8082;
-        server_name  localhost;
-
-        memcache_server 127.0.0.1:8083;
-
-        location / {
-        }
-
-        location /app/ {
-            proxy_pass http://127.0.0.1:8086;
-        }
-
-        location /required {
-            memcache_session sid 1000s required;
-        }
-
-        # it is looked up before the request comes to the last two
-        location /try {
-            try_files /none @required;
-        }
-
-        location /missing {
-            error_page 404 = @required;
-        }
-
-        location @required {
-            memcache_session sid 1000s required;
-            try_files /required =404;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
-
-    # and where another server stands in for one that hangs
-    server {
-        listen       127.0.0.1:8084;
-        server_name  localhost;
-
-        memcache_server 127.0.0.1:8085 max=1;
-        memcache_server 127.0.0.1:8087 max=1;
-        memcache_failover next;
-        memcache_timeout 200ms;
-        memcache_connect_timeout 200ms;
-        memcache_max_fails 1;
-
-        location /app/ {
-            proxy_pass http://127.0.0.1:8086;
-        }
-
-        location /required/ {
-            memcache_session sid 1000s required;
-            proxy_pass http://127.0.0.1:8086/app/;
-        }
-    }
-
-    # the application: it is offered an ID, and takes it or not
-    server {
-        listen       127.0.0.1:8086;
-        server_name  localhost;
-
-        memcache_session off;
-        add_header X-Accel-Session $accel always;
-        add_header Cache-Control "public, max-age=3600";
-
-        location / {
-            set $accel "";
-            return 200 "id $http_session_id";
-        }
-
-        location /app/new {
-            set $accel new;
-            return 200 "offered $http_session_new";
-        }
-
-        location /app/renew {
-            set $accel renew;
-            return 200 "offered $http_session_new";
-        }
-
-        location /app/else {
-            set $accel RENEW;
-            return 200 "offered $http_session_new";
-        }
-
-        location /app/none {
-            set $accel "";
-            return 404;
-        }
-    }
+%%APPLICATION%%
 }
 
 EOF
 
-$text =~ s/<load>/$load/;
-
 my $m = Test::Memcached->start($t, port(8081));
 
-$t->write_file_expand('nginx.conf', conf($text));
 $t->write_file('index.html', 'page');
-$t->write_file($_, 'page') for 'off', 'other', 'required';
+$t->write_file($_, 'page') for 'off', 'other';
 mkdir $t->testdir() . '/off.d';
 $t->write_file('ssi',
 	'[<!--#include virtual="/a" --><!--#include virtual="/b" -->]');
@@ -422,20 +277,6 @@ like($t->read_file('error.log'), qr/\[error\].*"X-Accel-Session"\ of\ an
 	\ application\ that\ was\ not\ given\ \$memcache_session_new/x,
 	'not offered - logged');
 
-# R22: without memcached
-
-for my $uri ('/index.html', '/status', '/app/page', '/required', '/try',
-	'/missing')
-{
-	$r = page($uri, '', 8082);
-	is(code($r), 200, "R22 down, $uri - without a cookie");
-	$r = page($uri, "sid=$id", 8082);
-	is(code($r), $uri =~ /required|try|missing/ ? 503 : 200, "R22 down, $uri");
-	is(header($r, 'Set-Cookie'), undef, "R22 down, $uri - no cookie");
-}
-is(header(page('/index.html', "sid=$id", 8082), 'X-State'), 'unknown',
-	'R22 down - state');
-
 # a client that goes away, and one that waits
 
 $m->pause();
@@ -446,46 +287,6 @@ $m->resume();
 like(join('', <$slow>), qr/X-Session: other/, 'slow');
 
 ###############################################################################
-
-# R42: a server hangs, and the one that stands in for it knows no sessions
-
-my @m = map { Test::Memcached->start($t, port($_)) } 8085, 8087;
-my $home = kept(@m);
-my $before = page('/app/page', "sid=$home", 8084);
-is(header($before, 'X-State'), 'found', 'R42 before');
-
-my %seen;
-$m[0]->pause();
-
-# until it is down and the other one has been asked for a while
-my $enough = 0;
-ok(wait_for(sub {
-	$r = page('/app/new', "sid=$home", 8084);
-	$seen{header($r, 'X-State')}++;
-	$seen{cookie}++ if header($r, 'Set-Cookie');
-	$enough++ if asked_of(8087) > 3;
-	return $enough > 20;
-}), 'R42 down - the other one is asked');
-is(join(' ', sort keys %seen), 'unknown', 'R42 down - nobody knows, no cookie');
-is(code(page('/required/page', "sid=$home", 8084)), 503, 'R42 down - required');
-like(header(page('/app/renew', "sid=$home", 8084), 'Set-Cookie'), qr/^sid=/,
-	'R42 down - a login works');
-like(header(page('/app/new', '', 8084), 'Set-Cookie'), qr/^sid=/,
-	'R42 down - a new one');
-
-$m[0]->resume();
-ok(wait_for(sub { header(page('/app/new', "sid=$home", 8084), 'X-State')
-	eq 'found' }), 'R42 back - the session is there');
-
-###############################################################################
-
-sub page {
-	my ($uri, $cookie, $port) = @_;
-
-	return http(join("\x0d\x0a", "GET $uri HTTP/1.0", 'Host: localhost',
-		$cookie ? "Cookie: $cookie" : (), '', ''),
-		PeerAddr => '127.0.0.1:' . port($port // 8080));
-}
 
 sub start_page {
 	my ($cookie) = @_;
@@ -508,37 +309,6 @@ sub ttl {
 	return $m->line() =~ /^HD t(-?\d+)/ ? $1 : 'none';
 }
 
-# How many sessions were looked for.
 sub asked { asked_of(8081) }
-
-sub asked_of {
-	return server_status(port($_[0]))->{operations}{get_and_touch};
-}
-
-# A session that is kept by the first of the servers: the second does not miss it.
-sub kept {
-	my ($first, $second) = @_;
-
-	for my $n (1 .. 50) {
-		my $id = sprintf '%032x', $n;
-		$first->set("session:$id", 'mary');
-		return $id if header(page('/app/page', "sid=$id", 8084),
-			'X-State') eq 'found';
-	}
-
-	die "No session\n";
-}
-
-# What "nginx -t" says to lines of the http block, and of a server block.
-sub check {
-	my ($t, $line, $modules, $server) = @_;
-	my $text = $globals . "http {\n%%TEST_GLOBALS_HTTP%%\n$line\n"
-		. "server { listen 127.0.0.1:8080; memcache_server 127.0.0.1; "
-		. ($server // '') . " }\n}\n";
-
-	$modules //= $load;
-	$text =~ s/<load>/$modules/;
-	return check_config($t, $text);
-}
 
 ###############################################################################

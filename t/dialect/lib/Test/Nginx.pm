@@ -24,10 +24,13 @@ use Exporter qw/ import /;
 use File::Path qw/ rmtree /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::INET;
-use POSIX qw/ WNOHANG /;
+use POSIX qw//;
 use Socket qw/ SOL_SOCKET SO_REUSEADDR /;
 use Test::More qw//;
 
+use parent 'Test::Nginx::Daemons';
+
+use Test::Nginx::Daemons qw/ exited /;
 use Test::Nginx::HTTP;
 
 our @EXPORT = qw/ log_in log_out http http_get http_head port /;
@@ -37,13 +40,8 @@ our $NGINX = $ENV{TEST_NGINX_BINARY} || find_in_path('nginx') || 'nginx';
 
 ###############################################################################
 
-# How long a process may take to start and to exit, in seconds.
-use constant {
-	START_TIME	=> 20,
-	QUIT_TIME	=> 90,
-	DAEMON_TIME	=> 5,
-	STEP		=> 0.05,
-};
+# How long nginx may take to exit, in seconds.
+use constant QUIT_TIME => 90;
 
 # Sockets that reserve ports, by the names of these.
 my %ports;
@@ -356,85 +354,6 @@ sub dump_config {
 		or die "Can't run $NGINX: $!";
 	local $/;
 	return scalar <$f>;
-}
-
-###############################################################################
-
-# Other servers.
-
-sub run_daemon {
-	my ($self, $code, @args) = @_;
-
-	my $pid = fork() // die "Can't fork daemon: $!\n";
-
-	if ($pid == 0) {
-		if (ref $code eq 'CODE') {
-			$code->(@args);
-			exit 0;
-		}
-
-		{ exec { $code } $code, @args; }
-		warn "Can't exec $code: $!\n";
-		POSIX::_exit(1);
-	}
-
-	push @{$self->{daemons}}, $pid;
-	return $self;
-}
-
-sub stop_daemons {
-	my ($self) = @_;
-
-	while (defined(my $pid = shift @{$self->{daemons}})) {
-		kill 'TERM', $pid;
-
-		if (!exited($pid, DAEMON_TIME)) {
-			kill 'KILL', $pid;
-			waitpid($pid, 0);
-		}
-	}
-
-	return $self;
-}
-
-sub exited {
-	my ($pid, $seconds) = @_;
-	return within($seconds, sub { waitpid($pid, WNOHANG) != 0 });
-}
-
-# Waits for a file to appear; if the process exits first, in vain.
-sub waitforfile {
-	my ($self, $file, $pid) = @_;
-	my $gone;
-
-	return within(START_TIME, sub {
-		return 1 if -e $file;
-		return 0 if $gone;
-		$gone = waitpid($pid, WNOHANG) != 0 if $pid;
-		return;
-	});
-}
-
-sub waitforsocket {
-	my ($self, $peer) = @_;
-
-	return within(START_TIME, sub {
-		IO::Socket::INET->new(Proto => 'tcp', PeerAddr => $peer)
-			? 1 : undef;
-	});
-}
-
-# Asks again and again until there is an answer, true or 0, or the time is up.
-sub within {
-	my ($seconds, $ask) = @_;
-
-	for (1 .. $seconds / STEP) {
-		my $answer = $ask->();
-		return $answer if defined $answer && $answer ne '';
-		select undef, undef, undef, STEP;
-	}
-
-	return undef;
 }
 
 ###############################################################################
