@@ -141,7 +141,7 @@ extern "C" {
 
 /*
  * Status of a call, or of an operation. The numbers never change. $memcache_status has its names from here, and what the
- * table below says of whose fault an error is, the crate's Error::fault() says, too: its tests compare them.
+ * table below says of errors, the crate's Error says, too: its tests compare them.
  */
 
 typedef uint32_t  ngx_http_memcache_status_t;
@@ -160,12 +160,12 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     error         whose fault               carried out?            again?
  *     NOT_SENT      the network's             no                      yes
  *     UNKNOWN       the network's             writes: perhaps         reads; writes that do no harm when done twice
- *     TIMEOUT       the server's or network's maybe_applied           not at once: it would add to the load
+ *     TIMEOUT       the server's or network's  maybe_applied          not at once: it would add to the load
  *     BUSY          too much to do            no                      later
  *     SERVER_DOWN   the server's              no                      later: it is probed by timer
  *     SERVER        the server's              no; "object too large for cache" is the caller's, and the old item is gone
  *     CLIENT        the caller's: incr of what is no number           no
- *     PROTOCOL      the server's, or of what is between               reads
+ *     PROTOCOL      the server's, or of what is between  maybe_applied  reads
  *     SHUTDOWN      nobody's: the worker exits  maybe_applied         no
  *     INVALID_KEY   the caller's              no                      no
  *     TOO_LARGE     the caller's, or of whoever stored the item; a gat has touched it

@@ -181,22 +181,39 @@ pub enum Fault {
 }
 
 impl Error {
+    /// What each error means to who handles it: who can do something about it, and the HTTP status.
+    ///
+    /// This table and the enum's texts are all that this crate says of an error. What is a status of the header is held to
+    /// the table there by a test, and its text to the engine's.
+    fn meaning(&self) -> (Fault, u16) {
+        match self {
+            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } => (Fault::Setup, 503),
+            Error::WrongBindings(_) | Error::NotConfigured | Error::NotAvailable => (Fault::Setup, 503),
+            Error::NotSent => (Fault::Network, 503),
+            Error::Unknown { .. } => (Fault::Network, 502),
+            Error::Timeout { .. } => (Fault::Server, 504),
+            Error::Busy | Error::RetainLimit => (Fault::Load, 503),
+            Error::ServerDown => (Fault::Server, 503),
+            Error::Server(text) if is_too_large(text) => (Fault::Caller, 413),
+            Error::Server(_) | Error::Protocol { .. } => (Fault::Server, 502),
+            // About what was asked for, as a bad key is. What else there is (`flush_all` with `-F`) is not.
+            Error::Client(text) if is_no_number(text) => (Fault::Caller, 409),
+            Error::Client(_) | Error::Decode(_) => (Fault::Caller, 502),
+            Error::Shutdown { .. } => (Fault::Exit, 503),
+            Error::InvalidKey => (Fault::Caller, 400),
+            Error::TooLarge => (Fault::Caller, 413),
+            Error::ItemTooLarge => (Fault::Setup, 502),
+            Error::Unsupported => (Fault::Setup, 501),
+            Error::NoServer | Error::TooMany | Error::WrongThread => (Fault::Caller, 500),
+            Error::Panicked | Error::Encode(_) => (Fault::Caller, 500),
+            Error::NoMemory => (Fault::Load, 500),
+            Error::Other(_) => (Fault::Defect, 502),
+        }
+    }
+
     /// Who can do something about it.
     pub fn fault(&self) -> Fault {
-        match self {
-            Error::InvalidKey | Error::TooLarge | Error::Encode(_) | Error::Decode(_) | Error::Client(_) => {
-                Fault::Caller
-            }
-            Error::Server(text) if is_too_large(text) => Fault::Caller,
-            Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => Fault::Caller,
-            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => Fault::Setup,
-            Error::NotConfigured | Error::NotAvailable | Error::ItemTooLarge | Error::Unsupported => Fault::Setup,
-            Error::Busy | Error::NoMemory | Error::RetainLimit => Fault::Load,
-            Error::NotSent | Error::Unknown { .. } => Fault::Network,
-            Error::Timeout { .. } | Error::ServerDown | Error::Server(_) | Error::Protocol { .. } => Fault::Server,
-            Error::Shutdown { .. } => Fault::Exit,
-            Error::Other(_) => Fault::Defect,
-        }
+        self.meaning().0
     }
 
     /// Whether the server may have carried the operation out all the same.
@@ -236,22 +253,7 @@ impl Error {
 
     /// The HTTP status that tells the client of nginx about it: 400, 409, 413, 500, 501, 502, 503 or 504.
     pub fn http_status(&self) -> u16 {
-        match self {
-            Error::InvalidKey => 400,
-            Error::TooLarge => 413,
-            Error::Server(text) if is_too_large(text) => 413,
-            // About what was asked for, as a bad key is. What else there is (`flush_all` with `-F`) is not.
-            Error::Client(text) if is_no_number(text) => 409,
-            Error::Unsupported => 501,
-            Error::Encode(_) | Error::NoMemory => 500,
-            Error::NoServer | Error::TooMany | Error::Panicked | Error::WrongThread => 500,
-            Error::Timeout { .. } => 504,
-            Error::NotLoaded | Error::TooOld { .. } | Error::TooNew { .. } | Error::WrongBindings(_) => 503,
-            Error::NotConfigured | Error::NotAvailable => 503,
-            Error::Busy | Error::ServerDown | Error::NotSent | Error::Shutdown { .. } | Error::RetainLimit => 503,
-            Error::Server(_) | Error::Client(_) | Error::Protocol { .. } | Error::Unknown { .. } => 502,
-            Error::ItemTooLarge | Error::Decode(_) | Error::Other(_) => 502,
-        }
+        self.meaning().1
     }
 
     /// From a status of the header that is not a result; `text` is what the server said, if it did.

@@ -111,7 +111,7 @@ fn fill_metadata(result: &mut Result, metadata: Metadata) {
 /// The longest time that is not for ever.
 const LAST: u32 = NGX_HTTP_MEMCACHE_NEVER - 1;
 
-/// The number of an error.
+/// The number of an error: each has one in the header.
 pub fn status_of(error: &Error) -> Status {
     match error {
         Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
@@ -128,7 +128,6 @@ pub fn status_of(error: &Error) -> Status {
         Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
         Error::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
         Error::Unsupported => NGX_HTTP_MEMCACHE_UNSUPPORTED,
-        _ => NGX_HTTP_MEMCACHE_INTERNAL,
     }
 }
 

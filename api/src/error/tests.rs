@@ -36,6 +36,22 @@ fn r21_every_status_of_the_header_has_a_variant() {
     assert_eq!(Error::from_status(4711, false, b""), Error::Other(4711));
 }
 
+/// The header's table of what an error means: each line's name and status, and its cells.
+fn meanings() -> Vec<(&'static str, u32, Vec<&'static str>)> {
+    let (_, table) = HEADER.split_once(" whose fault  ").unwrap();
+    let (_, table) = table.split_once("again?\n").unwrap();
+    let (table, _) = table.split_once(" */").unwrap();
+    let line = |line: &'static str| {
+        let mut cells = line.trim_start_matches(" * ").split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        let name = cells.next().unwrap();
+        let Some((_, status)) = statuses().into_iter().find(|(found, _)| *found == name) else {
+            panic!("{name} is in the table, and nowhere else");
+        };
+        (name, status, cells.collect())
+    };
+    table.lines().map(line).collect()
+}
+
 #[test]
 fn r21_the_header_says_whose_fault_it_is() {
     let words = [
@@ -47,22 +63,76 @@ fn r21_the_header_says_whose_fault_it_is() {
         ("nobody's: a value", Fault::Load),
         ("the operator's", Fault::Setup),
     ];
-    let (_, table) = HEADER.split_once(" whose fault  ").unwrap();
-    let (table, _) = table.split_once("*/").unwrap();
-    let mut seen = 0;
-    for line in table.lines().filter_map(|line| line.strip_prefix(" *     ")) {
-        let (name, says) = line.split_once(' ').unwrap();
-        let Some((_, number)) = statuses().into_iter().find(|(found, _)| *found == name) else {
-            panic!("{name} is in the table, and nowhere else");
-        };
-        let (_, fault) = words.iter().find(|(word, _)| says.trim_start().starts_with(word)).expect(line);
-        assert_eq!(Error::from_status(number, false, b"").fault(), *fault, "{name}");
-        seen += 1;
+    for (name, status, cells) in meanings() {
+        let (_, fault) = words.iter().find(|(word, _)| cells[0].starts_with(word)).expect(name);
+        assert_eq!(Error::from_status(status, false, b"").fault(), *fault, "{name}");
     }
     let of_operations =
         statuses().into_iter().filter(|&(name, number)| (16..32).contains(&number) && name != "CANCELLED");
     // NO_MEMORY is an error of a call, too.
-    assert_eq!(seen, of_operations.count() + 1, "the table has each error of an operation");
+    assert_eq!(meanings().len(), of_operations.count() + 1, "the table has each error of an operation");
+}
+
+#[test]
+fn the_header_says_what_may_be_applied_and_what_is_tried_again() {
+    let mut seen = (0, 0);
+    for (name, status, cells) in meanings() {
+        let applied = cells.iter().any(|cell| matches!(*cell, "maybe_applied" | "writes: perhaps"));
+        assert_eq!(Error::from_status(status, true, b"").maybe_applied(), applied, "{name}");
+        let again = cells.iter().any(|cell| *cell == "yes" || cell.starts_with("reads"));
+        assert_eq!(Error::from_status(status, false, b"").should_retry(), again, "{name}");
+        seen = (seen.0 + u32::from(applied), seen.1 + u32::from(again));
+    }
+    assert_eq!(seen, (4, 3), "the table was read");
+}
+
+/// The header's name of an error's status. An error of the engine without one does not compile.
+fn name(error: &memcache_engine::Error) -> &'static str {
+    use memcache_engine::Error::*;
+    match error {
+        NotSent => "NOT_SENT",
+        Unknown { .. } => "UNKNOWN",
+        Timeout { .. } => "TIMEOUT",
+        Busy => "BUSY",
+        ServerDown => "SERVER_DOWN",
+        Server(_) => "SERVER",
+        Client(_) => "CLIENT",
+        Protocol { .. } => "PROTOCOL",
+        Shutdown { .. } => "SHUTDOWN",
+        NoMemory => "NO_MEMORY",
+        Unsupported => "UNSUPPORTED",
+        // These say more in the engine: what is wrong with the key, and how large the value is.
+        InvalidKey(_) | TooLarge { .. } => "",
+        // The module's own numbers of servers are right: a wrong one is INVALID, a defect of this crate.
+        NoSuchServer => "",
+    }
+}
+
+#[test]
+fn an_error_says_the_same_in_the_engine_and_here() {
+    use memcache_engine::Error::*;
+    let text = "out of\nmemory\x1b";
+    for maybe_applied in [false, true] {
+        let errors = [
+            NotSent,
+            Unknown { maybe_applied },
+            Timeout { maybe_applied },
+            Busy,
+            ServerDown,
+            Server(text.into()),
+            Client(text.into()),
+            Protocol { maybe_applied },
+            Shutdown { maybe_applied },
+            NoMemory,
+            Unsupported,
+        ];
+        for theirs in errors {
+            let (_, status) = statuses().into_iter().find(|(found, _)| *found == name(&theirs)).unwrap();
+            let ours = Error::from_status(status, maybe_applied, text.as_bytes());
+            assert_eq!(ours.to_string(), theirs.to_string());
+            assert_eq!(ours.maybe_applied(), theirs.maybe_applied(), "{theirs}");
+        }
+    }
 }
 
 #[test]

@@ -26,30 +26,15 @@ use thiserror::Error;
 
 use crate::operation::key::KeyError;
 
-/// Whose fault it is, whether the server may have carried the operation out, and whether to try again.
+/// Why an operation did not get an answer. A miss is not an error but an [`Outcome`](crate::Outcome).
 ///
-/// | error | whose fault | applied? | again? |
-/// |---|---|---|---|
-/// | [`NotSent`](Error::NotSent) | network | no | yes |
-/// | [`Unknown`](Error::Unknown) | network | writes: maybe | reads: yes, writes: only if repeating them is harmless |
-/// | [`Timeout`](Error::Timeout) | server or network | `maybe_applied` | not at once |
-/// | [`Busy`](Error::Busy) | load | no | later |
-/// | [`ServerDown`](Error::ServerDown) | server | no | later |
-/// | [`Server`](Error::Server) | server | no (an oversized store deletes the old value) | later |
-/// | [`Client`](Error::Client) | caller | no | no |
-/// | [`Protocol`](Error::Protocol) | server, or something between | `maybe_applied` | reads: yes |
-/// | [`Shutdown`](Error::Shutdown) | operator | `maybe_applied` | in another worker |
-/// | [`TooLarge`](Error::TooLarge) | caller, or who stored the item | no, but a get-and-touch has touched | no |
-/// | [`NoMemory`](Error::NoMemory) | this process | no, but a get-and-touch may have touched | later |
-/// | [`Unsupported`](Error::Unsupported) | operator | no | no |
-/// | [`InvalidKey`](Error::InvalidKey), [`NoSuchServer`](Error::NoSuchServer) | caller | no | no |
-///
-/// A miss is not an error but an [`Outcome`](crate::Outcome).
+/// Each of these is a status of `include/ngx_http_memcache.h`, where a table says whose fault it is, whether the server may
+/// have carried the operation out, and whether to try again. The engine does not know that table. `src/abi/outcome.rs` does
+/// not compile without a status for each, and the tests of `api/` compare the texts with those of that crate.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Error {
     /// The connection was lost before a byte of the operation was handed to the network.
-    #[error("not sent: the connection was lost before a byte was written")]
+    #[error("not sent: the connection was lost")]
     NotSent,
 
     /// The connection was lost after at least a part of the operation was written.
