@@ -1,6 +1,6 @@
 //! What a driver does, in any order.
 //!
-//! A script of the target `operations` begins with choices for the configuration, in the order of [`config`]. Then come
+//! A script of the target `operations` begins with choices for the configuration, in the order of `config.rs`. Then come
 //! commands; a connection is named by its place among those that there are, or from 128 on among all that ever were:
 //!
 //! | command | what it does |
@@ -24,13 +24,13 @@
 //! | `=` server n | takes a server out of use if n is even, and back if not |
 //! | `^` | the worker is about to exit |
 
+mod checks;
+mod config;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use memcache_engine::{
-    Answer, CallId, Client, Completion, Config, ConnId, Error, Failover, Hash, Instant, Loss, Outcome, Output,
-    ServerConfig, ServerId, ServerParams, State, Subset, PIPELINE_BOUND,
-};
+use memcache_engine::{Answer, CallId, Client, ConnId, Error, Instant, Loss, Output, ServerId, Subset};
 
 use crate::driver;
 use crate::ops::Op;
@@ -40,7 +40,7 @@ use crate::script::Script;
 /// Plays a script, looks at the client after each of its commands, and sees that it ends well.
 pub fn run(input: &[u8]) {
     let mut script = Script::new(input);
-    let config = config(&mut script);
+    let config = config::read(&mut script);
     let now = Instant::from_micros(1_000_000);
     let mut world = World {
         client: Client::new(config, 1, now),
@@ -63,33 +63,6 @@ pub fn run(input: &[u8]) {
         world.check();
     }
     world.end();
-}
-
-fn config(script: &mut Script<'_>) -> Config {
-    let pools: [&[&str]; 6] = [
-        &["max=1"],
-        &["max=2"],
-        &["min=1", "smax=1", "max=3", "ttl=1"],
-        &["min=3", "smax=3", "max=3"],
-        &["smax=0", "ttl=1"],
-        &["min=2", "ttl=0"],
-    ];
-    let (servers, pool, addresses) = (script.pick(&[1, 2, 3]), script.pick(&pools), script.pick(&[1, 2]));
-    let mut params = ServerParams::default();
-    pool.iter().for_each(|param| params.parse(param.as_bytes()).expect("a parameter"));
-    let (pool, weight) = params.finish().expect("a pool");
-    let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight };
-    let mut config = Config::new((1..=servers).map(server).collect());
-    config.pipeline = script.pick(&[128, 1, 2]);
-    config.queue = script.pick(&[1024, 0, 1, 4]);
-    config.max_fails = script.pick(&[3, 1, 2]);
-    config.timeout = Duration::from_millis(script.pick(&[1000, 10, 100]));
-    config.connect_timeout = Duration::from_millis(script.pick(&[200, 10, 2000]));
-    config.max_value = script.pick(&[1024, 0, 5000, 100_000]);
-    config.hash = script.pick(&[Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous]);
-    (config.failover, config.coalesce) =
-        script.pick(&[(Failover::Off, false), (Failover::Next, false), (Failover::Off, true), (Failover::Next, true)]);
-    config
 }
 
 /// A connection as the driver sees it.
@@ -355,31 +328,6 @@ impl World {
         }
     }
 
-    fn completed(&mut self, done: Completion<u64>) {
-        let Completion { call: id, context: number, answer, .. } = done;
-        let call = self.calls[number as usize].as_mut().expect("an operation that was accepted");
-        assert_eq!(call.id, id, "operation {number}");
-        assert!(!std::mem::replace(&mut call.ended, true), "operation {number} has ended before");
-        self.open -= 1;
-        match &answer {
-            Err(Error::Timeout { .. }) => assert!(self.now >= call.deadline, "timed out before its deadline"),
-            Ok(Outcome::Many(parts)) => {
-                assert_eq!(parts.len(), call.parts.len(), "an answer for each key");
-                let answers = parts.iter().map(|part| &part.answer);
-                for (answer, key) in answers.zip(&call.parts).filter(|(answer, _)| answer.is_ok()) {
-                    let said = self.said.get(key).is_some_and(|said| said.contains(answer));
-                    assert!(said || self.vague, "a part of {number} was answered {answer:?}");
-                }
-            }
-            Ok(_) | Err(Error::Server(_) | Error::Client(_) | Error::TooLarge { .. }) if !self.vague => {
-                let said = self.said.get(&call.key).map(Vec::as_slice).unwrap_or_default();
-                assert!(said.contains(&answer), "operation {number} was answered {said:?}, not {answer:?}");
-            }
-            _ => {}
-        }
-        assert_eq!(self.client.cancel(id, self.now), None, "it was handed out");
-    }
-
     /// Does what the client asks for.
     fn obey(&mut self) {
         while let Some(output) = self.client.poll_output() {
@@ -398,42 +346,6 @@ impl World {
                 Output::Close { conn } => assert!(self.links.remove(&conn).is_some(), "closed twice"),
                 Output::Event(event) => assert!(event.server() < self.client.config().servers.len()),
             }
-        }
-    }
-
-    /// What holds between any two commands.
-    fn check(&mut self) {
-        let config = self.client.config();
-        let bound = PIPELINE_BOUND * config.pipeline;
-        for id in 0..config.servers.len() {
-            let view = self.client.server(id).expect("a server");
-            let max = view.config.pool.max() as usize;
-            let links = self.links.values().filter(|link| link.server == id).count();
-            assert_eq!(
-                view.open + view.connecting + view.elsewhere,
-                links,
-                "the client and its driver disagree about connections"
-            );
-            assert_eq!(view.idle + view.busy, view.open);
-            // What follows a write of its key may go to a connection that is full, out of the queue, too.
-            let most = (bound + config.queue) * max + config.queue + bound * max;
-            assert!(view.pending <= most, "{} replies are awaited", view.pending);
-            // Those of connections that were lost are added to those that were waiting.
-            assert!(view.queued <= config.queue + most, "{} operations wait", view.queued);
-            assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
-            assert!(
-                view.idle == 0 || view.queued == 0 || view.elsewhere > 0,
-                "operations wait, and a connection is idle"
-            );
-            assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
-        }
-        self.client.check(self.now).expect("its numbers agree");
-        let (pending, open) = (self.client.pending(), self.open);
-        assert!((open..=open + self.leases + self.parts()).contains(&pending), "{pending} are pending, not {open}");
-        if self.client.completions() == 0 {
-            let deadline = self.strict().map(|call| call.deadline).min();
-            let next = self.client.next_timeout();
-            assert!(deadline.is_none_or(|at| next.is_some_and(|next| next <= at)), "a deadline is slept through");
         }
     }
 

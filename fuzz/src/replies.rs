@@ -21,15 +21,17 @@
 //! The pipeline has room for all: what waits moves up after each read, so who is on a connection when it ends would
 //! depend on the reads.
 
+mod forecast;
+
 use std::collections::HashMap;
 use std::mem::take;
 use std::time::Duration;
 
 use memcache_engine::{
-    Answer, CallId, Cause, Client, Config, ConnId, Error, Event, Instant, Outcome, Output, ServerConfig, ServerParams,
-    Subset,
+    Answer, CallId, Client, Config, ConnId, Error, Instant, Outcome, Output, ServerConfig, ServerParams, Subset,
 };
 
+use self::forecast::Forecast;
 use crate::driver;
 use crate::ops::Op;
 use crate::peer::{Peer, Says};
@@ -280,65 +282,6 @@ impl World {
         cuts.into_iter().map(|at| at - std::mem::replace(&mut from, at)).collect()
     }
 
-    fn waits(&self, key: &[u8]) -> Option<u64> {
-        self.numbers.get(key).copied().filter(|&n| self.calls[n as usize].is_some())
-    }
-
-    fn forecast(&self, means: &[Says]) -> Forecast {
-        let mut forecast = Forecast { known: true, ..Forecast::default() };
-        for says in means {
-            match says {
-                Says::Nothing => continue,
-                Says::Answer(key, answer) | Says::Last(key, answer) => {
-                    if key.is_empty() && self.lost_count {
-                        forecast.known = false;
-                    } else if key.is_empty() {
-                        forecast.answers.push((None, answer.clone()));
-                    } else if let Some(number) = self.waits(key) {
-                        forecast.answers.push((Some(number), answer.clone()));
-                    }
-                    if matches!(says, Says::Last(..)) {
-                        forecast.ends = Some((Cause::Refused, None));
-                    }
-                }
-                Says::Nonsense(key) => forecast.ends = Some((Cause::Protocol, self.waits(key))),
-                Says::Stolen(key) => {
-                    let victim = self.waits(key);
-                    forecast.ends = victim.map(|_| (Cause::Protocol, victim));
-                }
-                Says::Anything => forecast.known = false,
-            }
-            if !forecast.known || forecast.ends.is_some() {
-                break;
-            }
-        }
-        forecast
-    }
-
-    fn compare(&self, forecast: Forecast, done: &[(u64, Answer)], outputs: &[Output], closed: bool) {
-        let Forecast { answers, known, ends } = forecast;
-        assert!(done.len() >= answers.len(), "{answers:?} was said, {done:?} was understood");
-        for ((number, answer), (asked, said)) in done.iter().zip(&answers) {
-            assert_eq!(answer, said, "operation {number}");
-            assert!(asked.is_none_or(|asked| asked == *number), "{number} has the answer of {asked:?}");
-        }
-        if let Some((cause, victim)) = ends {
-            let is = |c: &Cause| *c == cause || cause == Cause::Protocol && *c == Cause::EncodedKey;
-            let lost =
-                |output: &Output| matches!(output, Output::Event(Event::ConnectionLost { cause, .. }) if is(cause));
-            assert!(closed && outputs.iter().any(lost), "{cause:?} is expected: {outputs:?}");
-            if let Some(victim) = victim {
-                let told = |(number, answer): &(u64, Answer)| {
-                    *number == victim && matches!(answer, Err(Error::Protocol { .. }))
-                };
-                assert!(done.iter().any(told), "{victim} is not told: {done:?}");
-            }
-        } else if known {
-            assert_eq!(done.len(), answers.len(), "{done:?} was understood");
-            assert!(!closed, "nothing was wrong: {outputs:?}");
-        }
-    }
-
     /// Takes the completions.
     fn collect(&mut self) {
         let max_value = self.client.config().max_value;
@@ -391,15 +334,4 @@ impl World {
         self.trace.counted = stats.errors.list().chain(more).collect();
         self.trace
     }
-}
-
-/// What the client will make of what was said.
-#[derive(Debug, Default)]
-struct Forecast {
-    /// Operations, if it is known which, and their answers.
-    answers: Vec<(Option<u64>, Answer)>,
-    /// That is all.
-    known: bool,
-    /// Why the connection ends then, and which operation is told.
-    ends: Option<(Cause, Option<u64>)>,
 }

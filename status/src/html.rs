@@ -31,7 +31,8 @@ const REFRESH_LARGE: u32 = 5_000;
 /// From so many servers on it is large.
 const LARGE: usize = 20;
 
-const STYLE: &str = include_str!("page/style.css");
+const STYLE: &str =
+    concat!(include_str!("page/style.css"), include_str!("page/cluster.css"), include_str!("page/media.css"));
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// The page.
