@@ -15,8 +15,8 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/mutants
 # What is broken | file below engine/src | sed command that breaks it
 mutants() {
     cat <<'LIST'
-any token is right | connection/replies.rs | s/Some(token) if token == u64::from(pending.token) => {}/Some(_) => {}/
-any key is right | connection/replies.rs | s/if !own.is_named(name, line.binary) =>/if false \&\& own.is_named(name, line.binary) =>/
+any token is right | protocol/meta/check.rs | s/Some(echoed) if echoed == u64::from(token) => {}/Some(_) => {}/
+any key is right | protocol/meta/check.rs | s/if !own.is_named(name, line.binary) =>/if false \&\& own.is_named(name, line.binary) =>/
 any key is right for the usual reply | protocol/meta/hit.rs | s/strip_prefix(key)?/get(key.len()..)?/
 what gave up leaves no placeholder | connection/due.rs | s/if index < self.encoded {/if index > self.encoded {/
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
@@ -26,7 +26,7 @@ max is no bound | client/pool.rs | s/(server.at.leaving()) < max as usize/(serve
 written writes are sent again | client/interrupted.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | client/submit.rs | s/server.queue.len() >= self.config.queue/server.queue.len() > usize::MAX - 1/
-R1: a key that is named as it is cannot be read | connection/replies.rs | s/Some(key) => self.decoder.line_naming(.*/Some(_) => self.decoder.line(\&self.input)?,/
+R1: a key that is named as it is cannot be read | protocol/dialect.rs | s/(Dialect::Meta, Some(key)) => .*/(Dialect::Meta, Some(_)) => decoder.line(buffer),/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
 R7: what has ended is sent out of the queue | client/pool.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);/let waits = |id| calls.contains_key(id);/
 R13: the queue is overtaken | client/order.rs | s/if !server.queue.is_empty() {/if server.queue.len() > usize::MAX - 1 {/

@@ -1,4 +1,4 @@
-//! One connection: its greeting, what it has to write, and the replies it waits for.
+//! One connection: what it has to write, and the replies it waits for.
 //!
 //! Replies come in the order of the requests. Every request that may reach the server has its place in a FIFO until
 //! its reply has been taken, whoever still waits for it: an operation that times out or is cancelled leaves its place
@@ -6,8 +6,6 @@
 
 mod ahead;
 mod due;
-mod expect;
-mod greeting;
 mod input;
 mod lease;
 mod load;
@@ -18,9 +16,6 @@ mod spare_values;
 mod state;
 
 pub(crate) use ahead::Waste;
-pub(crate) use expect::Expect;
-pub(crate) use greeting::Progress;
-pub use greeting::Unfit;
 pub(crate) use lease::{SideEffect, Undo};
 pub(crate) use lost::LostRequest;
 pub(crate) use spare_values::SpareValues;

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
 //! | `front` | what several operations have to do with each other |
-//! | `connection` | one connection's greeting, requests and replies in order |
+//! | `connection` | one connection's requests and replies in order |
 //! | `protocol` | what is said to memcached, and how its answers are read |
 //! | [`config`] | a cluster as configured |
 //! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
@@ -56,8 +56,6 @@ mod timers;
 pub use client::Summary;
 pub use client::{Cause, Client, Completion, Event, Loss, Output, Rejected, ServerView, WorkerMemory};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
-pub use connection::Unfit;
-
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
     CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_VALUES,
@@ -67,7 +65,8 @@ pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
-pub use protocol::meta::decode::MAX_LINE;
+pub use protocol::greeting::Unfit;
+pub use protocol::line::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;

@@ -1,6 +1,6 @@
 //! Why a connection ended.
 
-use crate::connection::Unfit;
+use crate::protocol::greeting::Unfit;
 use crate::stats::Fault;
 
 /// How the driver lost a connection.

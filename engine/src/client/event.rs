@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::cause::Cause;
-use crate::connection::Unfit;
 use crate::id::{ConnId, ServerId};
+use crate::protocol::greeting::Unfit;
 use crate::protocol::version::Version;
 
 /// What the driver has to do.

@@ -5,11 +5,10 @@ use bytes::Bytes;
 use super::call::Place;
 use super::cause::Cause;
 use super::state::Client;
-use crate::connection::{Progress, Unfit};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::work::Work;
-use crate::protocol::version::Version;
+use crate::protocol::greeting::{Progress, Unfit};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -20,6 +19,7 @@ impl<T> Client<T> {
         let answered = connection.read_greeting(&passed, |text| server.passed = text.clone(), now);
         match answered {
             Ok(Progress::Done) => {
+                server.dialect = connection.dialect();
                 server.counters.gauges.set_version(connection.version());
                 self.refuse_unsupported(id, now);
                 self.ready(conn, id, now);
@@ -36,24 +36,19 @@ impl<T> Client<T> {
         }
     }
 
-    /// Whether the server compares versions on delete, as far as it has said which memcached it is.
-    pub(super) fn compares_on_delete(&self, id: ServerId) -> bool {
-        let version = self.servers.get(id).and_then(|server| server.counters.gauges.version());
-        version.is_none_or(|version| version >= Version::COMPARES_ON_DELETE)
+    /// Whether the server can do that, as far as it has said what it is.
+    #[inline]
+    pub(super) fn supports(&self, id: ServerId, work: &Work) -> bool {
+        self.servers.get(id).is_none_or(|server| server.supports(work))
     }
 
     /// Ends what waits for the server and that it cannot do, as it has said only now.
     fn refuse_unsupported(&mut self, id: ServerId, now: Instant) {
-        if self.compares_on_delete(id) {
-            return;
-        }
         let Some(server) = self.servers.get_mut(id) else { return };
         let calls = &self.calls;
-        let refused = |call: &CallId| {
-            calls
-                .get(*call)
-                .is_some_and(|call| call.place == Place::Queued && call.work().is_some_and(Work::compares_on_delete))
-        };
+        let is_refused = |work: &Work| !server.supports(work);
+        let waits = |id: &CallId| calls.get(*id).filter(|call| call.place == Place::Queued);
+        let refused = |call: &CallId| waits(call).and_then(|call| call.work()).is_some_and(is_refused);
         let refused: Vec<CallId> = server.queue.iter().filter(refused).collect();
         server.queue.gave_up(refused.len());
         refused.into_iter().for_each(|call| self.complete(call, Err(Error::Unsupported), now));

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::call::{Owner, Task};
+use super::call::{Call, Owner, Task};
 use super::cause::{Cause, Loss};
 use super::event::{Event, Output};
 use super::state::Client;
-use crate::connection::{Connection, LostRequest, Phase, Unfit};
+use crate::connection::{Connection, LostRequest, Phase};
 use crate::id::{ConnId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Outcome;
 use crate::operation::work::Work;
-use crate::protocol::meta::decode::Malformed;
-use crate::protocol::meta::encode;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::greeting::Unfit;
+use crate::protocol::line::Malformed;
 use crate::protocol::outbound::Outbound;
 use crate::server::health::Policy;
 use crate::shared::State;
@@ -188,13 +189,10 @@ impl<T> Client<T> {
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
-        let encode = |call, token, out: &mut Outbound| match calls.get(call).map(|call| (&call.key, &call.task)) {
-            Some((Some(key), Task::Work(Work::Keyed(verb)))) => encode::keyed(out, key, verb, token),
-            Some((Some(key), Task::Work(Work::SetBack { life, .. }))) => {
-                encode::touch(out, key, *life, token);
+        let encode = |dialect: Dialect, call, token, out: &mut Outbound| {
+            if let Some(Call { key, task: Task::Work(work), .. }) = calls.get(call) {
+                dialect.encode(out, key.as_ref(), work, token);
             }
-            Some((_, Task::Work(Work::Server(verb)))) => encode::server(out, *verb),
-            _ => {}
         };
         let spare = &mut self.spare_buffers;
         connection.encode(encode, || spare.pop());

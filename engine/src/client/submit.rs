@@ -114,7 +114,6 @@ impl<T> Client<T> {
         let goes = self.target(id, new.key.as_ref(), bulk);
         let target = goes.connection();
         let mut room = self.make_room(id, group, target);
-        let supported = !new.work.compares_on_delete() || self.compares_on_delete(id);
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
         if new.work.is_write() {
             room = room.and_then(|()| server.writes.try_reserve());
@@ -125,7 +124,7 @@ impl<T> Client<T> {
             Some(Error::TooLarge { size, limit })
         } else if !live {
             Some(Error::ServerDown)
-        } else if !supported {
+        } else if !server.supports(&new.work) {
             Some(Error::Unsupported)
         } else if group.is_none() && goes == Target::Queue && server.queue.len() >= self.config.queue {
             limits.queue.bump();

@@ -9,12 +9,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::{Config, ServerConfig, ServerParams};
-use crate::connection::{Phase, Unfit};
+use crate::connection::Phase;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::MAX_TIMEOUT;
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
+use crate::protocol::greeting::Unfit;
 use crate::route::subset::Subset;
 use crate::server::ServerMemory;
 use crate::shared::State;

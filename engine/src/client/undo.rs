@@ -17,18 +17,19 @@ impl<T> Client<T> {
     /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
     pub(super) fn hand_back(&mut self, id: ServerId, side_effect: SideEffect, now: Instant) {
         let SideEffect { key, undo } = side_effect;
-        let compares = self.compares_on_delete(id);
-        let work = match undo {
-            // The lease stays with nobody there. At least it does not last longer.
-            Undo::Mark { life: Some(life), .. } if !compares => Work::SetBack { life, again: true },
-            Undo::Mark { cas, life } => Work::Keyed(Verb::Invalidate { ttl: life, cas }),
-            Undo::Remove { cas } => Work::Keyed(Verb::Delete { cas }),
-            Undo::Life { life, again } => Work::SetBack { life, again },
+        let (work, instead) = match undo {
+            // Where one version cannot be marked the lease stays with nobody. At least it does not last longer.
+            Undo::Mark { cas, life } => {
+                let instead = life.map(|life| Work::SetBack { life, again: true });
+                (Work::Keyed(Verb::Invalidate { ttl: life, cas }), instead)
+            }
+            Undo::Remove { cas } => (Work::Keyed(Verb::Delete { cas }), None),
+            Undo::Life { life, again } => (Work::SetBack { life, again }, None),
         };
         // Without the version, it could be somebody's new item that is marked or deleted.
-        if work.compares_on_delete() && !compares {
+        let Some(work) = [Some(work), instead].into_iter().flatten().find(|work| self.supports(id, work)) else {
             return;
-        }
+        };
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.target(id, Some(&key), 0).connection() {
             let new = NewCall { key: Some(key), work, subset: Subset::ALL, home: id, server: id };

@@ -17,8 +17,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
-use super::expect::Expect;
 use crate::limits::{MAX_LARGE, MAX_WASTE};
+use crate::protocol::expect::Expect;
 
 /// How many of the last replies count, each a little less than the next one.
 const MEMORY: u64 = 1024;

@@ -1,8 +1,8 @@
 //! Until when replies are waited for.
 
-use super::expect::Expect;
 use super::state::Connection;
 use crate::id::CallId;
+use crate::protocol::expect::Expect;
 use crate::time::Instant;
 
 impl Connection {

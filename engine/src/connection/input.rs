@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::greeting::{Greeting, Progress, Unfit};
 use super::state::{Connection, Phase, READ_CHUNK};
 use crate::operation::key::Key;
+use crate::protocol::greeting::{Greeting, Progress, Unfit};
 use crate::time::Instant;
 
 /// Less room than this is not worth a read.
@@ -57,6 +57,7 @@ impl Connection {
         };
         let progress = greeting.read(&mut self.decoder, &mut self.input, &mut self.out, passed)?;
         if progress == Progress::Done {
+            self.dialect = greeting.dialect();
             let (text, version) = greeting.version();
             pass(text);
             self.version = version;

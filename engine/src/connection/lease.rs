@@ -7,12 +7,12 @@
 //! And memcached touches whatever is there. What was not there for whoever has touched it must not live longer for that:
 //! its life is set back to what it was.
 
-use super::expect::Expect;
 use crate::limits::PLACE_LIFE;
 use crate::operation::key::Key;
 use crate::operation::reply::{Item, Lease};
 use crate::operation::request::Ttl;
-use crate::protocol::meta::decode::{Code, Head};
+use crate::protocol::expect::Expect;
+use crate::protocol::line::{Code, Head};
 
 /// What a lookup has done to what it does not find, or cannot use.
 #[derive(Debug, PartialEq, Eq)]

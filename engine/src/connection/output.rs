@@ -5,12 +5,13 @@ use std::io::IoSlice;
 
 use bytes::BytesMut;
 
-use super::expect::Expect;
 use super::state::{Connection, Pending, Phase};
 use crate::id::CallId;
 use crate::operation::key::Key;
-use crate::protocol::meta::token::Token;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::expect::Expect;
 use crate::protocol::outbound::Outbound;
+use crate::protocol::token::Token;
 use crate::time::Instant;
 
 /// No more requests are encoded while so many bytes wait to be written.
@@ -41,7 +42,7 @@ impl Connection {
     /// the operation's request; `spare` is asked for an unused buffer.
     pub fn encode(
         &mut self,
-        mut encode: impl FnMut(CallId, Token, &mut Outbound),
+        mut encode: impl FnMut(Dialect, CallId, Token, &mut Outbound),
         spare: impl FnOnce() -> Option<BytesMut>,
     ) {
         if self.phase != Phase::Ready {
@@ -55,7 +56,7 @@ impl Connection {
                 pending.token = self.token;
                 self.token = self.token.wrapping_add(1);
                 let before = self.out.len();
-                encode(call, pending.token, &mut self.out);
+                encode(self.dialect, call, pending.token, &mut self.out);
                 pending.len = u32::try_from(self.out.len().saturating_sub(before)).unwrap_or(u32::MAX);
                 if pending.len == 0 {
                     // What was not sent must not be waited for: the next reply would be taken for its own.

@@ -4,16 +4,15 @@ use std::collections::TryReserveError;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::expect::Expect;
 use super::lease::{self, SideEffect};
-use super::state::{Awaited, Connection, Pending, Reply, Sent, READ_CHUNK};
+use super::state::{Awaited, Connection, Reply, Sent, READ_CHUNK};
 use crate::id::CallId;
 use crate::limits::{BULK, MAX_STATS};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
-use crate::protocol::meta::decode::{Code, Head, Line, Malformed};
-use crate::protocol::meta::hit::Hit;
+use crate::protocol::expect::Expect;
+use crate::protocol::line::{Code, Head, Hit, Line, Malformed};
 use crate::protocol::number::number;
 
 impl Connection {
@@ -34,10 +33,7 @@ impl Connection {
             // Bytes that nothing was asked for: whatever they are, they are not for the next request.
             let head = self.pending.front().filter(|head| self.sent(head) != Sent::Nothing).ok_or(Malformed::Syntax)?;
             let complete = self.sent(head) == Sent::All;
-            let line = match &head.key {
-                Some(key) => self.decoder.line_naming(&self.input, key.raw())?,
-                None => self.decoder.line(&self.input)?,
-            };
+            let line = self.dialect.line(&mut self.decoder, &self.input, head.key.as_deref())?;
             let Some((line, used)) = line else { return Ok(None) };
             let (answer, in_sync) = match line {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
@@ -47,7 +43,8 @@ impl Connection {
                     return Err(Malformed::Syntax);
                 }
                 Line::Head(line) => {
-                    check(head, &line, &key)?;
+                    let own = || head.key.as_deref().or_else(|| head.call.and_then(&key));
+                    self.dialect.check(head.expect, head.token, &line, own)?;
                     self.doubtful = false;
                     let takes_value = line.code == Code::Value && head.expect.takes_value();
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
@@ -104,7 +101,7 @@ impl Connection {
                 // So it has where no value is behind the line. A value may be read as requests next.
                 Line::ClientError(text) => {
                     let usual = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
-                    if head.expect.is_meta() && !usual && std::mem::replace(&mut self.doubtful, true) {
+                    if head.expect.is_keyed() && !usual && std::mem::replace(&mut self.doubtful, true) {
                         // Two in a row may both be for the first of two requests.
                         return Err(Malformed::Unclear);
                     }
@@ -131,7 +128,7 @@ impl Connection {
         }
         let call = head.call?;
         let key = key(call).filter(|key| !key.is_binary())?;
-        let Hit { line, size, flags, cas } = Hit::read(&self.input, key.raw(), head.token)?;
+        let Hit { line, size, flags, cas } = self.dialect.hit(&self.input, key.raw(), head.token)?;
         if size > max_value.min(READ_CHUNK) {
             return None;
         }
@@ -192,24 +189,5 @@ impl Connection {
         buffer.extend_from_slice(begun);
         // Neither of the two copies it.
         Ok(Some(Bytes::from(buffer).into()))
-    }
-}
-
-/// Whether the line is the answer to this request: by its token, and by its key where that was asked for.
-fn check<'k>(pending: &Pending, line: &Head<'_>, key: impl Fn(CallId) -> Option<&'k Key>) -> Result<(), Malformed> {
-    match line.token {
-        Some(token) if token == u64::from(pending.token) => {}
-        // memcached before the fix of its issue 880 sends a miss without its flags.
-        None if line.code == Code::Miss && line.key.is_none() => return Ok(()),
-        _ => return Err(Malformed::Syntax),
-    }
-    if !pending.expect.is_lookup() {
-        return Ok(());
-    }
-    let own = pending.key.as_deref().or_else(|| pending.call.and_then(key));
-    match (line.key, own) {
-        (None, _) if matches!(line.code, Code::Value | Code::Done) => Err(Malformed::Syntax),
-        (Some(name), Some(own)) if !own.is_named(name, line.binary) => Err(Malformed::Syntax),
-        _ => Ok(()),
     }
 }

@@ -5,16 +5,18 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::ahead::{Ahead, Waste};
-use super::expect::Expect;
-use super::greeting::Greeting;
 use super::lease::SideEffect;
 use super::spare_values::SpareValues;
 use crate::id::{CallId, ServerId};
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
-use crate::protocol::meta::decode::{Decoder, Head};
-use crate::protocol::meta::token::Token;
+use crate::protocol::decoder::Decoder;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::expect::Expect;
+use crate::protocol::greeting::Greeting;
+use crate::protocol::line::Head;
 use crate::protocol::outbound::Outbound;
+use crate::protocol::token::Token;
 use crate::protocol::version::Version;
 use crate::time::Instant;
 
@@ -96,7 +98,9 @@ pub(crate) struct Connection {
     pub phase: Phase,
     /// Until it is ready.
     pub(super) greeting: Option<Box<Greeting>>,
-    /// That of the server, if it is memcached.
+    /// What the server speaks, once it is ready.
+    pub(super) dialect: Dialect,
+    /// The server's version, if it is memcached.
     pub(super) version: Option<Version>,
     /// Whether it is in the list of connections that have something new to write.
     pub dirty: bool,
@@ -149,6 +153,7 @@ impl Connection {
             leaving: false,
             phase: Phase::Connecting,
             greeting: None,
+            dialect: Dialect::default(),
             version: None,
             dirty: false,
             idle_since: now,
@@ -175,6 +180,11 @@ impl Connection {
             sent_end: 0,
             token,
         }
+    }
+
+    /// What the server speaks, once the connection is ready.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The version of the server, if it is memcached and has said so.

@@ -4,7 +4,7 @@
 //! meta commands echo the request's opaque token, except error lines, which carry none; so replies are matched by their
 //! order, and the token is what detects that the order was lost.
 
-pub(crate) mod decode;
-pub(crate) mod encode;
-pub(crate) mod hit;
-pub(crate) mod token;
+pub(super) mod check;
+pub(super) mod decode;
+pub(super) mod encode;
+pub(super) mod hit;

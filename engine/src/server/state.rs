@@ -12,6 +12,8 @@ use super::throttle::Throttle;
 use crate::connection::Waste;
 use crate::id::ConnId;
 use crate::metrics::counter::Memory;
+use crate::operation::work::Work;
+use crate::protocol::dialect::Dialect;
 use crate::shared::{SharedHealth, State, Verdict};
 use crate::stats::{Counters, Rest};
 use crate::time::Instant;
@@ -36,6 +38,8 @@ pub(crate) struct Server {
     pub seen: Verdict,
     /// When it has answered last.
     pub answered_at: Instant,
+    /// What it speaks, as far as it has said so.
+    pub dialect: Dialect,
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
     pub passed: Bytes,
     pub connects: Throttle,
@@ -63,6 +67,7 @@ impl Server {
             writes: PendingWrites::default(),
             backlog: Backlog::default(),
             health: Health::new(now),
+            dialect: Dialect::default(),
             passed: Bytes::new(),
             connects: Throttle::default(),
             waste: Waste::default(),
@@ -75,6 +80,12 @@ impl Server {
             seen: Verdict::default(),
             answered_at: Instant::default(),
         }
+    }
+
+    /// Whether it can do that, as far as it has said what it is.
+    #[inline]
+    pub fn supports(&self, work: &Work) -> bool {
+        self.dialect.supports(work, || self.counters.gauges.version())
     }
 
     pub fn is_live(&self) -> bool {

@@ -1,109 +1,12 @@
 //! Bytes to replies.
 //!
-//! A reply is a line, and for `VA` a value of announced length behind it. The decoder remembers how far it has looked,
-//! so a reply that comes in a thousand pieces is still read once.
+//! A reply is a line, and for `VA` a value of announced length behind it.
 
 use std::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
-
+use crate::protocol::decoder::Decoder;
+use crate::protocol::line::{Code, Head, Line, Malformed, MAX_ITEM};
 use crate::protocol::number::leading_number;
-
-/// The longest line of a reply, in bytes, without its line end. Longer ones are not the protocol: a key has 250 bytes,
-/// a flag at most 21, an error text of memcached less than 1 KiB.
-pub const MAX_LINE: usize = 8192;
-
-/// The largest value that is skipped when it is larger than the configuration allows: memcached's own maximum (`-I 1g`).
-const MAX_ITEM: usize = 1024 * 1024 * 1024;
-
-/// The bytes are not what the protocol allows here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// Other bytes were due.
-    Syntax,
-    /// More bytes than a reply may have: a line, or the lines of statistics.
-    TooLong,
-    /// It may be the answer to another request than the one that is due.
-    Unclear,
-}
-
-/// The codes of replies to meta commands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// `HD`: done.
-    #[default]
-    Done,
-    /// `VA`: done, and a value follows.
-    Value,
-    /// `EN`: a miss of `mg`.
-    Miss,
-    /// `NF`: a miss of the others.
-    NotFound,
-    /// `NS`: not stored.
-    NotStored,
-    /// `EX`: the version differs.
-    Exists,
-}
-
-/// A line with the flags that we ask for; others are passed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head<'a> {
-    pub code: Code,
-    /// Bytes of the value: the one that follows a `VA`, or as the flag `s` says.
-    pub size: usize,
-    /// `O`
-    pub token: Option<u64>,
-    /// `k`, and whether `b` says that it is encoded.
-    pub key: Option<&'a [u8]>,
-    pub binary: bool,
-    /// `f`
-    pub flags: u32,
-    /// `c`
-    pub cas: u64,
-    /// `W`: the caller has to make the item anew.
-    pub won: bool,
-    /// `Z`: another one was told so.
-    pub leased: bool,
-    /// `X`
-    pub stale: bool,
-    /// `t`; `None`: it does not expire.
-    pub ttl: Option<u32>,
-    /// `l`
-    pub idle: u32,
-    /// `h`
-    pub fetched: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
-    Head(Head<'a>),
-    /// `MN`
-    Noop,
-    /// `OK`
-    Ok,
-    /// `VERSION text`
-    Version(&'a [u8]),
-    /// `STAT name value`
-    Stat(&'a [u8]),
-    /// `END`
-    End,
-    /// `SERVER_ERROR text`
-    ServerError(&'a [u8]),
-    /// `CLIENT_ERROR text`, or `ERROR`
-    ClientError(&'a [u8]),
-}
-
-impl Head<'_> {
-    /// Whether it is not an item but its place, which somebody was told to fill.
-    pub fn is_vacant(&self) -> bool {
-        self.size == 0 && (self.won || self.leased)
-    }
-
-    /// Whether it is there for leases alone, and missing for all others.
-    pub fn is_hidden(&self) -> bool {
-        self.stale || self.is_vacant()
-    }
-}
 
 impl<'a> Line<'a> {
     /// The name of a key that is in the line as it is may have any bytes.
@@ -247,31 +150,8 @@ fn name_of(buffer: &[u8], key: &[u8]) -> Name {
     }
 }
 
-/// What is being read.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Reading {
-    /// A line, of which so many bytes are known to have no line end.
-    #[default]
-    Line,
-    /// A value of so many bytes, and the line end behind it.
-    Value(usize),
-    /// The rest of a value that nobody wants, and the line end behind it.
-    Skip(usize),
-}
-
-/// Where the reading of a connection stands.
-#[derive(Debug, Default)]
-pub(crate) struct Decoder {
-    reading: Reading,
-    /// Bytes at the front of the buffer that have no line end.
-    scanned: usize,
-}
-
 impl Decoder {
     /// The next line and the bytes it takes up with its end; `None`: it has not all arrived.
-    ///
-    /// The caller removes these bytes from the buffer, and if a value follows says what to do with it by
-    /// [`want`](Decoder::want) or [`skip`](Decoder::skip).
     pub fn line<'b>(&mut self, buffer: &'b [u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         self.line_with(buffer, 0..0)
     }
@@ -286,79 +166,8 @@ impl Decoder {
     }
 
     fn line_with<'b>(&mut self, buffer: &'b [u8], name: Range<usize>) -> Result<Option<(Line<'b>, usize)>, Malformed> {
-        let from = self.scanned.max(name.end);
-        let fresh = buffer.get(from..).unwrap_or_default();
-        let Some(offset) = memchr::memchr(b'\n', fresh) else {
-            self.scanned = buffer.len();
-            // One more than the longest line may be there: the CR of its end.
-            return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed::TooLong) } else { Ok(None) };
-        };
-        let end = from.saturating_add(offset);
-        self.scanned = 0;
-        let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::Syntax)?;
-        if line.len() > MAX_LINE {
-            return Err(Malformed::TooLong);
-        }
-        Ok(Some((Line::parse(line, name)?, end.saturating_add(1))))
-    }
-
-    /// The value of `size` bytes that comes next is wanted.
-    pub fn want(&mut self, size: usize) {
-        self.reading = Reading::Value(size);
-    }
-
-    /// The value of `size` bytes that comes next is not wanted.
-    pub fn skip(&mut self, size: usize) {
-        self.reading = Reading::Skip(size);
-    }
-
-    /// Whether nothing of what the buffer has was looked at.
-    pub fn is_fresh(&self) -> bool {
-        self.reading == Reading::Line && self.scanned == 0
-    }
-
-    /// Whether a value is being read.
-    pub fn in_value(&self) -> bool {
-        self.reading != Reading::Line
-    }
-
-    /// Takes the value from the buffer, an empty one if it was skipped; `None`: it has not all arrived.
-    pub fn value(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
-        if let Reading::Skip(left) = &mut self.reading {
-            let now = buffer.len().min(*left);
-            buffer.advance(now);
-            *left = left.saturating_sub(now);
-        }
-        let size = match self.reading {
-            Reading::Line => return Err(Malformed::Syntax),
-            Reading::Value(size) => size,
-            Reading::Skip(0) => 0,
-            Reading::Skip(_) => return Ok(None),
-        };
-        // What is behind the value is checked as soon as it is there: a wrong length shows before more is read.
-        let behind = buffer.get(size..).unwrap_or_default();
-        if !behind.is_empty() && !behind.starts_with(b"\r") {
-            return Err(Malformed::Syntax);
-        }
-        match behind.get(1) {
-            None => return Ok(None),
-            Some(b'\n') => {}
-            Some(_) => return Err(Malformed::Syntax),
-        }
-        self.reading = Reading::Line;
-        let value = buffer.split_to(size).freeze();
-        buffer.advance(2);
-        Ok(Some(value))
-    }
-
-    /// How many bytes more the value that is being read needs, its line end included, given what the buffer has.
-    pub fn missing(&self, buffered: usize) -> usize {
-        match self.reading {
-            Reading::Line => 0,
-            Reading::Value(size) => size.saturating_add(2).saturating_sub(buffered),
-            // Skipped bytes need no room of their own.
-            Reading::Skip(_) => 0,
-        }
+        let Some((line, used)) = self.frame(buffer, name.end)? else { return Ok(None) };
+        Ok(Some((Line::parse(line, name)?, used)))
     }
 }
 

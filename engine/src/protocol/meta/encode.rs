@@ -2,8 +2,9 @@
 
 use crate::operation::key::Key;
 use crate::operation::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
-use crate::protocol::meta::token::Token;
+use crate::operation::work::Work;
 use crate::protocol::outbound::Outbound;
+use crate::protocol::token::Token;
 
 /// What a new connection is asked before anything else: `VERSION` and `MN` are the answers. Nothing in it is a command
 /// to change anything in any dialect.
@@ -31,8 +32,19 @@ pub(crate) fn tries(out: &mut Outbound, key: &Key) {
 pub(crate) const TRIED_GET: Token = 1;
 pub(crate) const TRIED_SET: Token = 2;
 
+/// Appends the request.
+#[inline]
+pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work, token: Token) {
+    match (work, key) {
+        (Work::Keyed(verb), Some(key)) => keyed(out, key, verb, token),
+        (Work::SetBack { life, .. }, Some(key)) => touch(out, key, *life, token),
+        (Work::Server(verb), _) => server(out, *verb),
+        (Work::Keyed(_) | Work::SetBack { .. }, None) => {}
+    }
+}
+
 /// Appends the request for `verb` to the server itself. These carry no token: their replies differ from all others.
-pub(crate) fn server(out: &mut Outbound, verb: ServerVerb) {
+fn server(out: &mut Outbound, verb: ServerVerb) {
     match verb {
         ServerVerb::Noop => out.put(b"mn\r\n"),
         ServerVerb::Version => out.put(b"version\r\n"),
@@ -46,7 +58,7 @@ pub(crate) fn server(out: &mut Outbound, verb: ServerVerb) {
 }
 
 /// Appends the request for `verb` on `key`.
-pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
+fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
     match verb {
         Verb::Get { touch } => {
             command(out, b"mg ", key, None);
@@ -135,7 +147,7 @@ pub(crate) fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
 }
 
 /// Appends the request that sets the life of what is there.
-pub(crate) fn touch(out: &mut Outbound, key: &Key, ttl: Ttl, token: Token) {
+fn touch(out: &mut Outbound, key: &Key, ttl: Ttl, token: Token) {
     command(out, b"mg ", key, None);
     // Size, version, life and key tell whether it is an item that can be touched, and what to hand back if not.
     out.put(b" s c t k");

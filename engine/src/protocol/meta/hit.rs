@@ -3,36 +3,24 @@
 //! It is known beforehand but for three numbers, so it is compared rather than taken apart. Whatever differs from it in
 //! the least is for the [`decode`](super::decode) of all replies to judge.
 
-use super::token::Token;
+use crate::protocol::line::Hit;
 use crate::protocol::number::leading_number;
+use crate::protocol::token::Token;
 
-/// `VA size f… c… kKEY O…` and its value; with `t…` in front of the key where it was touched.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Hit {
-    /// Bytes of the line, its end included.
-    pub line: usize,
-    /// Bytes of the value; these, and the line end behind them, are there.
-    pub size: usize,
-    pub flags: u32,
-    pub cas: u64,
-}
-
-impl Hit {
-    /// The reply at the front of the buffer, if it is the one to a get of this key, as it is on the wire, with this
-    /// token, and has arrived completely.
-    #[inline]
-    pub fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Self> {
-        let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
-        let (flags, rest) = leading_number(rest.strip_prefix(b" f")?)?;
-        let (cas, rest) = leading_number(rest.strip_prefix(b" c")?)?;
-        let rest = rest.strip_prefix(b" k").or_else(|| behind_life(rest))?.strip_prefix(key)?;
-        let (echoed, rest) = leading_number(rest.strip_prefix(b" O")?)?;
-        let value = rest.strip_prefix(b"\r\n").filter(|_| echoed == u64::from(token))?;
-        let size = usize::try_from(size).ok()?;
-        let is_whole = value.get(size..)?.starts_with(b"\r\n");
-        let line = buffer.len().saturating_sub(value.len());
-        is_whole.then_some(Hit { line, size, flags: u32::try_from(flags).ok()?, cas })
-    }
+/// The reply at the front of the buffer, if it is the one to a get of this key, as it is on the wire, with this token,
+/// and has arrived completely: `VA size f… c… kKEY O…` and its value; with `t…` in front of the key where it was touched.
+#[inline]
+pub(crate) fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
+    let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
+    let (flags, rest) = leading_number(rest.strip_prefix(b" f")?)?;
+    let (cas, rest) = leading_number(rest.strip_prefix(b" c")?)?;
+    let rest = rest.strip_prefix(b" k").or_else(|| behind_life(rest))?.strip_prefix(key)?;
+    let (echoed, rest) = leading_number(rest.strip_prefix(b" O")?)?;
+    let value = rest.strip_prefix(b"\r\n").filter(|_| echoed == u64::from(token))?;
+    let size = usize::try_from(size).ok()?;
+    let is_whole = value.get(size..)?.starts_with(b"\r\n");
+    let line = buffer.len().saturating_sub(value.len());
+    is_whole.then_some(Hit { line, size, flags: u32::try_from(flags).ok()?, cas })
 }
 
 /// What is behind the life that an item had, and the ` k`.
@@ -48,26 +36,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::meta::decode::{Code, Decoder, Head, Line};
+    use crate::protocol::decoder::Decoder;
+    use crate::protocol::line::{Code, Head, Line};
 
     const USUAL: &[u8] = b"VA 3 f7 c18446744073709551615 kcow O9\r\nmoo\r\nEN\r\n";
 
     #[test]
     fn the_usual_reply() {
         let hit = Hit { line: 39, size: 3, flags: 7, cas: u64::MAX };
-        assert_eq!(Hit::read(USUAL, b"cow", 9), Some(hit));
+        assert_eq!(read(USUAL, b"cow", 9), Some(hit));
     }
 
     #[test]
     fn another_key_another_token_or_less_is_not_it() {
         for key in [&b""[..], b"co", b"cows", b"cot"] {
-            assert_eq!(Hit::read(USUAL, key, 9), None);
+            assert_eq!(read(USUAL, key, 9), None);
         }
         for token in [0, 8, 90] {
-            assert_eq!(Hit::read(USUAL, b"cow", token), None);
+            assert_eq!(read(USUAL, b"cow", token), None);
         }
         for len in 0..USUAL.len() - 4 {
-            assert_eq!(Hit::read(&USUAL[..len], b"cow", 9), None, "{len} bytes");
+            assert_eq!(read(&USUAL[..len], b"cow", 9), None, "{len} bytes");
         }
     }
 
@@ -79,7 +68,7 @@ mod tests {
         {
             let reply = usual.replace(" k", &format!(" {life} k"));
             let hit = Hit { line: 40 + life.len(), size: 3, flags: 7, cas: u64::MAX };
-            assert_eq!(Hit::read(reply.as_bytes(), b"cow", 9), is_one.then_some(hit), "{life}");
+            assert_eq!(read(reply.as_bytes(), b"cow", 9), is_one.then_some(hit), "{life}");
         }
     }
 
@@ -104,7 +93,7 @@ mod tests {
         /// It is never taken for something else than by the decoder of all replies.
         #[test]
         fn is_what_it_is_taken_for(reply in nearly_usual()) {
-            if let Some(hit) = Hit::read(&reply, b"cow", 9) {
+            if let Some(hit) = read(&reply, b"cow", 9) {
                 let (line, used) = Decoder::default().line(&reply).unwrap().unwrap();
                 let Hit { size, flags, cas, .. } = hit;
                 let key = Some(&b"cow"[..]);

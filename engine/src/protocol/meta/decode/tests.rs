@@ -1,8 +1,10 @@
 #![allow(clippy::arithmetic_side_effects)]
 
+use bytes::{Buf, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::line::MAX_LINE;
 
 /// A reply with everything owned, to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]

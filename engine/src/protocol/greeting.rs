@@ -8,10 +8,12 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::operation::key::Key;
-use crate::protocol::meta::decode::{Code, Decoder, Line};
+use crate::protocol::decoder::Decoder;
+use crate::protocol::dialect::Dialect;
+use crate::protocol::line::{Code, Line};
 use crate::protocol::meta::encode;
-use crate::protocol::meta::token::Token;
 use crate::protocol::outbound::Outbound;
+use crate::protocol::token::Token;
 use crate::protocol::version::Version;
 
 /// So many bytes of a wrong answer are quoted.
@@ -41,7 +43,7 @@ pub enum Unfit {
 
 impl Unfit {
     /// Another service, which says this.
-    pub(super) fn foreign(input: &[u8]) -> Self {
+    pub(crate) fn foreign(input: &[u8]) -> Self {
         Unfit::Foreign(quoted(input))
     }
 }
@@ -90,6 +92,11 @@ impl Greeting {
 
     pub fn start(&self, out: &mut Outbound) {
         encode::greeting(out);
+    }
+
+    /// What the server speaks, if it has passed.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::Meta
     }
 
     /// The text of the version, if it is worth remembering, and the version if it is one of memcached's.

@@ -3,7 +3,7 @@
 use crate::operation::reply::{Metadata, Outcome};
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
-use crate::protocol::meta::decode::{Code, Head, Malformed};
+use crate::protocol::line::{Code, Head, Malformed};
 
 /// Which replies are right for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Expect {
     Delete,
     Count,
     Touch,
-    /// The client's own touch, see [`Undo::Life`](super::lease::Undo), and one that is followed by no other.
+    /// The client's own touch, see [`Undo::Life`](crate::connection::Undo), and one that is followed by no other.
     SetBack,
     SetBackAgain,
     Noop,
@@ -79,8 +79,8 @@ impl Expect {
         self.is_get() || self.touches() || matches!(self, Expect::Lease | Expect::Inspect)
     }
 
-    /// Whether it is one whose replies carry its token, but for errors.
-    pub fn is_meta(self) -> bool {
+    /// Whether it is about a key.
+    pub fn is_keyed(self) -> bool {
         !matches!(self, Expect::Noop | Expect::Version | Expect::Stats | Expect::FlushAll)
     }
 
