@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
 //! | `front` | what several operations have to do with each other |
+//! | `network` | the connections of a client, what its driver has to do, and what is due |
 //! | `connection` | one connection's requests and replies in order |
 //! | `protocol` | what is said to memcached, and how its answers are read |
 //! | [`config`] | a cluster as configured |
@@ -44,6 +45,7 @@ mod front;
 mod id;
 pub mod limits;
 pub mod metrics;
+mod network;
 pub mod operation;
 mod protocol;
 mod route;
@@ -54,13 +56,14 @@ pub mod time;
 mod timers;
 
 pub use client::Summary;
-pub use client::{Cause, Client, Completion, Event, Loss, Output, Rejected, ServerView, WorkerMemory};
+pub use client::{Client, Completion, Rejected, ServerView, WorkerMemory};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
     CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_VALUES,
 };
 pub use metrics::counter::Memory;
+pub use network::{Cause, Event, Loss, Output};
 pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};

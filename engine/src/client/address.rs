@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::call::Timer;
-use super::event::{Event, Output};
 use super::state::Client;
 use crate::connection::{Connection, Phase};
 use crate::id::{ConnId, ServerId};
+use crate::network::{Event, Output, Timer};
 use crate::shared::State;
 use crate::time::Instant;
 
@@ -29,7 +28,7 @@ const SLACK: Duration = Duration::from_secs(1);
 
 impl<T> Client<T> {
     fn has_ready(&self, id: ServerId) -> bool {
-        let ready = |conn: &ConnId| self.connections.get(*conn).is_some_and(|c| c.phase == Phase::Ready);
+        let ready = |conn: &ConnId| self.network.connections.get(*conn).is_some_and(|c| c.phase == Phase::Ready);
         self.servers.get(id).is_some_and(|server| server.connections.iter().any(ready))
     }
 
@@ -71,7 +70,9 @@ impl<T> Client<T> {
     /// A connection has passed its greeting: decides where the server is asked from now on. False: not there, and the
     /// connection has been closed.
     pub(super) fn arrive(&mut self, conn: ConnId, id: ServerId, now: Instant) -> bool {
-        let Some(address) = self.connections.get(conn).map(|connection| connection.address) else { return false };
+        let Some(address) = self.network.connections.get(conn).map(|connection| connection.address) else {
+            return false;
+        };
         let Some(server) = self.servers.get_mut(id) else { return false };
         if server.at.scout == Some(conn) {
             server.at.scout = None;
@@ -83,9 +84,9 @@ impl<T> Client<T> {
         self.follow_address(id, now);
         let Some(agreed) = self.servers.get(id).map(|server| server.at.agreed) else { return false };
         let others = || self.servers.get(id).into_iter().flat_map(|server| &server.connections);
-        let is_ready = |other: &ConnId| self.connections.get(*other).is_some_and(|c| c.phase == Phase::Ready);
+        let is_ready = |other: &ConnId| self.network.connections.get(*other).is_some_and(|c| c.phase == Phase::Ready);
         let others_work = others().any(|other| *other != conn && is_ready(other));
-        if !self.connections.contains_key(conn) {
+        if !self.network.connections.contains_key(conn) {
             return false;
         }
         if address > agreed && others_work {
@@ -96,10 +97,10 @@ impl<T> Client<T> {
             let moved = self.servers.get(id).is_some_and(|server| server.shared_health.move_address(agreed, address));
             if !moved {
                 self.follow_address(id, now);
-                return self.connections.contains_key(conn);
+                return self.network.connections.contains_key(conn);
             }
             self.move_to(id, address, now);
-            self.outputs.push_back(Output::Event(Event::AddressChanged { server: id, address }));
+            self.network.outputs.push_back(Output::Event(Event::AddressChanged { server: id, address }));
         }
         if let Some(server) = self.servers.get_mut(id) {
             server.at.tried = address;
@@ -124,13 +125,15 @@ impl<T> Client<T> {
         let others = server.connections.clone();
         self.recall_scout(id);
         for conn in others {
-            let Some(connection) = self.connections.get_mut(conn).filter(|c| c.address != address) else { continue };
+            let Some(connection) = self.network.connections.get_mut(conn).filter(|c| c.address != address) else {
+                continue;
+            };
             if connection.phase != Phase::Ready || connection.is_idle() {
                 self.close_connection(conn);
                 continue;
             }
             connection.leaving = true;
-            self.timers.insert(now.after(self.config.timeout), Timer::Leave(conn));
+            self.network.timers.insert(now.after(self.config.timeout), Timer::Leave(conn));
             if let Some(server) = self.servers.get_mut(id) {
                 server.connections.retain(|&other| other != conn);
                 server.at.leaving = server.at.leaving.saturating_add(1);
@@ -144,8 +147,8 @@ impl<T> Client<T> {
     /// Nobody looks whether an earlier address works any more.
     pub(super) fn recall_scout(&mut self, id: ServerId) {
         let Some(scout) = self.servers.get_mut(id).and_then(|server| server.at.scout.take()) else { return };
-        drop(self.connections.remove(scout));
-        self.outputs.push_back(Output::Close { conn: scout });
+        drop(self.network.connections.remove(scout));
+        self.network.outputs.push_back(Output::Close { conn: scout });
         self.give_lease_back(id);
     }
 
@@ -153,7 +156,7 @@ impl<T> Client<T> {
         let retry = self.config.retry;
         let factor = 1u32.checked_shl(looks.min(MAX_DOUBLINGS)).unwrap_or(1);
         let pause = retry.saturating_mul(factor).min(MAX_PAUSE.max(retry));
-        pause.saturating_add(pause.mul_f64(self.rng.f64() / 4.0))
+        pause.saturating_add(pause.mul_f64(self.network.rng.f64() / 4.0))
     }
 
     /// Looks whether an earlier address works, if it is time to.
@@ -163,7 +166,7 @@ impl<T> Client<T> {
         else {
             return;
         };
-        if self.draining || !server.is_live() || !self.has_ready(id) {
+        if self.network.draining || !server.is_live() || !self.has_ready(id) {
             return;
         }
         if server.at.is_moving() {
@@ -182,19 +185,19 @@ impl<T> Client<T> {
     }
 
     fn send_scout(&mut self, id: ServerId, address: usize, now: Instant) {
-        let token = self.rng.u32(..);
+        let token = self.network.rng.u32(..);
         let Some(server) = self.servers.get_mut(id) else { return };
         if let Err(at) = server.connects.take(now) {
             server.at.look_at = at;
             self.give_lease_back(id);
             return self.maintain_at(id, at);
         }
-        let mut connection = Connection::new(id, token, self.spare_values.clone(), server.waste.clone(), now);
+        let mut connection = Connection::new(id, token, self.network.spare_values.clone(), server.waste.clone(), now);
         connection.address = address;
-        let conn = self.connections.insert(connection);
+        let conn = self.network.connections.insert(connection);
         server.at.scout = Some(conn);
-        self.outputs.push_back(Output::Open { conn, server: id, address });
-        self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
+        self.network.outputs.push_back(Output::Open { conn, server: id, address });
+        self.network.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
     }
 
     /// If this is the connection that looks: it has found that the address does not work. True if so.
@@ -204,7 +207,7 @@ impl<T> Client<T> {
         };
         server.at.scout = None;
         let next = address.saturating_add(1);
-        if next < server.at.agreed && server.is_live() && !self.draining {
+        if next < server.at.agreed && server.is_live() && !self.network.draining {
             self.send_scout(id, next, now);
             return true;
         }

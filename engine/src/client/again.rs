@@ -1,11 +1,11 @@
 //! What becomes of operations whose connection ended, or whose server is down.
 
 use super::call::{Owner, Place};
-use super::cause::{Cause, Loss};
 use super::interrupted::{self, End};
 use super::state::Client;
 use crate::connection::LostRequest;
 use crate::id::{CallId, ServerId};
+use crate::network::{Cause, Loss};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -23,7 +23,7 @@ impl<T> Client<T> {
     /// has to be put into its server's queue.
     pub(super) fn retry_lost(&mut self, lost: LostRequest, cause: &Cause, now: Instant) -> Option<CallId> {
         let end = match cause {
-            Cause::Lost(Loss::Closing) if self.draining => End::Exit,
+            Cause::Lost(Loss::Closing) if self.network.draining => End::Exit,
             // The server's answer to it was no answer: asking again would bring the same.
             Cause::Protocol | Cause::EncodedKey if lost.due => End::Protocol,
             _ => End::Lost,

@@ -149,20 +149,3 @@ impl<T> Call<T> {
         self.work().is_some_and(Work::is_write)
     }
 }
-
-/// What a moment in [`Timers`](crate::timers::Timers) is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// The operation's deadline.
-    Call(CallId),
-    /// The connection has not passed its handshake.
-    Connect(ConnId),
-    /// The connection goes to an address that the server is not asked at any more.
-    Leave(ConnId),
-    /// The placeholder with this number has not got its reply.
-    Overdue(ConnId, u32),
-    /// The lease get asks again.
-    Ask(CallId),
-    /// The server's pool and health.
-    Server(ServerId),
-}

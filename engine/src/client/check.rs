@@ -41,7 +41,7 @@ impl<T> Client<T> {
         if gathered != self.gathered.bytes() || (gathered > MAX_GATHERED && gathered > self.config.max_value) {
             return Err(format!("batches hold {gathered} bytes, {} are counted", self.gathered.bytes()));
         }
-        if let Some(wrong) = self.connections.values().find_map(|connection| connection.check_ahead().err()) {
+        if let Some(wrong) = self.network.connections.values().find_map(|connection| connection.check_ahead().err()) {
             return Err(wrong);
         }
         for call in self.calls.values() {
@@ -51,7 +51,7 @@ impl<T> Client<T> {
             let follows = |name| is_late || self.exchanges.leader(name).is_some_and(leads);
             match call.place {
                 Place::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
-                Place::Sent(conn, number) if !self.connections.get(conn).is_some_and(|c| c.awaits(number)) => {
+                Place::Sent(conn, number) if !self.network.connections.get(conn).is_some_and(|c| c.awaits(number)) => {
                     return Err("an operation is on no connection".into());
                 }
                 Place::Done if !matches!(call.owner, Owner::Caller(_)) => return Err("nobody was told".into()),

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::call::Place;
-use super::cause::Cause;
 use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
+use crate::network::Cause;
 use crate::operation::error::Error;
 use crate::operation::work::Work;
 use crate::protocol::greeting::{Progress, Unfit};
@@ -14,7 +14,9 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// A connection that is not ready has said something.
     pub(super) fn greeted(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        let Some((connection, server)) = self.connections.get_mut(conn).zip(self.servers.get_mut(id)) else { return };
+        let Some((connection, server)) = self.network.connections.get_mut(conn).zip(self.servers.get_mut(id)) else {
+            return;
+        };
         let passed = server.passed.clone();
         let answered = connection.read_greeting(&passed, |text| server.passed = text.clone(), now);
         match answered {

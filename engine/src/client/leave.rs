@@ -1,10 +1,11 @@
 //! How an operation gives up its place.
 
-use super::call::{Call, Owner, Place, Task, Timer};
+use super::call::{Call, Owner, Place, Task};
 use super::share::Leaver;
 use super::state::Client;
 use crate::connection::{SideEffect, Undo};
 use crate::id::{CallId, ServerId};
+use crate::network::Timer;
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
@@ -72,9 +73,9 @@ impl<T> Client<T> {
             }
         }
         let Place::Sent(conn, number) = place else { return false };
-        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        let Some(connection) = self.network.connections.get_mut(conn) else { return false };
         if connection.abandon(number, overdue) {
-            self.timers.insert(overdue, Timer::Overdue(conn, number));
+            self.network.timers.insert(overdue, Timer::Overdue(conn, number));
             return true;
         }
         // There is room for another, or nothing left to do.

@@ -6,11 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::call::{Call, Owner, Task};
-use super::cause::{Cause, Loss};
-use super::event::{Event, Output};
 use super::state::Client;
 use crate::connection::{Connection, LostRequest, Phase};
 use crate::id::{ConnId, ServerId};
+use crate::network::{Cause, Event, Loss, Output};
 use crate::operation::key::Key;
 use crate::operation::reply::Outcome;
 use crate::operation::work::Work;
@@ -33,8 +32,8 @@ const REFILL: Duration = Duration::from_millis(100);
 impl<T> Client<T> {
     /// The socket of an [`Output::Open`] is connected.
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
-        let key = Key::greeting(&self.config.prefix, self.rng.u64(..));
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let key = Key::greeting(&self.config.prefix, self.network.rng.u64(..));
+        let Some(connection) = self.network.connections.get_mut(conn) else { return };
         if connection.phase != Phase::Connecting {
             return;
         }
@@ -46,12 +45,12 @@ impl<T> Client<T> {
     /// buffer has room for at least a byte; how much is for the client to choose. `None`: there is no such connection.
     pub fn read_buffer(&mut self, conn: ConnId) -> Option<&mut BytesMut> {
         let spare = &mut self.spare_buffers;
-        Some(self.connections.get_mut(conn)?.read_buffer(|| spare.pop()))
+        Some(self.network.connections.get_mut(conn)?.read_buffer(|| spare.pop()))
     }
 
     /// Bytes were appended to the connection's [`read_buffer`](Client::read_buffer): `bytes` of them.
     pub fn received(&mut self, conn: ConnId, bytes: usize, now: Instant) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.network.connections.get_mut(conn) else { return };
         let id = connection.server;
         if let Some(server) = self.servers.get_mut(id) {
             server.counters.stats.bytes_read.add(bytes as u64);
@@ -73,7 +72,7 @@ impl<T> Client<T> {
             self.back(id, now);
         }
         self.after_reply(conn, id, now);
-        if !self.draining {
+        if !self.network.draining {
             // A server that is back gets its `min` again.
             self.maintain(id, now);
         }
@@ -82,12 +81,12 @@ impl<T> Client<T> {
     fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let mut answered = false;
         let mut was_slow = false;
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.network.connections.get_mut(conn) {
             was_slow = connection.late || connection.is_bulky();
             connection.heard(now);
         }
         let broken = loop {
-            let Some(connection) = self.connections.get_mut(conn) else { return };
+            let Some(connection) = self.network.connections.get_mut(conn) else { return };
             let calls = &self.calls;
             let key = |call| calls.get(call)?.key.as_ref();
             if let Some((call, item)) = connection.next_item(self.config.max_value, key) {
@@ -124,12 +123,12 @@ impl<T> Client<T> {
                 }
             }
         };
-        if let Some(connection) = self.connections.get_mut(conn).filter(|c| answered && c.has_more()) {
+        if let Some(connection) = self.network.connections.get_mut(conn).filter(|c| answered && c.has_more()) {
             // What was held back may go now.
             self.writes.mark(conn, connection);
         }
         // Whatever came behind them: these were answers.
-        let proven = self.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
+        let proven = self.network.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
         // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.
         let policy = Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: 0.0 };
         let server = self.servers.get_mut(id).filter(|_| answered);
@@ -160,7 +159,7 @@ impl<T> Client<T> {
 
     /// If nothing is under way on the connection any more: gives memory back, and sees to its closing.
     fn after_last_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        let Some(connection) = self.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
+        let Some(connection) = self.network.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
         connection.idle_since = now;
         for mut buffer in connection.shrink() {
             // What is behind its beginning is not all of its memory.
@@ -175,7 +174,7 @@ impl<T> Client<T> {
             self.maintain_at(id, now);
             return self.pump(id, now);
         }
-        if self.draining || server.health.state() == State::Disabled {
+        if self.network.draining || server.health.state() == State::Disabled {
             return self.close_connection(conn);
         }
         let (smax, ttl) = (config.pool.smax() as usize, config.pool.ttl());
@@ -187,7 +186,7 @@ impl<T> Client<T> {
     /// Fills `slices` with what the connection has to write and returns how many it used; 0: nothing. After
     /// [`written`](Client::written) there may be more.
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-        let Some(connection) = self.connections.get_mut(conn) else { return 0 };
+        let Some(connection) = self.network.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
         let encode = |dialect: Dialect, call, token, out: &mut Outbound| {
             if let Some(Call { key, task: Task::Work(work), .. }) = calls.get(call) {
@@ -201,7 +200,7 @@ impl<T> Client<T> {
 
     /// The socket accepted so many bytes of what [`transmit`](Client::transmit) gave. Returns whether there is more.
     pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) -> bool {
-        let Some(connection) = self.connections.get_mut(conn) else { return false };
+        let Some(connection) = self.network.connections.get_mut(conn) else { return false };
         let id = connection.server;
         let Some(server) = self.servers.get_mut(id) else { return false };
         server.counters.stats.bytes_written.add(bytes as u64);
@@ -223,16 +222,16 @@ impl<T> Client<T> {
         if was_bulky && !server.queue.is_empty() {
             self.pump(id, now);
         }
-        if self.draining {
+        if self.network.draining {
             self.after_last_reply(conn, id, now);
         }
         // What waited may be on this connection by now.
-        more || self.connections.get(conn).is_some_and(Connection::has_more)
+        more || self.network.connections.get(conn).is_some_and(Connection::has_more)
     }
 
     /// The driver lost the connection; its socket is closed.
     pub fn closed(&mut self, conn: ConnId, loss: Loss, now: Instant) {
-        let greeted = self.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting);
+        let greeted = self.network.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting);
         let cause = match loss {
             Loss::Eof | Loss::Error if greeted => Cause::HungUp,
             loss => Cause::Lost(loss),
@@ -242,14 +241,14 @@ impl<T> Client<T> {
 
     /// Ends a connection. `gone`: the driver knows.
     pub(super) fn fail(&mut self, conn: ConnId, cause: Cause, gone: bool, now: Instant) {
-        let Some(mut connection) = self.connections.remove(conn) else { return };
+        let Some(mut connection) = self.network.connections.remove(conn) else { return };
         let cause = match cause {
             Cause::HungUp | Cause::Unanswered => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
             cause => cause,
         };
         let id = connection.server;
         if !gone {
-            self.outputs.push_back(Output::Close { conn });
+            self.network.outputs.push_back(Output::Close { conn });
         }
         if self.scout_failed(conn, id, connection.address, now) {
             return;
@@ -268,7 +267,7 @@ impl<T> Client<T> {
         self.pump(id, now);
         // What operations need is opened at once. `min` is refilled by timer: where a server was restarted, all
         // workers lose all connections in the same moment.
-        let at = now.after(REFILL.mul_f64(self.rng.f64()));
+        let at = now.after(REFILL.mul_f64(self.network.rng.f64()));
         let retry_at = self.servers.get(id).map_or(at, |server| server.health.retry_at());
         self.maintain_at(id, at.max(retry_at));
     }
@@ -286,7 +285,7 @@ impl<T> Client<T> {
             server.counters.stats.lost.bump();
             server.counters.last_fault.note(Fault::from(cause), now);
             let event = Event::ConnectionLost { server: id, cause: cause.clone(), operations };
-            self.outputs.push_back(Output::Event(event));
+            self.network.outputs.push_back(Output::Event(event));
         }
         // A request that the server refused is not a sign of ill health, nor is an answer that it may have got wrong for
         // the bytes of a key: whoever chooses these does not choose whether the server is down.
@@ -305,7 +304,7 @@ impl<T> Client<T> {
         server.counters.last_fault.note(Fault::from(cause), now);
         if cause.is_news() {
             let event = Event::ConnectFailed { server: id, cause: cause.clone() };
-            self.outputs.push_back(Output::Event(event));
+            self.network.outputs.push_back(Output::Event(event));
         }
         match cause {
             Cause::Lost(Loss::Closing) => {}
@@ -353,7 +352,7 @@ impl<T> Client<T> {
         server.passed = Bytes::new();
         server.at.start_over();
         if self.tell_down(id, now) {
-            self.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
+            self.network.outputs.push_back(Output::Event(Event::ServerDown { server: id, cause: cause.clone() }));
         }
         let retry_at = self.servers.get(id).map_or(now, |server| server.health.retry_at());
         self.give_up_queue(id, now);
@@ -364,6 +363,6 @@ impl<T> Client<T> {
     }
 
     pub(super) fn policy(&mut self) -> Policy {
-        Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: self.rng.f64() }
+        Policy { max_fails: self.config.max_fails, retry: self.config.retry, jitter: self.network.rng.f64() }
     }
 }

@@ -79,6 +79,6 @@ impl<T> Client<T> {
             return None;
         }
         let conn = server.writes.conn(key)?;
-        self.connections.get(conn).filter(|c| !c.leaving).map(|c| (conn, c.load()))
+        self.network.connections.get(conn).filter(|c| !c.leaving).map(|c| (conn, c.load()))
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::TryReserveError;
 use std::time::Duration;
 
-use super::call::{Place, Timer};
-use super::event::Output;
+use super::call::Place;
 use super::order::Target;
 use super::state::Client;
 use crate::connection::{Connection, Phase};
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::PIPELINE_BOUND;
+use crate::network::{Output, Timer};
 use crate::operation::error::Error;
 use crate::protocol::expect::Expect;
 use crate::server::Server;
@@ -50,7 +50,7 @@ impl<T> Client<T> {
         if connection.is_bulky() && self.config.queue > 0 && self.may_have_another(id, server) {
             return None;
         }
-        let ready = server.connections.iter().filter_map(|&conn| Some((conn, self.connections.get(conn)?)));
+        let ready = server.connections.iter().filter_map(|&conn| Some((conn, self.network.connections.get(conn)?)));
         let others = ready.filter(|&(conn, c)| conn != best && c.phase == Phase::Ready && !c.late);
         let (free, bulky): (Vec<_>, Vec<_>) = others.partition(|(_, c)| !c.is_bulky());
         let is_last = !connection.is_bulky() && free.is_empty() && !self.may_have_another(id, server);
@@ -86,7 +86,7 @@ impl<T> Client<T> {
 
     #[inline]
     fn usable(&self, conn: ConnId) -> Option<(ConnId, &Connection)> {
-        Some((conn, self.connections.get(conn).filter(|c| c.phase == Phase::Ready)?))
+        Some((conn, self.network.connections.get(conn).filter(|c| c.phase == Phase::Ready)?))
     }
 
     /// Whether it may have another connection, next to those that are leaving.
@@ -103,7 +103,8 @@ impl<T> Client<T> {
     /// was the least loaded one, so that no other is needed then.
     pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>, bulk: u32) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
-        if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.connections.get_mut(conn)?))) {
+        if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
+        {
             let (expect, is_write) =
                 call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
@@ -136,14 +137,14 @@ impl<T> Client<T> {
         target: Option<ConnId>,
     ) -> Result<(), TryReserveError> {
         self.make_room_for_one()?;
-        self.timers.try_reserve()?;
+        self.network.timers.try_reserve()?;
         if self.config.coalesce {
             self.exchanges.try_reserve()?;
         }
         if let Some(name) = group {
             return self.exchanges.try_reserve_in(name, self.late(name));
         }
-        match target.and_then(|conn| self.connections.get_mut(conn)) {
+        match target.and_then(|conn| self.network.connections.get_mut(conn)) {
             Some(connection) => connection.try_reserve(),
             None => self.servers.get_mut(id).map_or(Ok(()), |server| server.queue.try_reserve()),
         }
@@ -232,7 +233,7 @@ impl<T> Client<T> {
 
     /// Opens a connection, unless there were too many connects just now: then later. True if it did.
     pub(super) fn open(&mut self, id: ServerId, now: Instant) -> bool {
-        let token = self.rng.u32(..);
+        let token = self.network.rng.u32(..);
         let address = self.address_for(id);
         if !self.servers.get(id).is_some_and(|server| self.has_room(id, server)) {
             return false;
@@ -245,14 +246,14 @@ impl<T> Client<T> {
             self.maintain_at(id, at);
             return false;
         }
-        let mut connection = Connection::new(id, token, self.spare_values.clone(), server.waste.clone(), now);
+        let mut connection = Connection::new(id, token, self.network.spare_values.clone(), server.waste.clone(), now);
         connection.address = address;
-        let conn = self.connections.insert(connection);
+        let conn = self.network.connections.insert(connection);
         server.connections.push(conn);
         server.connecting = server.connecting.saturating_add(1);
         server.touched = true;
-        self.outputs.push_back(Output::Open { conn, server: id, address });
-        self.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
+        self.network.outputs.push_back(Output::Open { conn, server: id, address });
+        self.network.timers.insert(now.after(self.config.connect_timeout), Timer::Connect(conn));
         true
     }
 
@@ -262,7 +263,7 @@ impl<T> Client<T> {
         self.learn(id, now);
         let Some((server, config)) = self.servers.get(id).zip(self.config.servers.get(id)) else { return };
         let (min, smax, ttl) = (config.pool.min() as usize, config.pool.smax() as usize, config.pool.ttl());
-        if self.draining {
+        if self.network.draining {
             return self.pump(id, now);
         }
         let missing = match server.health.state() {
@@ -290,7 +291,7 @@ impl<T> Client<T> {
     fn expire(&mut self, id: ServerId, min: usize, smax: usize, ttl: Duration, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
         let idle = server.connections.iter().filter_map(|&conn| {
-            let connection = self.connections.get(conn).filter(|c| c.is_idle())?;
+            let connection = self.network.connections.get(conn).filter(|c| c.is_idle())?;
             Some((connection.idle_since, conn))
         });
         let mut idle: Vec<_> = idle.collect();
@@ -310,21 +311,21 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         if server.due.is_none_or(|due| at < due) {
             server.due = Some(at);
-            self.timers.insert(at, Timer::Server(id));
+            self.network.timers.insert(at, Timer::Server(id));
         }
     }
 
     /// Closes a connection on which nothing is under way.
     pub(super) fn close_connection(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.remove(conn) else { return };
+        let Some(connection) = self.network.connections.remove(conn) else { return };
         self.detach(conn, &connection);
-        self.outputs.push_back(Output::Close { conn });
+        self.network.outputs.push_back(Output::Close { conn });
     }
 
     /// Closes the server's connections on which nothing is under way.
     pub(super) fn close_idle(&mut self, id: ServerId) {
         let Some(server) = self.servers.get(id) else { return };
-        let idle = |conn: &&ConnId| self.connections.get(**conn).is_some_and(Connection::is_idle);
+        let idle = |conn: &&ConnId| self.network.connections.get(**conn).is_some_and(Connection::is_idle);
         let idle: Vec<_> = server.connections.iter().filter(idle).copied().collect();
         idle.into_iter().for_each(|conn| self.close_connection(conn));
     }

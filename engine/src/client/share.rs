@@ -1,8 +1,9 @@
 //! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
 
-use super::call::{NewCall, Place, Timer};
+use super::call::{NewCall, Place};
 use super::state::Client;
 use crate::id::{CallId, ServerId};
+use crate::network::Timer;
 use crate::operation::key::Key;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
@@ -113,8 +114,8 @@ impl<T> Client<T> {
         call.place = place;
         // The leader may have moved since it was followed.
         call.server = server;
-        if self.connections.get_mut(conn).is_some_and(|c| c.reassign(number, next, overdue)) {
-            self.timers.insert(overdue, Timer::Overdue(conn, number));
+        if self.network.connections.get_mut(conn).is_some_and(|c| c.reassign(number, next, overdue)) {
+            self.network.timers.insert(overdue, Timer::Overdue(conn, number));
         }
         Some(true)
     }

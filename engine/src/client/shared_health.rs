@@ -1,8 +1,8 @@
 //! Several clients of the same servers: what one of them finds out about a server, the others take over.
 
-use super::event::{Event, Output};
 use super::state::Client;
 use crate::id::ServerId;
+use crate::network::{Event, Output};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -76,7 +76,7 @@ impl<T> Client<T> {
         server.touched = true;
         self.give_lease_back(id);
         if first {
-            self.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
+            self.network.outputs.push_back(Output::Event(Event::ServerUp { server: id }));
         }
     }
 

@@ -6,21 +6,20 @@ use std::time::Duration;
 use bytes::BytesMut;
 use slotmap::SlotMap;
 
-use super::call::{Call, Owner, Timer};
-use super::event::Output;
+use super::call::{Call, Owner};
 use super::memory::WorkerMemory;
 use super::writes::Writes;
 use crate::config::{Config, ServerConfig};
-use crate::connection::{Connection, Phase, SpareValues};
+use crate::connection::{Connection, Phase};
 use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
 use crate::front::large_items::LargeItems;
 use crate::front::lease_wait::LeaseWaits;
 use crate::id::{CallId, ConnId};
+use crate::network::{Network, Output};
 use crate::route::subset::Route;
 use crate::server::Server;
 use crate::time::Instant;
-use crate::timers::Timers;
 
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
 ///
@@ -59,10 +58,8 @@ pub struct Client<T> {
     pub(super) calls: SlotMap<CallId, Call<T>>,
     /// How many of them are the client's own.
     pub(super) own: usize,
-    pub(super) connections: SlotMap<ConnId, Connection>,
+    pub(super) network: Network,
     pub(super) servers: Vec<Server>,
-    pub(super) timers: Timers<Timer>,
-    pub(super) outputs: VecDeque<Output>,
     pub(super) writes: Writes,
     /// Operations that have their answer; some may be cancelled.
     pub(super) completions: VecDeque<CallId>,
@@ -73,16 +70,13 @@ pub struct Client<T> {
     /// Lease gets that wait for somebody to make the item.
     pub(super) lease_waits: LeaseWaits,
     pub(super) large_items: LargeItems,
-    pub(super) rng: fastrand::Rng,
     /// Which of the servers' clients this is.
     pub(super) who: u32,
-    pub(super) draining: bool,
     /// When the gauges were published.
     pub(super) published: Instant,
     /// Memory of keys and read buffers that is used again.
     pub(super) spare_keys: Vec<Vec<u8>>,
     pub(super) spare_buffers: Vec<BytesMut>,
-    pub(super) spare_values: SpareValues,
 }
 
 impl<T> Client<T> {
@@ -103,23 +97,18 @@ impl<T> Client<T> {
             routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
             own: 0,
-            connections: SlotMap::with_key(),
+            network: Network::new(seed),
             servers: config.servers.iter().map(&mut server).collect(),
-            timers: Timers::new(),
-            outputs: VecDeque::new(),
             writes: Writes::default(),
             completions: VecDeque::new(),
             exchanges: Exchanges::default(),
             gathered: Gathered::default(),
             lease_waits: LeaseWaits::default(),
             large_items: LargeItems::default(),
-            rng: fastrand::Rng::with_seed(seed),
             who: worker_memory.who,
-            draining: false,
             published: now,
             spare_keys: Vec::new(),
             spare_buffers: Vec::new(),
-            spare_values: SpareValues::default(),
             config,
         };
         for server in 0..client.servers.len() {
@@ -143,7 +132,7 @@ impl<T> Client<T> {
 
     /// What the driver has to do next.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.network.outputs.pop_front()
     }
 
     /// Operations that were submitted and have neither been handed out nor cancelled. While there are any, a worker
@@ -159,11 +148,11 @@ impl<T> Client<T> {
 
     /// Whether the connection is ready and nothing is under way on it.
     pub fn is_idle(&self, conn: ConnId) -> bool {
-        self.connections.get(conn).is_some_and(Connection::is_idle)
+        self.network.connections.get(conn).is_some_and(Connection::is_idle)
     }
 
     /// Whether the connection has passed its greeting.
     pub fn is_ready(&self, conn: ConnId) -> bool {
-        self.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Ready)
+        self.network.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Ready)
     }
 }

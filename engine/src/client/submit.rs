@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::call::{Call, NewCall, Owner, Place, Task, Timer};
+use super::call::{Call, NewCall, Owner, Place, Task};
 use super::order::Target;
 use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::{MAX_TIMEOUT, PATIENCE};
+use crate::network::Timer;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
@@ -207,9 +208,9 @@ impl<T> Client<T> {
         let call = self.calls.insert(call);
         let timer = Timer::Call(call);
         if timeout == self.config.timeout {
-            self.timers.insert_last(deadline, timer);
+            self.network.timers.insert_last(deadline, timer);
         } else {
-            self.timers.insert(deadline, timer);
+            self.network.timers.insert(deadline, timer);
         }
         call
     }

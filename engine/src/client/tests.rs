@@ -12,6 +12,7 @@ use crate::config::{Config, ServerConfig, ServerParams};
 use crate::connection::Phase;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::MAX_TIMEOUT;
+use crate::network::{Cause, Event, Loss, Output};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
@@ -136,7 +137,7 @@ impl World {
         self.client.connected(conn, self.now);
         assert_eq!(self.written(n), "version\r\nmn\r\n");
         self.reply(n, &format!("VERSION {version}\r\nMN\r\n"));
-        if self.client.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting) {
+        if self.client.network.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting) {
             let tries = self.written(n);
             assert!(tries.starts_with("mg ") && tries.contains("\r\nms ") && tries.ends_with("\r\n\r\nmn\r\n"));
             self.reply(n, "EN O1\r\nHD O2\r\nMN\r\n");

@@ -1,11 +1,11 @@
 //! What time brings about.
 
-use super::call::{Call, Place, Timer};
-use super::cause::Cause;
+use super::call::{Call, Place};
 use super::share::Leaver;
 use super::state::Client;
 use crate::connection::Phase;
 use crate::id::{CallId, ServerId};
+use crate::network::{Cause, Timer};
 use crate::operation::error::Error;
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
@@ -13,7 +13,7 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// When [`timeout`](Client::timeout) has to be called; `None`: not before something else has happened.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        let (calls, connections) = (&self.calls, &self.connections);
+        let (calls, connections) = (&self.calls, &self.network.connections);
         let live = |timer: &Timer| match *timer {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.place != Place::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
@@ -22,15 +22,15 @@ impl<T> Client<T> {
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.place == Place::Waiting),
             Timer::Server(_) => true,
         };
-        self.timers.sweep(live);
-        self.timers.next(live)
+        self.network.timers.sweep(live);
+        self.network.timers.next(live)
     }
 
     /// It is this late. Harmless at any time.
     pub fn timeout(&mut self, now: Instant) {
         loop {
             let mut late: Vec<ServerId> = Vec::new();
-            while let Some(timer) = self.timers.pop_due(now) {
+            while let Some(timer) = self.network.timers.pop_due(now) {
                 late.extend(self.due(timer, now));
             }
             if late.is_empty() {
@@ -53,23 +53,23 @@ impl<T> Client<T> {
         match timer {
             Timer::Call(id) => {
                 let Some(later) = self.put_off(id, now) else { return self.expire_call(id, now) };
-                self.timers.insert(later, timer);
+                self.network.timers.insert(later, timer);
             }
-            Timer::Connect(conn) => match self.connections.get(conn).map(|c| c.phase) {
+            Timer::Connect(conn) => match self.network.connections.get(conn).map(|c| c.phase) {
                 Some(Phase::Connecting) => self.fail(conn, Cause::ConnectTimeout, false, now),
                 Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
                 Some(Phase::Ready) | None => {}
             },
             Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),
             Timer::Overdue(conn, number) => {
-                let connection = self.connections.get(conn).filter(|c| c.awaits(number))?;
+                let connection = self.network.connections.get(conn).filter(|c| c.awaits(number))?;
                 // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
                 let patience = connection.moved_at().after(self.config.timeout);
                 if !connection.is_overdue(now) {
                     // An operation with a longer deadline is in front of it.
-                    self.timers.insert(now.after(self.config.timeout), timer);
+                    self.network.timers.insert(now.after(self.config.timeout), timer);
                 } else if patience > now {
-                    self.timers.insert(patience, timer);
+                    self.network.timers.insert(patience, timer);
                 } else {
                     self.fail(conn, Cause::Overdue, false, now);
                 }
@@ -96,7 +96,7 @@ impl<T> Client<T> {
             place => place,
         };
         let Place::Sent(conn, _) = place else { return None };
-        let connection = self.connections.get(conn).filter(|connection| connection.is_bulky())?;
+        let connection = self.network.connections.get(conn).filter(|connection| connection.is_bulky())?;
         if connection.moved_at().after(self.config.timeout.mul_f64(0.25)) <= now {
             return None;
         }
@@ -146,7 +146,7 @@ impl<T> Client<T> {
     /// elsewhere.
     fn is_silent(&mut self, place: Place, since: Instant) -> bool {
         let Place::Sent(conn, _) = place else { return true };
-        let Some(connection) = self.connections.get_mut(conn) else { return true };
+        let Some(connection) = self.network.connections.get_mut(conn) else { return true };
         connection.late = connection.heard_at <= since;
         connection.late
     }
@@ -154,7 +154,7 @@ impl<T> Client<T> {
     /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,
     /// also new ones.
     pub fn drain(&mut self, _now: Instant) {
-        self.draining = true;
+        self.network.draining = true;
         for server in 0..self.servers.len() {
             self.recall_scout(server);
             self.close_idle(server);

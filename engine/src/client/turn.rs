@@ -16,7 +16,7 @@ impl<T> Client<T> {
     /// the next turn is over at once. Replies would not have been read before the next turn's end anyway.
     pub fn put_off_writes(&mut self) -> bool {
         let busy = (BUSY..MANY).contains(&std::mem::take(&mut self.writes.submitted));
-        self.writes.put_off = busy && !self.writes.put_off && !self.writes.is_empty() && !self.draining;
+        self.writes.put_off = busy && !self.writes.put_off && !self.writes.is_empty() && !self.network.draining;
         self.writes.put_off
     }
 
@@ -25,7 +25,7 @@ impl<T> Client<T> {
     pub fn poll_dirty(&mut self) -> Option<ConnId> {
         loop {
             let conn = self.writes.dirty.pop_front()?;
-            if let Some(connection) = self.connections.get_mut(conn) {
+            if let Some(connection) = self.network.connections.get_mut(conn) {
                 connection.dirty = false;
                 return Some(conn);
             }

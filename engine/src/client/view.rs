@@ -61,7 +61,7 @@ impl<T> Client<T> {
     pub fn server(&self, id: ServerId) -> Option<ServerView<'_>> {
         let (server, config) = self.servers.get(id).zip(self.config.servers.get(id))?;
         let ready = || {
-            let connections = server.connections.iter().filter_map(|&conn| self.connections.get(conn));
+            let connections = server.connections.iter().filter_map(|&conn| self.network.connections.get(conn));
             connections.filter(|c| c.phase == Phase::Ready)
         };
         let idle = ready().filter(|c| c.load() == 0).count();

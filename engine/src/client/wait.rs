@@ -1,9 +1,10 @@
 //! What waiting for somebody else's item means for lease gets: the rule is in [`lease_wait`](crate::front::lease_wait).
 
-use super::call::{Place, Timer};
+use super::call::Place;
 use super::state::Client;
 use crate::front::lease_wait::{Awaited, Full, FIRST_PAUSE};
 use crate::id::CallId;
+use crate::network::Timer;
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::server::Server;
@@ -58,8 +59,8 @@ impl<T> Client<T> {
         }
         if let Some(pause) = asks {
             // A quarter less at most: the workers that wait for the same key do not ask all at once.
-            let pause = pause.mul_f64(1.0 - self.rng.f64() / 4.0);
-            self.timers.insert(now.after(pause), Timer::Ask(id));
+            let pause = pause.mul_f64(1.0 - self.network.rng.f64() / 4.0);
+            self.network.timers.insert(now.after(pause), Timer::Ask(id));
         }
         Wait::On
     }
@@ -79,7 +80,7 @@ impl<T> Client<T> {
         let calls = &self.calls;
         let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Waiting);
         if let Some(next) = self.lease_waits.remove(id, waited, key, waits) {
-            self.timers.insert(now.after(FIRST_PAUSE), Timer::Ask(next));
+            self.network.timers.insert(now.after(FIRST_PAUSE), Timer::Ask(next));
         }
     }
 

@@ -324,7 +324,7 @@ fn f39_a_server_that_hangs_up_after_each_reply() {
         let _ = w.submit("a", Verb::Get { touch: None }, 1);
         let _ = w.submit("b", Verb::Get { touch: None }, 2);
         let last = w.opened.len().wrapping_sub(1);
-        if w.opened.get(last).is_some_and(|o| w.client.connections.contains_key(o.0)) {
+        if w.opened.get(last).is_some_and(|o| w.client.network.connections.contains_key(o.0)) {
             w.accept(last);
             let first = tokens(&w.written(last)).into_iter().next();
             first.into_iter().for_each(|t| w.reply(last, &format!("EN ka O{t}\r\n")));

@@ -221,7 +221,12 @@ fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
             w.cancel(leader);
         }
         for conn in 1..w.opened.len() {
-            if w.client.connections.get(w.conn(conn)).is_some_and(|c| c.phase == crate::connection::Phase::Connecting) {
+            if w.client
+                .network
+                .connections
+                .get(w.conn(conn))
+                .is_some_and(|c| c.phase == crate::connection::Phase::Connecting)
+            {
                 w.accept(conn);
             }
             if !w.closed.contains(&w.conn(conn)) {

@@ -104,14 +104,14 @@ impl Cause {
 
     /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
     /// driver has said what the system said.
-    pub(super) fn is_news(&self) -> bool {
+    pub(crate) fn is_news(&self) -> bool {
         matches!(self, Cause::ConnectTimeout | Cause::Unanswered | Cause::HungUp | Cause::Unfit(_))
     }
 }
 
 impl Loss {
     /// Whether the connect failed in a way that says that no other connection will do better.
-    pub(super) fn is_final(self) -> bool {
+    pub(crate) fn is_final(self) -> bool {
         matches!(self, Loss::Refused | Loss::NoSocket | Loss::Denied | Loss::Unreachable | Loss::Connect)
     }
 }

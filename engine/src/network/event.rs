@@ -1,32 +1,11 @@
-//! What a client asks of its driver, and what it tells it.
+//! What a client tells its driver.
 
 use bytes::Bytes;
 
 use super::cause::Cause;
-use crate::id::{ConnId, ServerId};
+use crate::id::ServerId;
 use crate::protocol::greeting::Unfit;
 use crate::protocol::version::Version;
-
-/// What the driver has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Connect a socket; the answer is [`connected`](super::Client::connected) or [`closed`](super::Client::closed).
-    Open {
-        /// The name of the new connection.
-        conn: ConnId,
-        /// To which server.
-        server: ServerId,
-        /// To which of its addresses, less than [`addresses`](crate::ServerConfig::addresses).
-        address: usize,
-    },
-    /// Close the socket. The connection is gone already: nothing that happens to it any more is of interest.
-    Close {
-        /// Which.
-        conn: ConnId,
-    },
-    /// Something that is worth a line in the log.
-    Event(Event),
-}
 
 /// Something that is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,42 @@
+//! A client's connections, and what it wants to happen.
+
+use std::collections::VecDeque;
+
+use slotmap::SlotMap;
+
+use super::output::Output;
+use super::timer::Timer;
+use crate::connection::{Connection, SpareValues};
+use crate::id::ConnId;
+use crate::timers::Timers;
+
+/// The connections of a client, to all its servers.
+type Connections = SlotMap<ConnId, Connection>;
+
+/// What the servers of a client use together. Each part keeps its own rules; there are none between them.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub connections: Connections,
+    /// What the driver has to do, in this order.
+    pub outputs: VecDeque<Output>,
+    pub timers: Timers<Timer>,
+    /// Tokens and jitter.
+    pub rng: fastrand::Rng,
+    pub spare_values: SpareValues,
+    /// The worker is about to exit: what is idle closes, and nothing is opened ahead of need.
+    pub draining: bool,
+}
+
+impl Network {
+    /// `seed` decides tokens and jitter.
+    pub fn new(seed: u64) -> Self {
+        Network {
+            connections: SlotMap::with_key(),
+            outputs: VecDeque::new(),
+            timers: Timers::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            spare_values: SpareValues::default(),
+            draining: false,
+        }
+    }
+}
