@@ -91,6 +91,11 @@ impl<T> Client<T> {
             let key = |call| calls.get(call)?.key.as_ref();
             if let Some((call, item)) = connection.next_item(self.config.max_value, key) {
                 answered = true;
+                if !self.large_items.is_empty() {
+                    if let Some(key) = self.calls.get(call).and_then(|call| call.key.as_ref()) {
+                        self.large_items.read(key, item.value.len());
+                    }
+                }
                 self.finish(call, Ok(Outcome::Item(item)), now);
                 continue;
             }
@@ -105,7 +110,7 @@ impl<T> Client<T> {
                         self.complete(call, reply.answer, now);
                     }
                     if let Some((key, size)) = reply.unwanted {
-                        self.large_items.note(&key, size);
+                        self.large_items.read(&key, size);
                     }
                     if let Some(side_effect) = reply.side_effect {
                         self.hand_back(id, side_effect, now);

@@ -11,10 +11,15 @@ use crate::id::{CallId, ConnId, ServerId};
 use crate::limits::PIPELINE_BOUND;
 use crate::network::{Output, Timer};
 use crate::operation::error::Error;
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
 use crate::protocol::expect::Expect;
 use crate::server::Server;
 use crate::shared::State;
 use crate::time::Instant;
+
+/// So many connections carry large values, at least, while one of them is swamped.
+const SHARE_WITH_SWAMPED: usize = 2;
 
 impl<T> Client<T> {
     /// The connection that an operation for the server goes to now; `None`: it has to wait.
@@ -44,19 +49,29 @@ impl<T> Client<T> {
         Some(conn)
     }
 
-    /// The same for an operation with a large value. Where several connections are all that there may be, one of them is
-    /// left to those without.
+    /// The same for an operation with a large value. Where several connections are all that there may be, the one with the
+    /// fewest large values is left to those without, so that it is soon free of them, whatever is under way by then.
+    ///
+    /// While many values come on one connection that were not expected to be large, [`SHARE_WITH_SWAMPED`] connections are
+    /// enough for large ones: each more would take from that one's share of a link that is full.
     fn pick_bulky(&self, id: ServerId, server: &Server, best: ConnId, connection: &Connection) -> Option<ConnId> {
-        if connection.is_bulky() && self.config.queue > 0 && self.may_have_another(id, server) {
-            return None;
-        }
-        let ready = server.connections.iter().filter_map(|&conn| Some((conn, self.network.connections.get(conn)?)));
-        let others = ready.filter(|&(conn, c)| conn != best && c.phase == Phase::Ready && !c.late);
-        let (free, bulky): (Vec<_>, Vec<_>) = others.partition(|(_, c)| !c.is_bulky());
-        let is_last = !connection.is_bulky() && free.is_empty() && !self.may_have_another(id, server);
+        let ready = || server.connections.iter().filter_map(|&conn| self.usable(conn)).filter(|(_, c)| !c.late);
         let bound = self.config.pipeline.saturating_mul(PIPELINE_BOUND);
         let has_room = |&(_, c): &(ConnId, &Connection)| c.load() < bound;
-        let other = bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden()).filter(|_| is_last);
+        let least = |bulky: Vec<_>| bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden());
+        if ready().any(|(_, c)| c.is_swamped()) {
+            let bulky: Vec<_> = ready().filter(|(_, c)| c.is_bulky()).collect();
+            if let Some((conn, _)) = Some(bulky).filter(|bulky| bulky.len() >= SHARE_WITH_SWAMPED).and_then(least) {
+                return Some(conn);
+            }
+        }
+        let may_have_another = self.may_have_another(id, server);
+        if connection.is_bulky() && self.config.queue > 0 && may_have_another {
+            return None;
+        }
+        let (free, bulky): (Vec<_>, Vec<_>) =
+            ready().filter(|&(conn, _)| conn != best).partition(|(_, c)| !c.is_bulky());
+        let other = Some(bulky).filter(|_| free.is_empty() && !may_have_another).and_then(least);
         other.or(Some((best, connection)).filter(has_room)).map(|(conn, _)| conn)
     }
 
@@ -108,8 +123,8 @@ impl<T> Client<T> {
             let (expect, is_write) =
                 call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
-            if let (Some(key), true) = (&call.key, bulk > 0) {
-                self.large_items.note(key, bulk as usize);
+            if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
+                self.large_items.note(key, value.len());
             }
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);

@@ -49,6 +49,6 @@ impl<T> Client<T> {
             Err(Error::TooLarge { size, .. }) => *size,
             _ => return,
         };
-        items.note(key, size);
+        items.read(key, size);
     }
 }

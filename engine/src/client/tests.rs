@@ -31,6 +31,7 @@ mod exchanges;
 mod failover;
 mod greeting;
 mod leases;
+mod link;
 mod losses;
 mod names;
 mod order;

@@ -27,19 +27,30 @@ impl Connection {
     pub fn value_comes(&mut self, size: usize) {
         if size > BULK && self.pending.front().is_some_and(|head| head.bulk == 0) {
             self.swamped = self.head.wrapping_add(self.pending.len() as u32);
+            self.swamped_by = size as u64;
         }
     }
 
     /// Whether there are requests that were put here before it was known that large values come.
-    fn is_swamped(&self) -> bool {
+    pub fn is_swamped(&self) -> bool {
+        self.swamped_left() > 0
+    }
+
+    /// How many of them there are.
+    fn swamped_left(&self) -> usize {
         let left = self.swamped.wrapping_sub(self.head) as usize;
-        (1..=self.pending.len()).contains(&left)
+        if left <= self.pending.len() {
+            left
+        } else {
+            0
+        }
     }
 
     /// Whether it is worse to put something on it than on others: it is late, or has more large values, or other replies,
-    /// under way.
+    /// under way. What was asked for together with a large value that was not expected counts as much as that.
     pub fn burden(&self) -> (bool, bool, u64, usize) {
-        (self.late, self.is_bulky(), self.bulk, self.load())
+        let swamped = self.swamped_by.saturating_mul(self.swamped_left() as u64);
+        (self.late, self.is_bulky(), self.bulk.saturating_add(swamped), self.load())
     }
 
     /// Whether it has become ready only now, and has not answered often.

@@ -114,8 +114,9 @@ pub(crate) struct Connection {
     /// Bytes of the large values that are on their way, or expected.
     pub(super) bulk: u64,
     /// A large value has come that was not expected: what was asked for together with it may be like that. The number of
-    /// the first request behind.
+    /// the first request behind, and the bytes of the value.
     pub(super) swamped: u32,
+    pub(super) swamped_by: u64,
     /// When it became ready; `None`: it has not.
     pub(super) ready_at: Option<Instant>,
     /// Replies that have come.
@@ -162,6 +163,7 @@ impl Connection {
             wrote_at: now,
             bulk: 0,
             swamped: 0,
+            swamped_by: 0,
             ready_at: None,
             answered: 0,
             ahead: Ahead::new(waste),

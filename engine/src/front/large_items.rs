@@ -1,62 +1,117 @@
 //! Which items are large, as far as is known: what a reply is going to be like is not in the request.
 //!
 //! A get of a large item is load before its value comes: what is put behind it on its connection waits as long as the
-//! value takes. Remembered are the items that were large when they were last read or stored, as many as there are slots
-//! for; one that is not known, or that another client has made large since, is found out the first time.
+//! value takes. Remembered are the items that were large when they were last read or stored, and those that were not, as many
+//! as there are slots for. Any other is taken for small, unless many of those that nothing was known of were large of late:
+//! then it is taken for large, so that it does not hold up the items that are known to be small.
 
 use crate::limits::BULK;
 use crate::operation::key::Key;
 
-/// Slots for items that were large.
+/// Slots for items that were large, and for items that were not.
 const SLOTS: usize = 1024;
 
-/// Sizes of large items, by the hashes of their keys: of those that share a slot, the last one.
+/// What is large among the items that nothing was known of is averaged over about so many.
+const MEMORY: u32 = 16;
+/// An average of 1.
+const ALL: u32 = 4096;
+/// From here on items that nothing is known of are taken for large: one in eight was.
+const SUSPECT: u32 = ALL / 8;
+
+/// Sizes of items, by the hashes of their keys: of those that share a slot, the last one. Nothing is remembered before the
+/// first large one.
 #[derive(Debug, Default)]
-pub(crate) struct LargeItems(Vec<Slot>);
+pub(crate) struct LargeItems {
+    slots: Vec<Slot>,
+    /// How many of the items that nothing was known of were large, on average: of [`ALL`].
+    surprises: u32,
+    /// Bytes of the last one that was.
+    guess: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    hash: u32,
+    large: u32,
     /// 0: none.
     size: u32,
+    small: u32,
 }
 
 impl LargeItems {
     /// Whether no item was large so far.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.slots.is_empty()
     }
 
-    /// Bytes of the item, if it was large.
+    /// Bytes of the item, if it was large, or probably is; 0: it is small.
     pub fn get(&self, key: &Key) -> u32 {
-        if self.0.is_empty() {
+        if self.slots.is_empty() {
             return 0;
         }
         let hash = crc32fast::hash(key.raw());
-        let slot = self.0.get(hash as usize % SLOTS).copied().unwrap_or_default();
-        if slot.hash == hash {
-            slot.size
-        } else {
-            0
+        let slot = self.slots.get(hash as usize % SLOTS).copied().unwrap_or_default();
+        match slot.known(hash) {
+            Some(size) => size,
+            None if self.surprises >= SUSPECT => self.guess,
+            None => 0,
         }
     }
 
-    /// The item has so many bytes.
-    pub fn note(&mut self, key: &Key, size: usize) {
-        let is_large = size > BULK;
-        if self.0.is_empty() {
-            // Without memory for it every item is taken for small.
-            if !is_large || self.0.try_reserve_exact(SLOTS).is_err() {
-                return;
+    /// The item was read and has so many bytes.
+    pub fn read(&mut self, key: &Key, size: usize) {
+        let is_new = self.note(key, size);
+        if is_new && !self.is_empty() {
+            let share = if size > BULK { ALL / MEMORY } else { 0 };
+            self.surprises = self.surprises.saturating_sub(self.surprises / MEMORY).saturating_add(share);
+            if size > BULK {
+                self.guess = bytes(size);
             }
-            self.0.resize(SLOTS, Slot::default());
+        }
+    }
+
+    /// The item is given so many bytes. Returns whether nothing was known of it.
+    pub fn note(&mut self, key: &Key, size: usize) -> bool {
+        let is_large = size > BULK;
+        if self.slots.is_empty() {
+            // Without memory for it every item is taken for small.
+            if !is_large || self.slots.try_reserve_exact(SLOTS).is_err() {
+                return true;
+            }
+            self.slots.resize(SLOTS, Slot::default());
         }
         let hash = crc32fast::hash(key.raw());
-        let Some(slot) = self.0.get_mut(hash as usize % SLOTS) else { return };
-        if is_large {
-            *slot = Slot { hash, size: u32::try_from(size).unwrap_or(u32::MAX) };
-        } else if slot.hash == hash {
-            *slot = Slot::default();
+        let Some(slot) = self.slots.get_mut(hash as usize % SLOTS) else { return true };
+        let is_new = slot.known(hash).is_none();
+        slot.note(hash, if is_large { bytes(size) } else { 0 });
+        is_new
+    }
+}
+
+fn bytes(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+impl Slot {
+    /// Bytes of the item with this hash, if it is large; 0: it is small.
+    fn known(&self, hash: u32) -> Option<u32> {
+        match self {
+            Slot { large, size, .. } if *large == hash && *size > 0 => Some(*size),
+            Slot { small, .. } if *small == hash => Some(0),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, hash: u32, size: u32) {
+        if size > 0 {
+            (self.large, self.size) = (hash, size);
+            if self.small == hash {
+                self.small = 0;
+            }
+        } else {
+            self.small = hash;
+            if self.large == hash {
+                self.size = 0;
+            }
         }
     }
 }
@@ -65,17 +120,46 @@ impl LargeItems {
 mod tests {
     use super::*;
 
+    fn key(n: u32) -> Key {
+        Key::new(b"", n.to_string().as_bytes(), Vec::new()).unwrap()
+    }
+
     #[test]
     fn the_last_size_of_a_key_counts() {
-        let key = |n: u32| Key::new(b"", n.to_string().as_bytes(), Vec::new()).unwrap();
         let mut items = LargeItems::default();
         items.note(&key(1), BULK);
-        assert!(items.0.is_empty(), "no memory for small ones");
+        assert!(items.is_empty(), "no memory for small ones");
         items.note(&key(1), BULK + 1);
         assert_eq!((items.get(&key(1)), items.get(&key(2))), (BULK as u32 + 1, 0));
-        (2..100_000).for_each(|n| items.note(&key(n), 1_000_000));
-        assert_eq!(items.0.len(), SLOTS);
+        (2..100_000).for_each(|n| items.read(&key(n), 1_000_000));
+        assert_eq!(items.slots.len(), SLOTS);
         items.note(&key(99_999), 10);
         assert_eq!(items.get(&key(99_999)), 0);
+        items.note(&key(99_999), 70_000);
+        assert_eq!(items.get(&key(99_999)), 70_000);
+    }
+
+    /// Row R10.
+    #[test]
+    fn r10_what_nothing_is_known_of_is_like_the_others() {
+        let mut items = LargeItems::default();
+        items.read(&key(0), 1_000_000);
+        assert_eq!(items.get(&key(100)), 0, "one is none");
+        (1..3).for_each(|n| items.read(&key(n), 1_000_000));
+        items.read(&key(3), 10);
+        assert_eq!((items.get(&key(3)), items.get(&key(100))), (0, 1_000_000));
+        assert!((300..320).all(|n| items.note(&key(n), 10)));
+        assert_eq!(items.get(&key(100)), 1_000_000, "what is stored tells nothing of what is there");
+        // What is known tells nothing of others.
+        for _ in 0..100 {
+            items.read(&key(3), 10);
+        }
+        assert_eq!(items.get(&key(100)), 1_000_000);
+        (200..220).for_each(|n| items.read(&key(n), 10));
+        assert_eq!((items.get(&key(100)), items.get(&key(1))), (0, 1_000_000));
+        for _ in 0..100 {
+            items.read(&key(1), 1_000_000);
+        }
+        assert_eq!(items.get(&key(100)), 0);
     }
 }
