@@ -151,7 +151,7 @@ sub leave {
 
 	if ($stays) {
 		@$answers = map { content($_) }
-			Test::Nginx::Memcache::read_all($client);
+			read_all($client);
 		die "answered $answers->[0]" if $answers->[0] !~ /^200/;
 	}
 	wait_for(sub { waiting(port(8081)) == 0 }) or die 'not over';

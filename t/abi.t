@@ -37,21 +37,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
 plan(skip_all => 'no compiler, or no headers of nginx')
 	unless compile_sibling($t, 'abi');
 
-$t->plan(74)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%%
-
-load_module %%TESTDIR%%/abi.so;
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->plan(74)->write_file_expand('nginx.conf', http_conf(<<'EOF', 'abi.so'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -65,7 +51,6 @@ http {
             abi;
         }
     }
-}
 
 EOF
 

@@ -25,19 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(13)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_timeout 60s;
@@ -55,7 +43,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 
@@ -97,7 +84,7 @@ for my $how ('closed', 'reset') {
 	$m->resume();
 
 	is_deeply([map { content($_) }
-		Test::Nginx::Memcache::read_all(@stay, @more)],
+		read_all(@stay, @more)],
 		[map { "200 $value{$_}" } @keys[0 .. 39]],
 		"F43 $how - the others are answered");
 	is_deeply([map { content($_) } http_many(map { ['GET', $_] } @keys)],

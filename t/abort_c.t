@@ -101,7 +101,7 @@ kill 'TERM', $master;
 waitpid $master, 0;
 ended($t);
 $m->resume();
-is_deeply([Test::Nginx::Memcache::read_all(@open)], [('') x 20],
+is_deeply([read_all(@open)], [('') x 20],
 	'F49 TERM - no handler has run');
 
 ###############################################################################

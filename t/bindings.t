@@ -96,7 +96,7 @@ sub refused {
 	return check_config($t, $conf);
 }
 
-sub modules { return Test::Nginx::Memcache::modules() }
+sub modules { return Test::Nginx::Conf::modules() }
 
 # Changes the number that C has for a place.
 sub spoil {

@@ -31,19 +31,7 @@ my $t = Test::Nginx->new()->has(qw/http http_v2 ssi mirror rewrite/)
 	->has_daemon('memcached')->plan(37);
 my $m = Test::Memcached->start($t, port(8081));
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081;
     client_body_buffer_size 1k;
@@ -73,7 +61,6 @@ http {
             error_page 404 = /kv/cow;
         }
     }
-}
 
 EOF
 

@@ -25,19 +25,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 	->has_daemon('promtool');
 
-my $config = conf(<<'EOF');
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+my $config = http_conf(<<'EOF');
 
     server {
         listen       127.0.0.1:8080;
@@ -53,7 +41,6 @@ http {
             memcache_status prometheus;
         }
     }
-}
 
 EOF
 

@@ -33,21 +33,7 @@ my $t = Test::Nginx->new()->has(qw/http http_v2 rewrite ssi/)
 plan(skip_all => 'no compiler, or no headers of nginx')
 	unless compile_sibling($t, 'ended');
 
-my $conf = conf(<<'EOF');
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-%%LOAD_MEMCACHE_TEST%%
-load_module %%TESTDIR%%/ended.so;
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+my $conf = http_conf(<<'EOF', qw/ kv test ended.so /);
 
     memcache_server 127.0.0.1:8081;
     memcache_timeout 60s;
@@ -67,7 +53,6 @@ http {
     }
 
     %%SERVERS%%
-}
 
 EOF
 

@@ -75,7 +75,7 @@ for my $case (['/thread?ms=700', 'from a thread'], ['/ssi', 'from a thread']) {
 	push @s, http("GET $uri HTTP/1.1\r\nHost: localhost\r\n\r\n", start => 1);
 	select undef, undef, undef, 0.2;
 	my $old = replaced($t);
-	my @replies = Test::Nginx::Memcache::read_all(@s);
+	my @replies = read_all(@s);
 	like($_, qr/200 OK.*\Q$body\E/s, "R15 $uri - reload, answered")
 		for @replies;
 	ok(gone($t, $old), "R15 $uri - the old worker goes");

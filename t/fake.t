@@ -24,19 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->plan(90)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_max_fails 65535;
     memcache_timeout 5s;
@@ -122,7 +110,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 
@@ -296,7 +283,7 @@ is(content(kv_get('a')), '200 A', 'F22 unsolicited - get behind');
 my $limited = '127.0.0.1:' . port(8082);
 is(code(kv_put('a', 'B', PeerAddr => $limited)), 204, 'F5 limit - set');
 my @many = map { kv_get('a', PeerAddr => $limited, start => 1) } 1 .. 50;
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@many)],
+is_deeply([map { content($_) } read_all(@many)],
 	[('200 B') x 50], 'F5 limit - no get fails');
 
 # other services

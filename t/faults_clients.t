@@ -182,7 +182,7 @@ is_deeply([map { content($_) } get_all(8001, (@others) x 5)],
 	[map { '200 ' . value($_, 1) } (@others) x 5], 'F41 the others answer');
 is(waiting(port(8003)), scalar @stuck, 'F41 it still hangs');
 $three[1]->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@wait)],
+is_deeply([map { content($_) } read_all(@wait)],
 	[map { '200 ' . value($_, 1) } @stuck], 'F41 it answers');
 
 # the worker is stopped for longer than the deadline: the reply is there
@@ -194,7 +194,7 @@ ok(wait_for(sub { waiting(port(8006)) == @late }), 'F58 in flight');
 kill 'STOP', $worker;
 sleep 4;
 kill 'CONT', $worker;
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[map { '200 ' . value($_, 1) } @late], 'F58 read before timing out');
 
 ###############################################################################

@@ -181,7 +181,7 @@ cmp_ok(cpu_seconds($worker) - $cpu, '<', 0.5, 'F54 no more ports - no spin');
 cmp_ok(log_lines($t, $mark, qr/99: Cannot assign requested/), '<', 50,
 	'F54 no more ports - no busy retry');
 $m->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[('200 ' . value('a', 1)) x 40], 'F54 no more ports - all answered');
 
 # not even one

@@ -102,7 +102,7 @@ for my $round (1 .. 3) {
 	select undef, undef, undef, 0.003 * $round;
 	$m->kill_it();
 	is_deeply([unhonest([('large') x 4],
-		Test::Nginx::Memcache::read_all(@gets))], [],
+		read_all(@gets))], [],
 		"F7 killed $round - whole, or an error");
 	is(grown($before), '', "F7 killed $round - baseline");
 	$m = Test::Memcached->start($t, port(8002), '-I', '4m');
@@ -167,7 +167,7 @@ for my $round (1 .. 2) {
 	ok(wait_for(sub { server_status(port(8005))->{pending} == 0 }),
 		"F14 batch $round - done");
 	my @got = map { http_content($_) }
-		Test::Nginx::Memcache::read_all(@pages);
+		read_all(@pages);
 	is_deeply([grep { $_ ne join '', map { value($_, 1) } @keys } @got], [],
 		"F14 batch $round - all right");
 }
@@ -201,7 +201,7 @@ for my $kind (qw/ errors fatal /) {
 # one store is answered twice, and that is not the answer to the next one
 
 my @stores = map { ("again:$_", "refuse:$_") } 1 .. 5;
-my @stored = map { code($_) } Test::Nginx::Memcache::read_all(
+my @stored = map { code($_) } read_all(
 	map { kv_put($_, 'x', start => 1) } @stores);
 is_deeply([grep { $stores[$_] =~ /^refuse/ && $stored[$_] ne '502' }
 	0 .. $#stores], [], 'F20 duplicated answer to a store');

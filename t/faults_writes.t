@@ -107,9 +107,9 @@ for (['refused', 'refuse', 502], ['done', 'lie', 502],
 	my @gets = map { kv_get('plain', at(8001), start => 1) } 1 .. 3;
 
 	is_deeply([grep { !/^$codes$/ } map { code($_) }
-		Test::Nginx::Memcache::read_all(@puts)], [], "F28 $name early");
+		read_all(@puts)], [], "F28 $name early");
 	is_deeply([unhonest([('plain') x 3],
-		Test::Nginx::Memcache::read_all(@gets))], [],
+		read_all(@gets))], [],
 		"F28 $name early - others");
 	is(content(kv_get('plain', at(8001))), '200 ' . value('plain', 1),
 		"F28 $name early - next");
@@ -124,7 +124,7 @@ my @keys = map { "key$_" } 1 .. 6;
 my $before = baseline($worker);
 
 kv_put('pause', 'x', at(8001));
-is_deeply([map { code($_) } Test::Nginx::Memcache::read_all(
+is_deeply([map { code($_) } read_all(
 	map { kv_put($_, value($_, 1, 2_000_000), at(8001), start => 1) } @keys)],
 	[(204) x @keys], 'F31 partial writes');
 is_deeply([map { content($_) } get_all(8001, @keys)],
@@ -136,7 +136,7 @@ is_deeply([map { content($_) } get_all(8001, @keys)],
 my @both = map { (kv_get($keys[$_], at(8001), start => 1),
 	kv_put("put$_", value("put$_", 1, 2_000_000), at(8001), start => 1)) }
 	0 .. $#keys;
-my @replies = Test::Nginx::Memcache::read_all(@both);
+my @replies = read_all(@both);
 
 is_deeply([map { $_ % 2 ? code($replies[$_]) : content($replies[$_]) }
 	0 .. $#replies], [map { ('200 ' . value($_, 1, 2_000_000), 204) } @keys],
@@ -151,7 +151,7 @@ is(grown($before), '', 'F33 baseline');
 kv_put('deaf', 'x', at(8003));
 
 my $value = value('lost', 1, 1_000_000);
-my @codes = map { code($_) } Test::Nginx::Memcache::read_all(
+my @codes = map { code($_) } read_all(
 	map { kv_put('lost', $value, at(8003), start => 1) } 1 .. 80);
 
 is_deeply([grep { !/^50[34]$/ } @codes], [], 'F32 not read');
@@ -191,7 +191,7 @@ is_deeply([map { code($_) } get_all(8007, (@keys) x 20)],
 
 $stingy->set($_, value($_, 1)) for @keys;
 my $page = join '', map { value($_, 1) } (@keys) x 16;
-@replies = Test::Nginx::Memcache::read_all(map { kv_get('', at(8008),
+@replies = read_all(map { kv_get('', at(8008),
 	args => 'keys=' . join(',', (@keys) x 16), start => 1) } 1 .. 50);
 is_deeply([grep { $_ ne "200 $page" } map { content($_) } @replies], [],
 	'F56 little memory for replies');
@@ -202,7 +202,7 @@ is($stingy->connections(), 1, 'F56 little memory for replies - kept');
 
 $meagre->set($_, value($_, 1)) for @keys;
 my $mark = log_mark($t);
-@replies = Test::Nginx::Memcache::read_all(map { kv_get('', at(8010),
+@replies = read_all(map { kv_get('', at(8010),
 	args => 'keys=' . join(',', (@keys) x 16), start => 1) } 1 .. 50);
 is_deeply([grep { $_ ne "200 $page" && !/^50[234] / } map { content($_) }
 	@replies], [], 'F56 out of memory - whole, or an error');
@@ -217,7 +217,7 @@ is(waiting(port(8011)), 0, 'F56 out of memory - nothing pending');
 
 # fewer replies on their way are no trouble to it
 
-@replies = Test::Nginx::Memcache::read_all(map { kv_get('', at(8012),
+@replies = read_all(map { kv_get('', at(8012),
 	args => 'keys=' . join(',', (@keys) x 16), start => 1) } 1 .. 50);
 is_deeply([grep { $_ ne "200 $page" } map { content($_) } @replies], [],
 	'F56 out of memory - not with a shorter pipeline');

@@ -24,19 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->plan(16)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -62,7 +50,6 @@ http {
         memcache_server 127.0.0.1:8085 max=1;
         location /kv/ { memcache_kv on; }
     }
-}
 
 EOF
 

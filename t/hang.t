@@ -22,19 +22,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(29)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_timeout 300ms;
     memcache_connect_timeout 300ms;
@@ -68,7 +56,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 
@@ -98,7 +85,7 @@ for my $round (1 .. 4) {
 	ok(wait_for(sub { server_status(port(8081))->{operations}{get}
 		== $asked + @keys }), "F23 round $round - asked behind them");
 	$m->resume();
-	my @got = map { content($_) } Test::Nginx::Memcache::read_all(@late);
+	my @got = map { content($_) } read_all(@late);
 	is_deeply([grep { $got[-1 - $_] ne '200 ' . "$keys[$_]." x 20
 		&& $got[-1 - $_] !~ /^504/ } 0 .. $#keys], [],
 		"F23 round $round - their own, or none");

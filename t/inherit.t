@@ -23,19 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(20)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_timeout 7s;
@@ -101,7 +89,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 

@@ -27,28 +27,9 @@ select STDOUT; $| = 1;
 my @versions = Test::Memcached->usable();
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
 
-my $servers = join '', map { <<"EOF" } 0 .. $#versions;
-    server {
-        listen       127.0.0.1:@{[8020 + $_]};
-        server_name  localhost;
-        memcache_server 127.0.0.1:@{[8040 + $_]} max=1;
-        location /kv/ { memcache_kv on; }
-    }
-EOF
+my $servers = kv_servers(scalar @versions);
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' . $servers . "}\n"));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $servers));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -81,7 +62,7 @@ my %makers = (
 my %verbs = (
 	get => sub { kv_get(@_) },
 	keys => sub { kv_get('', args => 'keys='
-		. Test::Nginx::Memcache::escape(shift), @_) },
+		. escape(shift), @_) },
 	head => sub { kv_head(@_) },
 	inspect => sub { kv_get(shift, args => 'inspect', @_) },
 	gat => sub { kv_post(shift, 'gat=60', @_) },

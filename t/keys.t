@@ -24,19 +24,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -61,7 +49,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 

@@ -56,19 +56,7 @@ my @conditions = (
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 	->plan(2 * @requests * @conditions + 2 * @requests + 2 * 3 + 18)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -82,7 +70,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 

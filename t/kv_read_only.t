@@ -28,19 +28,7 @@ use constant KEYS => qw/ ever mortal number stale made none /;
 my @queries = documented();
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(9 + 4 * @queries)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->plan(9 + 4 * @queries)->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -60,7 +48,6 @@ http {
             limit_except GET { deny all; }
         }
     }
-}
 
 EOF
 

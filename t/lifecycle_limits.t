@@ -55,7 +55,7 @@ for my $how ('HUP', 'QUIT') {
 	waitpid $master, 0 if $how eq 'QUIT';
 
 	my @codes = map { code($_) }
-		Test::Nginx::Memcache::read_all(@gets, @puts);
+		read_all(@gets, @puts);
 	is_deeply([grep { !/^(?:50[234]|no answer)$/ } @codes], [],
 		"F48 $how - no made-up answer");
 	$m->resume();
@@ -103,7 +103,7 @@ ok(wait_for(sub {
 }), 'F53 few connections');
 $m->resume();
 # nginx itself ends clients that it has read nothing from, to make room
-my @codes = map { code($_) } Test::Nginx::Memcache::read_all(@gets);
+my @codes = map { code($_) } read_all(@gets);
 is_deeply([grep { !/^(?:200|no answer)$/ } @codes], [],
 	'F53 few connections - those that are there do the work');
 cmp_ok(scalar(grep { $_ eq '200' } @codes), '>', 0,
@@ -135,7 +135,7 @@ SKIP: {
 	sleep 1;
 	cmp_ok(cpu_seconds($worker) - $cpu, '<', 2, 'F54 no descriptors - no spin');
 	@slow = @open = ();
-	@codes = map { code($_) } Test::Nginx::Memcache::read_all(@gets);
+	@codes = map { code($_) } read_all(@gets);
 	is_deeply([grep { !/^(?:200|50[234])$/ } @codes], [],
 		'F54 no descriptors - honest');
 	ok(wait_for(sub { content(kv_get('key')) eq '200 ' . value('key', 2) }),
@@ -171,7 +171,7 @@ my $connections = server_status(port(8081))->{connections};
 cmp_ok($connections->{opened} + $connections->{connecting}, '<=',
 	16 + 32 * (1 + time() - $began), 'F40 rate - no more connects than that');
 $m->resume();
-is_deeply([grep { code($_) ne '404' } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([grep { code($_) ne '404' } read_all(@open)],
 	[], 'F40 rate - all answered');
 $t->stop();
 

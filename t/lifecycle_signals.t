@@ -79,7 +79,7 @@ for (1 .. TERMS) {
 	gone(@all) or $slow++;
 	waitpid $all[0], 0;
 	$m->resume();
-	my @replies = Test::Nginx::Memcache::read_all(@open, @put);
+	my @replies = read_all(@open, @put);
 	$slow++ if grep { ($_ // '') ne '' } @replies;
 }
 is($slow, 0, 'F49 TERM - gone, and nothing else');

@@ -74,7 +74,7 @@ EOF
 
 for my $name (qw/ memcache memcache_kv /) {
 	my $file = "ngx_http_${name}_module.so";
-	open my $f, '<:raw', Test::Nginx::Memcache::modules() . "/$file"
+	open my $f, '<:raw', Test::Nginx::Conf::modules() . "/$file"
 		or die "Can't open $file: $!";
 	my $module = do { local $/; <$f> };
 	$module =~ s/(\d,\d,\d,[01]{20,})([01])\0/$1 . (1 - $2) . "\0"/e;

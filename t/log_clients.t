@@ -22,19 +22,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->plan(6)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     # nobody listens there
     memcache_server 127.0.0.1:8084;
@@ -75,7 +63,6 @@ http {
         memcache_server 127.0.0.1:8085;
         location /kv/ { memcache_kv on; }
     }
-}
 
 EOF
 

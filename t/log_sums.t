@@ -181,7 +181,7 @@ for my $door (sort keys %doors) {
 
 for (1 .. 5) {
 	for my $port (8082, 8084, 8086) {
-		Test::Nginx::Memcache::read_all(map { kv_get("cow$_", start => 1,
+		read_all(map { kv_get("cow$_", start => 1,
 			PeerAddr => '127.0.0.1:' . port($port)) } 1 .. 40);
 	}
 	kv_get('cow') for 1 .. 20;

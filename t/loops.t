@@ -34,21 +34,7 @@ my @rust = map { ($_, "${_}_request") } qw/ loop_yield loop_pair loop_get
 	loop_many loop_invalid loop_sleep /;
 push @rust, 'loop_begin';
 my $locations = join '', map { "location = /$_ { test_content $_; }\n" } @rust;
-my $conf = conf(<<'EOF');
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%%
-%%LOAD_MEMCACHE_TEST%%
-load_module %%TESTDIR%%/loops.so;
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+my $conf = http_conf(<<'EOF', qw/ test loops.so /);
 
     memcache_queue 100000;
 
@@ -77,7 +63,6 @@ http {
         location /status { memcache_status; }
         %%LOCATIONS%%
     }
-}
 
 EOF
 

@@ -32,21 +32,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached');
 plan(skip_all => 'no compiler, or no headers of nginx')
 	unless compile_sibling($t, 'clients');
 
-$t->plan(25)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%%
-
-load_module %%TESTDIR%%/clients.so;
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->plan(25)->write_file_expand('nginx.conf', http_conf(<<'EOF', 'clients.so'));
 
     memcache_timeout 30s;
     memcache_connect_timeout 30s;
@@ -79,7 +65,6 @@ http {
             clients;
         }
     }
-}
 
 EOF
 

@@ -39,19 +39,7 @@ system('gcc', qw! -O1 -g -Wall -Wextra -Werror -fPIC -shared -o !,
 	"$d/memory.so", 'preload/memory.c', '-ldl') == 0
 	or die "Can't compile preload/memory.c\n";
 
-$t->plan(40)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->plan(40)->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -75,7 +63,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 

@@ -123,19 +123,7 @@ my @rows = (
 # a server block for each, after those of the configuration
 my $listen = 8200;
 my $blocks = join '', map { block($_->[5] = $listen++, $_->[1]) } @rows;
-my $config = conf(<<'EOF');
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+my $config = http_conf(<<'EOF');
 
     memcache_timeout 5s;
     memcache_connect_timeout 300ms;
@@ -157,7 +145,6 @@ http {
     }
 
     BLOCKS
-}
 
 EOF
 $config =~ s/BLOCKS/$blocks/;

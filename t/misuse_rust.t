@@ -24,20 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http rewrite/)->has_daemon('memcached')
-	->plan(35)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->plan(35)->write_file_expand('nginx.conf', http_conf(<<'EOF', 'test'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -65,7 +52,6 @@ http {
         location /twice { test_content twice; }
         location /status { memcache_status; }
     }
-}
 
 EOF
 

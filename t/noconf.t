@@ -24,20 +24,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite/)
 	->has_daemon('memcached')->plan(11)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF', qw/ kv test /));
 
     server {
         listen       127.0.0.1:8080;
@@ -78,7 +65,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 

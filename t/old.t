@@ -51,28 +51,9 @@ my @partly = ('fake', grep { /^1\.6\.1[012]$/ } Test::Memcached->usable());
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 	->plan(5 * @versions + 4 * @partly + 13);
 
-my $servers = join '', map { <<"EOF" } 0 .. $#versions + @names + @partly;
-    server {
-        listen       127.0.0.1:@{[8020 + $_]};
-        server_name  localhost;
-        memcache_server 127.0.0.1:@{[8040 + $_]};
-        location /kv/ { memcache_kv on; }
-    }
-EOF
+my $servers = kv_servers(@versions + @names + @partly, '');
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' . $servers . "}\n"));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $servers));
 
     memcache_retry 100ms;
     memcache_connect_timeout 5s;

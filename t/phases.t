@@ -24,20 +24,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http rewrite ssi auth_request mirror/)
 	->has_daemon('memcached')->plan(72)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF', qw/ kv test /));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_connect_timeout 30s;
@@ -132,7 +119,6 @@ http {
         location /kv/ { memcache_kv on; }
         location /status { memcache_status; }
     }
-}
 
 EOF
 

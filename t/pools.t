@@ -180,7 +180,7 @@ $max->pause();
 my @gets = map { kv_get('k', @max, start => 1) } 1 .. 30;
 select undef, undef, undef, 0.3;
 $max->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@gets)],
+is_deeply([map { content($_) } read_all(@gets)],
 	[('200 v') x 30], 'max - all are answered');
 cmp_ok($max->connections(), '>', 2, 'max - more than one each');
 cmp_ok($max->connections(), '<=', 6, 'max - no more than that');
@@ -196,7 +196,7 @@ my @one = (PeerAddr => '127.0.0.1:' . port(8084));
 
 is(code(kv_put('k', 'v', @one)), 204, 'max=1 - set');
 @gets = map { kv_get('k', @one, start => 1) } 1 .. 50;
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@gets)],
+is_deeply([map { content($_) } read_all(@gets)],
 	[('200 v') x 50], 'max=1 - all are answered');
 cmp_ok($one->connections(), '<=', 2, 'max=1 - one each');
 select undef, undef, undef, 1.5;
@@ -217,7 +217,7 @@ ok(wait_for(sub { IO::Select->new(@gets)->can_read(1) >= 60 - 20 }),
 $t->write_file('gate', '');
 
 my %codes;
-$codes{code($_)}++ for Test::Nginx::Memcache::read_all(@gets);
+$codes{code($_)}++ for read_all(@gets);
 is(join(' ', sort keys %codes), '200 503', 'queue - some are refused');
 cmp_ok($codes{200}, '>=', 10, 'queue - those in it are answered');
 cmp_ok($codes{200}, '<=', 20, 'queue - no others');

@@ -24,20 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http http_v2 rewrite proxy/)
-	->has_daemon('memcached')->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->has_daemon('memcached')->write_file_expand('nginx.conf', http_conf(<<'EOF', qw/ kv test /));
 
     memcache_connect_timeout 60s;
     memcache_timeout 60s;
@@ -86,7 +73,6 @@ http {
         listen       127.0.0.1:8082;
         location / { test_content set; }
     }
-}
 
 EOF
 

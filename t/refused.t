@@ -30,28 +30,9 @@ my @all = ((map { ["$_ -F", $_] } @versions), map { ["$_ proxy", $_] } @proxies)
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 	->plan(3 * @all + 2);
 
-my $servers = join '', map { <<"EOF" } 0 .. $#all;
-    server {
-        listen       127.0.0.1:@{[8020 + $_]};
-        server_name  localhost;
-        memcache_server 127.0.0.1:@{[8040 + $_]} max=1;
-        location /kv/ { memcache_kv on; }
-    }
-EOF
+my $servers = kv_servers(scalar @all);
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' . $servers . "}\n"));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $servers));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -98,7 +79,7 @@ for my $i (0 .. $#all) {
 		my @started = map { (kv_put("$round:$_", 'moo', start => 1, @at),
 			kv_post('', 'flush_all=0', start => 1, @at)) } 1 .. 5;
 		my @codes = map { code($_) }
-			Test::Nginx::Memcache::read_all(@started);
+			read_all(@started);
 		push @others, @codes[grep { $_ % 2 == 0 } 0 .. $#codes];
 		push @flushed, @codes[grep { $_ % 2 == 1 } 0 .. $#codes];
 	}

@@ -24,19 +24,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(29);
 
-my $conf = conf(<<'EOF');
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+my $conf = http_conf(<<'EOF');
 
     memcache_server 127.0.0.1:8081 min=1 max=2;
     memcache_timeout 60s;
@@ -82,7 +70,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 
@@ -127,7 +114,7 @@ ok(wait_for(sub { $third->open_connections() == 0 }),
 is(scalar(grep { kill 0, $_ } @old), 1, 'the old worker waits');
 
 $m->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[map { "200 <$_>" } @keys], 'F45 reload - answered');
 ok(wait_for(sub { !kill 0, $old[0] }), 'the old worker is gone');
 is(content(kv_get('key1')), '200 <key1>', 'the new worker answers');
@@ -142,7 +129,7 @@ for (1 .. $reloads) {
 	@open = gets();
 	$t->reload();
 	push @wrong, grep { content($_) !~ /^200 <key\d+>$/ }
-		Test::Nginx::Memcache::read_all(@open);
+		read_all(@open);
 	wait_for(sub { my @now = worker_pids($t);
 		@now == 1 && $now[0] != $before[0] });
 	push @wrong, grep { content($_) !~ /^200 <key\d+>$/ }
@@ -197,7 +184,7 @@ $t->run_daemon(sub {
 
 $t->stop();
 
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[map { "200 [$_]" } @keys], 'F47 exit - answered');
 is_deeply([worker_pids($t)], [], 'F47 exit - no worker is left');
 unlike(messages($t), qr/exited on signal|exited with code [^0]/,

@@ -31,20 +31,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->plan(29 + @statuses);
 my $locations = join "\n", map { "location = /$_ { test_content response_$_; }" }
 	@actions, map { "status_$_" } @statuses;
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' =~ s/<locations>/$locations/r));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' =~ s/<locations>/$locations/r, 'test'));
 
     # nobody is asked
     memcache_server 127.0.0.1:8081;
@@ -56,7 +43,6 @@ http {
 
         <locations>
     }
-}
 
 EOF
 

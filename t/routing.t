@@ -25,19 +25,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
 	->has_daemon('memcached')->plan(13)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     upstream equal {
         hash $memcached_key consistent;
@@ -125,7 +113,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 

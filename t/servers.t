@@ -24,19 +24,7 @@ select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
 	->has_daemon('memcached')->plan(36)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     upstream equal {
         hash $memcached_key;
@@ -96,7 +84,6 @@ http {
             memcached_pass weighted;
         }
     }
-}
 
 EOF
 

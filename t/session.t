@@ -26,19 +26,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http http_v2 proxy rewrite ssi/)
 	->has_daemon('memcached')->plan(64);
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_SESSION%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er, 'session'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_timeout 30s;
@@ -121,7 +109,6 @@ http {
     }
 
 %%APPLICATION%%
-}
 
 EOF
 

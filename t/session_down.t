@@ -25,19 +25,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)
 	->has_daemon('memcached')->plan(26);
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er));
-
-%%TEST_GLOBALS%%
-
-%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_SESSION%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er, 'session'));
 
     # it is down
     memcache_server 127.0.0.1:8083;
@@ -114,7 +102,6 @@ http {
     }
 
 %%APPLICATION%%
-}
 
 EOF
 

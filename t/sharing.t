@@ -23,19 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(17)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -79,7 +67,6 @@ http {
             memcache_kv on;
         }
     }
-}
 
 EOF
 
@@ -113,7 +100,7 @@ ok(wait_for(sub { waiting('pending') + waiting('queued') == @keys }),
 	'all wait');
 is(waiting('pending'), 200, 'all are pending on the one connection');
 $one->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[map { "200 $value{$_}" } @keys], 'pipelined');
 is($one->connections(), 1, 'pipelined - one connection');
 
@@ -141,7 +128,7 @@ is(waiting('pending') + waiting('queued'), 0, 'nothing waits');
 $three->pause();
 @open = map { kv_get($_, start => 1, PeerAddr => $to_three) } @keys;
 $three->resume();
-is_deeply([map { content($_) } Test::Nginx::Memcache::read_all(@open)],
+is_deeply([map { content($_) } read_all(@open)],
 	[map { "200 $value{$_}" } @keys], 'three connections');
 is($three->connections(), 3, 'three connections - counted');
 
@@ -156,7 +143,7 @@ ok(wait_for(sub {
 		+ $server->{errors}{busy} == @keys;
 }), 'queue - full');
 $queue->resume();
-my @replies = Test::Nginx::Memcache::read_all(@open);
+my @replies = read_all(@open);
 my @refused = grep { code($replies[$_]) == 503 } 0 .. $#keys;
 my @answered = grep { code($replies[$_]) == 200 } 0 .. $#keys;
 is(@refused + @answered, @keys, 'queue - answered or refused');

@@ -43,19 +43,7 @@ my $servers = join '', map { <<"EOF" } 0 .. $#versions;
     }
 EOF
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF' . $servers . "}\n"));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $servers));
 
     client_max_body_size 8m;
     memcache_connect_timeout 30s;

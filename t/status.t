@@ -29,19 +29,7 @@ $ENV{TZ} = 'IST-5:30';
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)
 	->has_daemon('memcached')->plan(76);
 
-$t->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+$t->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     server {
         listen       127.0.0.1:8080;
@@ -94,7 +82,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 

@@ -23,20 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(17)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-%%LOAD_MEMCACHE_TEST%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF', qw/ kv test /));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -66,7 +53,6 @@ http {
 
         location /kv/ { memcache_kv on; }
     }
-}
 
 EOF
 

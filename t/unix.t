@@ -24,19 +24,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http unix/)->has_daemon('memcached')
-	->plan(13)->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->plan(13)->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -92,7 +80,6 @@ http {
             memcache_status;
         }
     }
-}
 
 EOF
 

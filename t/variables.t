@@ -25,19 +25,7 @@ my %seen;
 
 my $t = Test::Nginx->new()->has(qw/http http_v2 ssi/)->has_daemon('memcached')
 	->has_daemon('curl')->plan(20)
-	->write_file_expand('nginx.conf', conf(<<'EOF'));
-
-%%TEST_GLOBALS%%
-
-%%MEMCACHE_GLOBALS%%
-
-daemon off;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
+	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     log_format memcache '$uri ops=$memcache_ops hits=$memcache_hits '
                         'misses=$memcache_misses status=$memcache_status '
@@ -89,7 +77,6 @@ http {
             add_header X-Memcache "$memcache_ops $memcache_status" always;
         }
     }
-}
 
 EOF
 

@@ -85,7 +85,7 @@ sub at {
 # Gets all these keys at the same time, and returns the replies.
 sub get_all {
 	my ($port, @keys) = @_;
-	return Test::Nginx::Memcache::read_all(
+	return read_all(
 		map { kv_get($_, at($port), start => 1) } @keys);
 }
 

@@ -71,7 +71,7 @@ sub batch {
 		? kv_get($key, at($self->{port}), start => 1)
 		: kv_put($key, value($key, $number, rand 2000),
 			at($self->{port}), start => 1) } 0 .. $#keys;
-	my @replies = Test::Nginx::Memcache::read_all(@sockets);
+	my @replies = read_all(@sockets);
 
 	for (0 .. $#keys) {
 		my $what = !$sockets[$_] ? 'refused'
