@@ -21,7 +21,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(44);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(50);
 
 my $conf = <<'EOF';
 
@@ -81,6 +81,22 @@ like(check_config($t, configure(4, $need, "$one $two")), qr/is too small/,
 	'more servers need more');
 like(check_config($t, configure(4, 1, $one)), qr/is too small: $need/,
 	'a byte');
+
+# what README.md says is enough, and is not much more than that
+
+open my $f, '<', '../README.md' or die "README.md: $!\n";
+my $readme = do { local $/; <$f> };
+my ($fixed, $base, $per) = $readme =~ /A\s+zone\s+needs\s+(\d+)\s+KiB,\s+and\s+for
+	\s+each\s+server\s+of\s+each\s+client\s+(\d+)\s+KiB,\s+and\s+(\d+)\s+KiB/x;
+
+for ([1, 1], [1, 2], [2, 2], [8, 1], [16, 2], [64, 1]) {
+	my ($workers, $servers) = @$_;
+	my $enough = ($fixed + $servers * ($base + $workers * $per)) * 1024;
+	check_config($t, configure($workers, 1, $servers == 1 ? $one : "$one $two"))
+		=~ /too small: (\d+) bytes/;
+	ok($1 <= $enough && $enough < $1 * 1.1,
+		"$workers workers, $servers servers: $1 are needed, README says $enough");
+}
 
 # all workers together
 
