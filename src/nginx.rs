@@ -8,6 +8,7 @@
 //! | `connection` | a connection that we open: its socket, its events, its context in the log |
 //! | `cycle` | a configuration that was read |
 //! | `event` | events that belong to no connection: posted ones, and the timer |
+//! | `global` | its variables, and structures that begin as zeros |
 //! | `guard` | where panics stop |
 //! | `job` | work for a request that goes on in later turns |
 //! | `log` | lines in the error log |
@@ -25,6 +26,7 @@ pub mod conf;
 pub mod connection;
 pub mod cycle;
 pub mod event;
+pub mod global;
 pub mod guard;
 pub mod job;
 pub mod log;

@@ -109,9 +109,15 @@ impl Callback {
 
     /// The request need not clean up any more.
     fn answered(mut self, results: &[ngx_http_memcache_result_t]) {
+        self.leave(|link| link.answered(results));
+    }
+
+    /// Leaves the request, after a note to it.
+    fn leave(&mut self, note: impl FnOnce(&Link)) {
         if let Some(link) = self.link.take() {
-            // SAFETY: as in `drop`.
-            unsafe { link.as_ref() }.answered(results);
+            // SAFETY: the request's memory is still there: its end would have taken the callback from the engine, or the
+            // link from it. When a worker exits, requests are never freed before the clients.
+            note(unsafe { link.as_ref() });
         }
     }
 }
@@ -130,11 +136,7 @@ fn deliver(
 
 impl Drop for Callback {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take() {
-            // SAFETY: the request's memory is still there: its end would have taken the callback from the engine, or the
-            // link from it. When a worker exits, requests are never freed before the clients.
-            unsafe { link.as_ref() }.cancelled();
-        }
+        self.leave(Link::cancelled);
     }
 }
 

@@ -79,15 +79,14 @@ pub unsafe fn bind(
     binding: Binding,
 ) -> Result<NonNull<Link>, Unbound> {
     // SAFETY: by the contract. Subrequests are there as long as their main one.
-    let owner = unsafe { Owner::of(main_of(request)?)? };
-    // SAFETY: it is in the pool of the main request, which is there; so is what is made next.
-    let link = unsafe { owner.as_ref().spare().map_or_else(|| Owner::link((*request).main, owner), Some) };
-    let link = link.ok_or(Unbound::NoMemory)?;
-    // SAFETY: as above.
-    let place = unsafe { link.as_ref() };
-    place.calls.set(Some(calls.into()));
-    place.binding.set(binding);
-    Ok(link)
+    let link = unsafe {
+        let main = main_of(request)?;
+        let owner = Owner::of(main)?;
+        owner.spare().map_or_else(|| owner.link(main), Some).ok_or(Unbound::NoMemory)?
+    };
+    link.calls.set(Some(calls.into()));
+    link.binding.set(binding);
+    Ok(link.into())
 }
 
 /// Whether calls may still be bound to a request, and something may wait for it.
@@ -100,8 +99,8 @@ pub unsafe fn check(request: *mut ngx_http_request_t) -> Result<(), Unbound> {
     unsafe {
         let main = main_of(request)?;
         match find(main) {
-            Some(owner) if owner.as_ref().ended.get() => Err(Unbound::NotARequest),
-            _ if is_marked(main) || is_marked(request) => Err(Unbound::NotARequest),
+            Some(owner) if owner.ended.get() => Err(Unbound::NotARequest),
+            _ if is_marked(context(main)) || is_marked(context(request)) => Err(Unbound::NotARequest),
             _ => Ok(()),
         }
     }
@@ -110,7 +109,7 @@ pub unsafe fn check(request: *mut ngx_http_request_t) -> Result<(), Unbound> {
 /// What a main request and its subrequests have asked of memcached, if they have.
 pub fn stats_of(request: Request<'_>) -> Option<&RequestStats> {
     // SAFETY: the request is there, its main one too; the owner is in the memory of that.
-    unsafe { find((*request.as_ptr()).main).map(|owner| &owner.as_ref().stats) }
+    unsafe { find((*request.as_ptr()).main).map(|owner| &owner.stats) }
 }
 
 /// The main request of one that has not begun to be freed, as far as it says so itself.
@@ -132,38 +131,37 @@ unsafe fn main_of(request: *mut ngx_http_request_t) -> Result<*mut ngx_http_requ
     }
 }
 
+/// What the module has noted in a request.
+///
 /// # Safety
 ///
-/// The request's memory is there.
-unsafe fn context(request: *mut ngx_http_request_t) -> Option<NonNull<*mut c_void>> {
-    // SAFETY: by the contract; a request has a context for each module.
-    NonNull::new(unsafe { (*request).ctx.add(module::ctx_index()?) })
+/// The request's memory is there, for as long as this is used.
+unsafe fn context<'a>(request: *mut ngx_http_request_t) -> Option<&'a Cell<*mut c_void>> {
+    // SAFETY: by the contract; a request has a context for each module, which only this thread uses.
+    unsafe { (*request).ctx.add(module::ctx_index()?).cast::<Cell<*mut c_void>>().as_ref() }
 }
 
-/// # Safety
-///
-/// The request's memory is there.
-unsafe fn is_marked(request: *mut ngx_http_request_t) -> bool {
-    // SAFETY: by the contract.
-    unsafe { context(request) }.is_some_and(|context| ptr::eq(unsafe { context.read() }.cast(), &raw const ENDED))
+fn is_marked(context: Option<&Cell<*mut c_void>>) -> bool {
+    context.is_some_and(|context| ptr::eq(context.get().cast(), &raw const ENDED))
 }
 
 /// The owner of a main request, if it has one. An internal redirect clears the context; the pool still knows.
 ///
 /// # Safety
 ///
-/// The main request's memory is there.
-unsafe fn find(main: *mut ngx_http_request_t) -> Option<NonNull<Owner>> {
+/// The main request's memory is there, for as long as the owner is used.
+unsafe fn find<'a>(main: *mut ngx_http_request_t) -> Option<&'a Owner> {
     // SAFETY: by the contract; the context is ours, and cleanups with our handler are, too.
     unsafe {
-        let owner = context(main).and_then(|context| NonNull::new(context.read())).filter(|_| !is_marked(main));
+        let context = context(main).filter(|&context| !is_marked(Some(context)));
+        let owner = context.and_then(|context| context.get().cast::<Owner>().as_ref());
         if owner.is_some() || (*main).pool.is_null() {
-            return owner.map(NonNull::cast);
+            return owner;
         }
         let mut cleanup = (*(*main).pool).cleanup;
         while let Some(record) = cleanup.as_ref() {
             if record.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, on_pool_end as Cleanup)) {
-                return NonNull::new(record.data.cast());
+                return record.data.cast::<Owner>().as_ref();
             }
             cleanup = record.next;
         }
@@ -176,29 +174,29 @@ impl Owner {
     ///
     /// # Safety
     ///
-    /// The main request and its pool are there.
-    unsafe fn of(main: *mut ngx_http_request_t) -> Result<NonNull<Owner>, Unbound> {
+    /// The main request and its pool are there, for as long as the owner is used.
+    unsafe fn of<'a>(main: *mut ngx_http_request_t) -> Result<&'a Owner, Unbound> {
         // SAFETY: by the contract.
-        unsafe {
-            let owner = match find(main) {
-                Some(owner) => owner,
-                None if is_marked(main) => return Err(Unbound::NotARequest),
-                None => Owner::create(main).ok_or(Unbound::NoMemory)?,
-            };
-            if owner.as_ref().ended.get() {
-                return Err(Unbound::NotARequest);
-            }
-            if let Some(context) = context(main) {
-                context.write(owner.as_ptr().cast());
-            }
-            Ok(owner)
+        let (context, owner) = unsafe { (context(main), find(main)) };
+        let owner = match owner {
+            Some(owner) => owner,
+            None if is_marked(context) => return Err(Unbound::NotARequest),
+            // SAFETY: by the contract.
+            None => unsafe { Owner::create(main) }.ok_or(Unbound::NoMemory)?,
+        };
+        if owner.ended.get() {
+            return Err(Unbound::NotARequest);
         }
+        if let Some(context) = context {
+            context.set(ptr::from_ref(owner).cast_mut().cast());
+        }
+        Ok(owner)
     }
 
     /// # Safety
     ///
     /// As for [`Owner::of`].
-    unsafe fn create(main: *mut ngx_http_request_t) -> Option<NonNull<Owner>> {
+    unsafe fn create<'a>(main: *mut ngx_http_request_t) -> Option<&'a Owner> {
         // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers. An owner needs no `Drop`.
         unsafe {
             let early = ngx_http_cleanup_add(main, 0).as_mut()?;
@@ -215,38 +213,37 @@ impl Owner {
             late.handler = Some(on_pool_end);
             early.data = owner.as_ptr().cast();
             early.handler = Some(on_request_end);
-            Some(owner)
+            Some(owner.as_ref())
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = NonNull<Link>> {
+    fn all(&self) -> impl Iterator<Item = &Link> {
         let mut next = self.links.get();
         core::iter::from_fn(move || {
-            let link = next?;
-            // SAFETY: links are in the pool that their owner is in.
-            next = unsafe { link.as_ref() }.next;
+            // SAFETY: links are in the pool that their owner is in, and stay there as long.
+            let link: &Link = unsafe { next?.as_ref() };
+            next = link.next;
             Some(link)
         })
     }
 
     /// A link that is free again, so that a long request with many operations does not grow.
-    fn spare(&self) -> Option<NonNull<Link>> {
-        // SAFETY: as in `all`.
-        self.all().take(LOOK_FOR_SPARE).find(|link| unsafe { link.as_ref() }.call.get() == 0)
+    fn spare(&self) -> Option<&Link> {
+        self.all().take(LOOK_FOR_SPARE).find(|link| link.call.get() == 0)
     }
 
     /// A new link.
     ///
     /// # Safety
     ///
-    /// The main request, and its owner, are there.
-    unsafe fn link(main: *mut ngx_http_request_t, owner: NonNull<Owner>) -> Option<NonNull<Link>> {
+    /// The main request is the owner's, and is there.
+    unsafe fn link(&self, main: *mut ngx_http_request_t) -> Option<&Link> {
         // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers.
         unsafe {
             let link = NonNull::new(ngx_palloc((*main).pool, size_of::<Link>()).cast::<Link>())?;
-            link.write(Link::new(owner, owner.as_ref().links.get()));
-            owner.as_ref().links.set(Some(link));
-            Some(link)
+            link.write(Link::new(self.into(), self.links.get()));
+            self.links.set(Some(link));
+            Some(link.as_ref())
         }
     }
 
@@ -256,8 +253,7 @@ impl Owner {
             return;
         }
         self.ended.set(true);
-        // SAFETY: as in `all`.
-        self.all().for_each(|link| unsafe { link.as_ref() }.end());
+        self.all().for_each(Link::end);
         self.is_over.set(true);
     }
 }
@@ -364,8 +360,8 @@ unsafe extern "C" fn on_log(r: *mut ngx_http_request_t) -> ngx_int_t {
         // SAFETY: nginx logs a request that is there, its main one too.
         unsafe {
             match find((*r).main) {
-                Some(owner) if ptr::eq(r, (*r).main) => owner.as_ref().end(),
-                _ => drop(context(r).map(|context| context.write((&raw const ENDED).cast_mut().cast()))),
+                Some(owner) if ptr::eq(r, (*r).main) => owner.end(),
+                _ => drop(context(r).map(|context| context.set((&raw const ENDED).cast_mut().cast()))),
             }
         }
         NGX_OK as ngx_int_t

@@ -91,12 +91,11 @@ pub const fn table<F: Functions>() -> ngx_http_memcache_api_t {
 
 unsafe extern "C" fn client_of_request<F: Functions>(r: *mut ngx_http_request_t, client: *mut ClientPtr) -> Status {
     answer(|| {
-        // SAFETY: the caller passes a place for a pointer, or NULL.
-        let client = unsafe { checked_mut(client) }?;
+        // SAFETY: the caller passes a place for a pointer, and a request; or NULL.
+        let (client, request) = unsafe { (checked_mut(client)?, checked(r)) };
         *client = ptr::null_mut();
         F::check_caller()?;
-        // SAFETY: the caller passes a request, or NULL.
-        let request = unsafe { checked(r) }?;
+        let request = request?;
         if request.signature != NGX_HTTP_MODULE || request.srv_conf.is_null() {
             return Err(NGX_HTTP_MEMCACHE_INVALID);
         }
@@ -109,12 +108,13 @@ unsafe extern "C" fn client_of_request<F: Functions>(r: *mut ngx_http_request_t,
 
 unsafe extern "C" fn client_of_conf<F: Functions>(ctx: *mut ngx_http_conf_ctx_t, client: *mut ClientPtr) -> Status {
     answer(|| {
-        // SAFETY: the caller passes a place for a pointer, or NULL.
-        let client = unsafe { checked_mut(client) }?;
+        // SAFETY: the caller passes a place for a pointer, and the context of a block; or NULL.
+        let (client, ctx) = unsafe { (checked_mut(client)?, checked(ctx)) };
         *client = ptr::null_mut();
         F::check_caller()?;
-        // SAFETY: the caller passes the context of a block, or NULL; it has ours as it has every HTTP module's.
-        let conf = unsafe { module::conf::<F::Conf>(checked(ctx)?.srv_conf).map(|conf| conf.as_ref()) };
+        let ctx = ctx?;
+        // SAFETY: the context has our configuration, as it has every HTTP module's.
+        let conf = unsafe { module::conf::<F::Conf>(ctx.srv_conf).map(|conf| conf.as_ref()) };
         *client = F::client_of_conf(conf.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)?.cast_mut().cast();
         Ok(())
     })
@@ -149,11 +149,11 @@ unsafe extern "C" fn submit<F: Functions>(
     answer(|| {
         let target = F::find(client.cast())?;
         let mut place = MaybeUninit::uninit();
-        // SAFETY: the caller passes an operation of the size that it says, or NULL.
-        let op = unsafe { sized::read(op, &mut place) }?;
-        let handler = op.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
-        // SAFETY: the caller's strings are what they say.
-        let operation = unsafe { operation::read(op, target.max_value()) }?;
+        // SAFETY: the caller passes an operation of the size that it says, or NULL; its strings are what they say.
+        let (op, handler, operation) = unsafe {
+            let op = sized::read(op, &mut place)?;
+            (op, op.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?, operation::read(op, target.max_value())?)
+        };
         let callback = Callback::new(Handler::One(handler), op.data);
         let binding = Binding { cancels: cancels(op.options), operations: 1, reads: operation.reads() };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
@@ -171,11 +171,11 @@ unsafe extern "C" fn submit_many<F: Functions>(
     answer(|| {
         let target = F::find(client.cast())?;
         let mut place = MaybeUninit::uninit();
-        // SAFETY: the caller passes a structure of the size that it says, or NULL.
-        let many = unsafe { sized::read(many, &mut place) }?;
-        let handler = many.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
-        // SAFETY: the caller's list and its strings are what they say.
-        let gets = unsafe { Many::read(many) }?;
+        // SAFETY: the caller passes a structure of the size that it says, or NULL; its list and strings are what they say.
+        let (many, handler, gets) = unsafe {
+            let many = sized::read(many, &mut place)?;
+            (many, many.handler.ok_or(NGX_HTTP_MEMCACHE_INVALID)?, Many::read(many)?)
+        };
         let callback = Callback::new(Handler::Many(handler), many.data);
         let binding = Binding { cancels: cancels(many.options), operations: many.nkeys, reads: true };
         // SAFETY: the caller passes a request or NULL, and a place for the number or NULL.
@@ -246,9 +246,10 @@ unsafe extern "C" fn retain<F: Functions>(
 unsafe extern "C" fn release(value: *mut ngx_http_memcache_value_t) {
     guard((), || {
         // SAFETY: the caller passes a value that it has got from `retain` or that is zero, or NULL.
-        let Ok(value) = (unsafe { checked_mut(value) }) else { return };
-        // SAFETY: as above.
-        unsafe { retained::release(value) };
+        if let Ok(value) = unsafe { checked_mut(value) } {
+            // SAFETY: as above.
+            unsafe { retained::release(value) };
+        }
     });
 }
 
@@ -296,10 +297,10 @@ unsafe extern "C" fn server_of_key<F: Functions>(
 /// Nothing of a worker is needed for this one.
 unsafe extern "C" fn require<F: Functions>(cf: *mut ngx_conf_t) -> Status {
     answer(|| {
-        // SAFETY: the caller passes what nginx has given to the handler of a directive, or NULL.
-        unsafe { checked(cf) }?;
-        // SAFETY: as above; nothing else refers to it while a line is read.
-        F::require(&mut unsafe { Conf::new(cf) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)
+        // SAFETY: the caller passes what nginx has given to the handler of a directive, or NULL; nothing else refers to it
+        // while a line is read.
+        let line = unsafe { checked(cf).map(|_| Conf::new(cf)) }?;
+        F::require(&mut line.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)
     })
 }
 

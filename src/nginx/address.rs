@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
-use core::mem::MaybeUninit;
 use core::slice;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use bytes::Bytes;
 use nginx_sys::{ngx_addr_t, ngx_parse_url, ngx_str_t, ngx_url_t, NGX_OK};
 
 use super::conf::Conf;
+use super::global::Zeroed;
 
 /// A socket address. It lies in the pool of the configuration, and is there as long as that.
 pub struct Address(ngx_addr_t);
@@ -50,8 +50,7 @@ pub enum Unresolved {
 impl Addresses {
     /// Those of an argument of the line that is being read, and whether it says no port.
     pub fn resolve(conf: &Conf<'_>, text: ngx_str_t, default_port: u16) -> Result<(Addresses, bool), Unresolved> {
-        // SAFETY: nginx's own users of this structure begin with zeros.
-        let mut url: ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut url = ngx_url_t::zeroed();
         url.url = text;
         url.default_port = default_port;
 

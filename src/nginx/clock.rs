@@ -3,12 +3,13 @@
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
-use core::ptr::addr_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use memcache_engine::Instant;
-use nginx_sys::{clock_gettime, ngx_cached_time, ngx_current_msec, ngx_msec_t, ngx_time_t, CLOCK_MONOTONIC};
+use nginx_sys::{clock_gettime, ngx_msec_t, ngx_time_t, CLOCK_MONOTONIC};
+
+use super::global::global;
 
 /// The time of all workers: the host's monotonic clock, which what they share is written by.
 pub fn now() -> Instant {
@@ -24,14 +25,14 @@ pub fn now() -> Instant {
 
 /// nginx's own time, which goes on once per turn of the event loop at most, unless another module asks for more.
 pub fn nginx_msec() -> ngx_msec_t {
-    // SAFETY: nginx writes it on this thread.
-    unsafe { addr_of!(ngx_current_msec).read() }
+    global!(ngx_current_msec)
 }
 
 /// What nginx's clock says. It is one of nginx's own slots, which stay there.
 fn cached() -> Option<&'static ngx_time_t> {
-    // SAFETY: nginx sets it before it reads a configuration, and changes it on this thread only.
-    unsafe { addr_of!(ngx_cached_time).read().as_ref() }
+    let time = global!(ngx_cached_time);
+    // SAFETY: nginx sets it before it reads a configuration, and changes what it points to on this thread only.
+    unsafe { time.as_ref() }
 }
 
 /// Minutes that local time, which nginx's logs have, is ahead of UTC.

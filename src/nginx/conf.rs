@@ -113,10 +113,10 @@ impl<'a> Conf<'a> {
 
     /// The first `server_name` of the server block that is being merged.
     pub fn server_name(&self) -> &[u8] {
-        // SAFETY: the configuration of nginx's core comes first, and has been merged.
-        let core = self.ctx().and_then(|ctx| unsafe { module::core_conf::<ngx_http_core_srv_conf_t>(ctx.srv_conf) });
-        // SAFETY: it lives as long as the configuration.
-        core.map_or(&[], |core| unsafe { core.as_ref() }.server_name.as_bytes())
+        let Some(ctx) = self.ctx() else { return &[] };
+        // SAFETY: the configuration of nginx's core comes first, has been merged, and lives as long as the configuration.
+        let core = unsafe { module::core_conf::<ngx_http_core_srv_conf_t>(ctx.srv_conf).map(|core| core.as_ref()) };
+        core.map_or(&[], |core| core.server_name.as_bytes())
     }
 
     /// Has the requests of the location that is being read answered by H.
@@ -200,6 +200,13 @@ impl<'a> Conf<'a> {
 #[derive(Clone, Copy)]
 pub struct Block(NonNull<ngx_http_conf_ctx_t>);
 
+impl Block {
+    fn ctx(&self) -> &ngx_http_conf_ctx_t {
+        // SAFETY: a context lives as long as the configuration.
+        unsafe { self.0.as_ref() }
+    }
+}
+
 /// The http block with all that is in it, when nginx has read it: what it passes to `postconfiguration`.
 pub struct HttpBlock<'a>(Conf<'a>);
 
@@ -240,16 +247,15 @@ impl<'a> HttpBlock<'a> {
 
     /// The module's part of the server block that a block is, or is in.
     pub fn server<S: ServerConf>(&self, block: Block) -> Option<&S> {
-        // SAFETY: a context lives as long as the configuration, and so does what the module has there.
-        unsafe { module::conf(block.0.as_ref().srv_conf).map(|conf| conf.as_ref()) }
+        // SAFETY: a context has our part of its server block, which lives as long as the configuration.
+        unsafe { module::conf(block.ctx().srv_conf).map(|conf| conf.as_ref()) }
     }
 
     /// Whether a block is in no server block.
     pub fn is_outside(&self, block: Block) -> bool {
-        // SAFETY: as above.
+        // SAFETY: as in `server`.
         let of = |ctx: &ngx_http_conf_ctx_t| unsafe { module::conf::<c_void>(ctx.srv_conf) };
-        // SAFETY: as above.
-        self.0.ctx().and_then(of).is_some_and(|outer| of(unsafe { block.0.as_ref() }) == Some(outer))
+        self.0.ctx().and_then(of).is_some_and(|outer| of(block.ctx()) == Some(outer))
     }
 }
 

@@ -4,7 +4,6 @@
 
 use core::cell::Cell;
 use core::ffi::{c_int, CStr};
-use core::mem::MaybeUninit;
 use core::ptr::{self, addr_of_mut};
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
@@ -18,6 +17,7 @@ use nginx_sys::{
 };
 
 use super::address::Address;
+use super::global::Zeroed;
 use super::guard::guard;
 use super::log::Log;
 
@@ -127,8 +127,7 @@ impl<O: Owner> Connection<O> {
     pub fn connect(&self, address: &Address) -> Connect {
         let Context { log, name } = &self.0.context;
         let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-        // SAFETY: nginx's own users of this structure begin with zeros.
-        let mut pc: ngx_peer_connection_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut pc = ngx_peer_connection_t::zeroed();
         pc.sockaddr = address.get().sockaddr;
         pc.socklen = address.get().socklen;
         pc.name = &raw mut name;
@@ -151,8 +150,8 @@ impl<O: Owner> Connection<O> {
         unsafe {
             (*c).data = Rc::as_ptr(&self.0).cast_mut().cast();
             (*log.as_ptr()).connection = (*c).number;
-            (*(*c).read).handler = Some(on_read::<O>);
-            (*(*c).write).handler = Some(on_write::<O>);
+            (*(*c).read).handler = Some(on_event::<O, false>);
+            (*(*c).write).handler = Some(on_event::<O, true>);
         }
         if rc == NGX_OK as isize {
             self.set_connected();
@@ -252,10 +251,8 @@ impl<O: Owner> Connection<O> {
     }
 
     fn send_chain(&self, slices: &[IoSlice<'_>]) -> Io {
-        // SAFETY: nginx's buffers and links begin as zeros.
-        let mut buffers: [ngx_buf_t; SLICES] = unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: as above.
-        let mut links: [ngx_chain_t; SLICES] = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut buffers = <[ngx_buf_t; SLICES]>::zeroed();
+        let mut links = <[ngx_chain_t; SLICES]>::zeroed();
         let mut next: *mut ngx_chain_t = ptr::null_mut();
         for ((slice, buffer), link) in slices.iter().zip(&mut buffers).zip(&mut links).rev() {
             let range = slice.as_ptr_range();
@@ -351,31 +348,17 @@ impl<O: Owner> Drop for Inner<O> {
     }
 }
 
-/// The owner and its name for the connection of an event.
-///
-/// # Safety
-///
-/// `event` is one of a connection that was opened here and not closed. It may be gone when the owner returns.
-unsafe fn target<O: Owner>(event: *mut ngx_event_t) -> Option<(Rc<O>, O::Id)> {
-    // SAFETY: such an event's data is its connection, whose data is ours.
-    let inner = unsafe { (*event).data.cast::<ngx_connection_t>().as_ref()?.data.cast::<Inner<O>>().as_ref()? };
-    Some((inner.owner.upgrade()?, inner.id))
-}
-
-unsafe extern "C" fn on_read<O: Owner>(event: *mut ngx_event_t) {
+/// The handler of both events of a connection.
+unsafe extern "C" fn on_event<O: Owner, const WRITES: bool>(event: *mut ngx_event_t) {
     guard((), || {
-        // SAFETY: nginx calls the handlers of open connections only.
-        if let Some((owner, id)) = unsafe { target::<O>(event) } {
-            owner.on_readable(id);
-        }
-    });
-}
-
-unsafe extern "C" fn on_write<O: Owner>(event: *mut ngx_event_t) {
-    guard((), || {
-        // SAFETY: nginx calls the handlers of open connections only.
-        if let Some((owner, id)) = unsafe { target::<O>(event) } {
+        // SAFETY: nginx calls the handlers of open connections only; the event's data is its connection, whose data is ours.
+        let inner = unsafe { (*(*event).data.cast::<ngx_connection_t>()).data.cast::<Inner<O>>().as_ref() };
+        let Some((owner, id)) = inner.and_then(|inner| Some((inner.owner.upgrade()?, inner.id))) else { return };
+        // The connection, and so the event, may be gone when the owner returns.
+        if WRITES {
             owner.on_writable(id);
+        } else {
+            owner.on_readable(id);
         }
     });
 }

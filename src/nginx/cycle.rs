@@ -4,8 +4,9 @@
 
 use core::ptr::addr_of;
 
-use nginx_sys::{ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module};
+use nginx_sys::{ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module};
 
+use super::global::global;
 use super::log::Log;
 use super::module::{self, MainConf};
 
@@ -18,8 +19,9 @@ pub struct Cycle<'a>(&'a ngx_cycle_t);
 impl<'a> Cycle<'a> {
     /// nginx's current one.
     pub fn current() -> Option<Cycle<'static>> {
+        let cycle = global!(ngx_cycle);
         // SAFETY: nginx sets it before it loads a module, and always to a cycle that is there.
-        unsafe { addr_of!(ngx_cycle).read().as_ref() }.map(Cycle)
+        unsafe { Cycle::new(cycle) }
     }
 
     /// # Safety
@@ -43,27 +45,30 @@ impl<'a> Cycle<'a> {
 
     /// The module's configuration of the http block; `None`: there is none.
     pub fn main_conf<T: MainConf>(self) -> Option<&'a T> {
-        // SAFETY: nginx's first and its last cycle have no configurations; without an http block, its place is NULL; with
-        // one, there is a main configuration of every HTTP module, which nobody changes when it has been read.
+        // SAFETY: a context has a main configuration of every HTTP module, which nobody changes when it has been read.
         unsafe {
-            if self.0.conf_ctx.is_null() {
-                return None;
-            }
-            let ctx = *self.0.conf_ctx.add(addr_of!(ngx_http_module.index).read());
-            let ctx = ctx.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+            let ctx = self.conf::<ngx_http_conf_ctx_t>(addr_of!(ngx_http_module.index).read())?;
             module::conf(ctx.main_conf).map(|conf| conf.as_ref())
         }
     }
 
+    /// A module's configuration; `None`: there is none, as without an http block, or in nginx's first and last cycle.
+    ///
+    /// # Safety
+    ///
+    /// The module with this number has a T there.
+    unsafe fn conf<T>(self, index: usize) -> Option<&'a T> {
+        if self.0.conf_ctx.is_null() {
+            return None;
+        }
+        // SAFETY: by the contract; a cycle has a place for each module.
+        unsafe { (*self.0.conf_ctx.add(index)).cast::<T>().as_ref() }
+    }
+
     /// How many workers there will be, by a configuration that was read; `None`: there is no master.
     pub fn worker_processes(self) -> Option<usize> {
-        // SAFETY: a cycle has the configuration of nginx's core.
-        let core = unsafe {
-            if self.0.conf_ctx.is_null() {
-                return None;
-            }
-            (*self.0.conf_ctx.add(addr_of!(ngx_core_module.index).read())).cast::<ngx_core_conf_t>().as_ref()
-        };
+        // SAFETY: it is the configuration of nginx's core.
+        let core = unsafe { self.conf::<ngx_core_conf_t>(addr_of!(ngx_core_module.index).read()) };
         let core = core.filter(|core| core.master != 0)?;
         Some(usize::try_from(core.worker_processes).unwrap_or(1))
     }

@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ptr::{addr_of_mut, NonNull};
 use std::rc::{Rc, Weak};
 
@@ -12,6 +11,7 @@ use nginx_sys::{
     ngx_posted_next_events,
 };
 
+use super::global::Zeroed;
 use super::guard::guard;
 use super::log::Log;
 
@@ -30,9 +30,12 @@ struct Inner<T: 'static> {
 impl<T> Event<T> {
     /// An event that is not posted and has no timer. It is on the thread of the event loop.
     pub fn new(owner: Weak<T>, handler: fn(&T), log: Log<'static>) -> Event<T> {
-        // SAFETY: nginx's own events begin as zeros.
-        let event: ngx_event_t = unsafe { MaybeUninit::zeroed().assume_init() };
-        let inner = Rc::new(Inner { ident: [0, 0, 0, usize::MAX], owner, handler, event: UnsafeCell::new(event) });
+        let inner = Rc::new(Inner {
+            ident: [0, 0, 0, usize::MAX],
+            owner,
+            handler,
+            event: UnsafeCell::new(ngx_event_t::zeroed()),
+        });
         debug_assert_eq!(inner.ident.last(), Some(&usize::MAX));
         // SAFETY: nobody else knows the event yet. From now on nginx has pointers to it, in its queues and its tree, while
         // it is posted or has a timer. It uses them on this thread, as all methods do, and `drop` takes them back.

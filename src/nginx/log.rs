@@ -10,9 +10,11 @@ use core::mem::MaybeUninit;
 use core::ptr::{addr_of, NonNull};
 
 use nginx_sys::{
-    ngx_cycle, ngx_log_t, NGX_LOG_ALERT, NGX_LOG_DEBUG, NGX_LOG_DEBUG_HTTP, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_NOTICE,
+    ngx_log_t, NGX_LOG_ALERT, NGX_LOG_DEBUG, NGX_LOG_DEBUG_HTTP, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_NOTICE,
     NGX_LOG_WARN,
 };
+
+use super::global::global;
 
 /// A log that is there for `'a`. `'static` are those of the cycle that a worker works with: see
 /// [`Cycle`](super::cycle::Cycle).
@@ -31,10 +33,10 @@ impl Log<'_> {
 
     /// Shows the log of the current configuration to somebody who writes a line.
     pub fn current(write: impl FnOnce(Log<'_>)) {
-        // SAFETY: nginx sets `ngx_cycle` before it loads a module, and always to a cycle that is there.
-        let cycle = unsafe { addr_of!(ngx_cycle).read().as_ref() };
-        // SAFETY: the log belongs to the cycle, which does not go before this returns.
-        if let Some(log) = cycle.and_then(|cycle| unsafe { Log::new(cycle.log) }) {
+        let cycle = global!(ngx_cycle);
+        // SAFETY: nginx sets it before it loads a module, always to a cycle that is there, which does not go before this
+        // returns; nor does its log.
+        if let Some(log) = unsafe { cycle.as_ref().and_then(|cycle| Log::new(cycle.log)) } {
             write(log);
         }
     }
@@ -77,8 +79,7 @@ impl Log<'_> {
     /// Whether steps are logged: `error_log` has the level "debug", and nginx was built for that.
     #[inline]
     pub fn has_debug(self) -> bool {
-        // SAFETY: the log is there, by the contract of the constructors.
-        ngx::log::DEBUG && unsafe { addr_of!((*self.0.as_ptr()).log_level).read() } & NGX_LOG_DEBUG_HTTP as usize != 0
+        ngx::log::DEBUG && self.level() & NGX_LOG_DEBUG_HTTP as usize != 0
     }
 
     /// A step, where they are logged.
@@ -87,15 +88,20 @@ impl Log<'_> {
         self.write(NGX_LOG_DEBUG, 0, text);
     }
 
+    #[inline]
+    fn level(self) -> usize {
+        // SAFETY: the log is there, by the contract of the constructors.
+        unsafe { addr_of!((*self.0.as_ptr()).log_level).read() }
+    }
+
     fn write(self, level: u32, errno: i32, text: fmt::Arguments<'_>) {
         let level = level as usize;
-        // SAFETY: the log is there, by the contract of the constructors.
-        if level > unsafe { addr_of!((*self.0.as_ptr()).log_level).read() } {
+        if level > self.level() {
             return;
         }
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; ngx::log::LOG_BUFFER_SIZE];
         let text = ngx::log::write_fmt(&mut buffer, text);
-        // SAFETY: as above; the text is copied before the call returns.
+        // SAFETY: as in `level`; the text is copied before the call returns.
         unsafe { ngx::log::log_error(level, self.0.as_ptr(), errno, text) };
     }
 }

@@ -6,19 +6,17 @@ use core::ptr::addr_of;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
-use nginx_sys::{
-    ngx_exiting, ngx_last_process, ngx_pid, ngx_process, ngx_process_t, ngx_processes, ngx_uint_t, ngx_worker,
-    pthread_self, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER,
-};
+use nginx_sys::{ngx_process_t, ngx_processes, ngx_uint_t, pthread_self, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER};
+
+use super::global::global;
 
 /// The processes that this one has started and that may still run: in a master, its workers, of all configurations, and
 /// its helpers. A new nginx that an upgrade has started is none of them: it has memory of its own.
 pub fn children() -> impl Iterator<Item = u32> {
     let list = addr_of!(ngx_processes).cast::<ngx_process_t>();
-    // SAFETY: nginx's list is there in every process and has at least so many entries; only this thread changes them.
-    let used = usize::try_from(unsafe { addr_of!(ngx_last_process).read() }).unwrap_or(0);
+    let used = usize::try_from(global!(ngx_last_process)).unwrap_or(0);
     (0..used).filter_map(move |at| {
-        // SAFETY: as above.
+        // SAFETY: nginx's list is there in every process and has at least so many entries; only this thread changes them.
         let process = unsafe { &*list.add(at) };
         // One that has exited counts until nginx has noticed.
         let runs = process.pid > 0 && process.exited() == 0 && process.detached() == 0;
@@ -33,14 +31,12 @@ pub fn pid() -> u32 {
 
 /// The same, as the system has it.
 pub fn pid_number() -> i32 {
-    // SAFETY: nginx sets it when the process starts.
-    unsafe { addr_of!(ngx_pid).read() }
+    global!(ngx_pid)
 }
 
 /// The number of this worker among those of its configuration.
 pub fn worker_number() -> usize {
-    // SAFETY: nginx sets it when the process starts.
-    unsafe { addr_of!(ngx_worker).read() }
+    global!(ngx_worker)
 }
 
 /// Whether there is such a process, or was a moment ago.
@@ -52,8 +48,7 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// Whether the worker exits gracefully.
 pub fn is_exiting() -> bool {
-    // SAFETY: nginx sets it on this thread.
-    unsafe { addr_of!(ngx_exiting).read() != 0 }
+    global!(ngx_exiting) != 0
 }
 
 /* this process */
@@ -72,8 +67,7 @@ pub fn check_process() -> Result<(), NotAvailable> {
     const WORKER: ngx_uint_t = NGX_PROCESS_WORKER as ngx_uint_t;
     const SINGLE: ngx_uint_t = NGX_PROCESS_SINGLE as ngx_uint_t;
 
-    // SAFETY: nginx writes it before it starts the event loop, and nobody does afterwards.
-    match unsafe { addr_of!(ngx_process).read() } {
+    match global!(ngx_process) {
         WORKER | SINGLE => Ok(()),
         _ => Err(NotAvailable),
     }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use core::ffi::c_void;
-use core::ptr::{addr_of, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 use std::rc::{Rc, Weak};
 
@@ -15,11 +15,12 @@ use memcache_engine::shared::{Ledger, Processes, ServerKey, Slot};
 use memcache_engine::ServerMemory;
 use memcache_engine::{Counters, SharedHealth};
 use nginx_sys::{
-    ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t,
-    ngx_slab_pool_t, ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
+    ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t, ngx_slab_pool_t,
+    ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
 };
 
 use super::conf::{Conf, LineError};
+use super::global::global;
 use super::guard::guard;
 use super::log::Log;
 use super::module::{self, MainConf};
@@ -192,6 +193,5 @@ pub fn need(tables: &[usize], servers: usize) -> usize {
 }
 
 fn page_size() -> usize {
-    // SAFETY: nginx sets it when it starts.
-    unsafe { addr_of!(ngx_pagesize).read() }
+    global!(ngx_pagesize)
 }
