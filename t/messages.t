@@ -78,6 +78,9 @@ my @rows = (
 		qr/no connection to "127\S+": closed by the server at the greeting/],
 	['stopped', '127.0.0.1:8107', sub { hold(shift)->pause() },
 		'unanswered', qr/no connection to "127\S+": connected, but the/],
+	['a slow link', '127.0.0.1:8116', sub { says(shift,
+		raw => sub { (\0.5, "VERSION 1.6.18\r\nMN\r\n") }) },
+		'unanswered', qr/the greeting is not answered after 300ms$/m],
 	['a full backlog', '127.0.0.1:8108', sub {
 		my ($port) = @_;
 		hold($port, '-b', 1)->pause();
@@ -149,10 +152,15 @@ my $config = http_conf(<<'EOF');
 EOF
 $config =~ s/BLOCKS/$blocks/;
 
+# servers that have worked
+$config =~ s/(.*)\}/$1 . block($_->[0], "127.0.0.1:$_->[1];
+        memcache_retry 100ms;
+        memcache_timeout 300ms") . '}'/es for [8190, 8117], [8191, 8118];
+
 # root may use every socket
 $config =~ s{user root;}{user nobody nogroup;};
 
-$t->plan(5 * @rows + 3);
+$t->plan(5 * @rows + 5);
 
 # a name that leads nowhere
 
@@ -167,6 +175,9 @@ for my $row (@rows) {
 	my ($port) = $row->[1] =~ s/^127.*:\K(\d+)$/port($1)/e ? $1 : ();
 	$row->[2]->((split /:/, $row->[1])[1]) if ref $row->[2];
 }
+my $hangs = Test::Memcached->start($t, port(8117));
+my $restarted = Test::Memcached->start($t, port(8118));
+
 $t->run();
 
 ###############################################################################
@@ -201,6 +212,27 @@ for my $row (@rows) {
 		like($details, qr/last: \Q$text\E\s*(?:<small>\Q$hint\E<)?/,
 			"R27 $name - page");
 	}
+}
+
+# What has worked is not told that it may speak another protocol.
+
+http_get('/kv/a', PeerAddr => '127.0.0.1:' . port($_)) for 8190, 8191;
+$hangs->pause();
+$restarted->kill_it();
+wait_for(sub { !IO::Socket::INET->new(PeerAddr => '127.0.0.1:' . port(8118)) });
+says(port(8118), greeting => sub { CLOSE });
+
+for ([8190, 8117, 'stalled', qr/is not answered any more after 300ms/],
+	[8191, 8118, 'cut_off', qr/by the server at the greeting, which it ans/])
+{
+	my ($listen, $port, $class, $text) = @$_;
+	my $error;
+
+	ok(wait_for(sub {
+		http_get('/kv/a', PeerAddr => '127.0.0.1:' . port($listen));
+		$error = server_status(port($port))->{last_error};
+		return ($error->{class} // '') eq $class && $error->{text} =~ $text;
+	}), "$class") or diag(explain($error));
 }
 
 my $page = http_content(http_get('/status'));

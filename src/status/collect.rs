@@ -79,8 +79,9 @@ impl Collect {
             });
             begun.unwrap_or(Some(()))?;
         }
-        let view = View { calendar: self.calendar, workers: &self.snapshot.workers };
-        let seen = driver.view(|client| view.server(cluster, client, self.server)).flatten();
+        let (calendar, workers) = (self.calendar, &self.snapshot.workers);
+        let view = |client: &Client<_>| View { calendar, workers, connect_timeout: client.config().connect_timeout };
+        let seen = driver.view(|client| view(client).server(cluster, client, self.server)).flatten();
         let shown = self.snapshot.clients.last_mut();
         if let Some((shown, server)) = shown.zip(seen) {
             if self.snapshot.scope == Scope::Zone {
@@ -154,6 +155,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
 struct View<'a> {
     calendar: Calendar,
     workers: &'a [Worker],
+    connect_timeout: Duration,
 }
 
 impl View<'_> {
@@ -247,7 +249,7 @@ impl View<'_> {
                     (Fault::TooOld, Some(version)) => {
                         format!("memcached {version} is too old: {} or later is needed", Version::OLDEST)
                     }
-                    _ => fault.text().into(),
+                    _ => fault.text_with(self.connect_timeout),
                 },
                 hint: fault.hint(),
                 at: self.calendar.millis(at),

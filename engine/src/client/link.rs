@@ -248,10 +248,12 @@ impl<T> Client<T> {
     pub(super) fn fail(&mut self, conn: ConnId, cause: Cause, gone: bool, now: Instant) {
         let Some(mut connection) = self.network.connections.remove(conn) else { return };
         let cause = match cause {
-            Cause::HungUp | Cause::Unanswered => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
+            Cause::HungUp | Cause::Unanswered(_) => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
             cause => cause,
         };
         let id = connection.server;
+        let is_known = self.servers.get(id).is_some_and(|server| server.counters.gauges.version().is_some());
+        let cause = if is_known { cause.of_known() } else { cause };
         if !gone {
             self.network.outputs.push_back(Output::Close { conn });
         }

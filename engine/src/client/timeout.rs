@@ -56,8 +56,10 @@ impl<T> Client<T> {
                 self.network.timers.insert(later, timer);
             }
             Timer::Connect(conn) => match self.network.connections.get(conn).map(|c| c.phase) {
-                Some(Phase::Connecting) => self.fail(conn, Cause::ConnectTimeout, false, now),
-                Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered, false, now),
+                Some(Phase::Connecting) => {
+                    self.fail(conn, Cause::ConnectTimeout(self.config.connect_timeout), false, now)
+                }
+                Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered(self.config.connect_timeout), false, now),
                 Some(Phase::Ready) | None => {}
             },
             Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),

@@ -1,5 +1,7 @@
 //! Why a connection ended.
 
+use std::time::Duration;
+
 use crate::protocol::greeting::Unfit;
 use crate::stats::Fault;
 
@@ -31,12 +33,16 @@ pub enum Loss {
 pub enum Cause {
     /// The driver lost it.
     Lost(Loss),
-    /// It was not connected in time.
-    ConnectTimeout,
-    /// It was connected, but the greeting was not answered in time.
-    Unanswered,
+    /// It was not connected in this time.
+    ConnectTimeout(Duration),
+    /// It was connected, but the greeting was not answered in this time.
+    Unanswered(Duration),
+    /// The same, and the server has said its version before.
+    Stalled(Duration),
     /// It was connected, and closed by the server before the greeting was answered.
     HungUp,
+    /// The same, and the server has said its version before.
+    CutOff,
     /// What the server answered to the greeting says that it cannot be used.
     Unfit(Unfit),
     /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
@@ -68,9 +74,11 @@ impl From<&Cause> for Fault {
             Cause::Lost(Loss::Eof) => Fault::Eof,
             Cause::Lost(Loss::Error) => Fault::Lost,
             Cause::Lost(Loss::Closing) => Fault::Closing,
-            Cause::ConnectTimeout => Fault::ConnectTimeout,
-            Cause::Unanswered => Fault::Unanswered,
+            Cause::ConnectTimeout(_) => Fault::ConnectTimeout,
+            Cause::Unanswered(_) => Fault::Unanswered,
+            Cause::Stalled(_) => Fault::Stalled,
             Cause::HungUp => Fault::HungUp,
+            Cause::CutOff => Fault::CutOff,
             Cause::Unfit(unfit) => match unfit {
                 Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
                 Unfit::Foreign(_) => Fault::Handshake,
@@ -89,23 +97,36 @@ impl From<&Cause> for Fault {
 }
 
 impl Cause {
-    pub(super) fn text(&self) -> &'static str {
-        Fault::from(self).text()
+    pub(super) fn text(&self) -> String {
+        let fault = Fault::from(self);
+        match *self {
+            Cause::ConnectTimeout(time) | Cause::Unanswered(time) | Cause::Stalled(time) => fault.text_with(time),
+            _ => fault.text().into(),
+        }
+    }
+
+    /// The same as it is where the server has been known to work: what that rules out is not said then.
+    pub(crate) fn of_known(self) -> Self {
+        match self {
+            Cause::Unanswered(time) => Cause::Stalled(time),
+            Cause::HungUp => Cause::CutOff,
+            cause => cause,
+        }
     }
 
     /// What was seen, and what it may come from.
     pub(super) fn reason(&self) -> String {
-        let fault = Fault::from(self);
-        match fault.hint() {
-            "" => fault.text().into(),
-            hint => format!("{} ({hint})", fault.text()),
+        match Fault::from(self).hint() {
+            "" => self.text(),
+            hint => format!("{} ({hint})", self.text()),
         }
     }
 
     /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
     /// driver has said what the system said.
     pub(crate) fn is_news(&self) -> bool {
-        matches!(self, Cause::ConnectTimeout | Cause::Unanswered | Cause::HungUp | Cause::Unfit(_))
+        use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, Unanswered, Unfit};
+        matches!(self, ConnectTimeout(_) | Unanswered(_) | Stalled(_) | HungUp | CutOff | Unfit(_))
     }
 }
 

@@ -101,6 +101,8 @@ fn escape(bytes: &Bytes) -> impl std::fmt::Display + '_ {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -118,9 +120,9 @@ mod tests {
     fn r27_lines_say_what_was_seen_and_what_it_may_be() {
         let down = |cause| Event::ServerDown { server: 0, cause }.text(b"h:1");
         assert_eq!(
-            down(Cause::Unanswered),
-            "memcache: server \"h:1\" is down: connected, but the greeting is not answered (a TLS port, the binary \
-             protocol, or a server that hangs)"
+            down(Cause::Unanswered(Duration::from_millis(200))),
+            "memcache: server \"h:1\" is down: connected, but the greeting is not answered after 200ms (three round \
+             trips take longer than memcache_connect_timeout, a TLS port, the binary protocol, or a server that hangs)"
         );
         let text = "memcache: server \"h:1\" is down: the server refused a request (";
         assert!(down(Cause::Refused).starts_with(text));

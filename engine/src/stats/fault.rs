@@ -1,5 +1,7 @@
 //! The last error of a server, in one word of memory.
 
+use std::time::Duration;
+
 use crate::metrics::counter::Counter;
 use crate::operation::error::Error;
 use crate::time::Instant;
@@ -69,13 +71,20 @@ faults! {
     Closing: "closing", "closed here", "";
     /// [`Cause::ConnectTimeout`](crate::Cause::ConnectTimeout)
     ConnectTimeout: "connect_timeout", "connecting timed out",
-        "nothing comes back: a firewall that drops, a host that is off, or a full backlog of memcached";
+        "nothing comes back: a firewall that drops, a host that is off, a full backlog of memcached, or a round trip that \
+         takes longer than memcache_connect_timeout";
     /// [`Cause::Unanswered`](crate::Cause::Unanswered)
     Unanswered: "unanswered", "connected, but the greeting is not answered",
-        "a TLS port, the binary protocol, or a server that hangs";
+        "three round trips take longer than memcache_connect_timeout, a TLS port, the binary protocol, or a server that hangs";
+    /// The same, where the server has said its version before.
+    Stalled: "stalled", "connected, but the greeting is not answered any more",
+        "it answered before: memcached hangs, is overloaded, or three round trips take longer than memcache_connect_timeout";
     /// [`Cause::HungUp`](crate::Cause::HungUp)
     HungUp: "hung_up", "closed by the server at the greeting",
         "a TLS port, the binary protocol, a proxy without the meta protocol, or authentication";
+    /// The same, where the server has said its version before.
+    CutOff: "cut_off", "closed by the server at the greeting, which it answered before",
+        "memcached is being stopped or was restarted with other options, or something between closes connections";
     /// [`Unfit::Foreign`](crate::Unfit::Foreign)
     Handshake: "handshake", "not a memcached server",
         "another service listens there; the error log has the first bytes of its answer";
@@ -117,6 +126,16 @@ faults! {
 }
 
 impl Fault {
+    /// [`text`](Fault::text), and how long it took where a time has run out that has a directive.
+    pub fn text_with(self, connect_timeout: Duration) -> String {
+        match self {
+            Fault::ConnectTimeout | Fault::Unanswered | Fault::Stalled => {
+                format!("{} after {}ms", self.text(), connect_timeout.as_millis())
+            }
+            _ => self.text().into(),
+        }
+    }
+
     /// What an operation's error says of the server. What follows from something that was noted before, such as
     /// [`Error::ServerDown`], says nothing more, and what the caller did, such as [`Error::Client`], nothing at all.
     fn of(error: &Error) -> Option<Self> {
@@ -177,6 +196,16 @@ mod tests {
             last.note_error(&error, now.after(std::time::Duration::from_secs(1)));
             assert_eq!(last.get(), Fault::ALL.last().map(|&fault| (fault, now)), "{error}");
         }
+    }
+
+    #[test]
+    fn a_time_that_has_run_out_is_named_with_its_directive() {
+        let timed =
+            Fault::ALL.iter().filter(|fault| fault.text_with(Duration::from_millis(250)).ends_with(" after 250ms"));
+        let timed: Vec<_> = timed.collect();
+        assert_eq!(timed, [&Fault::ConnectTimeout, &Fault::Unanswered, &Fault::Stalled]);
+        assert!(timed.iter().all(|fault| fault.hint().contains("memcache_connect_timeout")));
+        assert_eq!(Fault::Eof.text_with(Duration::from_secs(1)), Fault::Eof.text());
     }
 
     /// A status, an alert and a log are read by class, which is a word of its own.

@@ -169,12 +169,41 @@ fn r27_what_was_seen_is_what_is_reported() {
     w.client.connected(w.conn(0), w.now);
     w.written(0);
     w.wait(Config::CONNECT_TIMEOUT);
-    assert!(matches!(&w.events[0], Event::ConnectFailed { cause: Cause::Unanswered, .. }), "{:?}", w.events);
+    assert!(matches!(&w.events[0], Event::ConnectFailed { cause: Cause::Unanswered(_), .. }), "{:?}", w.events);
 
     let mut w = one(&[]);
     w.get("a", 1);
     w.reply(0, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n");
     assert_eq!(unfit(&w), &Unfit::Foreign(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+d")), "cut");
+}
+
+/// What a server that has worked does at a new connection is no sign of TLS or of another protocol.
+#[test]
+fn what_a_server_that_has_worked_may_have_is_said() {
+    let reason = |closes: bool| {
+        let mut w = one(&[]);
+        w.get("a", 1);
+        w.client.connected(w.conn(0), w.now);
+        w.written(0);
+        w.reply(0, "VERSION 1.6.18\r\nMN\r\n");
+        w.written(0);
+        w.reply(0, TRIED);
+        w.lose(0, Loss::Eof);
+        w.events.clear();
+        w.get("b", 2);
+        w.wait(Duration::from_millis(100));
+        w.client.connected(w.conn(1), w.now);
+        w.written(1);
+        match closes {
+            true => w.lose(1, Loss::Eof),
+            false => w.wait(Config::CONNECT_TIMEOUT),
+        }
+        let failed = w.events.iter().find(|event| matches!(event, Event::ConnectFailed { .. }));
+        failed.unwrap_or_else(|| panic!("{:?}", w.events)).text(b"h:1")
+    };
+    let text = "memcache: no connection to \"h:1\": ";
+    assert_eq!(reason(false), format!("{text}connected, but the greeting is not answered any more after 200ms"));
+    assert_eq!(reason(true), format!("{text}closed by the server at the greeting, which it answered before"));
 }
 
 /// A connect that another one cannot do better than brings the server down at once, whatever the system calls it.
@@ -210,7 +239,7 @@ fn r27_what_is_no_line_is_seen_in_the_end() {
             let cause = match (foreign, closes) {
                 (true, _) => Cause::Unfit(Unfit::Foreign(Bytes::copy_from_slice(said.as_bytes()))),
                 (false, true) => Cause::HungUp,
-                (false, false) => Cause::Unanswered,
+                (false, false) => Cause::Unanswered(Config::CONNECT_TIMEOUT),
             };
             assert_eq!(w.events[0], Event::ConnectFailed { server: 0, cause }, "{said:?} {closes}");
         }
