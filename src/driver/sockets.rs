@@ -11,8 +11,10 @@ use slotmap::SecondaryMap;
 use super::{Driver, State};
 use crate::nginx::connection::{Connect, Connection, Io, Owner, SLICES};
 
-/// How many reads from one connection in one turn of the event loop.
+/// How many reads from one connection in one turn of the event loop, and after how many bytes it is the turn of others: a
+/// large value comes in reads as large as the socket's buffer, and is copied once more on its way to the client.
 const READS_PER_TURN: usize = 16;
+const BYTES_PER_TURN: usize = 128 * 1024;
 
 /* what nginx calls */
 
@@ -120,15 +122,18 @@ impl Driver {
     /// Reads until there is nothing left, or the connection has had its share of this turn. Whether something waits
     /// to be written is of no importance: not to read could block both ends for ever.
     fn read(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
+        let mut share = Some(BYTES_PER_TURN);
         for _ in 0..READS_PER_TURN {
             if !connection.can_read() {
                 return Ok(());
             }
+            let Some(left) = share else { break };
             let Ok(mut client) = self.client.try_borrow_mut() else { return Ok(()) };
             // The client may have given the connection up; its wish to close it is among the outputs.
             let Some(buffer) = client.read_buffer(conn) else { return Ok(()) };
             match connection.read(buffer) {
                 Io::Bytes(n) => {
+                    share = left.checked_sub(n);
                     let greeted = self.log.has_debug() && !client.is_ready(conn);
                     client.received(conn, n, now);
                     let greeted = greeted && client.is_ready(conn);
