@@ -123,12 +123,12 @@ impl<T> Client<T> {
             let (expect, is_write) =
                 call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
-            if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
-                self.large_items.note(key, value.len());
-            }
             if let Some(server) = self.servers.get_mut(server) {
                 server.latest = Some(conn);
                 if is_write {
+                    if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
+                        self.large_items.note(key, value.len());
+                    }
                     call.hold = call.key.as_ref().map(|key| server.writes.hold(key, conn));
                 }
             }

@@ -216,6 +216,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Pending> {
         let popped = self.pending.pop_front()?;
         self.head = self.head.wrapping_add(1);
