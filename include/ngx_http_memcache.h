@@ -1,10 +1,9 @@
 /*
  * ngx_http_memcache.h: how other nginx modules use the worker's memcached client.
  *
- * The module ngx_http_memcache_module builds, in every worker, one client for each list of "memcache_server" lines and
- * the settings that apply to it.
- * A sibling module includes this header, links nothing, and finds the module at run time by its name, so the order of
- * "load_module" lines does not matter and a missing module is an answer, not a crash:
+ * In each worker, ngx_http_memcache_module has one client for each list of "memcache_server" lines with its settings. A
+ * sibling module includes this header and links nothing. It finds the module at run time by its name, so the order of
+ * "load_module" lines does not matter. If the module is missing, the lookup returns an error:
  *
  *     if (ngx_http_memcache_api((ngx_cycle_t *) ngx_cycle, &mc) != NGX_HTTP_MEMCACHE_OK
  *         || mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK)
@@ -27,77 +26,77 @@
  *     r->main->count++;
  *     return NGX_DONE;
  *
- * README.md has the whole module that this is a part of, and examples/session one to start from. Like nginx's own
- * headers, this one comes before those of the system.
+ * README.md has the complete module, and examples/session is one to start from. Include this header before those of the
+ * system, like nginx's own headers.
  *
  *
  * CALLS
  *
- *   - submit() never blocks and never calls the handler itself, whatever it returns. When it returns
- *     NGX_HTTP_MEMCACHE_OK the handler runs exactly once, later, from an event of the module, at the deadline at the
- *     latest, unless the call is cancelled first. When it returns anything else the handler never runs. A deadline of
- *     "memcache_timeout" is put off, up to ten times that, while values of more than 64 KiB come or go on the connection
- *     that the call is on; one of op->timeout is not.
- *   - Key and value are copied by submit(); the caller's memory is free again when it returns.
- *   - A handler may submit, cancel, and finalize its request. As it runs from an event, it has to call
- *     ngx_http_run_posted_requests() after that, with the connection that it has taken from the request before. While it
- *     runs, the whole worker waits for it; the status has the longest time that this took.
- *   - In one turn of the event loop, the handlers of a client get 1024 answers at most, whatever they submit: what is
- *     more comes in the next turn, behind the worker's other events. (Each key of submit_many() counts; one call's are
- *     given together.)
- *   - A call whose op->request is set is cancelled when the main request ends, whatever ends it: the handler does not
- *     run, and never finds its request gone. A call without a request outlives all of them: what op->data points to has
- *     to live until the handler has run or the call was cancelled.
- *   - A main request has ended, for this module, when nginx has run its http cleanups: in the log phase, and in handlers
- *     of cleanups of its pool. A call whose op->request is one that has ended is INVALID then, with COUNT too: what
- *     is to be done there takes no request. A handler of an http cleanup cannot always be told that; what is accepted
- *     there is cancelled with the request, before anything of it is sent. check_request() says how it is.
- *   - What a cancelled call has sent may still be carried out. Its reply is awaited, and thrown away.
- *   - What operations fail with is in the error log already: the module sums it up, in one line for each server and
- *     second, with the server's name. A sibling that logs each of them fills the disk while a server is down. CLIENT and
- *     INVALID_KEY, which are about one request, and the errors of a call, save NO_MEMORY, are the sibling's to log.
+ *   - submit() never blocks, and never calls the handler itself. If it returns NGX_HTTP_MEMCACHE_OK, the handler runs
+ *     exactly once, later, from an event of the module, at the deadline at the latest, unless the call is cancelled
+ *     first. If it returns anything else, the handler never runs. The deadline of "memcache_timeout" is extended, up to
+ *     ten times, while values of more than 64 KiB are transferred on the call's connection. The deadline of op->timeout
+ *     is not extended.
+ *   - submit() copies key and value. The caller may reuse their memory when it returns.
+ *   - A handler may submit, cancel, and finalize its request. After it has finalized the request, it must call
+ *     ngx_http_run_posted_requests(), since it runs from an event. It passes the connection, which it has to read from
+ *     the request before. The whole worker waits while a handler runs; the status shows the longest time of that.
+ *   - In one turn of the event loop, the handlers of a client get at most 1024 answers, whatever they submit. Further
+ *     answers come in the next turn, after the worker's other events. (Each key of submit_many() counts; the keys of one
+ *     call are answered together.)
+ *   - If op->request is set, the call is cancelled when the main request ends, for whatever reason. The handler never
+ *     runs after the end of its request. A call without a request outlives all requests: op->data must stay valid until
+ *     the handler has run or the call was cancelled.
+ *   - For this module, a main request has ended when nginx has run its http cleanups: in the log phase, and in the
+ *     cleanups of its pool. A call with such a request is INVALID, with COUNT, too: set no request there. In an http
+ *     cleanup, this cannot always be detected. A call that is accepted there is cancelled with the request, before any
+ *     of it is sent. check_request() tells whether a request has ended.
+ *   - The server may still carry out what a cancelled call has sent. The reply is received and dropped.
+ *   - Failed operations are in the error log already: the module sums them up, in one line per server and second, with
+ *     the server's name. A sibling that logs each of them fills the disk while a server is down. A sibling should log
+ *     CLIENT and INVALID_KEY, which belong to one request, and the errors of calls except NO_MEMORY.
  *
  * ORDER
  *
- *   - What the calls of one worker, whoever makes them, submit for one key to one server is carried out in that order: a
- *     call goes behind each write of its key that has no answer yet. So a get sees every write that was submitted before
- *     it, and of two writes the later one stays, whether or not anybody waits for an answer between them. That holds in
- *     the queue, with several connections, and for what is sent again.
- *   - A get that is under way may see a write that was submitted after it.
- *   - A call that ended without an answer, with maybe_applied or cancelled, may be carried out later, behind others.
+ *   - The calls of one worker, by all modules, for one key on one server are carried out in the order of submit(): a call
+ *     follows each write of its key that has no answer yet. So a get sees every write that was submitted before it, and of
+ *     two writes the later one wins, even if nobody waits for an answer in between. This holds in the queue, with several
+ *     connections, and for operations that are sent again.
+ *   - A pending get may see a write that was submitted after it.
+ *   - A call that ended without an answer (maybe_applied, or cancelled) may be carried out later than others.
  *   - There is no order between keys, between calls on servers (FLUSH_ALL) and others, between workers, and between a
- *     server and one that stands in for it. A lease that WAITs is submitted anew each time it asks.
+ *     server and one that stands in for it. A lease with WAIT is submitted anew each time it asks.
  *
  * THREADS AND PROCESSES
  *
- *   - Everything happens on the worker's event loop thread. A call from another thread, or from a child that the worker
- *     has forked, is refused (NGX_HTTP_MEMCACHE_WRONG_THREAD).
- *   - There are clients in workers, and with "master_process off", from init_process on, whichever module's comes first.
- *     While the configuration is read, in init_module, in the master, the cache manager and loader, calls are refused
- *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE), save require(), which is for that.
- *   - release() alone may be called from any thread: a value that was retained may be read and released there.
+ *   - Everything happens on the thread of the worker's event loop. A call from another thread, or from a child that the
+ *     worker has forked, is refused (NGX_HTTP_MEMCACHE_WRONG_THREAD).
+ *   - Clients exist in workers, and with "master_process off", from init_process on, whichever module's runs first. While
+ *     the configuration is read, in init_module, in the master, and in the cache manager and loader, calls are refused
+ *     (NGX_HTTP_MEMCACHE_NOT_AVAILABLE). The exception is require(), which is for the configuration.
+ *   - Only release() may be called from any thread: a retained value may be read and released there.
  *
  * LIFETIMES
  *
- *   - The table belongs to the module, which stays loaded: look it up once for a configuration or worker.
- *   - A client, and a subset of one, belong to the configuration of a worker, and live as long as the worker. Asking
- *     for the client of a request costs a few instructions. Handles are looked up, not followed: one that is none, or
- *     no longer, is STALE, and does no harm.
- *   - After a reload, calls of the old worker end there, within their deadlines, and then it exits. When a worker is
- *     told to stop at once, no handler runs: calls are forgotten. In exit_process, submit() is of no use.
- *   - A result, and what it points to, is there while the handler runs. retain() takes its value along, until
- *     release(), which is the only way to free it.
+ *   - The table belongs to the module, which stays loaded. Look it up once per configuration or worker.
+ *   - A client, and a subset of one, belong to the configuration of a worker, and live as long as the worker. Getting the
+ *     client of a request costs a few instructions. Handles are looked up and never dereferenced: a handle that is invalid,
+ *     or no longer valid, is STALE.
+ *   - After a reload, calls of the old worker end there, within their deadlines; then it exits. When a worker is told to
+ *     stop at once, calls are dropped, and no handler runs. In exit_process, submit() has no effect.
+ *   - A result, and what it points to, is valid while the handler runs. retain() keeps its value until release(), which is
+ *     the only way to free it.
  *
  * LIMITS
  *
- *   - What waits for a server is bounded ("memcache_queue", 64 MiB of values), as is what is under way on a connection;
- *     beyond that, submit() says BUSY at once. A call that waited, and now has to go behind a write of its key where it
- *     is full, ends with BUSY. There is no share of that for each sibling: they are all in one process, and trust each
- *     other. But what one does to a server does not keep the others from other servers.
- *   - op->ttl may be any number: memcached knows moments up to January 2038, and what would live longer lives until then
- *     (where that is less than 30 days away, for 30 days). What is to live for ever has 0. For LEASE and FLUSH_ALL, 30 days
- *     are the most, and more is INVALID.
- *   - op->timeout is milliseconds, and a day at most; what is longer is a day.
+ *   - The queue of a server ("memcache_queue", 64 MiB of values) and the pending operations of a connection are bounded.
+ *     Beyond that, submit() returns BUSY at once. A call that waited, and must now follow a write of its key on a full
+ *     connection, ends with BUSY. Siblings have no separate shares: they are in one process, and trust each other. But the
+ *     load of one server does not affect calls to other servers.
+ *   - op->ttl may be any number. memcached knows times until January 2038: an item that should live longer expires then
+ *     (or after 30 days, if that is later). 0 means that it never expires. For LEASE and FLUSH_ALL, the maximum is 30 days;
+ *     more is INVALID.
+ *   - op->timeout is in milliseconds. More than a day is treated as a day.
  *
  * This file is the only source of the interface; the Rust side is generated from it.
  */
@@ -117,9 +116,9 @@ extern "C" {
 
 
 /*
- * A change of the major number breaks siblings that are already compiled. The minor number grows with every addition
- * at the end of a structure, the table, or a list of numbers; nothing is ever removed or moved within a major number.
- * What a sibling has by an earlier minor number goes on working: its structures are smaller, and say so by "size".
+ * A change of the major number breaks compiled siblings. The minor number grows with every addition at the end of a
+ * structure, the table, or a list of numbers. Within a major number, nothing is removed or moved. A sibling that was
+ * compiled with an earlier minor number keeps working: "size" tells that its structures are smaller.
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
@@ -140,8 +139,8 @@ extern "C" {
 
 
 /*
- * Status of a call, or of an operation. The numbers never change. $memcache_status has its names from here, and what the
- * table below says of errors, the crate's Error says, too: its tests compare them.
+ * Status of a call, or of an operation. The numbers never change. $memcache_status uses these names. The table of errors
+ * below also holds for the crate's Error: its tests compare them.
  */
 
 typedef uint32_t  ngx_http_memcache_status_t;
@@ -153,9 +152,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_EXISTS          3   /* compare-and-swap: the item was changed by somebody else */
 
 /*
- * Errors of an operation. When the server may have carried it out all the same, result->maybe_applied is 1. The module
- * sends again by itself, once, what was not sent, and reads whose connection died; what ends with an error has been
- * tried, or must not be.
+ * Errors of an operation. result->maybe_applied is 1 if the server may have carried it out. The module repeats operations
+ * that were not sent, and reads whose connection was lost, once. So an operation that ends with an error was repeated
+ * already, or must not be.
  *
  *     error         whose fault               carried out?            again?
  *     NOT_SENT      the network's             no                      yes
@@ -204,7 +203,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 
 
 /*
- * Operations. The numbers never change. What each of them may answer, besides errors, and what is in the result then:
+ * Operations. The numbers never change. These are their answers besides errors, and the fields of the result:
  *
  *     operation          OK                               other results
  *     GET, GAT           value, flags, cas                MISS
@@ -221,13 +220,13 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     VERSION, STATS     value
  *     NOOP, FLUSH_ALL    done
  *
- * DELETE and INVALIDATE with cas are UNSUPPORTED where the server is memcached 1.6.10, 1.6.11 or 1.6.12, which answer that
- * any version is another one. There a lease cannot be handed back, and ends after its time.
+ * DELETE and INVALIDATE with cas are UNSUPPORTED on memcached 1.6.10, 1.6.11 and 1.6.12, where the comparison always fails.
+ * There a lease cannot be given back; it ends after its time.
  *
- * An item that was extended may be larger than "memcache_max_value": reading it is TOO_LARGE then. INSPECT says how long it
- * is, and an APPEND or PREPEND with its cas extends just that.
+ * An item that was extended may be larger than "memcache_max_value". Reading it is TOO_LARGE then. INSPECT returns its length,
+ * and an APPEND or PREPEND with its cas extends only that version.
  *
- * A condition or an option that an operation does not have is INVALID; other fields that it does not have are ignored.
+ * A condition or an option that an operation does not have is INVALID. Other fields that it does not have are ignored.
  */
 
 #define NGX_HTTP_MEMCACHE_GET       1   /* key */
@@ -259,57 +258,55 @@ typedef uint32_t  ngx_http_memcache_status_t;
 
 
 /*
- * Leases: of all who want an item that is missing, one makes it, and the others know.
+ * Leases: one caller makes a missing item for all.
  *
- * LEASE reads an item. If it is missing, the first one to ask is given the lease: result->lease is WON, and for op->ttl
- * seconds (1 .. 30 days, anything else is INVALID) whoever else asks is told LOST. The same happens once an item was
- * marked as stale by INVALIDATE: its old value stays, for as long as INVALIDATE said, and comes with WON and LOST. And
- * an item that has less than op->recache seconds left (0 .. 30 days) has one WON as well, before it expires; for
- * everybody else it is as good as before.
+ * LEASE reads an item. If it is missing, the first caller gets the lease: result->lease is WON. For op->ttl seconds (1 .. 30
+ * days, anything else is INVALID), all other callers get LOST. The same happens after an item was marked as stale by
+ * INVALIDATE: its old value stays for the time that INVALIDATE has set, and comes with WON and LOST. If an item has less than
+ * op->recache seconds left (0 .. 30 days), one caller gets WON before it expires; for all others, nothing changes.
  *
  *     status  lease  stale  value  what to do
  *     OK      NONE   0      yes    use it
  *     OK      WON    0      yes    make the item anew; the value is good until it expires
- *     OK      WON    1      yes    make the item anew; the old value can be used if need be
+ *     OK      WON    1      yes    make the item anew; the old value may be used meanwhile
  *     OK      LOST   1      yes    use the old value, or ask again later
  *     MISS    WON    0      no     make the item
  *     MISS    LOST   0      no     do without it, or ask again later
  *
- * With WON and LOST, "cas" is the version of what is to be replaced, also where there is no value; with LOST it is 0 if a
- * LEASE has WAITed in vain. Who has WON stores the item, by SET with the result's cas: the answer is EXISTS or MISS if somebody stored, marked or
- * deleted it meanwhile, and then it is theirs. Who cannot, hands the lease back, so that somebody else is given it at
- * once: after MISS by DELETE with that cas, after "stale" by INVALIDATE with it; otherwise there is nothing to do, the
- * item expires. A LEASE that is cancelled, or whose request ends before the answer, is handed back by the module.
+ * With WON and LOST, "cas" is the version to replace, also without a value. With LOST, it is 0 if a LEASE has WAITed in vain.
+ * The caller with WON stores the item, by SET with the result's cas. The answer is EXISTS or MISS if another caller has stored,
+ * marked or deleted the item meanwhile. To give the lease back, so that another caller gets it at once, use DELETE with that
+ * cas after MISS, and INVALIDATE with it after "stale"; otherwise the item just expires. If a LEASE is cancelled, or its
+ * request ends before the answer, the module gives the lease back.
  *
- * For all other operations that read, an item that is stale or still to be made is a MISS. (memcached gives the lease
- * to whoever reads first, also to those; the module hands it back.) An item that somebody was told to make anew before
- * it expires, and whose value is empty, is taken for missing: store at least one byte where "recache" is used.
+ * For all other operations that read, an item that is stale, or that somebody makes, is a MISS. (memcached gives the lease to
+ * the first reader, also to these operations; the module gives it back.) An item that is being made before it expires, and
+ * whose value is empty, counts as missing: store at least one byte if "recache" is used.
  *
- * memcached touches such an item as well. A GAT or TOUCH that is a MISS leaves it with the life that it had: the module sets
- * that back, to the second and to 30 days at most, unless the connection is lost before. Two of them at once take each other's
- * time for that life. Ask first, as below, where the callers are not yours.
+ * memcached also touches such an item. After a GAT or TOUCH that is a MISS, the module restores the old expiry, to the second
+ * and to at most 30 days, unless the connection is lost before. Two of them at the same time may restore each other's expiry.
+ * If this matters, check first, as below.
  *
- * For memcached, such an item is there all the same, and so it is for the operations that change one without reading it:
+ * Operations that change an item without reading it find such an item:
  *
  *     ADD                    NOT_STORED
  *     REPLACE                stores
- *     APPEND, PREPEND        extend the stale value, or the empty one, and a GET finds the result
- *     INCR, DECR             count on the stale value, which a GET may find then; on an empty one they are CLIENT
- *     DELETE, INVALIDATE     OK, and whoever has the lease finds that out by its cas
+ *     APPEND, PREPEND        extend the stale value, or the empty one; a GET finds the result
+ *     INCR, DECR             count on the stale value, and a GET may find the result; on an empty value they are CLIENT
+ *     DELETE, INVALIDATE     OK; the holder of the lease notices that by its cas
  *
- * Memcached cannot do otherwise in one step. Where it matters, ask first (INSPECT: MISS, or OK with "stale", is what a GET
- * misses), and name the version that you were told: SET (for REPLACE), APPEND, INCR and DELETE with that cas change what a
- * GET would have found, or answer EXISTS or MISS. After an ADD that is NOT_STORED, LEASE says by WON or LOST that there is
- * no item, and SET with its cas stores one. examples/kv does all of that. Where INVALIDATE and LEASE are not used, there is
- * nothing to ask for.
+ * memcached cannot avoid this in one step. If it matters, check first with INSPECT: a GET misses if the result is MISS, or OK
+ * with "stale". Then pass the version of that result: SET (for REPLACE), APPEND, INCR and DELETE with that cas change only an
+ * item that a GET would have found, or answer EXISTS or MISS. After an ADD that is NOT_STORED, a LEASE with WON or LOST shows
+ * that there is no item, and SET with its cas stores one. examples/kv does all of this. If INVALIDATE and LEASE are not used,
+ * no check is needed.
  */
 
 /*
- * With WAIT, a lease that is LOST with nothing to use is no answer before the call's deadline: the module asks again,
- * at growing intervals, and at once when the item is stored through this client (or this subset of it) in this worker,
- * until there is an item or the lease is WON.
- * At the deadline the answer is MISS with LOST. Where "memcache_queue" leases of the client wait already, the answer is
- * BUSY. Choose op->timeout by how long it takes to make the item.
+ * With WAIT, a lease that is LOST without a value is not answered before the call's deadline. The module asks again, at
+ * growing intervals, and at once when the item is stored through this client (or this subset of it) in this worker, until
+ * there is an item or the lease is WON. At the deadline the answer is MISS with LOST. If "memcache_queue" leases of the client
+ * wait already, the answer is BUSY. Choose op->timeout by the time that it takes to make the item.
  */
 
 /* result->lease */
@@ -318,11 +315,10 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_LEASE_LOST  2
 
 /*
- * Versions ("cas" of an operation and of its result) compare within one memcached process only: each counts from 1. After
- * a restart, on a server that stands in for another one, and where the key is another server's because the list of
- * servers has changed, the same number is the version of something else. Use it in the request that has read it. What
- * outlives that, such as an ETag that a client brings back, needs something of the content beside it: read the item,
- * compare that, and then write with the version that was read just now. (examples/kv does so.)
+ * Versions ("cas" of an operation and of its result) are valid for one memcached process only: each counts from 1. The same
+ * number belongs to another content after a restart, on a server that stands in, and on another server after a change of the
+ * list. Use a version in the request that has read it. A tag that lives longer, such as an ETag, must also include a part of
+ * the content: read the item, compare the content, and then write with the version of that read. (examples/kv does so.)
  */
 
 /* result->ttl: it does not expire */
@@ -331,17 +327,17 @@ typedef uint32_t  ngx_http_memcache_status_t;
 
 typedef struct ngx_http_memcache_client_s  ngx_http_memcache_client_t;
 
-/* A call that was submitted. 0 is never a call. A call that has ended is refused, also when its slot is in use again. */
+/* A submitted call. 0 is never a call. The number of a call that has ended is refused, even if its slot is in use again. */
 typedef uint64_t  ngx_http_memcache_call_t;
 
 
 /*
- * The answer of an operation, valid while the handler runs. A sibling that was compiled with a later header finds out
- * by "size" which fields are there.
+ * The answer of an operation, valid while the handler runs. For a sibling that was compiled with a later header, "size" tells
+ * which fields exist.
  *
- * A server that stands in for another one does not know that one's items, and may have ones of an earlier time when it
- * stood in. With "stand_in", do not conclude from MISS that there is no item: what belongs to the item outside of
- * memcached (the cookie of a session, an entry in an index) has to stay, as the item is back when its server is.
+ * A server that stands in for another one does not have the items of that one, and may have outdated ones. With "stand_in", a
+ * MISS does not mean that there is no item. Keep what belongs to the item outside of memcached (the cookie of a session, an
+ * entry in an index): the item returns with its server.
  */
 typedef struct {
     size_t                       size;           /* of this structure */
@@ -359,7 +355,7 @@ typedef struct {
     uint32_t                     ttl;            /* inspect: seconds until it expires, or NGX_HTTP_MEMCACHE_NEVER */
     uint32_t                     idle;           /* inspect: seconds since it was last used */
     uint32_t                     fetched;        /* inspect: 1 if it was used since it was stored */
-    uint32_t                     leased;         /* inspect: 1 if somebody was told to make it anew */
+    uint32_t                     leased;         /* inspect: 1 if somebody has the lease to make it anew */
 
     /* since 1.2 */
     uint32_t                     stand_in;       /* operations on a key: 1 if its own server is down, and another one that
@@ -371,7 +367,7 @@ typedef struct {
 typedef void (*ngx_http_memcache_handler_pt)(void *data, const ngx_http_memcache_result_t *result);
 
 
-/* What to do. Set all of it to zero (ngx_memzero), then "size" and what the operation needs. */
+/* An operation. Set all of it to zero (ngx_memzero), then "size" and the fields that the operation needs. */
 typedef struct {
     size_t                         size;     /* sizeof(ngx_http_memcache_op_t) */
     uint32_t                       op;       /* NGX_HTTP_MEMCACHE_GET ... */
@@ -405,14 +401,14 @@ typedef struct {
 #define NGX_HTTP_MEMCACHE_MAX_SUBSETS  32
 
 /*
- * The answers of submit_many(): one for each key, in the order of the keys. They are valid while the handler runs; each
- * of them may be retained.
+ * The answers of submit_many(): one for each key, in the order of the keys. They are valid while the handler runs. Each of
+ * them may be retained.
  */
 typedef void (*ngx_http_memcache_many_handler_pt)(void *data, const ngx_http_memcache_result_t *const *results,
     ngx_uint_t n);
 
 
-/* Gets of many keys. Set all of it to zero, then "size" and what is needed. */
+/* Gets of many keys. Set all of it to zero, then "size" and the fields that are needed. */
 typedef struct {
     size_t                              size;     /* sizeof(ngx_http_memcache_many_t) */
     uint32_t                            op;       /* NGX_HTTP_MEMCACHE_GET or NGX_HTTP_MEMCACHE_GAT */
@@ -439,7 +435,7 @@ typedef struct {
 #define NGX_HTTP_MEMCACHE_STATE_DOWN  1
 #define NGX_HTTP_MEMCACHE_STATE_DISABLED  2  /* by set_enabled() */
 
-/* A server of a client, as configured and as it is now, in this worker. "address" lives as long as the client. */
+/* A server of a client: its configuration, and its state in this worker. "address" lives as long as the client. */
 typedef struct {
     size_t      size;        /* sizeof(ngx_http_memcache_server_t), set by the caller */
     ngx_str_t   address;
@@ -449,34 +445,34 @@ typedef struct {
     uint32_t    ttl;         /* seconds; 0: idle connections never expire */
     uint32_t    open;        /* connections that are open, handshake included */
     uint32_t    idle;        /* of them, without a pending reply */
-    uint32_t    pending;     /* operations whose reply is awaited */
+    uint32_t    pending;     /* operations with a pending reply */
     uint32_t    queued;      /* operations that wait for a connection */
 } ngx_http_memcache_server_t;
 
 
-/* The function table. It only ever grows at the end; "size" says how far it reaches. */
+/* The function table. It only grows, at the end; "size" is its size in bytes. */
 typedef struct {
     size_t  size;
 
     /* The client of the server block that handles the request. */
     ngx_http_memcache_status_t (*client_of_request)(ngx_http_request_t *r, ngx_http_memcache_client_t **client);
 
-    /* Accepts an operation and sets *call, or says why not. "call" may be NULL. */
+    /* Accepts an operation and sets *call, or returns an error. "call" may be NULL. */
     ngx_http_memcache_status_t (*submit)(ngx_http_memcache_client_t *client, const ngx_http_memcache_op_t *op,
         ngx_http_memcache_call_t *call);
 
-    /* After OK the handler will not run. STALE: it has run already, or is running. */
+    /* OK: the handler will not run. STALE: it has run already, or is running. */
     ngx_http_memcache_status_t (*cancel)(ngx_http_memcache_client_t *client, ngx_http_memcache_call_t call);
 
     /*
-     * In a handler: takes the result's value along. Values up to 1 KiB are copied so that they pin no read buffer.
-     * RETAIN_LIMIT: the worker keeps as many bytes of values as "memcache_max_retained" says; the module logs that.
+     * In a handler: keeps the result's value. Values up to 1 KiB are copied, so that they do not keep a read buffer.
+     * RETAIN_LIMIT: the worker already keeps "memcache_max_retained" bytes of values; the module logs that.
      */
     ngx_http_memcache_status_t (*retain)(const ngx_http_memcache_result_t *result, ngx_http_memcache_value_t *value);
 
     /*
-     * Gives a value back and empties the structure; an empty one is left alone. This alone may be called on any thread:
-     * a value that was retained can be read and released there.
+     * Frees a value and empties the structure. An empty one is ignored. This is the only function that may be called on any
+     * thread: a retained value can be read and released there.
      */
     void (*release)(ngx_http_memcache_value_t *value);
 
@@ -491,8 +487,9 @@ typedef struct {
     size_t (*max_value)(ngx_http_memcache_client_t *client);
 
     /*
-     * Takes a server out of use in this worker, for all that use this client, or back into it. Out of use, it is as if
-     * it were down, but nothing probes it. What was sent before is still answered. INVALID: there is no such index.
+     * Takes a server out of use in this worker, for all users of this client, or back into use. A server out of use is like
+     * one that is down, but is not probed. Operations that were sent before are still answered. INVALID: there is no such
+     * index.
      */
     ngx_http_memcache_status_t (*set_enabled)(ngx_http_memcache_client_t *client, ngx_uint_t index,
         ngx_uint_t enabled);
@@ -500,31 +497,31 @@ typedef struct {
     /* since 1.2 */
 
     /*
-     * The client of a block of the configuration, for what belongs to no request: a timer, or init_process, ours or
-     * the sibling's first. Keep cf->ctx of a directive's handler, or of postconfiguration, in the sibling's own
-     * configuration, and ask with it in a worker. The context of a location is that of its server block; that of the
-     * http block gives what a server block has that says nothing of its own, and if no server block has that, a client
-     * of its own from the first time that it is asked for. NOT_CONFIGURED: no "memcache_server" applies there, or it is
-     * the context of an upstream block. STALE: it is of another cycle.
+     * The client of a block of the configuration, for code without a request: a timer, or init_process, in any order of the
+     * modules. Store cf->ctx of a directive's handler, or of postconfiguration, in the sibling's configuration, and pass it
+     * in a worker. The context of a location gives the client of its server block. The context of the http block gives the
+     * client of a server block without settings of its own; if there is none, that client is made at the first call.
+     * NOT_CONFIGURED: no "memcache_server" applies there, or it is the context of an upstream block. STALE: it belongs to
+     * another cycle.
      */
     ngx_http_memcache_status_t (*client_of_conf)(ngx_http_conf_ctx_t *ctx, ngx_http_memcache_client_t **client);
 
     /*
-     * A client with some of the client's servers, given by their indexes. It routes keys as a client does that is
-     * configured with just these, in the order of the configuration, whatever the order of the indexes: the same
-     * servers are always the same subset, and all servers are the client itself. It shares connections, health,
-     * settings, and statistics with the client, all functions take it, and it counts servers from 0. It lives as long
-     * as the client; there is nothing to release. INVALID: no index, one twice, or one that there is not. TOO_MANY:
-     * there are MAX_SUBSETS already.
+     * A client with some of the client's servers, given by their indexes. It routes keys like a client that is configured
+     * with these servers alone, in the order of the configuration, whatever the order of the indexes. The same servers are
+     * always the same subset, and all servers are the client itself. A subset shares connections, health, settings, and
+     * statistics with the client. All functions accept it. It counts servers from 0. It lives as long as the client, and is
+     * not released. INVALID: there is no index, an index is given twice, or it does not exist. TOO_MANY: there are MAX_SUBSETS
+     * already.
      */
     ngx_http_memcache_status_t (*subset)(ngx_http_memcache_client_t *client, const ngx_uint_t *servers, ngx_uint_t n,
         ngx_http_memcache_client_t **subset);
 
     /*
-     * Accepts gets of many keys as one call, and sets *call, or says why not. They are asked for at the same time on
-     * all servers; the handler runs once, when the last one has ended. What fails for one key (INVALID_KEY, BUSY,
-     * SERVER_DOWN, TIMEOUT, ...) is its result, and does not concern the others. The values that wait for the last one
-     * have a bound, for all such calls of a client: beyond it a value is dropped, and BUSY its key's result.
+     * Accepts gets of many keys as one call, and sets *call, or returns an error. All servers are asked at the same time. The
+     * handler runs once, when the last get has ended. An error of one key (INVALID_KEY, BUSY, SERVER_DOWN, TIMEOUT, ...) is the
+     * result of that key, and does not affect the others. The values that wait for the last one are bounded, over all such
+     * calls of a client: beyond the bound a value is dropped, and the result of its key is BUSY.
      */
     ngx_http_memcache_status_t (*submit_many)(ngx_http_memcache_client_t *client, const ngx_http_memcache_many_t *many,
         ngx_http_memcache_call_t *call);
@@ -534,13 +531,13 @@ typedef struct {
         ngx_uint_t *index);
 
     /*
-     * For the handler of a directive that is of no use without a client: where no "memcache_server" applies, "nginx -t"
-     * refuses the configuration, with the name and the line of the directive. In the http block it is enough that one
-     * server block has a client; of the others there is a warning. INVALID: cf is not at a directive in a block of HTTP.
+     * For the handler of a directive that needs a client: if no "memcache_server" applies, "nginx -t" refuses the
+     * configuration, with the name and the line of the directive. In the http block, one server block with a client is
+     * enough; there is a warning for the others. INVALID: cf is not at a directive in a block of HTTP.
      */
     ngx_http_memcache_status_t (*require)(ngx_conf_t *cf);
 
-    /* Whether a request takes calls: OK, or INVALID when it has ended; see CALLS. */
+    /* Whether calls may use a request: OK, or INVALID if it has ended; see CALLS. */
     ngx_http_memcache_status_t (*check_request)(ngx_http_request_t *r);
 } ngx_http_memcache_api_t;
 
@@ -556,8 +553,8 @@ typedef struct {
 
 
 /*
- * Finds the function table. During configuration pass cf->cycle, in a worker ngx_cycle. The walk over the modules
- * takes microseconds: do it once per configuration or worker, not per request.
+ * Finds the function table. Pass cf->cycle while the configuration is read, and ngx_cycle in a worker. The search takes
+ * microseconds: do it once per configuration or worker, not per request.
  */
 static ngx_inline ngx_http_memcache_status_t
 ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
@@ -576,7 +573,7 @@ ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
             continue;
         }
 
-        /* the context of another module that has this name may end where ours goes on */
+        /* the context of another module with this name may be shorter than ours */
         if (module->spare_hook0 != (uintptr_t) NGX_HTTP_MEMCACHE_MAGIC) {
             return NGX_HTTP_MEMCACHE_NOT_LOADED;
         }
