@@ -1,18 +1,18 @@
-//! The contract with sibling modules, `include/ngx_http_memcache.h`, on our side.
+//! The module's side of `include/ngx_http_memcache.h`, the interface for sibling modules.
 //!
-//! Whoever calls may be wrong. Pointers are checked for NULL and alignment, structures for their size; a client is
-//! looked up among those that there are before it is used. A sibling can still crash the worker by a pointer to
-//! something else than it promises, as any code in the process can.
+//! Callers may make mistakes. Pointers are checked for NULL and alignment, and structures for their size. A handle is
+//! looked up among the clients, and never dereferenced. A sibling can still crash the worker with a pointer to a wrong
+//! type, as any code in the process can.
 //!
 //! | module | its job |
 //! |---|---|
-//! | `table` | the function table: what C passes is checked and read, and `crate::functions` does the rest |
-//! | `operation`, `sized` | what siblings pass: operations, and structures that say how large they are |
-//! | `outcome` | what they get |
-//! | `callback`, `request`, `binding` | a call under way: its handler, and the request that it is bound to |
+//! | `table` | the function table: it checks and reads the arguments from C, and calls `crate::functions` |
+//! | `operation`, `sized` | arguments of siblings: operations, and structures with a size field |
+//! | `outcome` | results for siblings |
+//! | `callback`, `request`, `binding` | a pending call: its handler, and the request that it is bound to |
 //! | `retained` | values that siblings keep |
-//! | `stats` | what a request has asked of memcached |
-//! | `pointer` | what all functions check |
+//! | `stats` | the operations of a request |
+//! | `pointer` | checks of pointers, for all functions |
 //! | `sys` | the header, generated |
 
 pub mod binding;

@@ -1,4 +1,4 @@
-//! The directives, and what they become: clusters of the configuration, each shared by all servers that mean the same.
+//! The directives, and the clusters that they define. Server blocks with equal settings share a cluster.
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +15,11 @@ use crate::nginx::cycle::Cycle;
 use crate::worker::clusters::Clusters;
 use crate::{abi, worker};
 
-/// Checks what can only be checked when all server blocks are known. `None`: something is wrong, and was logged.
+/// Checks that need all server blocks. `None`: something is wrong, and was logged.
 pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     check::check(http, http.main::<Clusters>()?, http.log()?).then_some(())?;
-    // The cluster of the http block itself, for siblings that belong to no server block: what a server block has that
-    // says nothing of its own. Settings that contradict each other are no error here, where each server block may
-    // correct them.
+    // The cluster of the http block itself, for siblings outside of all server blocks. It has the settings of a server
+    // block without directives. Contradictory settings are no error here, since each server block may correct them.
     let (clusters, outer) = http.confs::<Clusters, ServerConf>()?;
     if let Ok(Some((config, addresses))) = outer.settings.config() {
         outer.cluster = Some(clusters.share(config, addresses, true));
@@ -28,11 +27,11 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     abi::request::watch_ends(http)
 }
 
-/// Runs when the whole file was read, also under `nginx -t`: only here is `worker_connections` known, whatever the order
+/// Runs when the whole file was read, also under `nginx -t`. Only then is `worker_connections` known, whatever the order
 /// of the blocks. `None`: something is wrong, and was logged.
 ///
-/// Every worker may come to hold all connections that the pools allow. If that is all it may open, it could not serve
-/// anybody: an error. If it is more than half, a busy worker is likely to run out: a warning.
+/// Each worker may open all connections that the pools allow. If these are all that it may have, it cannot serve
+/// clients: an error. If they are more than half, a busy worker is likely to run out: a warning.
 pub fn init_module(cycle: Cycle<'_>) -> Option<()> {
     let Some((clusters, log)) = cycle.main_conf::<Clusters>().zip(cycle.log()) else { return Some(()) };
     worker::count_generation();
@@ -43,7 +42,7 @@ pub fn init_module(cycle: Cycle<'_>) -> Option<()> {
         return None;
     }
     if need > limit / 2 {
-        // Where nginx warns of what it reads: the new log has the level that `error_log` says, by default "error".
+        // The log for nginx's own warnings. The new log has the level of `error_log`, by default "error".
         let reading = cycle.old().and_then(Cycle::log).unwrap_or(log);
         reading.warn(format_args!("{text}"));
     }

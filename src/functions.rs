@@ -1,4 +1,4 @@
-//! What siblings may ask for, by the function table of `abi`.
+//! The functions for siblings, behind the function table of `abi`.
 
 #![forbid(unsafe_code)]
 
@@ -82,7 +82,7 @@ fn clusters<'a>() -> Result<&'a Clusters, Status> {
     }
 }
 
-/// The handle of a cluster's client, which begins to work if it has not.
+/// The handle of a cluster's client, which is started if needed.
 fn start(clusters: &Clusters, cluster: &Cluster) -> Result<Handle, Status> {
     clusters.driver(cluster).map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
     handle(cluster, Subset::ALL)
@@ -92,7 +92,7 @@ fn handle(cluster: &Cluster, subset: Subset) -> Result<Handle, Status> {
     cluster.handle(subset).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
 }
 
-/// What a handle stands for.
+/// The client, or subset of one, behind a handle.
 pub struct Target<'a> {
     cluster: &'a Cluster,
     driver: &'a Driver,

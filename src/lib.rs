@@ -1,16 +1,15 @@
 //! The nginx module: directives, sockets on the event loop, the function table for sibling modules, diagnostics.
 //!
-//! What memcached is told and what its replies mean is decided in the engine, which knows neither nginx nor sockets.
-//! Here is what connects the two:
+//! The engine speaks the protocol. It knows neither nginx nor sockets. This crate connects it with nginx:
 //!
-//! - `functions`: what siblings may ask for.
+//! - `functions`: the functions for siblings.
 //! - `conf`: the directives; equal lists of servers become one cluster of the configuration.
-//! - `status`: the location that shows what the clients are doing.
-//! - `variables`: what a request has asked of memcached, for the access log.
+//! - `status`: the location that shows the state of the clients.
+//! - `variables`: variables about the operations of a request, for the access log.
 //! - `worker`: the clusters of a worker, and the memory that all workers share.
-//! - `driver`: the client of a cluster in this worker on nginx's event loop, with its sockets.
-//! - `abi`: the contract with siblings, `include/ngx_http_memcache.h`.
-//! - `memory`: what is kept back for when the system has no memory.
+//! - `driver`: a cluster's client in this worker on nginx's event loop, with its sockets.
+//! - `abi`: the interface for siblings, `include/ngx_http_memcache.h`.
+//! - `memory`: the reserve for when the system has no memory.
 //! - `nginx`: nginx's C API as small types.
 //!
 //! Imports point downwards only, in this order: `build/imports/rooms.txt` has it, and `make check` proves it.
@@ -30,7 +29,7 @@ mod status;
 mod variables;
 mod worker;
 
-/// What nginx's loader looks for, and nothing else that is exported.
+/// The symbols that nginx's loader looks up. Nothing else is exported.
 #[allow(unsafe_code, missing_docs, non_upper_case_globals)]
 mod module {
     use core::ffi::c_void;
@@ -63,7 +62,7 @@ mod module {
     /// The function table.
     static API: ngx_http_memcache_api_t = table::<Functions>();
 
-    /// nginx's part of the context, and behind it what siblings look for.
+    /// nginx's part of the context, followed by the part for siblings.
     static mut CONTEXT: ngx_http_memcache_module_ctx_t = ngx_http_memcache_module_ctx_t {
         http: ngx_http_module_t {
             preconfiguration: Some(preconfiguration),
@@ -89,7 +88,7 @@ mod module {
         init_module: Some(init_module),
         init_process: Some(init_process),
         exit_process: Some(exit_process),
-        // Says to siblings that the context is the extended one.
+        // Tells siblings that the context is the extended one.
         spare_hook0: NGX_HTTP_MEMCACHE_MAGIC as usize,
         ..ngx_module_t::default()
     };
@@ -101,7 +100,7 @@ mod module {
     // SAFETY: as above.
     unsafe impl module::LocationConf for LocationConf {}
 
-    /* hooks: nginx calls each with what its name says, which is there until the hook returns */
+    /* hooks: nginx calls each with the argument that it is named after, which is valid until the hook returns */
 
     fn step(body: impl FnOnce() -> Option<()>) -> ngx_int_t {
         guard(None, body).map_or(NGX_ERROR, |()| NGX_OK as i32) as ngx_int_t

@@ -1,7 +1,7 @@
-//! `memcache_status`: what the clients are doing, as a page, as JSON, or as metrics.
+//! `memcache_status`: the state of the clients, as a page, as JSON, or as metrics.
 //!
-//! It opens no connection, changes nothing, and shows nothing of the request, no key and no value. Everything about the
-//! formats is in the crate `memcache-status`.
+//! It opens no connection, changes nothing, and shows nothing of the request, no key and no value. The crate
+//! `memcache-status` renders the formats.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ use crate::worker;
 /// The module's configuration of a location.
 #[derive(Default)]
 pub struct LocationConf {
-    /// What the status is shown as; `None` without a `memcache_status`.
+    /// The format; `None` without a `memcache_status`.
     pub status: Option<Format>,
 }
 
@@ -73,7 +73,7 @@ fn respond(request: Request<'_>) -> Option<ngx_int_t> {
     reply.send(request, work.into_body())
 }
 
-/// What is asked for: by arguments, by what of the path is behind the location's name, or by the location itself.
+/// What the request asks for: by arguments, by the path after the location's name, or by the location itself.
 fn query(request: Request<'_>) -> Option<Result<Query, UnknownFormat>> {
     let conf = request.location_conf::<LocationConf>()?;
     // The name of a location that is found by a pattern, or has none in the path, is no part of the path.

@@ -1,6 +1,6 @@
-//! `$memcache_*`: what a request has asked of memcached, for the access log.
+//! `$memcache_*`: the operations of a request, for the access log.
 //!
-//! The numbers are those of the main request and its subrequests together, wherever the variable is used. They begin with
+//! The numbers are those of the main request and its subrequests together, wherever the variable is used. They start with
 //! the first operation that is bound to the request, and are complete when the request is logged.
 
 #![forbid(unsafe_code)]

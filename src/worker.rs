@@ -1,4 +1,4 @@
-//! When a worker starts and ends, and its clients.
+//! The start and the end of a worker, and its clients.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use crate::nginx::process::{check_process, on_event_loop, NotAvailable};
 
 use self::clusters::Clusters;
 
-/// How many configurations this nginx has read. The master counts, and workers are copies of it.
+/// How many configurations this nginx has read. The master counts; workers inherit the number.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Counts a configuration that was read.
@@ -22,12 +22,12 @@ pub fn count_generation() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Which configuration, of those that this nginx has read, is this worker's.
+/// The number of this worker's configuration, of those that this nginx has read.
 pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Opens the clients' first connections. A memcached that is down does not keep a worker from starting.
+/// Opens the clients' first connections. A memcached that is down does not prevent the start of a worker.
 pub fn init(cycle: Cycle<'_>) {
     if check_process().is_err() || !on_event_loop() {
         return;

@@ -1,33 +1,33 @@
-//! What binds a call to its request, and the calls as a request sees them.
+//! How a call is bound to its request, and what a request needs of its calls.
 
 #![forbid(unsafe_code)]
 
 use memcache_engine::{CallId, Instant};
 
-/// The calls of a client, as a request sees them that they are bound to.
+/// The calls of a client, for the request that they are bound to.
 pub trait Calls {
-    /// Takes a call back, so that its handler will not run. Whether it was there.
+    /// Cancels a call, so that its handler will not run. Whether it was pending.
     fn cancel(&self, call: CallId) -> bool;
     /// The request of a call is gone; the call goes on without it.
     fn unbind(&self, call: CallId);
-    /// When something happened last: a call was accepted, or its reply has come.
+    /// The time of the last event: a call was accepted, or its reply has arrived.
     fn latest(&self) -> Instant;
 }
 
-/// What binds an operation to its request.
+/// How an operation is bound to its request.
 #[derive(Clone, Copy)]
 pub struct Binding {
     /// Whether it is cancelled when the request ends.
     pub cancels: bool,
     /// How many operations it consists of.
     pub operations: usize,
-    /// Whether they are such as hit or miss.
+    /// Whether they can hit or miss.
     pub reads: bool,
 }
 
 /// Why an operation cannot be bound to its request.
 pub enum Unbound {
-    /// It is none, or has ended.
+    /// It is not a request, or has ended.
     NotARequest,
     NoMemory,
 }

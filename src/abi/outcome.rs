@@ -9,7 +9,7 @@ use nginx_sys::ngx_str_t;
 use super::stats::{LoggedStatus, Severity};
 use super::sys::*;
 
-/// What a function of the table returns, and what an operation came to.
+/// What a function of the table returns, and the status of a result.
 pub type Status = ngx_http_memcache_status_t;
 
 type Result = ngx_http_memcache_result_t;
@@ -49,7 +49,7 @@ pub fn result_of(answer: Answer, stand_in: bool) -> (Result, Bytes) {
     (result, value)
 }
 
-/// Says what the server said, save the value, which is returned.
+/// Fills in what the server has answered, except for the value, which is returned.
 fn fill(result: &mut Result, outcome: Outcome) -> Bytes {
     match outcome {
         Outcome::Done => {}
@@ -61,7 +61,7 @@ fn fill(result: &mut Result, outcome: Outcome) -> Bytes {
         Outcome::Item(item) => return fill_item(result, Some(item)),
         Outcome::Lease(lease) => return fill_lease(result, lease),
         Outcome::Metadata(metadata) => fill_metadata(result, metadata),
-        // Those of a batch come one by one.
+        // The results of a batch are converted one by one.
         Outcome::Many(_) => result.status = NGX_HTTP_MEMCACHE_INTERNAL,
     }
     Bytes::new()
@@ -108,10 +108,10 @@ fn fill_metadata(result: &mut Result, metadata: Metadata) {
     result.leased = metadata.leased.into();
 }
 
-/// The longest time that is not for ever.
+/// The longest finite time.
 const LAST: u32 = NGX_HTTP_MEMCACHE_NEVER - 1;
 
-/// The number of an error: each has one in the header.
+/// The header's number of an error.
 pub fn status_of(error: &Error) -> Status {
     match error {
         Error::NotSent => NGX_HTTP_MEMCACHE_NOT_SENT,
@@ -131,14 +131,13 @@ pub fn status_of(error: &Error) -> Status {
     }
 }
 
-/// What the access log says of an operation that its request took back.
+/// The access log's word for an operation that its request has cancelled.
 pub const CANCELLED: LoggedStatus = LoggedStatus { severity: Severity::Error, word: "CANCELLED" };
 
 // The names of the header's statuses.
 include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
-/// What the access log says of a result: the header's name of its status, but for what was found. `reads`: the operation
-/// is one that hits or misses.
+/// The access log's word for a result: the header's name of its status, or `HIT`. `reads`: the operation can hit or miss.
 pub fn logged_status(status: Status, reads: bool) -> LoggedStatus {
     let name = || NAMES.iter().find(|(number, _)| *number == status).map_or("INTERNAL", |(_, name)| name);
     let (severity, word) = match status {

@@ -1,4 +1,4 @@
-//! What a request has asked of memcached, and what came of it.
+//! The operations of a request, and their results.
 
 #![forbid(unsafe_code)]
 
@@ -6,12 +6,12 @@ use core::cell::Cell;
 
 use memcache_engine::Instant;
 
-/// What a main request has asked of memcached.
+/// The operations of a main request.
 pub struct RequestStats {
     operations: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
-    /// The most severe of what the operations came to, the last one of these.
+    /// The most severe result; of equal ones, the last.
     status: Cell<LoggedStatus>,
     pending: Cell<u64>,
     /// Since when there has been an operation pending, if there is one.
@@ -20,10 +20,10 @@ pub struct RequestStats {
     time: Cell<u64>,
 }
 
-/// What an operation came to, the most severe last.
+/// Kinds of results, the most severe last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It did what it should.
+    /// It was done.
     Fine,
     /// It found something.
     Hit,
@@ -33,17 +33,17 @@ pub enum Severity {
     Error,
 }
 
-/// How severe, and the word for it.
+/// A result, by severity, and the word for it.
 #[derive(Clone, Copy)]
 pub struct LoggedStatus {
-    /// What decides which one is shown.
+    /// The most severe one is shown.
     pub severity: Severity,
-    /// What is shown.
+    /// The word.
     pub word: &'static str,
 }
 
 impl RequestStats {
-    /// That of a request that has asked for nothing yet.
+    /// Of a request without operations.
     pub fn new() -> RequestStats {
         RequestStats {
             operations: Cell::new(0),
@@ -81,7 +81,7 @@ impl RequestStats {
         self.note(false, status);
     }
 
-    /// What one of its operations came to. `reads`: it is one that hits or misses.
+    /// One of its operations has this result. `reads`: it can hit or miss.
     pub fn note(&self, reads: bool, status: LoggedStatus) {
         match status.severity {
             Severity::Hit if reads => more(&self.hits, 1),
@@ -93,7 +93,7 @@ impl RequestStats {
         }
     }
 
-    /// Operations that it has asked for.
+    /// The number of operations.
     pub fn operations(&self) -> u64 {
         self.operations.get()
     }
@@ -113,7 +113,7 @@ impl RequestStats {
         self.time.get()
     }
 
-    /// The most severe of what the operations came to.
+    /// The most severe result.
     pub fn status(&self) -> LoggedStatus {
         self.status.get()
     }

@@ -1,4 +1,4 @@
-//! The argument of a line as a value, or why it is none.
+//! Arguments of a line: their value, or an error.
 
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,7 @@ pub fn number(line: &Conf<'_>, least: usize, most: usize) -> Result<usize, LineE
     })
 }
 
-/// `on` or `off`. nginx's own reader of flags writes to the configuration itself; this says the same.
+/// `on` or `off`. nginx's own function for flags writes to the configuration; this one has the same messages.
 pub fn flag(line: &Conf<'_>) -> Result<bool, LineError> {
     match line.arg() {
         word if word.eq_ignore_ascii_case(b"on") => Ok(true),
@@ -65,7 +65,7 @@ pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), LineError> {
     Ok((name, size.ok_or_else(|| quoted("size"))?))
 }
 
-/// The argument is none of these words.
+/// The error for an argument that is none of these words.
 pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> LineError {
     let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
     let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -77,7 +77,7 @@ pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> LineError {
     LineError::Text(format!("invalid value \"{arg}\" in \"{name}\" directive, it must be {valid}"))
 }
 
-/// `"memcache_timeout" directive invalid value "0", it must be a time from 1ms to 24h`, which begins as nginx says it.
+/// `"memcache_timeout" directive invalid value "0", it must be a time from 1ms to 24h`. It begins like nginx's own text.
 fn invalid(line: &Conf<'_>, what: &str, valid: fmt::Arguments<'_>) -> LineError {
     let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
     LineError::Text(format!("\"{name}\" directive invalid {what} \"{arg}\", it must be {valid}"))

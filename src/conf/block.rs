@@ -9,12 +9,12 @@ use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
 
-/// What a server block says, and the cluster that comes of it.
+/// The settings of a server block, and its cluster.
 #[derive(Default)]
 pub struct ServerConf {
-    /// What it says itself, until it has inherited.
+    /// Its own settings, until it has inherited others.
     pub settings: Settings,
-    /// The cluster that the block uses, known when it has inherited; none without a `memcache_server`.
+    /// The cluster that the block uses. It is known when the block has inherited; `None` without a `memcache_server`.
     pub cluster: Option<Rc<Cluster>>,
 }
 
@@ -33,7 +33,7 @@ impl Merge for ServerConf {
         let cluster = clusters.share(config, addresses, false);
         let is_new = clusters.list.len() > known;
         cluster.used_by(&name);
-        // Of blocks that share a client, one is enough.
+        // One warning is enough for blocks that share a client.
         if let Some(log) = conf.log().filter(|_| is_new) {
             for (text, position) in inner.settings.warnings(&cluster.config) {
                 log.warn(format_args!("{text} in {position}"));

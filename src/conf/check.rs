@@ -1,4 +1,4 @@
-//! What can only be checked when all blocks are known.
+//! Checks that need all blocks.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
         false
     };
     if clusters.blocks_without > 0 && !clusters.list.is_empty() {
-        // They may have turned it off again: that is not known here.
+        // The blocks may have turned it off again: this is not known here.
         for Requirement { directive, position, .. } in
             clusters.requirements.iter().filter(|requirement| http.is_outside(requirement.block))
         {
@@ -33,8 +33,7 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
     }
 }
 
-/// Whether a client may come of it. What the http block says is for the server blocks in it; it is enough that one of them
-/// has a client.
+/// Whether the line can have a client. A line of the http block is for its server blocks: one with a client is enough.
 fn is_met(requirement: &Requirement, http: &HttpBlock<'_>, clusters: &Clusters) -> bool {
     if http.is_outside(requirement.block) {
         return !clusters.list.is_empty();

@@ -1,4 +1,4 @@
-//! The directives, and what each makes of its line.
+//! The directives, and how each reads its line.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use crate::status::{LocationConf, Status};
 use crate::worker::clusters::Clusters;
 use crate::worker::zone;
 
-/// The longest `memcache_prefix`, in bytes: what is left of memcached's 250 has to be enough for keys.
+/// The longest `memcache_prefix`, in bytes. It leaves 50 of memcached's 250 bytes for keys.
 const MAX_PREFIX: usize = 200;
 /// The largest `memcache_pipeline`.
 const MAX_PIPELINE: usize = 4096;
@@ -81,7 +81,7 @@ pub static mut COMMANDS: [ngx_command_t; 16] = [
     ngx_command_t::empty(),
 ];
 
-/// Sets what may be set once in a block.
+/// Sets a value that may be set once in a block.
 fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, LineError>) -> Result<(), LineError> {
     if slot.is_some() {
         return Err(LineError::DUPLICATE);

@@ -30,7 +30,7 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
 
     let (name, addresses) = resolve(line, address)?;
 
-    // Nothing else holds the list while the level is read: inner levels are merged later.
+    // Nothing else refers to the list while the level is read: inner levels are merged later.
     let servers = Rc::make_mut(settings.servers.get_or_insert_default());
     if servers.list.len() >= MAX_SERVERS {
         return Err(LineError::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
@@ -53,7 +53,7 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
     Ok(())
 }
 
-/// What nginx's parser would take for a name and ask the resolver for.
+/// Refuses addresses that nginx's parser would take for a name and resolve.
 fn check_characters(address: &[u8]) -> Result<(), LineError> {
     if address.contains(&b'$') {
         return Err(LineError::Text("variables are not supported in \"memcache_server\"".into()));
@@ -62,7 +62,7 @@ fn check_characters(address: &[u8]) -> Result<(), LineError> {
     if address.iter().any(|&b| b.is_ascii_control() || (!is_path && matches!(b, b' ' | b'"' | b'\''))) {
         return Err(LineError::Text(format!("invalid host in memcache server \"{}\"", hex_escape(address))));
     }
-    // It would be looked for in whatever folder nginx was started in.
+    // It would be relative to the folder that nginx was started in.
     if address.strip_prefix(b"unix:").is_some_and(|path| !path.is_empty() && !path.starts_with(b"/")) {
         let address = hex_escape(address);
         return Err(LineError::Text(format!(
@@ -97,7 +97,7 @@ fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Li
     Ok((name.into(), addresses))
 }
 
-/// An address in a message, as it was written: `check_characters` has seen it.
+/// An address in a message, as it was written. `check_characters` has checked it.
 struct Quoted(ngx_str_t);
 
 impl core::fmt::Display for Quoted {

@@ -13,12 +13,12 @@ use memcache_engine::limits::MODULO_PLACES;
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{LineError, Position};
 
-/// What a line says, and where it is.
+/// A setting, and the position of its line.
 #[derive(Clone)]
 pub struct At<T> {
-    /// What it says.
+    /// The setting.
     pub value: T,
-    /// Where it is.
+    /// The position.
     pub position: Position,
 }
 
@@ -33,7 +33,7 @@ pub struct Servers {
     pub taken: HashSet<Vec<u8>>,
 }
 
-/// What one `http` or `server` block says. `None` was not said.
+/// The settings of one `http` or `server` block. `None` is not set.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// `memcache_server`; a level's own list replaces the inherited one.
@@ -63,7 +63,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes what this level does not say from the level around it.
+    /// Inherits the settings that this level does not have from the level around it.
     pub fn inherit(&mut self, outer: &Settings) {
         fn take<T: Clone>(inner: &mut Option<T>, outer: &Option<T>) {
             if inner.is_none() {
@@ -85,8 +85,7 @@ impl Settings {
         take(&mut self.prefix, &outer.prefix);
     }
 
-    /// What a client needs to know, with the defaults; `None` without a server. `Err`: settings that contradict each
-    /// other.
+    /// The configuration of a client, with defaults; `None` without a server. `Err`: settings contradict each other.
     pub fn config(&self) -> Result<Option<(Config, Vec<Addresses>)>, LineError> {
         let Some(servers) = &self.servers else { return Ok(None) };
         let (servers, addresses) = servers.list.iter().cloned().unzip();
@@ -116,7 +115,7 @@ impl Settings {
         self.servers.as_ref()?.positions.get(server)
     }
 
-    /// What is allowed, but hardly what was meant, each with its line.
+    /// Settings that are allowed but probably not intended, each with its line.
     pub fn warnings(&self, config: &Config) -> Vec<(String, Position)> {
         let mut warnings = Vec::new();
         if let Some((server, position)) = config.first_without_keys().and_then(|id| Some((id, self.position_of(id)?))) {

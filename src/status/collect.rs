@@ -1,4 +1,4 @@
-//! What there is to show, from the clients of this worker and from the zone.
+//! Collects the status from the clients of this worker and from the zone.
 
 #![forbid(unsafe_code)]
 
@@ -25,12 +25,12 @@ use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
 use crate::worker::record::Record;
 
-/// What was collected so far of the clients of this worker, or of all workers, and where a key goes to.
+/// The part of the status that was collected so far: clients of this worker, or of all workers, and the route of a key.
 pub struct Collect {
     calendar: Calendar,
     key: Option<Vec<u8>>,
     snapshot: Snapshot,
-    /// The next one: the number of a cluster, and of a server of it.
+    /// The next server: the number of its cluster, and its own number in that.
     cluster: usize,
     server: ServerId,
 }
@@ -66,7 +66,7 @@ impl Collect {
         Some(Collect { calendar, key, snapshot, cluster: 0, server: 0 })
     }
 
-    /// Looks at the next server. Returns whether there is another one. `None`: there is no memory.
+    /// Adds the next server. Returns whether there is another one. `None`: there is no memory.
     pub fn step(&mut self, clusters: &Clusters) -> Option<bool> {
         let Some((cluster, driver)) = self.next(clusters) else { return Some(false) };
         if self.server == 0 {
@@ -108,7 +108,7 @@ impl Collect {
         }
     }
 
-    /// All of it.
+    /// The complete status.
     pub fn finish(&mut self) -> Snapshot {
         let empty = Snapshot {
             clients: Vec::new(),
@@ -124,7 +124,7 @@ impl Collect {
     }
 }
 
-/// A client without its servers, for which there is room. `None`: there is no memory.
+/// A client without its servers, with room for them. `None`: there is no memory.
 fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Option<snapshot::Client> {
     let config = client.config();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -170,14 +170,14 @@ impl View<'_> {
 
     fn shown(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
         let own = [server.counters];
-        // What was counted here may not have been published yet.
+        // The client's own counts may not have been published yet.
         server.publish(self.calendar.now());
         let Some((record, all)) = record.and_then(|record| Some((record, record.counters()?))) else {
             return self.sum(server, own.into_iter(), own.into_iter());
         };
         let workers = self.workers.iter().filter_map(|worker| Some((worker.slot, record.of_slot(worker.slot)?)));
         let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
-        // What one that is dead has counted is there. What it had is not.
+        // The counts of a dead worker remain. Its connections do not.
         let living = self.workers.iter().filter_map(|worker| record.of_slot(worker.slot));
         let mut sum = self.sum(server, all, living);
         if let Some(shared_health) = record.shared_health.filter(|_| server.state != State::Disabled) {
@@ -328,7 +328,7 @@ fn route(index: usize, client: &Client<Callback>, key: &[u8]) -> Option<snapshot
     })
 }
 
-/// What is not UTF-8 becomes U+FFFD.
+/// Bytes that are not UTF-8 become U+FFFD.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

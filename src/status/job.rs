@@ -1,7 +1,7 @@
-//! An answer that is made over several turns of the event loop, so that everybody else in the worker has theirs.
+//! An answer that is made over several turns of the event loop, so that it does not delay other requests.
 //!
-//! A turn looks at so many servers, or writes so many bytes; few servers are done in the first one. Before anything is
-//! sent, all of it is there: where there is no memory for that, the answer is 503.
+//! The work of a turn is limited to a number of servers, or of bytes. With few servers, the first turn is enough. The
+//! answer is complete before any of it is sent. If there is no memory for it, the answer is 503.
 
 #![forbid(unsafe_code)]
 
@@ -16,11 +16,11 @@ use super::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::{job, request};
 use crate::{memory, worker};
 
-/// How many servers are looked at in a turn.
+/// How many servers are collected in a turn.
 const SERVERS_PER_TURN: usize = 16;
 /// How many bytes are written in a turn before it ends.
 const BYTES_PER_TURN: usize = 128 * 1024;
-/// What is there of an answer.
+/// The state of an answer.
 pub struct Work {
     reply: Reply,
     stage: Stage,
@@ -34,7 +34,7 @@ enum Stage {
 }
 
 impl Work {
-    /// Nothing is there yet. `None`: there is no memory, or no client.
+    /// An empty one. `None`: there is no memory, or no client.
     pub(super) fn new(query: Query, this: Worker, reply: Reply) -> Option<Work> {
         let collect = Collect::new(worker::clusters().ok()?, this, query.key)?;
         Some(Work {
@@ -45,7 +45,7 @@ impl Work {
         })
     }
 
-    /// Does what one turn may do. Returns whether there is more to do. `None`: there is no memory.
+    /// Does the work of one turn. Returns whether there is more to do. `None`: there is no memory.
     pub fn step(&mut self) -> Option<bool> {
         let clusters = worker::clusters().ok()?;
         for _ in 0..SERVERS_PER_TURN {

@@ -11,7 +11,7 @@ use crate::nginx::request::{Head, Request};
 /// There is no memory.
 pub const SERVICE_UNAVAILABLE: ngx_int_t = NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t;
 
-/// For what is no document: if it is taken for one, it may do nothing.
+/// For formats that are no documents: a browser that takes one for a document must not run anything.
 const PLAIN_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// How an answer is sent.
@@ -32,7 +32,7 @@ impl Reply {
         Reply { head: Head { status: NGX_HTTP_OK, content_type }, policy }
     }
 
-    /// There is nothing of that name.
+    /// There is no such format.
     pub const NOT_FOUND: Reply =
         Reply { head: Head { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain" }, policy: PLAIN_POLICY };
 

@@ -16,17 +16,17 @@ use crate::driver::Driver;
 use crate::nginx::address::Addresses;
 use crate::nginx::process::{check_process, NotAvailable};
 
-/// A list of servers with its settings. It goes with the configuration.
+/// A list of servers with its settings. It lives as long as the configuration.
 pub struct Cluster {
-    /// What the client is made of.
+    /// The configuration of the client.
     pub config: Config,
     /// The socket addresses of each server, in the same order.
     pub addresses: Vec<Addresses>,
-    /// No server block uses it: there is a client only if a sibling asks for it.
+    /// No server block uses it. It has a client only if a sibling asks for it.
     pub on_demand: bool,
-    /// Siblings know the client by the address of the first one, and its subsets by those of the others.
+    /// The handles for siblings: the address of the first byte is the client's, those of the others are its subsets'.
     handles: [u8; 1 + MAX_SUBSETS],
-    /// Names of the `server` blocks that use it, [`MAX_USERS`] at most.
+    /// Names of the `server` blocks that use it, at most [`MAX_USERS`].
     pub used_by: RefCell<Vec<Vec<u8>>>,
     /// The servers' memory in the zone, in the same order; empty without a zone.
     pub records: RefCell<Vec<Record>>,
@@ -34,7 +34,7 @@ pub struct Cluster {
     driver: OnceCell<Rc<Driver>>,
 }
 
-/// How many names of `server` blocks are kept to show them.
+/// How many names of `server` blocks are kept for the status.
 const MAX_USERS: usize = 8;
 
 impl Cluster {
@@ -46,7 +46,7 @@ impl Cluster {
         }
     }
 
-    /// Without a client, which begins to work when it is first asked for.
+    /// Without a client, which starts when it is first asked for.
     pub fn new(config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Cluster {
         let handles = [0; 1 + MAX_SUBSETS];
         let (used_by, records) = (RefCell::default(), RefCell::default());
@@ -69,12 +69,12 @@ impl Cluster {
         Ok(driver)
     }
 
-    /// What siblings know a subset of the servers by. Nothing is there: the address is looked up, and not followed.
+    /// The handle of a subset. The address is only compared, and never dereferenced.
     pub fn handle(&self, subset: Subset) -> Option<*const c_void> {
         self.handles.get(subset.index()).map(|handle| ptr::from_ref(handle).cast())
     }
 
-    /// The subset that siblings know by this address, if it is one of this client's.
+    /// The subset with this handle, if it is one of this client's.
     pub fn subset_of(&self, handle: *const c_void) -> Option<Subset> {
         let index = handle.addr().checked_sub(self.handles.as_ptr().addr())?;
         (index < self.handles.len()).then(|| Subset::from_index(index))

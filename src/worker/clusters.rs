@@ -1,4 +1,4 @@
-//! What comes of a configuration: its clusters, and what they have in common.
+//! The clusters of a configuration, and what they have in common.
 
 #![forbid(unsafe_code)]
 
@@ -20,13 +20,13 @@ use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
 use crate::nginx::shm::{HasZone, Memory};
 
-/// A line of a sibling that is of no use without a client.
+/// A line of a sibling that needs a client.
 pub struct Requirement {
-    /// The block that it is in.
+    /// Its block.
     pub block: Block,
     /// The name of the directive.
     pub directive: String,
-    /// Where it is.
+    /// Its position.
     pub position: Position,
 }
 
@@ -54,13 +54,13 @@ pub struct Clusters {
     pub zone: Option<Zone>,
     /// `memcache_max_retained`
     pub max_retained: Option<usize>,
-    /// In how many clients there is a server of a name, once a worker wants to know.
+    /// How many clients have a server of a name; counted when a worker first needs it.
     times: OnceCell<HashMap<Bytes, u32>>,
 }
 
 impl Clusters {
-    /// The client of one of them in this worker. It is made when it is first asked for, so that it does not matter which
-    /// module's `init_process` runs first.
+    /// The client of one of them in this worker. It is made at the first call, so that the order of the modules'
+    /// `init_process` does not matter.
     pub fn driver<'a>(&self, cluster: &'a Cluster) -> Result<&'a Driver, NotAvailable> {
         match cluster.running() {
             Some(driver) => Ok(driver),
@@ -75,8 +75,8 @@ impl Clusters {
         }
     }
 
-    /// Whose server it is, as nginx says it at the end of a line, where several clients have one of this name: each has
-    /// connections, and troubles, of its own.
+    /// The server blocks of a server, for the end of a line in the log, if several clients have a server of this name: each
+    /// has its own connections and errors.
     fn whose(&self, cluster: &Cluster, server: &ServerConfig) -> String {
         let times = self.times.get_or_init(|| {
             let mut times: HashMap<Bytes, u32> = HashMap::new();
@@ -104,12 +104,12 @@ impl Clusters {
         self.list.iter().map(Rc::as_ref)
     }
 
-    /// What siblings know by this address, if it is a client of these or a subset of one. The address may be anything.
+    /// The client, or the subset of one, with this handle. The address may be anything.
     pub fn find(&self, handle: *const c_void) -> Option<(&Cluster, Subset)> {
         self.iter().find_map(|cluster| Some((cluster, cluster.subset_of(handle)?)))
     }
 
-    /// Whether this is one of these; it may be one of another configuration.
+    /// Whether this cluster belongs to this configuration.
     pub fn contains(&self, cluster: &Rc<Cluster>) -> bool {
         self.list.iter().any(|one| Rc::ptr_eq(one, cluster))
     }
@@ -124,7 +124,7 @@ impl Clusters {
         cluster
     }
 
-    /// How many connections the pools of a worker may come to, without those of clients that nobody may ask for.
+    /// The most connections of all pools in a worker, without clients that cannot be asked for.
     pub fn connections(&self) -> usize {
         let max = |server: &memcache_engine::ServerConfig| server.pool.max() as usize;
         self.iter()

@@ -4,19 +4,19 @@
 
 use memcache_engine::{Counters, SharedHealth};
 
-/// A server's memory; where there was no room for it, none.
+/// A server's memory; empty if there was no room for it.
 #[derive(Clone, Default)]
 pub struct Record {
-    /// What all workers know of the server.
+    /// The health that all workers share.
     pub shared_health: Option<&'static SharedHealth>,
-    /// For each table of slots, how many it has, and their counters.
+    /// For each table of slots: their number, and their counters.
     pub tables: Vec<(usize, Option<&'static [Counters]>)>,
-    /// What those count that have no slot.
+    /// The counters of workers without a slot.
     pub rest: Option<&'static Counters>,
 }
 
 impl Record {
-    /// What the workers of a slot have counted.
+    /// The counts of the workers of a slot.
     pub fn of_slot(&self, slot: usize) -> Option<&'static Counters> {
         let mut first = 0usize;
         self.tables.iter().find_map(|&(slots, counters)| {
@@ -26,7 +26,7 @@ impl Record {
         })
     }
 
-    /// What all workers have counted; `None`: nobody knows.
+    /// The counts of all workers; `None`: they are unknown.
     pub fn counters(&self) -> Option<impl Iterator<Item = &'static Counters> + Clone + '_> {
         Some(self.tables.iter().filter_map(|(_, counters)| *counters).flatten().chain([self.rest?]))
     }

@@ -1,13 +1,11 @@
 //! `memcache_zone`: the memory that all workers share.
 //!
-//! nginx makes the zone and gives it from one configuration to the next. Only the master allocates in it, when it has
-//! read a configuration; workers read and write atomic numbers and nothing else, so that one that crashes leaves nothing
-//! locked or half done. What the memory is used for is known to the master and inherited by its workers: there are no
-//! pointers in the zone itself.
+//! nginx makes the zone and passes it from one configuration to the next. Only the master allocates in it, after it has
+//! read a configuration. Workers only read and write atomic numbers, so that a crash leaves nothing locked or incomplete.
+//! The master knows what the memory is used for, and workers inherit that. The zone itself contains no pointers.
 //!
-//! After a crash the master looks at the process before it reads a configuration. The new nginx of an upgrade has a zone
-//! of its own. Without a master there is none at all: a configuration that is being replaced goes on in the process that
-//! unmaps its zone.
+//! After a crash, the master checks the process before it reads a configuration. The new nginx of an upgrade has its own
+//! zone. Without a master there is no zone: the old configuration would still run in the process that unmaps its zone.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +25,7 @@ use crate::nginx::log::Log;
 use crate::nginx::process::{is_alive, pid};
 use crate::nginx::shm::{self, need, HasZone, Memory, Registry};
 
-/// A zone as configured, and what this configuration has in it.
+/// A zone as configured, and this configuration's part of it.
 pub struct Zone {
     name: String,
     size: usize,
@@ -37,12 +35,12 @@ pub struct Zone {
     content: RefCell<Option<Content>>,
 }
 
-/// What is in a zone, once nginx has made it.
+/// The content of a zone, once nginx has made it.
 #[derive(Clone)]
 struct Content {
-    /// All configurations' that had the zone one after the other.
+    /// Shared by all configurations that had the zone, one after the other.
     state: Rc<RefCell<State>>,
-    /// This configuration's number, which is there as long as the configuration is, in this process.
+    /// This configuration's number. It lives as long as the configuration, in this process.
     generation: Rc<u64>,
     slots: Slots,
     /// This worker's.
@@ -52,11 +50,11 @@ struct Content {
 /// All slots, one table after the other.
 type Slots = Vec<&'static [Slot]>;
 
-/// What the master knows of a zone.
+/// The master's knowledge of a zone.
 #[derive(Default)]
 struct State {
     registry: Registry,
-    /// Tables come, and never go.
+    /// Tables are added, and never removed.
     slots: Slots,
 }
 
@@ -86,7 +84,7 @@ impl Zone {
         let (name, position) = (&self.name, &self.position);
         let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
         let Some(workers) = self.cycle.worker_processes() else { return Some(()) };
-        // Room for the workers that come and those that go in a reload, and for nginx's helpers, which take no slot.
+        // Room for the new and the old workers of a reload, and for nginx's helpers, which take no slot.
         let need = need(&[workers, workers.saturating_add(HELPERS)], servers);
         if self.size < need {
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {position}"));
@@ -104,7 +102,7 @@ impl Zone {
         let State { registry, slots } = &mut *state;
         let generation = registry.begin(&memory, running);
 
-        // Each process that there is may have a slot or take one, and so will each of the new workers.
+        // Each existing process may have a slot or take one, and so may each new worker.
         let missing =
             workers.saturating_add(registry.processes()).saturating_sub(slots.iter().copied().flatten().count());
         slots.extend(Some(missing).filter(|&missing| missing > 0).and_then(|missing| memory.slots(missing)));
@@ -120,15 +118,14 @@ impl Zone {
         Some(())
     }
 
-    /// The memory of a cluster's servers, of all that there are, for the client of this worker, which has a slot from now on,
-    /// if one is free.
+    /// The memory of a cluster's servers for the client of this worker. The worker takes a slot, if one is free.
     pub fn worker_memory(&self, cluster: &Cluster, clusters: &[Rc<Cluster>]) -> WorkerMemory {
         let who = pid();
         let Some(content) = &*self.content.borrow() else { return WorkerMemory::default() };
         if content.mine.get().is_none() {
             let slots = content.slots.iter().copied().flatten();
             content.mine.set(claim(slots, who, *content.generation, is_alive));
-            // One that was killed may have had it, and this one may never have a client of each cluster.
+            // A worker that was killed may have had the slot, and this one may never have a client of each cluster.
             content.mine.get().inspect(|&mine| clear(clusters, mine));
         }
         let records = cluster.records.borrow();
@@ -143,7 +140,7 @@ impl Zone {
         WorkerMemory { who, servers: servers.collect() }
     }
 
-    /// The worker exits: its slot is free, and what it has counted stays.
+    /// The worker exits: its slot is free, and its counts remain.
     pub fn leave(&self, clusters: &[Rc<Cluster>]) {
         let Some(content) = &*self.content.borrow() else { return };
         let Some(mine) = content.mine.take() else { return };
@@ -164,7 +161,7 @@ impl Zone {
     }
 }
 
-/// Whoever has the slot has no connections.
+/// The owner of the slot has no connections.
 fn clear(clusters: &[Rc<Cluster>], slot: usize) {
     for cluster in clusters {
         let records = cluster.records.borrow();
@@ -172,11 +169,10 @@ fn clear(clusters: &[Rc<Cluster>], slot: usize) {
     }
 }
 
-/// nginx's processes that are no workers: the manager and the loader of its caches.
+/// nginx's processes that are not workers: the cache manager and the cache loader.
 const HELPERS: usize = 2;
 
-/// The memory of all servers of all clusters: first what is needed to know the same, and to lose nothing, then what tells
-/// workers apart.
+/// The memory of all servers of all clusters: first the shared health and counters, then the counters of each worker.
 fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, slots: &Slots) -> Vec<Vec<Record>> {
     let keys = keys(clusters.iter().map(|cluster| &cluster.config));
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
@@ -201,7 +197,7 @@ fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, s
     records
 }
 
-/// Says what there is no room for.
+/// Logs what there is no room for.
 fn report(name: &str, records: &[Vec<Record>], log: Log<'_>) {
     let all = || records.iter().flatten();
     let without = all().filter(|record| record.shared_health.is_none() || record.rest.is_none()).count();
