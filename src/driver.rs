@@ -176,6 +176,19 @@ impl Driver {
         call
     }
 
+    /// Refuses a value that is larger than `memcache_max_value`, and counts it.
+    pub fn refuse_value(
+        &self,
+        subset: Subset,
+        key: &[u8],
+        size: usize,
+        callback: Callback,
+    ) -> Result<CallId, SubmitError> {
+        let call = self.accept(|client, now| Err(client.refuse_value(subset, key, size, callback, now)));
+        self.debug_call(&call, || self.describe(subset, "value", key));
+        call
+    }
+
     /// The same for an operation on one server.
     pub fn submit_to(
         &self,

@@ -117,6 +117,7 @@ impl table::Target for Target<'_> {
     fn submit(&self, operation: Operation<'_>, callback: Callback) -> Result<CallId, Status> {
         let accepted = match operation {
             Operation::Keyed(request) => self.driver.submit(self.subset, request, callback),
+            Operation::TooLarge { key, size } => self.driver.refuse_value(self.subset, key, size, callback),
             Operation::OnServer { server, verb, timeout } => {
                 let server = self.id(server).unwrap_or(ServerId::MAX);
                 self.driver.submit_to(server, verb, timeout, callback)

@@ -22,9 +22,12 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(36)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(45)
 	->write_file_expand('nginx.conf', kv_conf(<<'EOF'));
 memcache_max_value 10k;
+
+    log_format ops '$request_method $status $memcache_ops $memcache_status';
+    access_log %%TESTDIR%%/ops.log ops;
 
     # more than memcached takes, which is 1 MiB, all included
     server {
@@ -105,6 +108,34 @@ like(messages($t), qr/is larger than memcache_max_value/, 'large - the log says 
 is(code(kv_put('large', 'small', headers => ['If-Match: *'])), 204,
 	'large - stored over');
 is(content(kv_get('large')), '200 small', 'large - and is no more');
+
+# a body that is too large, whose length nginx knows before it is there or not
+
+$why = 'the value is larger than memcache_max_value: nothing was done';
+my $mark = length messages($t);
+my $before = server_status(port(8081))->{errors}{too_large};
+
+is(content(kv_put('b', 'x' x 10241)), "413 $why\n", 'body - put');
+is(content(kv_post('b', 'append', value => 'x' x 10241)), "413 $why\n",
+	'body - append');
+is(content(http("PUT /kv/b HTTP/1.0\r\nHost: localhost\r\n"
+	. "Content-Length: 1000000\r\n\r\n")), "413 $why\n", 'body - none came');
+like(http("PUT /kv/b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+	. "Transfer-Encoding: chunked\r\n\r\n5000\r\n" . 'x' x 0x5000
+	. "\r\n0\r\n\r\n"), qr/ 413 .*\Q$why\E/s, 'body - chunked');
+is(code(kv_get('b')), 404, 'body - nothing was stored');
+
+is(server_status(port(8081))->{errors}{too_large} - $before, 4,
+	'body - counted');
+ok(wait_for(sub { substr(messages($t), $mark)
+	=~ /for "127\S+" failed: the value is larger than memcache_max_value/ }),
+	'body - log');
+is(scalar(() = $t->read_file('ops.log') =~ /^(?:PUT|POST) 413 1 TOO_LARGE$/mg), 4,
+	'body - access log');
+
+# the same length by a key that cannot be sent
+
+is(code(kv_put('x' x 251, 'x' x 10241)), 400, 'body - no key');
 
 # the connections have seen it all
 

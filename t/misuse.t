@@ -78,7 +78,7 @@ http {
 
 EOF
 
-$t->plan(127);
+$t->plan(128);
 
 ###############################################################################
 
@@ -237,6 +237,7 @@ for ([INVALID, 'op', 0, 12 + 8, -1], [INVALID, 'size', 0, 8, 119],
 }
 
 is($m->received() + $n->received(), $received, 'A17 - nothing was sent');
+is(total(qw/ errors too_large /), 5, 'A17 - what is too large is counted');
 
 # and what is none of these is accepted
 

@@ -267,6 +267,17 @@ impl Client {
         self.0.max_value()
     }
 
+    /// Whether a value of so many bytes can be stored under the key: [`Error::TooLarge`] if it is larger than
+    /// [`max_value`](Client::max_value). It is counted and logged then as a store that was refused. This is for values
+    /// whose length is known before they are there, such as [the body of a request](crate::http::spawn_with_body_or).
+    pub fn check_value_len<K: AsRef<[u8]>>(&self, key: K, len: usize) -> Result<(), Error> {
+        if len <= self.max_value() {
+            return Ok(());
+        }
+        let op = Params::new(sys::NGX_HTTP_MEMCACHE_SET).op(key.as_ref(), b"");
+        call::refused(self.0, op, len)
+    }
+
     /// Submits an operation whose answer nobody waits for. It outlives the caller and its request; if it cannot be
     /// submitted, there is nobody to tell.
     pub(crate) fn submit_and_forget(&self, key: &[u8], params: &Params) {

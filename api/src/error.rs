@@ -102,7 +102,7 @@ pub enum Error {
     InvalidKey,
 
     /// The value is larger than `memcache_max_value`; nothing was sent.
-    #[error("the value is too large")]
+    #[error("the value is larger than memcache_max_value")]
     TooLarge,
 
     /// The value that was read is larger than `memcache_max_value`, and was dropped: somebody with a higher limit stored

@@ -47,5 +47,5 @@ pub use headers::{HeaderText, HeaderValue};
 pub use memcache_bits::request as bits;
 pub use respond::Respond;
 pub use response::{add_header, Content, Response};
-pub use spawn::{spawn, spawn_with_body};
+pub use spawn::{spawn, spawn_with_body, spawn_with_body_or};
 pub use timer::{sleep, timeout, Sleep};

@@ -21,6 +21,13 @@ const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
 pub enum Operation<'a> {
     /// Something about a key.
     Keyed(Request<'a>),
+    /// A value for this key that is larger than `memcache_max_value`, which is all that is known of it.
+    TooLarge {
+        /// The key.
+        key: &'a [u8],
+        /// The value's length.
+        size: usize,
+    },
     /// Something about a server.
     OnServer {
         /// Its number.
@@ -53,10 +60,13 @@ pub unsafe fn read<'a>(op: &'a ngx_http_memcache_op_t, max_value: usize) -> Resu
 
     // SAFETY: by the contract.
     let key = unsafe { key(&op.key) }?;
+    if stores(op) && op.value.len > max_value {
+        return Ok(Operation::TooLarge { key, size: op.value.len });
+    }
     let ttl = || Ttl::secs(op.ttl, clock::unix_secs());
     let store = |mode, flags, ttl| -> Result<Verb, Status> {
         // SAFETY: by the contract.
-        let value = unsafe { copy(&op.value, max_value) }?;
+        let value = unsafe { copy(&op.value) }?;
         Ok(Verb::Store { mode, value, flags, ttl, cas: op.cas })
     };
     let count = |direction| {
@@ -147,6 +157,18 @@ pub unsafe fn key(text: &ngx_str_t) -> Result<&[u8], Status> {
     unsafe { bytes_of(text) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)
 }
 
+/// Whether the operation has a value.
+fn stores(op: &ngx_http_memcache_op_t) -> bool {
+    matches!(
+        op.op,
+        NGX_HTTP_MEMCACHE_SET
+            | NGX_HTTP_MEMCACHE_ADD
+            | NGX_HTTP_MEMCACHE_REPLACE
+            | NGX_HTTP_MEMCACHE_APPEND
+            | NGX_HTTP_MEMCACHE_PREPEND
+    )
+}
+
 /// What is asked of a server itself; `None`: it is an operation on a key.
 fn server_verb(op: &ngx_http_memcache_op_t) -> Result<Option<ServerVerb>, Status> {
     Ok(Some(match op.op {
@@ -206,10 +228,7 @@ unsafe fn bytes_of(text: &ngx_str_t) -> Option<&[u8]> {
 /// # Safety
 ///
 /// As for [`bytes_of`].
-unsafe fn copy(text: &ngx_str_t, most: usize) -> Result<Bytes, Status> {
-    if text.len > most {
-        return Err(NGX_HTTP_MEMCACHE_TOO_LARGE);
-    }
+unsafe fn copy(text: &ngx_str_t) -> Result<Bytes, Status> {
     // SAFETY: by the contract.
     let bytes = unsafe { bytes_of(text) }.ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
     let mut copy = Vec::new();

@@ -10,6 +10,14 @@ use ngx::http::HTTPStatus;
 /// What fits into one buffer (`client_body_buffer_size`) is not copied.
 pub struct Body(Bytes);
 
+/// Why a body cannot be had.
+pub(super) enum Unusable {
+    /// It has so many bytes, which are more than it may have.
+    TooLarge(usize),
+    /// It cannot be read, or there is no memory.
+    Failed(HTTPStatus),
+}
+
 enum Bytes {
     /// In the pool of the request.
     Pooled(*const u8, usize),
@@ -26,18 +34,18 @@ impl Body {
         }
     }
 
-    /// The body of a request, or why it cannot be had: it has more than `limit` bytes, or its file cannot be read.
+    /// The body of a request, of at most `limit` bytes.
     ///
     /// # Safety
     ///
     /// The request is alive, its body has been read, and it stays alive as long as what is returned.
-    pub(super) unsafe fn of_request(r: *mut ngx_http_request_t, limit: usize) -> Result<Self, HTTPStatus> {
+    pub(super) unsafe fn of_request(r: *mut ngx_http_request_t, limit: usize) -> Result<Self, Unusable> {
         // SAFETY: guaranteed by the caller; nginx keeps the body as a chain of good buffers.
         let buffers = unsafe { buffers(r) };
 
         let length = buffers.iter().map(|&buffer| length(buffer)).fold(0, usize::saturating_add);
         if length > limit {
-            return Err(HTTPStatus::REQUEST_ENTITY_TOO_LARGE);
+            return Err(Unusable::TooLarge(length));
         }
         if let [buffer] = *buffers {
             if !in_file(buffer) {
@@ -45,9 +53,9 @@ impl Body {
             }
         }
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| HTTPStatus::INTERNAL_SERVER_ERROR)?;
+        bytes.try_reserve_exact(length).map_err(|_| Unusable::Failed(HTTPStatus::INTERNAL_SERVER_ERROR))?;
         for buffer in buffers {
-            copy(buffer, &mut bytes)?;
+            copy(buffer, &mut bytes).map_err(Unusable::Failed)?;
         }
         Ok(Body(Bytes::Copied(bytes)))
     }

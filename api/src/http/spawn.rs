@@ -13,7 +13,7 @@ use ngx::ffi::{
 };
 use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 
-use super::body::Body;
+use super::body::{Body, Unusable};
 use super::request::is_gone;
 use super::respond::Respond;
 use super::task::{Place, Task, TaskRef};
@@ -85,7 +85,8 @@ where
 /// Like [`spawn`], for content handlers that need the body of the request: calls an async closure when the body has
 /// been read.
 ///
-/// A body of more than `limit` bytes is answered with 413; `client_max_body_size` limits it too.
+/// A body of more than `limit` bytes is answered with 413, and a line in the error log; `client_max_body_size` limits it
+/// too. [`spawn_with_body_or`] gives another answer.
 ///
 /// ```no_run
 /// use ngx::core::Status;
@@ -109,6 +110,37 @@ where
     F: AsyncFnOnce(&Body) -> O + 'static,
     O: Respond,
 {
+    spawn_with_body_or(request, limit, async move |length| TooLarge { length, limit }, handler)
+}
+
+/// The body of a request has so many bytes, and may have that many.
+struct TooLarge {
+    length: usize,
+    limit: usize,
+}
+
+impl Respond for TooLarge {
+    fn respond(self, request: &mut Request) -> Status {
+        let TooLarge { length, limit } = self;
+        log::error(
+            request,
+            format_args!("client intended to send too large body: {length} bytes, the limit is {limit}"),
+        );
+        HTTPStatus::REQUEST_ENTITY_TOO_LARGE.into()
+    }
+}
+
+/// Like [`spawn_with_body`], but a body of more than `limit` bytes is answered with what another async closure evaluates
+/// to, which is called with the number of bytes instead. A body whose length is known is not read before that.
+///
+/// Where the body is a value to be stored, that is what [`Client::check_value_len`](crate::Client::check_value_len) is for.
+pub fn spawn_with_body_or<E, P, F, O>(request: &mut Request, limit: usize, too_large: E, handler: F) -> Status
+where
+    E: AsyncFnOnce(usize) -> P + 'static,
+    P: Respond,
+    F: AsyncFnOnce(&Body) -> O + 'static,
+    O: Respond,
+{
     if has_ended(request) {
         return refuse(request);
     }
@@ -116,8 +148,9 @@ where
         log::error(request, "only a content handler can read the body of a request");
         return HTTPStatus::INTERNAL_SERVER_ERROR.into();
     }
-    if usize::try_from(request.as_ref().headers_in.content_length_n).is_ok_and(|length| length > limit) {
-        return HTTPStatus::REQUEST_ENTITY_TOO_LARGE.into();
+    let length = usize::try_from(request.as_ref().headers_in.content_length_n).unwrap_or_default();
+    if length > limit {
+        return spawn(request, async move { too_large(length).await });
     }
 
     let r = pointer(request);
@@ -130,7 +163,12 @@ where
         // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
         let body = match unsafe { Body::of_request(r, limit) } {
             Ok(body) => body,
-            Err(status) => return status.into(),
+            Err(Unusable::TooLarge(length)) => {
+                let output = too_large(length).await;
+                // SAFETY: as above.
+                return output.respond(unsafe { Request::from_ngx_http_request(r) });
+            }
+            Err(Unusable::Failed(status)) => return status.into(),
         };
         let output = handler(&body).await;
         // SAFETY: as above.

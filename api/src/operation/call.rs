@@ -175,6 +175,18 @@ thread_local! {
     static REQUEST: Cell<*mut ngx_http_request_t> = const { Cell::new(ptr::null_mut()) };
 }
 
+/// Lets the module refuse and count a value of this length, which is larger than `memcache_max_value`.
+pub(crate) fn refused(client: Handle, mut op: sys::ngx_http_memcache_op_t, len: usize) -> Result<(), Error> {
+    if let Some(request) = NonNull::new(REQUEST.get()) {
+        op.request = request.as_ptr().cast();
+        op.options |= sys::NGX_HTTP_MEMCACHE_COUNT;
+    }
+    op.value = ngx_str_t { len, data: ptr::null_mut() };
+    op.handler = Some(ignored);
+    // SAFETY: the module does not look at a value that is too large; one of another length without bytes is INVALID.
+    unsafe { client.submit(&op) }.map(|_| ())
+}
+
 /// Runs the code of a request: the calls that are submitted meanwhile are counted for it.
 ///
 /// # Safety

@@ -74,6 +74,22 @@ impl<T> Client<T> {
         self.accept(new, timeout, context, now)
     }
 
+    /// Refuses a value that is larger than `memcache_max_value`, of which nothing but its size has to be known: it is counted
+    /// as if it had been submitted.
+    pub fn refuse_value(&mut self, subset: Subset, key: &[u8], size: usize, context: T, now: Instant) -> Rejected<T> {
+        let key = match Key::new(&self.config.prefix, key, Vec::new()) {
+            Ok(key) => key,
+            Err(error) => return Rejected { error: error.into(), context },
+        };
+        let error = Error::TooLarge { size, limit: self.config.max_value };
+        let (_, server) = self.choose(subset, &key, now);
+        if let Some(server) = self.servers.get_mut(server) {
+            server.touched = true;
+            server.counters.failed_with(&error, now);
+        }
+        Rejected { error, context }
+    }
+
     fn accept(
         &mut self,
         new: NewCall,

@@ -24,10 +24,29 @@ pub fn handle(request: &mut Request) -> Status {
         // What most requests are: its block is a fourth as large as that of all, and is moved.
         Command::Plain(Plain::Get { key }) => http::spawn(request, get(mc, key)),
         Command::Plain(command) => http::spawn(request, plain(mc, command)),
-        Command::WithBody(command) => http::spawn_with_body(request, mc.max_value(), async move |body: &Body| {
-            with_body(mc, command, body.bytes()).await
-        }),
+        Command::WithBody(command) => {
+            let (WithBody::Store { key, .. } | WithBody::Extend { key, .. }) = &command;
+            let key = key.clone();
+            let too_large = async move |length| told(mc.check_value_len(key, length).and(Err(Error::TooLarge)));
+            http::spawn_with_body_or(request, mc.max_value(), too_large, async move |body: &Body| {
+                told(with_body(mc, command, body.bytes()).await)
+            })
+        }
     }
+}
+
+/// What the client did wrong is said to it.
+fn told(answer: Result<Response, Error>) -> Result<Response, Error> {
+    match answer {
+        Err(error @ Error::TooLarge) => {
+            Ok(text(HTTPStatus(error.http_status().into()), format!("{error}: nothing was done\n")))
+        }
+        answer => answer,
+    }
+}
+
+fn text(status: HTTPStatus, text: String) -> Response {
+    foreign(status).content_type("text/plain").body(text)
 }
 
 async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
