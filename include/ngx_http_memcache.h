@@ -124,7 +124,7 @@ extern "C" {
  *      set_enabled() and STATE_DISABLED.
  * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
  *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result; "cas" of APPEND, PREPEND, INCR, DECR, and in
- *      the result with LOST.
+ *      the result with LOST; ngx_http_memcache_http_status().
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
 #define NGX_HTTP_MEMCACHE_ABI_MINOR    2
@@ -170,6 +170,15 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *     TOO_LARGE     the caller's, or of whoever stored the item; a gat has touched it
  *     NO_MEMORY     nobody's: a value that was read was dropped; a gat has touched the item
  *     UNSUPPORTED   the operator's            no                      no
+ *
+ * Where they come. What submit() returns has no handler; what submit_many() refuses of one key alone is in its result:
+ *
+ *     of submit() alone             INVALID_KEY, and all errors of a call but NO_MEMORY
+ *     of submit() or in the handler BUSY, SERVER_DOWN, UNSUPPORTED, SHUTDOWN, NO_MEMORY; TOO_LARGE: the value that is given
+ *                                   in submit(), the one that was read in the handler
+ *     in the handler alone          NOT_SENT, UNKNOWN, TIMEOUT, SERVER, CLIENT, PROTOCOL
+ *
+ * ngx_http_memcache_http_status() says what each is for a client of nginx.
  */
 #define NGX_HTTP_MEMCACHE_NOT_SENT        16  /* no byte was sent: safe to retry */
 #define NGX_HTTP_MEMCACHE_UNKNOWN         17  /* sent, but the connection died before the answer */
@@ -601,6 +610,68 @@ ngx_http_memcache_api(ngx_cycle_t *cycle, const ngx_http_memcache_api_t **api)
     }
 
     return NGX_HTTP_MEMCACHE_NOT_LOADED;
+}
+
+
+/*
+ * Since 1.2: the HTTP status that tells a client of nginx about an error, as Error::http_status() of the crate does: 400, 409,
+ * 413, 500, 501, 502, 503 or 504. The result is NULL for what a function has returned.
+ */
+static ngx_inline ngx_int_t
+ngx_http_memcache_http_status(ngx_http_memcache_status_t status, const ngx_http_memcache_result_t *result)
+{
+    ngx_str_t               text;
+    static const ngx_str_t  too_large = ngx_string("object too large for cache");
+    static const ngx_str_t  no_number = ngx_string("cannot increment or decrement non-numeric value");
+
+    ngx_str_null(&text);
+
+    if (result != NULL) {
+        text = result->value;
+    }
+
+    switch (status) {
+
+    case NGX_HTTP_MEMCACHE_INVALID_KEY:
+        return NGX_HTTP_BAD_REQUEST;
+
+    case NGX_HTTP_MEMCACHE_TOO_LARGE:      /* the caller's value, or somebody's item */
+        return result == NULL ? NGX_HTTP_REQUEST_ENTITY_TOO_LARGE : NGX_HTTP_BAD_GATEWAY;
+
+    case NGX_HTTP_MEMCACHE_SERVER:
+        return (text.len == too_large.len && ngx_memcmp(text.data, too_large.data, text.len) == 0)
+               ? NGX_HTTP_REQUEST_ENTITY_TOO_LARGE : NGX_HTTP_BAD_GATEWAY;
+
+    case NGX_HTTP_MEMCACHE_CLIENT:
+        return (text.len == no_number.len && ngx_memcmp(text.data, no_number.data, text.len) == 0)
+               ? NGX_HTTP_CONFLICT : NGX_HTTP_BAD_GATEWAY;
+
+    case NGX_HTTP_MEMCACHE_TIMEOUT:
+        return NGX_HTTP_GATEWAY_TIME_OUT;
+
+    case NGX_HTTP_MEMCACHE_UNSUPPORTED:
+        return NGX_HTTP_NOT_IMPLEMENTED;
+
+    case NGX_HTTP_MEMCACHE_NOT_SENT:
+    case NGX_HTTP_MEMCACHE_BUSY:
+    case NGX_HTTP_MEMCACHE_SERVER_DOWN:
+    case NGX_HTTP_MEMCACHE_SHUTDOWN:
+    case NGX_HTTP_MEMCACHE_RETAIN_LIMIT:
+    case NGX_HTTP_MEMCACHE_NOT_AVAILABLE:
+    case NGX_HTTP_MEMCACHE_NOT_CONFIGURED:
+    case NGX_HTTP_MEMCACHE_NOT_LOADED:
+    case NGX_HTTP_MEMCACHE_TOO_OLD:
+    case NGX_HTTP_MEMCACHE_TOO_NEW:
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    case NGX_HTTP_MEMCACHE_NO_MEMORY:
+    case NGX_HTTP_MEMCACHE_TOO_MANY:
+    case NGX_HTTP_MEMCACHE_WRONG_THREAD:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    default:
+        return NGX_HTTP_BAD_GATEWAY;
+    }
 }
 
 

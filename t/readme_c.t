@@ -76,7 +76,7 @@ http {
 
 EOF
 
-$t->plan(9);
+$t->plan(11);
 
 ###############################################################################
 
@@ -97,8 +97,11 @@ is(content(http_get('/cow')), '200 moo', 'found');
 is(length content(http_get('/large')), 1000004, 'large');
 is(content(http_get('/empty')), '200 ', 'empty');
 is(code(http_get('/none')), 404, 'missing');
+is(code(http_get('/' . 'k' x 250)), 400, 'no key');
+like($t->read_file('error.log'), qr/\[info\] .* page: the URI is too long for a key, client/,
+	'no key - log');
 is(code(http("GET / HTTP/1.0\x0d\x0a\x0d\x0a",
-	PeerAddr => '127.0.0.1:' . port(8082))), 502, 'down');
+	PeerAddr => '127.0.0.1:' . port(8082))), 503, 'down');
 
 $t->stop();
 

@@ -40,7 +40,7 @@ fn r21_every_status_of_the_header_has_a_variant() {
 fn meanings() -> Vec<(&'static str, u32, Vec<&'static str>)> {
     let (_, table) = HEADER.split_once(" whose fault  ").unwrap();
     let (_, table) = table.split_once("again?\n").unwrap();
-    let (table, _) = table.split_once(" */").unwrap();
+    let (table, _) = table.split_once(" *\n").unwrap();
     let line = |line: &'static str| {
         let mut cells = line.trim_start_matches(" * ").split("  ").map(str::trim).filter(|cell| !cell.is_empty());
         let name = cells.next().unwrap();
@@ -188,5 +188,51 @@ fn http_statuses() {
     ];
     for (error, status) in cases {
         assert_eq!(error.http_status(), status, "{error}");
+    }
+}
+
+/// The HTTP statuses of the header's function for C, by the name of the error: without a result, and with one.
+#[test]
+fn the_header_says_the_same_http_statuses() {
+    let (_, function) = HEADER.split_once("\nngx_http_memcache_http_status(").unwrap();
+    let (_, cases) = function.split_once("switch (status) {").unwrap();
+    let number = |name: &str| match name.trim_start_matches("NGX_HTTP_") {
+        "BAD_REQUEST" => 400,
+        "CONFLICT" => 409,
+        "REQUEST_ENTITY_TOO_LARGE" => 413,
+        "INTERNAL_SERVER_ERROR" => 500,
+        "NOT_IMPLEMENTED" => 501,
+        "BAD_GATEWAY" => 502,
+        "SERVICE_UNAVAILABLE" => 503,
+        "GATEWAY_TIME_OUT" => 504,
+        other => panic!("{other}"),
+    };
+    // Each group of cases, with what is returned: one status, or one by a condition and another otherwise.
+    let groups = cases.split(";\n").map_while(|group| group.split_once("return "));
+    let groups = groups.map(|(cases, returned)| {
+        let named = cases.split("case NGX_HTTP_MEMCACHE_").skip(1).map(|case| case.split(':').next().unwrap());
+        let words = returned.split_whitespace().filter(|word| word.starts_with("NGX_HTTP_"));
+        (named.collect::<Vec<_>>(), words.map(number).collect::<Vec<u16>>())
+    });
+    let groups: Vec<_> = groups.collect();
+    let (_, others) = groups.iter().find(|(named, _)| named.is_empty()).unwrap();
+    let said = |name: &str| {
+        let found = groups.iter().find(|(named, _)| named.contains(&name));
+        found.map_or(others, |(_, returned)| returned).clone()
+    };
+
+    for (name, status) in statuses().into_iter().filter(|&(_, status)| status >= 16) {
+        let error = |text: &[u8]| Error::from_status(status, false, text);
+        let expected = match name {
+            "TOO_LARGE" => vec![Error::TooLarge, Error::ItemTooLarge],
+            "SERVER" => vec![error(b"object too large for cache"), error(b"out of memory")],
+            "CLIENT" => vec![error(b"cannot increment or decrement non-numeric value"), error(b"bad")],
+            _ => vec![error(b"")],
+        };
+        let expected: Vec<_> = expected.iter().map(Error::http_status).collect();
+        assert_eq!(said(name), expected, "{name}");
+    }
+    for name in ["NOT_LOADED", "TOO_OLD", "TOO_NEW"] {
+        assert_eq!(said(name), [Error::NotLoaded.http_status()], "{name}");
     }
 }
