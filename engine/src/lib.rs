@@ -60,7 +60,8 @@ pub use client::{Client, Completion, Rejected, ServerView, WorkerMemory};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
-    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_VALUES,
+    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_TIME,
+    SPARE_VALUES,
 };
 pub use metrics::counter::Memory;
 pub use network::{Cause, Event, Loss, Output};

@@ -31,6 +31,9 @@ pub const PIPELINE_BOUND: usize = 8;
 /// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](crate::Error::Busy).
 pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 
+/// Room for so many bytes is made for a read.
+pub(crate) const READ_CHUNK: usize = 16 * 1024;
+
 /// A value of more bytes is large: what is put behind it on its connection would wait for it.
 pub(crate) const BULK: usize = 64 * 1024;
 
@@ -46,6 +49,9 @@ pub const PATIENCE: u8 = 9;
 
 /// Bytes of memory of large values that a client keeps for the next ones.
 pub const SPARE_VALUES: usize = 4 * 1024 * 1024;
+
+/// Memory of large values that has not been used for so long is freed, and for twice as long at most.
+pub const SPARE_TIME: Duration = Duration::from_secs(5);
 
 /// Connects to one server within a second, on average; up to [`CONNECT_BURST`] of them at once.
 pub const CONNECT_RATE: u32 = 32;

@@ -105,12 +105,14 @@ impl<T> Client<T> {
                     answered = true;
                     if let Some(call) = reply.call {
                         if let Some(call) = self.calls.get(call) {
-                            Self::note_size(&mut self.large_items, call, &reply.answer);
+                            let size = Self::note_size(&mut self.large_items, call, &reply.answer);
+                            self.network.value_came(size, now);
                         }
                         self.complete(call, reply.answer, now);
                     }
                     if let Some((key, size)) = reply.unwanted {
                         self.large_items.read(&key, size);
+                        self.network.value_came(size, now);
                     }
                     if let Some(side_effect) = reply.side_effect {
                         self.hand_back(id, side_effect, now);

@@ -40,15 +40,16 @@ impl<T> Client<T> {
         call.and_then(|call| Some(self.bulk(call.key.as_ref(), call.work()?))).unwrap_or(0)
     }
 
-    /// An operation has an answer, which may tell how large its item is.
-    pub(super) fn note_size(items: &mut LargeItems, call: &Call<T>, answer: &Answer) {
-        let Some(key) = &call.key else { return };
+    /// An operation has an answer, which may tell how large its item is. Returns that size, or none.
+    pub(super) fn note_size(items: &mut LargeItems, call: &Call<T>, answer: &Answer) -> usize {
+        let Some(key) = &call.key else { return 0 };
         let size = match answer {
             Ok(Outcome::Item(item) | Outcome::Lease(Lease::Hit(item))) => item.value.len(),
             Ok(Outcome::Miss) => 0,
             Err(Error::TooLarge { size, .. }) => *size,
-            _ => return,
+            _ => return 0,
         };
         items.read(key, size);
+        size
     }
 }

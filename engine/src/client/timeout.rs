@@ -20,7 +20,7 @@ impl<T> Client<T> {
             Timer::Leave(conn) => connections.contains_key(conn),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.place == Place::Waiting),
-            Timer::Server(_) => true,
+            Timer::Server(_) | Timer::SpareValues => true,
         };
         self.network.timers.sweep(live);
         self.network.timers.next(live)
@@ -77,6 +77,7 @@ impl<T> Client<T> {
                 }
             }
             Timer::Ask(id) => self.ask(id, now),
+            Timer::SpareValues => self.network.age_spare_values(now),
             Timer::Server(id) => {
                 let server = self.servers.get_mut(id)?;
                 if server.due.is_some_and(|due| due <= now) {

@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::state::{Connection, Phase, READ_CHUNK};
+use super::state::{Connection, Phase};
+use crate::limits::READ_CHUNK;
 use crate::operation::key::Key;
 use crate::protocol::greeting::{Greeting, Progress, Unfit};
 use crate::time::Instant;

@@ -5,9 +5,10 @@ use std::collections::TryReserveError;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, SideEffect};
-use super::state::{Awaited, Connection, Reply, Sent, READ_CHUNK};
+use super::spare_values::SpareValues;
+use super::state::{Awaited, Connection, Reply, Sent};
 use crate::id::CallId;
-use crate::limits::{BULK, MAX_STATS};
+use crate::limits::{BULK, MAX_STATS, READ_CHUNK};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
@@ -143,7 +144,7 @@ impl Connection {
 
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
         let Some(mut value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
-        if value.len() > READ_CHUNK {
+        if SpareValues::keeps(value.len()) {
             // The value keeps its large buffer; the connection goes on with one of the usual size.
             self.input = BytesMut::from(&self.input[..]);
             value = self.spare_values.lend(value);

@@ -1,7 +1,7 @@
 //! Memory of large values that are gone, for the next ones.
 //!
 //! What is freed at the end of the heap goes back to the kernel, and the next value takes a page fault for each 4 KiB of
-//! it: that was most of what a value of 100 KiB or more cost.
+//! it: that was most of what a value of 100 KiB or more cost. What is not used again goes back to the allocator.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::limits::SPARE_VALUES;
+use crate::limits::{READ_CHUNK, SPARE_VALUES};
 
 /// The spare memory of a client. Values may be let go on any thread, also when the client is gone.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +21,18 @@ struct Spare {
     buffers: VecDeque<BytesMut>,
     /// What they have room for together, at most [`SPARE_VALUES`].
     bytes: usize,
+    /// So many of the first were there at the last [`age`](SpareValues::age), and have not been used since.
+    unused: usize,
+    /// Values whose memory is going to come back.
+    lent: usize,
 }
 
 impl SpareValues {
+    /// Whether a value of this size has memory of its own, which is kept. A smaller one is a part of what was read.
+    pub fn keeps(size: usize) -> bool {
+        size > READ_CHUNK
+    }
+
     /// An empty buffer with room for so many bytes, if there is one; not for more than twice as many, which a small value
     /// would keep.
     pub fn take(&self, size: usize) -> Option<BytesMut> {
@@ -32,30 +41,53 @@ impl SpareValues {
         let index = spare.buffers.iter().rposition(fits)?;
         let buffer = spare.buffers.remove(index)?;
         spare.bytes = spare.bytes.saturating_sub(buffer.capacity());
+        if index < spare.unused {
+            spare.unused = spare.unused.saturating_sub(1);
+        }
         Some(buffer)
     }
 
     /// The same value; its memory comes back here when the last one lets it go.
     pub fn lend(&self, value: Bytes) -> Bytes {
+        let mut spare = self.spare();
+        spare.lent = spare.lent.saturating_add(1);
         Bytes::from_owner(Recycled { value, home: self.clone() })
     }
 
-    fn give_back(&self, buffer: BytesMut) {
-        if buffer.capacity() > SPARE_VALUES {
-            return;
-        }
+    /// Frees what has not been used since the last call. Returns whether there is anything left that may go later.
+    pub fn age(&self) -> bool {
         let mut spare = self.spare();
+        for _ in 0..spare.unused {
+            spare.drop_oldest();
+        }
+        spare.unused = spare.buffers.len();
+        spare.unused > 0 || spare.lent > 0
+    }
+
+    /// The memory of a value that was lent, unless somebody else has it still.
+    fn give_back(&self, buffer: Option<BytesMut>) {
+        let mut spare = self.spare();
+        spare.lent = spare.lent.saturating_sub(1);
+        let Some(buffer) = buffer.filter(|buffer| buffer.capacity() <= SPARE_VALUES) else { return };
         spare.bytes = spare.bytes.saturating_add(buffer.capacity());
         spare.buffers.push_back(buffer);
         while spare.bytes > SPARE_VALUES {
-            let Some(oldest) = spare.buffers.pop_front() else { return };
-            spare.bytes = spare.bytes.saturating_sub(oldest.capacity());
+            spare.drop_oldest();
         }
     }
 
     fn spare(&self) -> MutexGuard<'_, Spare> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spare {
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.buffers.pop_front() {
+            self.bytes = self.bytes.saturating_sub(oldest.capacity());
+            self.unused = self.unused.saturating_sub(1);
+        }
     }
 }
 
@@ -73,10 +105,11 @@ impl AsRef<[u8]> for Recycled {
 
 impl Drop for Recycled {
     fn drop(&mut self) {
-        if let Ok(mut buffer) = mem::take(&mut self.value).try_into_mut() {
+        let buffer = mem::take(&mut self.value).try_into_mut().ok();
+        self.home.give_back(buffer.map(|mut buffer| {
             buffer.clear();
-            self.home.give_back(buffer);
-        }
+            buffer
+        }));
     }
 }
 
@@ -121,8 +154,27 @@ mod tests {
         assert_eq!(spare.buffers.back().unwrap().as_ptr(), last);
         drop(spare);
 
-        large.give_back(BytesMut::with_capacity(SPARE_VALUES + 1));
+        large.give_back(Some(BytesMut::with_capacity(SPARE_VALUES + 1)));
         assert_eq!(large.take(SIZE).unwrap().as_ptr(), last, "what is too large throws nothing out");
+    }
+
+    #[test]
+    fn r11_what_is_not_used_again_is_freed() {
+        let large = SpareValues::default();
+        assert!(!large.age(), "nothing to wait for");
+        let values: Vec<_> = (0..3).map(|_| value(&large)).collect();
+        assert!(large.age(), "they are lent");
+        drop(values);
+        assert!(large.age(), "they were used just now");
+        let (used, place) = value(&large);
+        assert!(large.age());
+        assert_eq!(large.spare().buffers.len(), 0, "the other two");
+        drop(used);
+        assert!(large.age());
+        assert_eq!(large.spare().buffers.front().unwrap().as_ptr(), place);
+        assert!(!large.age());
+        let spare = large.spare();
+        assert_eq!((spare.buffers.len(), spare.bytes, spare.unused, spare.lent), (0, 0, 0, 0));
     }
 
     #[test]

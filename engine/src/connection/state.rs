@@ -20,9 +20,6 @@ use crate::protocol::token::Token;
 use crate::protocol::version::Version;
 use crate::time::Instant;
 
-/// Room for so many bytes is made for a read.
-pub(super) const READ_CHUNK: usize = 16 * 1024;
-
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {

@@ -8,6 +8,8 @@ use super::output::Output;
 use super::timer::Timer;
 use crate::connection::{Connection, SpareValues};
 use crate::id::ConnId;
+use crate::limits::SPARE_TIME;
+use crate::time::Instant;
 use crate::timers::Timers;
 
 /// The connections of a client, to all its servers.
@@ -23,6 +25,8 @@ pub(crate) struct Network {
     /// Tokens and jitter.
     pub rng: fastrand::Rng,
     pub spare_values: SpareValues,
+    /// Whether a timer looks at them.
+    watches_spare_values: bool,
     /// The worker is about to exit: what is idle closes, and nothing is opened ahead of need.
     pub draining: bool,
 }
@@ -36,7 +40,28 @@ impl Network {
             timers: Timers::new(),
             rng: fastrand::Rng::with_seed(seed),
             spare_values: SpareValues::default(),
+            watches_spare_values: false,
             draining: false,
+        }
+    }
+
+    /// A value of this size has come. Where its memory is kept for the next, a timer sees whether there is a next.
+    pub fn value_came(&mut self, size: usize, now: Instant) {
+        if SpareValues::keeps(size) && !self.watches_spare_values {
+            self.watch_spare_values(true, now);
+        }
+    }
+
+    /// That timer.
+    pub fn age_spare_values(&mut self, now: Instant) {
+        let some_left = self.spare_values.age();
+        self.watch_spare_values(some_left, now);
+    }
+
+    fn watch_spare_values(&mut self, watch: bool, now: Instant) {
+        self.watches_spare_values = watch;
+        if watch {
+            self.timers.insert(now.after(SPARE_TIME), Timer::SpareValues);
         }
     }
 }

@@ -17,4 +17,6 @@ pub(crate) enum Timer {
     Ask(CallId),
     /// The server's pool and health.
     Server(ServerId),
+    /// Memory of large values may be unused.
+    SpareValues,
 }

@@ -1,6 +1,7 @@
 //! Row R10: large values, links that are full, and those who are behind.
 
 use super::*;
+use crate::limits::SPARE_TIME;
 
 const LARGE: usize = 100_000;
 
@@ -14,6 +15,32 @@ fn read(w: &mut World, n: usize, key: &str, size: usize) {
     let t = tokens(&w.written(n))[0];
     w.reply(n, &hit(key, size, t));
     assert!(matches!(w.done()[..], [(99, Ok(Outcome::Item(_)))]));
+}
+
+/// Memory of large values is kept for the next ones, and not for ever.
+#[test]
+fn r11_memory_of_large_values_is_freed_when_it_is_not_used() {
+    let mut w = one(&["max=1"]);
+    w.get("k", 0);
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &hit("k", LARGE, t));
+    let held = w.done();
+    w.wait(SPARE_TIME.mul_f64(4.5));
+    drop(held);
+    w.wait(SPARE_TIME);
+    let buffer = w.client.network.spare_values.take(LARGE);
+    assert!(buffer.is_some(), "it was let go of less than SPARE_TIME ago");
+    drop(buffer);
+    w.wait(SPARE_TIME);
+    assert_eq!(w.client.next_timeout(), None, "nothing is left to look at");
+
+    // One that was used, and one that was used no more.
+    read(&mut w, 0, "k", LARGE);
+    w.wait(SPARE_TIME);
+    w.wait(SPARE_TIME);
+    assert!(w.client.network.spare_values.take(LARGE).is_none());
+    assert_eq!(w.client.next_timeout(), None);
 }
 
 /// As long as bytes come, nothing but the operations is late.
