@@ -22,23 +22,23 @@ what gave up leaves no placeholder | connection/due.rs | s/if index < self.encod
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
 what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
-max is no bound | client/pool.rs | s/(server.at.leaving()) < max as usize/(server.at.leaving()) < max as usize || max > 0/
+max is no bound | server/pool.rs | s/(self.at.leaving()) < self.settings.pool.max() as usize/(self.at.leaving()) < usize::MAX/
 written writes are sent again | client/interrupted.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
-a queue without a bound | client/submit.rs | s/server.queue.len() >= self.config.queue/server.queue.len() > usize::MAX - 1/
+a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_in_queue()/Target::Queue if false/
 R1: a key that is named as it is cannot be read | protocol/dialect.rs | s/(Dialect::Meta, Some(key)) => .*/(Dialect::Meta, Some(_)) => decoder.line(buffer),/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
-R7: what has ended is sent out of the queue | client/pool.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);/let waits = |id| calls.contains_key(id);/
-R13: the queue is overtaken | client/order.rs | s/if !server.queue.is_empty() {/if server.queue.len() > usize::MAX - 1 {/
-R13: a key goes to any connection | client/order.rs | s/if server.connections.len() < 2 {/if server.connections.len() < 2000 {/
-R13: the queue waits for a connection that is full | client/pool.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
-R13: a connection is never full | client/order.rs | s/return if load < most {/return if load < most || true {/
+R7: what has ended is sent out of the queue | client/dispatch.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);/let waits = |id| calls.contains_key(id);/
+R13: the queue is overtaken | server/order.rs | s/if !self.queue.is_empty() {/if self.queue.len() > usize::MAX - 1 {/
+R13: a key goes to any connection | server/order.rs | s/if self.connections.len() < 2 {/if self.connections.len() < 2000 {/
+R13: the queue waits for a connection that is full | client/dispatch.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
+R13: a connection is never full | server/order.rs | s/return if load < most {/return if load < most || true {/
 R14: waiting leases without a bound | front/lease_wait.rs | s/let full = self.count >= most;/let full = false;/
 F40: connects without a limit | server/throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
 F40: all workers come back at once | server/health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
-F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.draining => End::Exit/if self.draining \&\& false => End::Exit/
-F53: without sockets a server is down | client/link.rs | s/Cause::Lost(Loss::NoResources) => {/Cause::Lost(Loss::NoResources) if false => {/
-F55: without memory operations are accepted | client/submit.rs | s/} else if room.is_err() {/} else if room.is_err() \&\& false {/
+F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.network.draining => End::Exit/if false => End::Exit/
+F53: without sockets a server is down | server/failure.rs | s/Cause::Lost(Loss::NoResources) => {/Cause::Lost(Loss::NoResources) if false => {/
+F55: without memory operations are accepted | server/admit.rs | s/_ if !has_memory =>/_ if false =>/
 LIST
 }
 

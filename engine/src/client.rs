@@ -1,20 +1,19 @@
 //! The client of a cluster: a state machine with inputs, outputs and one timeout.
 
-mod address;
 mod again;
 mod batch;
 mod call;
 mod check;
 mod complete;
+mod dispatch;
 mod greet;
 mod interrupted;
 mod leave;
 mod link;
+mod maintain;
 mod memory;
-mod order;
-mod pool;
+mod publish;
 mod share;
-mod shared_health;
 mod sizes;
 mod state;
 mod submit;
@@ -25,7 +24,6 @@ mod tests;
 mod timeout;
 mod turn;
 mod undo;
-mod view;
 mod wait;
 mod writes;
 
@@ -34,4 +32,3 @@ pub use memory::WorkerMemory;
 pub use state::Client;
 pub use submit::Rejected;
 pub use summary::Summary;
-pub use view::ServerView;

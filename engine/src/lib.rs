@@ -56,7 +56,7 @@ pub mod time;
 mod timers;
 
 pub use client::Summary;
-pub use client::{Client, Completion, Rejected, ServerView, WorkerMemory};
+pub use client::{Client, Completion, Rejected, WorkerMemory};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
@@ -74,7 +74,7 @@ pub use protocol::line::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;
-pub use server::ServerMemory;
+pub use server::{ServerMemory, ServerView};
 pub use shared::{SharedHealth, State};
 pub use stats::{Counters, Stats};
 pub use time::Instant;

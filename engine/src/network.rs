@@ -9,5 +9,5 @@ mod timer;
 pub use cause::{Cause, Loss};
 pub use event::Event;
 pub use output::Output;
-pub(crate) use state::Network;
+pub(crate) use state::{Connections, Network};
 pub(crate) use timer::Timer;

@@ -1,13 +1,31 @@
-//! One memcached: who waits for it, whether it is up, where it is, and how often it may be connected to.
+//! One memcached: who waits for it, its connections, whether it is up, where it is, and how often it may be connected to.
 
 mod address;
+mod admit;
+mod arrive;
 mod backlog;
-pub(crate) mod health;
+mod check;
+mod count;
+mod fail_back;
+mod failure;
+mod health;
 mod memory;
-pub(crate) mod pending_writes;
+mod order;
+mod others;
+mod pending_writes;
+mod pick;
+mod pool;
 mod queue;
+mod settings;
 mod state;
 mod throttle;
+mod view;
 
+pub(crate) use arrive::Arrival;
 pub use memory::ServerMemory;
+pub(crate) use order::Target;
+pub(crate) use others::News;
+pub(crate) use pending_writes::Hold;
+pub(crate) use settings::Settings;
 pub(crate) use state::Server;
+pub use view::ServerView;

@@ -120,11 +120,11 @@ impl Zone {
 
     /// The memory of a cluster's servers for the client of this worker. The worker takes a slot, if one is free.
     pub fn worker_memory(&self, cluster: &Cluster, clusters: &[Rc<Cluster>]) -> WorkerMemory {
-        let who = pid();
+        let process = pid();
         let Some(content) = &*self.content.borrow() else { return WorkerMemory::default() };
         if content.mine.get().is_none() {
             let slots = content.slots.iter().copied().flatten();
-            content.mine.set(claim(slots, who, *content.generation, is_alive));
+            content.mine.set(claim(slots, process, *content.generation, is_alive));
             // A worker that was killed may have had the slot, and this one may never have a client of each cluster.
             content.mine.get().inspect(|&mine| clear(clusters, mine));
         }
@@ -137,7 +137,7 @@ impl Zone {
                 shared_health: record.shared_health.map(memcache_engine::Memory::Shared).unwrap_or_default(),
             }
         });
-        WorkerMemory { who, servers: servers.collect() }
+        WorkerMemory { process, servers: servers.collect() }
     }
 
     /// The worker exits: its slot is free, and its counts remain.

@@ -12,7 +12,7 @@ impl<T> Client<T> {
     /// The server is down: what waits for it goes to the one that stands in for it, or fails.
     pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        for call in server.queue.take() {
+        for call in server.empty_queue() {
             if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
                 self.again_or_error(call, false, End::Lost, now);
             }
@@ -41,7 +41,7 @@ impl<T> Client<T> {
         let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
         let live = self.servers.get(target).is_some_and(|server| {
             // What moves to another server has to find room there.
-            server.is_live() && (target == home || server.queue.len() < self.config.queue)
+            server.is_live() && (target == home || server.has_room_in_queue())
         });
         let loss =
             interrupted::Interrupted { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
@@ -61,43 +61,20 @@ impl<T> Client<T> {
         call.server = target;
         let backlog = call.backlog as usize;
         if let Some(server) = self.servers.get_mut(home) {
-            if let Some(hold) = call.hold.take() {
-                server.writes.release(hold);
-            }
-            server.counters.stats.retried.bump();
+            server.release(call.hold.take());
+            server.sent_again();
             if target != home {
-                server.counters.stats.failed_over.bump();
-                server.backlog.remove(backlog);
+                server.failed_over();
+                server.release_backlog(backlog);
             }
         }
         if target == home {
             return Some(id);
         }
         if let Some(server) = self.servers.get_mut(target) {
-            server.backlog.add(backlog);
+            server.take_backlog(backlog);
         }
         self.dispatch(id, target, now);
         None
-    }
-
-    /// What was lost with a connection has waited longer than what is in the queue.
-    pub(super) fn put_in_front(&mut self, id: ServerId, calls: Vec<CallId>) {
-        let Some(server) = self.servers.get_mut(id) else { return };
-        server.queue.push_in_front(calls);
-    }
-
-    /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
-    /// answered. False: there is no such server.
-    pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
-        let Some(server) = self.servers.get_mut(id) else { return false };
-        if server.health.set_disabled(!enabled, now) {
-            server.touched = true;
-            if !enabled {
-                self.give_up_queue(id, now);
-                self.close_idle(id);
-            }
-            self.maintain(id, now);
-        }
-        true
     }
 }

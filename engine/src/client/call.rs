@@ -9,7 +9,7 @@ use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
-use crate::server::pending_writes::Hold;
+use crate::server::Hold;
 use crate::time::Instant;
 
 /// Where an operation is.

@@ -14,20 +14,8 @@ impl<T> Client<T> {
         for (id, server) in self.servers.iter().enumerate() {
             let waits =
                 |call| self.calls.get(call).is_some_and(|call| call.place == Place::Queued && call.server == id);
-            let queued = server.queue.iter().filter(|&call| waits(call)).count();
-            if queued != server.queue.len() {
-                return Err(format!("server {id}: {queued} operations wait, {} are counted", server.queue.len()));
-            }
-            if let Some(first) = server.queue.iter().find(|&call| waits(call)) {
-                let bulk = self.bulk_of(first);
-                if server.is_live() && self.pick(id, server, bulk).is_some() {
-                    return Err(format!("server {id}: an operation waits that could be sent"));
-                }
-            }
             let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();
-            if held != server.writes.len() {
-                return Err(format!("server {id}: {held} writes are under way, {} are counted", server.writes.len()));
-            }
+            server.check(&self.network.connections, waits, |call| self.bulk_of(call), held)?;
         }
         let waiting = places(&|place| place == Place::Waiting);
         if waiting > self.config.queue || self.lease_waits.count() > self.config.queue {

@@ -52,7 +52,7 @@ impl<T> Client<T> {
             Wait::On => {}
             Wait::Full => {
                 if let Some(server) = self.calls.get(id).and_then(|call| self.servers.get(call.server)) {
-                    server.counters.stats.limits.queue.bump();
+                    server.queue_full();
                 }
                 self.finish(id, Err(Error::Busy), now);
             }
@@ -65,13 +65,10 @@ impl<T> Client<T> {
         call.place = Place::Done;
         let own = matches!(call.owner, Owner::Nobody);
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.backlog.remove(call.take_backlog());
-            if let Some(hold) = call.hold.take() {
-                server.writes.release(hold);
-            }
+            server.release_backlog(call.take_backlog());
+            server.release(call.hold.take());
             if !own {
-                server.touched = true;
-                server.counters.answered(&answer, call.work(), call.since, now);
+                server.completed(&answer, call.work(), call.since, now);
             }
         }
         let stored =
@@ -107,8 +104,7 @@ impl<T> Client<T> {
             Owner::Batch(whole, index) => {
                 let dropped = !self.gather(whole, index, Part { answer, stand_in });
                 if let Some(server) = self.servers.get_mut(call.server).filter(|_| dropped) {
-                    server.counters.stats.errors.busy.bump();
-                    server.touched = true;
+                    server.answer_dropped();
                 }
             }
             Owner::Nobody => self.own = self.own.saturating_sub(1),

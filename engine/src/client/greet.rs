@@ -1,14 +1,12 @@
 //! What a server says of itself before a connection is used, and what that means for its operations.
 
-use bytes::Bytes;
-
 use super::call::Place;
 use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::network::Cause;
 use crate::operation::error::Error;
 use crate::operation::work::Work;
-use crate::protocol::greeting::{Progress, Unfit};
+use crate::protocol::greeting::Progress;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -17,24 +15,14 @@ impl<T> Client<T> {
         let Some((connection, server)) = self.network.connections.get_mut(conn).zip(self.servers.get_mut(id)) else {
             return;
         };
-        let passed = server.passed.clone();
-        let answered = connection.read_greeting(&passed, |text| server.passed = text.clone(), now);
-        match answered {
+        match server.read_greeting(connection, now) {
             Ok(Progress::Done) => {
-                server.dialect = connection.dialect();
-                server.counters.gauges.set_version(connection.version());
                 self.refuse_unsupported(id, now);
                 self.ready(conn, id, now);
             }
             Ok(Progress::Asks) => self.writes.mark(conn, connection),
             Ok(Progress::Waits) => {}
-            Err(unfit) => {
-                server.passed = Bytes::new();
-                if let Unfit::TooOld(version) = unfit {
-                    server.counters.gauges.set_version(Some(version));
-                }
-                self.fail(conn, Cause::Unfit(unfit), false, now);
-            }
+            Err(unfit) => self.fail(conn, Cause::Unfit(unfit), false, now),
         }
     }
 
@@ -51,8 +39,8 @@ impl<T> Client<T> {
         let is_refused = |work: &Work| !server.supports(work);
         let waits = |id: &CallId| calls.get(*id).filter(|call| call.place == Place::Queued);
         let refused = |call: &CallId| waits(call).and_then(|call| call.work()).is_some_and(is_refused);
-        let refused: Vec<CallId> = server.queue.iter().filter(refused).collect();
-        server.queue.gave_up(refused.len());
+        let refused: Vec<CallId> = server.queued().filter(refused).collect();
+        server.gave_up_waiting(refused.len());
         refused.into_iter().for_each(|call| self.complete(call, Err(Error::Unsupported), now));
     }
 }

@@ -40,8 +40,8 @@ impl<T> Client<T> {
         if let Some(key) = call.waits_for() {
             self.stop_waiting(id, call.place == Place::Waiting, &(call.subset, key.raw().to_vec()), now);
         }
-        if let Some((server, hold)) = self.servers.get_mut(call.server).zip(call.hold.take()) {
-            server.writes.release(hold);
+        if let Some(server) = self.servers.get_mut(call.server) {
+            server.release(call.hold.take());
         }
         let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
         let leaver = Leaver { group: call.group, server: call.server, place: call.place, overdue };
@@ -50,8 +50,7 @@ impl<T> Client<T> {
             self.give_up_place(call.server, call.place, call.take_backlog(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.counters.stats.errors.cancelled.bump();
-            server.touched = true;
+            server.cancelled();
         }
         self.recycle(call.key);
         call.owner.into_caller()
@@ -67,9 +66,9 @@ impl<T> Client<T> {
         now: Instant,
     ) -> bool {
         if let Some(server) = self.servers.get_mut(id) {
-            server.backlog.remove(backlog);
+            server.release_backlog(backlog);
             if place == Place::Queued {
-                server.queue.gave_up(1);
+                server.gave_up_waiting(1);
             }
         }
         let Place::Sent(conn, number) = place else { return false };

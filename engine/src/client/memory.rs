@@ -6,7 +6,7 @@ use crate::server::ServerMemory;
 #[derive(Clone, Debug, Default)]
 pub struct WorkerMemory {
     /// Tells this client from the others at a time: a process number, say. The lowest 24 bits count.
-    pub who: u32,
+    pub process: u32,
     /// In the order of the configuration; servers without one get memory of their own.
     pub servers: Vec<ServerMemory>,
 }

@@ -47,7 +47,7 @@ impl<T> Client<T> {
         }
         let server = self.calls.get(leader).map(|leader| leader.server);
         if let Some(server) = server.and_then(|server| self.servers.get_mut(server)) {
-            server.counters.stats.coalesced.bump();
+            server.coalesced();
         }
     }
 
@@ -144,8 +144,8 @@ impl<T> Client<T> {
         call.group = Some(name);
         call.server = server;
         call.retried |= again;
-        if let Some(server) = self.servers.get_mut(server).filter(|_| again) {
-            server.counters.stats.retried.bump();
+        if let Some(server) = self.servers.get(server).filter(|_| again) {
+            server.sent_again();
         }
         self.dispatch(leader, server, now);
     }

@@ -9,7 +9,7 @@ use slotmap::SlotMap;
 use super::call::{Call, Owner};
 use super::memory::WorkerMemory;
 use super::writes::Writes;
-use crate::config::{Config, ServerConfig};
+use crate::config::Config;
 use crate::connection::{Connection, Phase};
 use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
@@ -18,7 +18,7 @@ use crate::front::lease_wait::LeaseWaits;
 use crate::id::{CallId, ConnId};
 use crate::network::{Network, Output};
 use crate::route::subset::Route;
-use crate::server::Server;
+use crate::server::{Server, Settings};
 use crate::time::Instant;
 
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
@@ -70,8 +70,6 @@ pub struct Client<T> {
     /// Lease gets that wait for somebody to make the item.
     pub(super) lease_waits: LeaseWaits,
     pub(super) large_items: LargeItems,
-    /// Which of the servers' clients this is.
-    pub(super) who: u32,
     /// When the gauges were published.
     pub(super) published: Instant,
     /// Memory of keys and read buffers that is used again.
@@ -92,20 +90,22 @@ impl<T> Client<T> {
         config.timeout = config.timeout.max(Duration::from_millis(1));
         config.pipeline = config.pipeline.max(1);
         let mut memory = worker_memory.servers.into_iter();
-        let mut server = |_: &ServerConfig| Server::new(memory.next().unwrap_or_default(), now);
+        let process = worker_memory.process;
+        let server = |(id, server)| {
+            Server::new(id, Settings::new(&config, server), memory.next().unwrap_or_default(), process, now)
+        };
         let mut client = Client {
             routes: vec![Route::all(&config)],
             calls: SlotMap::with_key(),
             own: 0,
             network: Network::new(seed),
-            servers: config.servers.iter().map(&mut server).collect(),
+            servers: config.servers.iter().enumerate().map(server).collect(),
             writes: Writes::default(),
             completions: VecDeque::new(),
             exchanges: Exchanges::default(),
             gathered: Gathered::default(),
             lease_waits: LeaseWaits::default(),
             large_items: LargeItems::default(),
-            who: worker_memory.who,
             published: now,
             spare_keys: Vec::new(),
             spare_buffers: Vec::new(),

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::call::{Call, NewCall, Owner, Place, Task};
-use super::order::Target;
 use super::state::Client;
-use crate::id::{CallId, ConnId, ServerId};
+use crate::id::{CallId, ServerId};
 use crate::limits::{MAX_TIMEOUT, PATIENCE};
 use crate::network::Timer;
 use crate::operation::error::Error;
@@ -13,6 +12,7 @@ use crate::operation::key::Key;
 use crate::operation::request::{Request, ServerVerb};
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
+use crate::server::Target;
 use crate::time::Instant;
 
 /// An operation that was not accepted.
@@ -27,10 +27,7 @@ pub struct Rejected<T> {
 /// Where an operation that was admitted has room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admission {
-    /// In the exchange of this group of gets.
-    group: Option<CallId>,
-    /// On this connection; if neither, in the queue.
-    target: Option<ConnId>,
+    target: Target,
     /// Bytes that it has the connection busy with, if they are many.
     bulk: u32,
 }
@@ -84,8 +81,7 @@ impl<T> Client<T> {
         let error = Error::TooLarge { size, limit: self.config.max_value };
         let (_, server) = self.choose(subset, &key, now);
         if let Some(server) = self.servers.get_mut(server) {
-            server.touched = true;
-            server.counters.failed_with(&error, now);
+            server.refused(&error, now);
         }
         Rejected { error, context }
     }
@@ -114,8 +110,7 @@ impl<T> Client<T> {
             return (home, home);
         };
         if let Some(home) = self.servers.get_mut(home) {
-            home.counters.stats.failed_over.bump();
-            home.touched = true;
+            home.failed_over();
         }
         self.learn(server, now);
         (home, server)
@@ -124,57 +119,23 @@ impl<T> Client<T> {
     /// Whether there is room for an operation, and where.
     pub(super) fn admit(&mut self, new: &NewCall, now: Instant) -> Result<Admission, Error> {
         let id = new.server;
-        let group = self.group_for(new, now);
-        let size = new.work.value_len();
-        let limit = self.config.max_value;
         let bulk = self.bulk(new.key.as_ref(), &new.work);
-        let goes = self.target(id, new.key.as_ref(), bulk);
-        let target = goes.connection();
-        let mut room = self.make_room(id, group, target);
-        let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
-        if new.work.is_write() {
-            room = room.and_then(|()| server.writes.try_reserve());
-        }
-        let live = server.is_live();
-        let limits = &server.counters.stats.limits;
-        let error = if size > limit {
-            Some(Error::TooLarge { size, limit })
-        } else if !live {
-            Some(Error::ServerDown)
-        } else if !server.supports(&new.work) {
-            Some(Error::Unsupported)
-        } else if group.is_none() && goes == Target::Queue && server.queue.len() >= self.config.queue {
-            limits.queue.bump();
-            Some(Error::Busy)
-        } else if group.is_none() && goes == Target::Nowhere {
-            limits.pipeline.bump();
-            Some(Error::Busy)
-        } else if !server.backlog.has_room(size) {
-            limits.backlog.bump();
-            Some(Error::Busy)
-        } else if room.is_err() {
-            Some(Error::NoMemory)
-        } else {
-            None
+        let target = match self.group_for(new, now) {
+            Some(group) => Target::Exchange(group),
+            None => self.target(id, new.key.as_ref(), bulk),
         };
-        server.touched = true;
-        if let Some(error) = error {
-            server.counters.failed_with(&error, now);
-            if error == Error::Busy {
-                // With `memcache_queue 0` nothing waits for a connection, and so nothing else asks for one.
-                self.grow_for(id, 1, now);
-            }
-            return Err(error);
-        }
-        if group.is_none() && target.is_none() && server.connecting == 0 {
-            let max = self.config.servers.get(id).map_or(0, |config| config.pool.max() as usize);
-            if server.connections.len() >= max {
-                server.counters.stats.limits.pipeline.bump();
+        let has_memory = self.make_room(id, target).is_ok();
+        let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
+        match server.admit(&new.work, target, has_memory, now) {
+            Ok(()) => Ok(Admission { target, bulk }),
+            Err(error) => {
+                if error == Error::Busy {
+                    // With `memcache_queue 0` nothing waits for a connection, and so nothing else asks for one.
+                    self.grow_for(id, 1, now);
+                }
+                Err(error)
             }
         }
-        server.counters.accepted(&new.work, now);
-        server.backlog.add(size);
-        Ok(Admission { group, target, bulk })
     }
 
     /// Begins an operation that was admitted.
@@ -189,11 +150,11 @@ impl<T> Client<T> {
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
         let server = new.server;
         let call = self.enter(owner, new, timeout, now);
-        match room.group {
-            Some(group) => self.follow(call, group),
-            None => {
+        match room.target {
+            Target::Exchange(group) => self.follow(call, group),
+            target => {
                 self.mark(call);
-                if !self.place(call, server, room.target, room.bulk) {
+                if !self.place(call, server, target.connection(), room.bulk) {
                     // What waits may have found room meanwhile, and this one behind it.
                     self.pump(server, now);
                 }

@@ -18,7 +18,7 @@ use crate::operation::reply::{Answer, Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
 use crate::protocol::greeting::Unfit;
 use crate::route::subset::Subset;
-use crate::server::ServerMemory;
+use crate::server::{ServerMemory, ServerView, Settings};
 use crate::shared::State;
 use crate::time::Instant;
 
@@ -76,6 +76,14 @@ fn one(params: &[&str]) -> World {
 }
 
 impl World {
+    /// Changes what is configured.
+    fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        let Client { config, servers, .. } = &mut self.client;
+        change(config);
+        let all = servers.iter_mut().zip(&config.servers);
+        all.for_each(|(server, own)| server.configure(Settings::new(config, own)));
+    }
+
     fn outputs(&mut self) {
         while let Some(output) = self.client.poll_output() {
             match output {

@@ -40,7 +40,7 @@ impl<T> Client<T> {
             late.sort_unstable();
             late.dedup();
             for server in late {
-                if !self.failure(server, 1, &Cause::Timeouts, now) {
+                if !self.failed(server, &Cause::Timeouts, now) {
                     // Connections that are late are not what others wait for any more.
                     self.pump(server, now);
                 }
@@ -79,9 +79,7 @@ impl<T> Client<T> {
             Timer::Ask(id) => self.ask(id, now),
             Timer::SpareValues => self.network.age_spare_values(now),
             Timer::Server(id) => {
-                let server = self.servers.get_mut(id)?;
-                if server.due.is_some_and(|due| due <= now) {
-                    server.due = None;
+                if self.servers.get_mut(id)?.take_due(now) {
                     self.maintain(id, now);
                 }
             }
@@ -138,7 +136,7 @@ impl<T> Client<T> {
             None => self.give_up_place(server, place, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
-        if self.servers.get(server).is_some_and(|server| !server.queue.is_empty()) {
+        if self.has_waiting(server) {
             // What had to follow it need not any more.
             self.pump(server, now);
         }
@@ -152,15 +150,5 @@ impl<T> Client<T> {
         let Some(connection) = self.network.connections.get_mut(conn) else { return true };
         connection.late = connection.heard_at <= since;
         connection.late
-    }
-
-    /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,
-    /// also new ones.
-    pub fn drain(&mut self, _now: Instant) {
-        self.network.draining = true;
-        for server in 0..self.servers.len() {
-            self.recall_scout(server);
-            self.close_idle(server);
-        }
     }
 }

@@ -36,7 +36,7 @@ impl<T> Client<T> {
             let call = self.enter(Owner::Nobody, new, self.config.timeout, now);
             self.own = self.own.saturating_add(1);
             if let Some(server) = self.servers.get(id) {
-                server.counters.stats.handed_back.bump();
+                server.handed_back();
             }
             self.place(call, id, Some(target), 0);
         }

@@ -53,8 +53,8 @@ impl<T> Client<T> {
         };
         if let Some(call) = self.calls.get_mut(id) {
             call.place = Place::Waiting;
-            if let Some((server, hold)) = self.servers.get_mut(call.server).zip(call.hold.take()) {
-                server.writes.release(hold);
+            if let Some(server) = self.servers.get_mut(call.server) {
+                server.release(call.hold.take());
             }
         }
         if let Some(pause) = asks {

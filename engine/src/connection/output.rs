@@ -25,6 +25,7 @@ impl Connection {
     }
 
     /// Makes sure that the next [`push`](Connection::push) needs no more memory.
+    #[inline]
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.pending.try_reserve(1)
     }

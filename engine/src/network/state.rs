@@ -13,7 +13,7 @@ use crate::time::Instant;
 use crate::timers::Timers;
 
 /// The connections of a client, to all its servers.
-type Connections = SlotMap<ConnId, Connection>;
+pub(crate) type Connections = SlotMap<ConnId, Connection>;
 
 /// What the servers of a client use together. Each part keeps its own rules; there are none between them.
 #[derive(Debug)]

@@ -1,25 +1,25 @@
-//! Which of its addresses a server is asked at, which is tried, and who looks whether an earlier one works.
+//! Which of its addresses a server is asked at, by their numbers.
 
 use crate::id::ConnId;
 use crate::time::Instant;
 
-/// The addresses of a server, by their numbers.
+/// What is known of the addresses of a server.
 #[derive(Debug, Default)]
-pub(crate) struct At {
+pub(super) struct At {
     /// The one that connections which are ready are at.
-    pub agreed: usize,
+    agreed: usize,
     /// The one that is tried where none is ready.
-    pub tried: usize,
+    tried: usize,
     /// How many were tried in vain since one worked, and the first of them.
-    pub vain: usize,
-    pub first: usize,
-    /// The connection that looks whether an earlier one works. It is not among the server's.
-    pub scout: Option<ConnId>,
+    vain: usize,
+    first: usize,
+    /// The connection that tries whether an earlier one works. It is not among the server's.
+    trial: Option<ConnId>,
     /// How often that was in vain, and when it is due again.
-    pub looks: u32,
-    pub look_at: Instant,
+    trials: u32,
+    trial_at: Instant,
     /// Connections to other addresses that have replies pending. They are not among the server's.
-    pub leaving: usize,
+    leaving: usize,
 }
 
 impl At {
@@ -28,9 +28,14 @@ impl At {
         self.agreed
     }
 
+    /// The one that a new connection goes to where none is ready.
+    pub fn tried(&self) -> usize {
+        self.tried
+    }
+
     /// Connections to other addresses.
     pub fn elsewhere(&self) -> usize {
-        self.leaving.saturating_add(usize::from(self.scout.is_some()))
+        self.leaving.saturating_add(usize::from(self.trial.is_some()))
     }
 
     /// Of these, those with replies pending.
@@ -44,6 +49,11 @@ impl At {
         self.leaving > 0
     }
 
+    /// A connection goes to another address.
+    pub fn leave(&mut self) {
+        self.leaving = self.leaving.saturating_add(1);
+    }
+
     /// A connection that was leaving has gone.
     pub fn left(&mut self) {
         self.leaving = self.leaving.saturating_sub(1);
@@ -52,6 +62,19 @@ impl At {
     /// The next try begins with the first address.
     pub fn start_over(&mut self) {
         (self.tried, self.vain) = (0, 0);
+    }
+
+    /// This one works.
+    pub fn works(&mut self, address: usize) {
+        (self.tried, self.vain) = (address, 0);
+    }
+
+    /// This one is in use from now on; an earlier one is tried at that time.
+    pub fn move_to(&mut self, address: usize, trial_at: Instant) {
+        self.agreed = address;
+        self.works(address);
+        self.trials = 0;
+        self.trial_at = trial_at;
     }
 
     /// The next address to try, if there is one that was not tried: in order, after the one that had worked.
@@ -70,5 +93,33 @@ impl At {
         }
         self.tried = next;
         true
+    }
+
+    /// The connection that tries whether an earlier one works.
+    pub fn trial(&self) -> Option<ConnId> {
+        self.trial
+    }
+
+    /// When the next one is due.
+    pub fn trial_at(&self) -> Instant {
+        self.trial_at
+    }
+
+    pub fn begin_trial(&mut self, conn: ConnId) {
+        self.trial = Some(conn);
+    }
+
+    pub fn end_trial(&mut self) -> Option<ConnId> {
+        self.trial.take()
+    }
+
+    pub fn put_trial_off(&mut self, at: Instant) {
+        self.trial_at = at;
+    }
+
+    /// No earlier one works: how often that was so.
+    pub fn count_trial(&mut self) -> u32 {
+        self.trials = self.trials.saturating_add(1);
+        self.trials
     }
 }

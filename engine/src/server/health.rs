@@ -153,7 +153,7 @@ impl Health {
     }
 
     /// A connect failed, or was worth nothing: the next one waits, longer each time.
-    pub fn hold(&mut self, policy: Policy, now: Instant) {
+    pub fn back_off(&mut self, policy: Policy, now: Instant) {
         self.note_stability(now);
         let pause = match self.state {
             State::Live => {
@@ -183,7 +183,7 @@ impl Health {
         self.note_stability(now);
         self.state = State::Down;
         self.since = now;
-        self.hold(policy, now);
+        self.back_off(policy, now);
         true
     }
 }
@@ -255,11 +255,11 @@ mod tests {
         health.failure(9, POLICY, at(0));
         let mut pauses = vec![health.retry_at().as_micros() / 1_000_000];
         for _ in 0..7 {
-            health.hold(POLICY, at(0));
+            health.back_off(POLICY, at(0));
             pauses.push(health.retry_at().as_micros() / 1_000_000);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60, 60]);
-        health.hold(Policy { jitter: 1.0, ..POLICY }, at(0));
+        health.back_off(Policy { jitter: 1.0, ..POLICY }, at(0));
         assert_eq!(health.retry_at(), at(75_000));
         let mut health = Health::new(at(0));
         health.failure(9, Policy { retry: Duration::from_secs(300), ..POLICY }, at(0));
@@ -271,7 +271,7 @@ mod tests {
         let mut health = Health::new(at(0));
         let mut pauses = Vec::new();
         for _ in 0..7 {
-            health.hold(POLICY, at(0));
+            health.back_off(POLICY, at(0));
             pauses.push(health.retry_at().as_micros() / 1_000);
         }
         assert_eq!(pauses, [50, 100, 200, 400, 400, 400, 400]);
@@ -312,12 +312,12 @@ mod tests {
         assert_eq!(health.retry_at(), at(80_000));
 
         health.connected(POLICY, at(80_000));
-        health.hold(POLICY, at(110_000));
+        health.back_off(POLICY, at(110_000));
         assert_eq!(health.retry_at(), at(110_050), "a connect that failed is trouble too");
         assert!(health.failure(1, POLICY, at(110_001)));
         assert_eq!(health.retry_at(), at(115_001));
         for pause in [10_000, 20_000, 40_000, 60_000] {
-            health.hold(POLICY, at(200_000));
+            health.back_off(POLICY, at(200_000));
             assert_eq!(health.retry_at(), at(200_000 + pause), "one that stays down is not live");
         }
     }

@@ -8,9 +8,10 @@ use super::health::Health;
 use super::memory::ServerMemory;
 use super::pending_writes::PendingWrites;
 use super::queue::Queue;
+use super::settings::Settings;
 use super::throttle::Throttle;
 use crate::connection::Waste;
-use crate::id::ConnId;
+use crate::id::{ConnId, ServerId};
 use crate::metrics::counter::Memory;
 use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
@@ -19,47 +20,56 @@ use crate::stats::{Counters, Rest};
 use crate::time::Instant;
 
 /// A server, its connections, and the operations that wait for one.
+///
+/// All of it changes in this room alone: the client says what has happened, and asks.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub connections: Vec<ConnId>,
+    pub(super) id: ServerId,
+    pub(super) settings: Settings,
+    /// Tells this client of the server from the others.
+    pub(super) process: u32,
+    pub(super) connections: Vec<ConnId>,
     /// The one that got an operation last.
-    pub latest: Option<ConnId>,
+    pub(super) latest: Option<ConnId>,
     /// How many of them are not ready yet.
-    pub connecting: usize,
+    pub(super) connecting: usize,
     /// Operations that wait.
-    pub queue: Queue,
-    pub writes: PendingWrites,
+    pub(super) queue: Queue,
+    pub(super) writes: PendingWrites,
     /// Bytes of values that are not written yet.
-    pub backlog: Backlog,
-    pub health: Health,
+    pub(super) backlog: Backlog,
+    pub(super) health: Health,
     /// What all clients of the server know together.
-    pub shared_health: Memory<SharedHealth>,
+    pub(super) shared_health: Memory<SharedHealth>,
     /// Of that, what this client has acted on.
-    pub seen: Verdict,
+    pub(super) seen: Verdict,
     /// When it has answered last.
-    pub answered_at: Instant,
+    pub(super) answered_at: Instant,
     /// What it speaks, as far as it has said so.
-    pub dialect: Dialect,
+    pub(super) dialect: Dialect,
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
-    pub passed: Bytes,
-    pub connects: Throttle,
+    pub(super) passed: Bytes,
+    pub(super) connects: Throttle,
     /// How much of what it sends is unwanted.
-    pub waste: Waste,
+    pub(super) waste: Waste,
     /// Which of its addresses it is asked at.
-    pub at: At,
+    pub(super) at: At,
     /// When maintenance is due.
-    pub due: Option<Instant>,
-    pub counters: Memory<Counters>,
-    pub rest: Option<Rest>,
+    pub(super) due: Option<Instant>,
+    pub(super) counters: Memory<Counters>,
+    pub(super) rest: Option<Rest>,
     /// Whether its gauges may have changed since they were published.
-    pub touched: bool,
+    pub(super) touched: bool,
 }
 
 impl Server {
     /// One that is taken to be live, and has no connections yet.
-    pub fn new(memory: ServerMemory, now: Instant) -> Self {
+    pub fn new(id: ServerId, settings: Settings, memory: ServerMemory, process: u32, now: Instant) -> Self {
         let ServerMemory { counters, rest, shared_health } = memory;
         Server {
+            id,
+            settings,
+            process,
             connections: Vec::new(),
             latest: None,
             connecting: 0,
@@ -88,6 +98,8 @@ impl Server {
         self.dialect.supports(work, || self.counters.gauges.version())
     }
 
+    /// Whether operations are sent to it.
+    #[inline]
     pub fn is_live(&self) -> bool {
         self.health.state() == State::Live
     }

@@ -29,8 +29,8 @@ pub struct SharedHealth {
     downs: Counter,
     /// The address that the server is asked at, by its number.
     address: AtomicU64,
-    /// When somebody is to look whether an earlier address works.
-    look_at: Counter,
+    /// When somebody is to try whether an earlier address works.
+    trial_at: Counter,
 }
 
 /// Whether a server is down, and how often that has changed.
@@ -160,19 +160,19 @@ impl SharedHealth {
         moved.is_ok()
     }
 
-    /// When somebody is to look whether an earlier address works.
-    pub(crate) fn look_at(&self, now: Instant) -> Instant {
-        let look_at = Instant::from_micros(self.look_at.get());
-        if look_at > now.after(LONGEST_PAUSE) {
+    /// When somebody is to try whether an earlier address works.
+    pub(crate) fn trial_at(&self, now: Instant) -> Instant {
+        let trial_at = Instant::from_micros(self.trial_at.get());
+        if trial_at > now.after(LONGEST_PAUSE) {
             now
         } else {
-            look_at
+            trial_at
         }
     }
 
-    /// Nobody needs to look before that.
-    pub(crate) fn look_later(&self, at: Instant) {
-        self.look_at.set(at.as_micros());
+    /// Nobody needs to before that.
+    pub(crate) fn put_trial_off(&self, at: Instant) {
+        self.trial_at.set(at.as_micros());
     }
 
     /// Asks for the right to probe, for so long. `Err`: somebody else has it, until then.

@@ -100,6 +100,7 @@ impl Counters {
     }
 
     /// An operation was accepted.
+    #[inline]
     pub(crate) fn accepted(&self, work: &Work, now: Instant) {
         self.look_at(now);
         let ops = &self.stats.operations;

@@ -69,14 +69,15 @@ impl World {
         let now = Instant::from_micros(1_000_000);
         let count = config.servers.len();
         let shared_healths: Vec<Memory<SharedHealth>> = (0..count).map(|_| Memory::default()).collect();
-        let worker = |who: u32| {
+        let worker = |process: u32| {
             let memory = |shared_health: &Memory<SharedHealth>| ServerMemory {
                 shared_health: shared_health.clone(),
                 ..ServerMemory::default()
             };
-            let worker_memory = WorkerMemory { who: who + 1, servers: shared_healths.iter().map(memory).collect() };
+            let worker_memory =
+                WorkerMemory { process: process + 1, servers: shared_healths.iter().map(memory).collect() };
             Worker {
-                client: Client::among(config.clone(), seed.wrapping_add(who.into()), worker_memory, now),
+                client: Client::among(config.clone(), seed.wrapping_add(process.into()), worker_memory, now),
                 links: BTreeMap::new(),
                 opened: vec![0; count],
                 stillborn: BTreeSet::new(),
@@ -85,7 +86,7 @@ impl World {
         };
         let mut world = World {
             worker: worker(0),
-            workers: (0..workers).map(|who| (who > 0).then(|| worker(who))).collect(),
+            workers: (0..workers).map(|process| (process > 0).then(|| worker(process))).collect(),
             at: 0,
             now,
             rng: Rng::with_seed(seed),

@@ -146,9 +146,10 @@ fn r5_all_tries_begin_with_the_first() {
 fn share(count: u32) -> Vec<World> {
     let now = Instant::from_micros(1_000_000);
     let shared_health = Memory::<SharedHealth>::default();
-    let one = |who| {
+    let one = |process| {
         let servers = vec![ServerMemory { shared_health: shared_health.clone(), ..ServerMemory::default() }];
-        let client = Client::among(three(&["min=1", "ttl=0"]), u64::from(who), WorkerMemory { who, servers }, now);
+        let client =
+            Client::among(three(&["min=1", "ttl=0"]), u64::from(process), WorkerMemory { process, servers }, now);
         let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
         w.outputs();
         w

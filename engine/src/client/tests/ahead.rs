@@ -119,7 +119,7 @@ fn what_is_not_known_yet_is_not_asked_for_without_end() {
 fn all_connections_know_what_one_has_seen() {
     let mut w = alone();
     desert(&mut w, 1000, ITEM);
-    w.client.config.servers[0].pool = config(&[&["max=8"]]).servers[0].pool;
+    w.configure(|old| old.servers = config(&[&["max=8"]]).servers);
     let calls: Vec<CallId> = (0..10).map(|_| many(&mut w, 200)).collect();
     assert!(gets(&w.written(0)) <= 8);
     w.accept(1);
@@ -225,7 +225,7 @@ fn what_is_held_back_survives_its_connection() {
 fn known_large_items_are_asked_for_by_and_by() {
     const LARGE: usize = 1_000_000;
     let mut w = one(&["max=1"]);
-    w.client.config.max_value = LARGE;
+    w.configure(|config| config.max_value = LARGE);
     w.get("large0", 1);
     w.accept(0);
     let written = w.written(0);

@@ -7,7 +7,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn one_deadline_covers_queue_connect_and_exchange() {
     let mut w = one(&["max=1"]);
-    w.client.config.connect_timeout = Duration::from_secs(10);
+    w.configure(|config| config.connect_timeout = Duration::from_secs(10));
     w.get("a", 1);
     assert_eq!(w.client.next_timeout().unwrap().since(w.now), SECOND);
     w.time_passes(SECOND);
@@ -164,7 +164,7 @@ fn f31_given_up_while_the_socket_is_blocked() {
 #[test]
 fn room_that_a_cancelled_operation_leaves_is_used() {
     let mut w = one(&["max=1"]);
-    w.client.config.pipeline = 1;
+    w.configure(|config| config.pipeline = 1);
     w.get("warm", 0);
     w.accept(0);
     let t = tokens(&w.written(0))[0];

@@ -81,7 +81,7 @@ fn without_any_live_server_operations_fail() {
 #[test]
 fn what_may_have_been_applied_does_not_move() {
     let mut w = three(Failover::Next);
-    w.client.config.max_fails = 1;
+    w.configure(|config| config.max_fails = 1);
     w.get("foo", 1);
     w.set("foo", "v", 2);
     w.accept(0);
@@ -98,7 +98,7 @@ fn what_may_have_been_applied_does_not_move() {
 #[test]
 fn what_moves_has_to_find_room() {
     let mut w = three(Failover::Next);
-    w.client.config.queue = 2;
+    w.configure(|config| config.queue = 2);
     w.get("key0", 1);
     w.get("foo", 2);
     w.get("foo", 3);
@@ -113,12 +113,12 @@ fn what_moves_has_to_find_room() {
 fn bytes_that_wait_move_too() {
     let mut w = three(Failover::Next);
     w.set("foo", "12345", 1);
-    assert_eq!(w.client.servers[1].backlog.bytes(), 5);
+    assert_eq!(w.client.servers[1].backlog(), 5);
     w.lose(0, Loss::Refused);
-    assert_eq!((w.client.servers[1].backlog.bytes(), w.client.servers[2].backlog.bytes()), (0, 5));
+    assert_eq!((w.client.servers[1].backlog(), w.client.servers[2].backlog()), (0, 5));
     w.accept(1);
     w.written(1);
-    assert_eq!(w.client.servers[2].backlog.bytes(), 0);
+    assert_eq!(w.client.servers[2].backlog(), 0);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_server_can_be_taken_out_of_use() {
         w.get("foo", 1);
         w.accept(0);
         let t = tokens(&w.written(0));
-        w.client.config.pipeline = 1;
+        w.configure(|config| config.pipeline = 1);
         for n in 2..10 {
             w.get("foo", n);
         }

@@ -129,7 +129,7 @@ fn is_tried(w: &mut World, version: &str) -> bool {
 #[test]
 fn r2_what_has_passed_is_not_tried_again_unless_it_is_another_version() {
     let mut w = one(&["max=4"]);
-    w.client.config.pipeline = 1;
+    w.configure(|config| config.pipeline = 1);
     for (n, version, tried) in [(0, "1.6.18", true), (1, "1.6.18", false), (2, "1.6.38", true), (3, "1.6.38", false)] {
         w.get("a", 1);
         w.await_open(n);
@@ -154,7 +154,7 @@ fn r2_what_was_down_is_tried_again() {
 #[test]
 fn r27_what_was_seen_is_what_is_reported() {
     let mut w = one(&[]);
-    w.client.config.max_fails = 1;
+    w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
     w.client.connected(w.conn(0), w.now);
     w.written(0);
@@ -164,7 +164,7 @@ fn r27_what_was_seen_is_what_is_reported() {
     assert!(matches!(&w.events[1..], [Event::ServerDown { cause: Cause::HungUp, .. }]), "{:?}", w.events);
 
     let mut w = one(&[]);
-    w.client.config.max_fails = 1;
+    w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
     w.client.connected(w.conn(0), w.now);
     w.written(0);

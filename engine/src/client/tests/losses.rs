@@ -126,14 +126,14 @@ fn every_address_of_a_name_is_tried() {
 #[test]
 fn f2_f37_connect_and_greeting_have_a_timeout() {
     let mut w = one(&[]);
-    w.client.config.max_fails = 1;
+    w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
     w.time_passes(Config::CONNECT_TIMEOUT);
     assert_eq!(w.closed, [w.conn(0)]);
     assert_eq!(w.done(), [(1, Err(Error::ServerDown))]);
 
     let mut w = one(&[]);
-    w.client.config.max_fails = 1;
+    w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
     w.client.connected(w.conn(0), w.now);
     w.written(0);
@@ -145,7 +145,7 @@ fn f2_f37_connect_and_greeting_have_a_timeout() {
 #[test]
 fn f5_one_connection_too_many_does_not_harm_the_others() {
     let mut w = one(&["max=2"]);
-    w.client.config.pipeline = 1;
+    w.configure(|config| config.pipeline = 1);
     w.get("a", 1);
     w.accept(0);
     w.get("b", 2);
@@ -209,7 +209,7 @@ fn timeouts_in_a_row_bring_a_server_down_and_a_reply_brings_it_back() {
 fn f13_what_a_reply_says_of_the_server_does_not_depend_on_pieces() {
     let run = |pieces: usize| {
         let mut w = one(&["max=1"]);
-        w.client.config.max_fails = 2;
+        w.configure(|config| config.max_fails = 2);
         for n in 0..2 {
             w.get("a", n);
             let last = w.opened.len() - 1;

@@ -14,7 +14,7 @@ fn answer(w: &mut World, n: usize) -> usize {
 fn opened_on_demand_and_shared() {
     let mut w = one(&["max=3"]);
     assert!(w.opened.is_empty());
-    w.client.config.pipeline = 4;
+    w.configure(|config| config.pipeline = 4);
     for n in 0..4 {
         w.get("k", n);
     }
@@ -125,7 +125,7 @@ fn f32_f34_bytes_that_wait_are_bounded() {
         }
         w.client.written(conn, len, w.now);
     }
-    assert_eq!(w.client.servers[0].backlog.bytes(), 0);
+    assert_eq!(w.client.servers[0].backlog(), 0);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_queue_of_the_cancelled_does_not_grow() {
         let call = w.get("k", n);
         w.cancel(call);
     }
-    assert!(w.client.servers[0].queue.len() < 100);
+    assert!(w.client.servers[0].queued().count() < 100);
     assert!(w.client.spare_keys.len() < 3, "memory is used again");
 }
 
@@ -184,7 +184,7 @@ fn f40_connects_are_limited_in_rate() {
 #[test]
 fn f36_idle_connections_above_smax_close_after_ttl() {
     let mut w = one(&["min=1", "smax=1", "max=3", "ttl=60"]);
-    w.client.config.pipeline = 1;
+    w.configure(|config| config.pipeline = 1);
     w.accept(0);
     for n in 0..3 {
         w.get("k", n);

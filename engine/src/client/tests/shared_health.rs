@@ -24,10 +24,10 @@ impl Workers {
 
     /// Another worker starts.
     fn start(&mut self, params: &[&str]) {
-        let who = self.list.len() as u32 + 1;
+        let process = self.list.len() as u32 + 1;
         let now = self.now;
         let servers = vec![ServerMemory { shared_health: self.shared_health.clone(), ..ServerMemory::default() }];
-        let client = Client::among(config(&[params]), u64::from(who), WorkerMemory { who, servers }, now);
+        let client = Client::among(config(&[params]), u64::from(process), WorkerMemory { process, servers }, now);
         self.list.push(World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() });
         self.list.last_mut().unwrap().outputs();
     }

@@ -1,0 +1,130 @@
+//! How operations get to connections, or into queues.
+
+use std::collections::TryReserveError;
+
+use super::call::Place;
+use super::state::Client;
+
+use crate::connection::Connection;
+use crate::id::{CallId, ConnId, ServerId};
+use crate::operation::error::Error;
+use crate::operation::key::Key;
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
+use crate::protocol::expect::Expect;
+use crate::server::{Server, Target};
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// Puts an operation where it may go now: on a connection, or behind what waits.
+    pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
+        let bulk = self.bulk_of(call);
+        let waits = self.has_waiting(id);
+        let target = if waits { Target::Queue } else { self.target_of_next(id, call, bulk) };
+        if !self.put(call, id, target, bulk, now) {
+            self.pump(id, now);
+        }
+    }
+
+    /// Puts waiting operations on connections that have room, in their order.
+    pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
+        loop {
+            let calls = &self.calls;
+            let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);
+            let Some(call) = self.servers.get_mut(id).and_then(|server| server.next_waiting(waits)) else { break };
+            let bulk = self.bulk_of(call);
+            let target = self.target_of_next(id, call, bulk);
+            if target == Target::Queue {
+                break;
+            }
+            if let Some(server) = self.servers.get_mut(id) {
+                server.dequeue();
+            }
+            self.put(call, id, target, bulk, now);
+        }
+        self.grow(id, now);
+    }
+
+    /// Whether operations wait for the server.
+    #[inline]
+    pub(super) fn has_waiting(&self, id: ServerId) -> bool {
+        self.servers.get(id).is_some_and(Server::has_waiting)
+    }
+
+    /// Where a new operation goes, as far as that is for its server to say.
+    #[inline(always)]
+    pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32) -> Target {
+        let Some(server) = self.servers.get(id) else { return Target::Queue };
+        server.target(&self.network.connections, key, bulk)
+    }
+
+    /// Where an operation goes that was accepted and is the next.
+    fn target_of_next(&self, id: ServerId, call: CallId, bulk: u32) -> Target {
+        let Some((server, call)) = self.servers.get(id).zip(self.calls.get(call)) else { return Target::Queue };
+        server.target_of_next(&self.network.connections, call.key.as_ref(), bulk)
+    }
+
+    /// The same as [`place`](Client::place), but where there is no room for the operation it ends.
+    fn put(&mut self, call: CallId, id: ServerId, target: Target, bulk: u32, now: Instant) -> bool {
+        if target != Target::Nowhere {
+            return self.place(call, id, target.connection(), bulk);
+        }
+        if let Some(server) = self.servers.get(id) {
+            server.pipeline_full();
+        }
+        self.complete(call, Err(Error::Busy), now);
+        true
+    }
+
+    /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
+    /// was the least loaded one, so that no other is needed then.
+    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>, bulk: u32) -> bool {
+        let Some(call) = self.calls.get_mut(id) else { return true };
+        if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
+        {
+            let (expect, is_write) =
+                call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
+            call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
+            if let Some(server) = self.servers.get_mut(server) {
+                server.sent(conn);
+                if is_write {
+                    if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
+                        self.large_items.note(key, value.len());
+                    }
+                    call.hold = call.key.as_ref().map(|key| server.hold(key, conn));
+                }
+            }
+            self.writes.mark(conn, connection);
+            return !connection.is_bulky() && !connection.late && connection.load() < self.config.pipeline;
+        }
+        call.place = Place::Queued;
+        if let Some(server) = self.servers.get_mut(server) {
+            let calls = &self.calls;
+            server.enqueue(id, |id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
+        }
+        false
+    }
+
+    /// Makes sure that what grows with the number of operations, which may come to megabytes, has room for one more:
+    /// that there is none is an error then, and not the end of the process.
+    pub(super) fn make_room(&mut self, id: ServerId, target: Target) -> Result<(), TryReserveError> {
+        self.make_room_for_one()?;
+        self.network.timers.try_reserve()?;
+        if self.config.coalesce {
+            self.exchanges.try_reserve()?;
+        }
+        match target {
+            Target::Exchange(name) => self.exchanges.try_reserve_in(name, self.late(name)),
+            Target::Connection(conn) => self.network.connections.get_mut(conn).map_or(Ok(()), Connection::try_reserve),
+            Target::Queue | Target::Nowhere => self.servers.get_mut(id).map_or(Ok(()), Server::reserve_queue),
+        }
+    }
+
+    /// The same for an operation as such, wherever it goes.
+    pub(super) fn make_room_for_one(&mut self) -> Result<(), TryReserveError> {
+        self.calls.try_reserve(1)?;
+        // All operations may complete at once.
+        let most = self.calls.len().saturating_add(1);
+        self.completions.try_reserve(most.saturating_sub(self.completions.len()))
+    }
+}

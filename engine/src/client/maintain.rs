@@ -1,0 +1,156 @@
+//! What servers need besides operations: what each decides by itself, and what that means for operations that wait.
+
+use super::state::Client;
+use crate::id::{ConnId, ServerId};
+use crate::network::Cause;
+use crate::server::{Arrival, News, Server};
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// Maintenance of the server is due, or it is known better than before how it is.
+    pub(super) fn maintain(&mut self, id: ServerId, now: Instant) {
+        self.learn(id, now);
+        if !self.network.draining {
+            if let Some(server) = self.servers.get_mut(id) {
+                server.maintain(&mut self.network, now);
+            }
+        }
+        self.pump(id, now);
+    }
+
+    /// Opens another connection if those that there are do not do.
+    pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
+        let waiting = self.servers.get(id).map_or(0, Server::waiting);
+        self.grow_for(id, waiting, now);
+    }
+
+    /// The same for so many operations that have no connection.
+    pub(super) fn grow_for(&mut self, id: ServerId, waiting: usize, now: Instant) {
+        let network = &mut self.network;
+        let Some(server) = self.servers.get_mut(id).filter(|server| server.wants_connection(network, waiting)) else {
+            return;
+        };
+        if server.is_held_back(network, now) {
+            return;
+        }
+        // Others may have found out meanwhile that it is of no use.
+        self.learn(id, now);
+        if let Some(server) = self.servers.get_mut(id).filter(|server| server.is_live()) {
+            server.open(&mut self.network, now);
+        }
+    }
+
+    /// Takes over what others have found out about a server.
+    #[inline]
+    pub(super) fn learn(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get(id) else { return };
+        let has_news = server.has_news();
+        self.follow_address(id, now);
+        if has_news {
+            self.take_over(id, now);
+        }
+    }
+
+    #[cold]
+    fn take_over(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        match server.take_over(&mut self.network, now) {
+            Some(News::Down) => self.went_down(id, now),
+            Some(News::Up) => self.maintain(id, now),
+            None => {}
+        }
+    }
+
+    /// Goes where the others have gone.
+    #[inline]
+    fn follow_address(&mut self, id: ServerId, now: Instant) {
+        if self.servers.get(id).is_some_and(Server::is_elsewhere) {
+            self.follow_others(id, now);
+        }
+    }
+
+    #[cold]
+    fn follow_others(&mut self, id: ServerId, now: Instant) {
+        if self.servers.get_mut(id).is_some_and(|server| server.follow_others(&mut self.network, now)) {
+            self.maintain(id, now);
+        }
+    }
+
+    /// A connection has passed its greeting.
+    pub(super) fn ready(&mut self, conn: ConnId, id: ServerId, now: Instant) {
+        if !self.arrive(conn, id, now) {
+            return;
+        }
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.opened(&mut self.network, now);
+        self.after_reply(conn, id, now);
+        if !self.network.draining {
+            // A server that is back gets its `min` again.
+            self.maintain(id, now);
+        }
+    }
+
+    /// Decides where the server is asked from now on. False: not there, and the connection has been closed.
+    fn arrive(&mut self, conn: ConnId, id: ServerId, now: Instant) -> bool {
+        if !self.network.connections.contains_key(conn) {
+            return false;
+        }
+        if let Some(server) = self.servers.get_mut(id) {
+            server.arrived(conn);
+        }
+        self.follow_address(id, now);
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        match server.settle(conn, &mut self.network, now) {
+            Arrival::Here => true,
+            Arrival::Closed => false,
+            Arrival::Overtaken => {
+                self.follow_address(id, now);
+                self.network.connections.contains_key(conn)
+            }
+        }
+    }
+
+    /// Counts a failure of a server. True if it is down from now on.
+    pub(super) fn failed(&mut self, id: ServerId, cause: &Cause, now: Instant) -> bool {
+        let server = self.servers.get_mut(id);
+        let is_down = server.is_some_and(|server| server.failed(1, cause, &mut self.network, now));
+        if is_down {
+            self.went_down(id, now);
+        }
+        is_down
+    }
+
+    /// The server is down from now on.
+    pub(super) fn went_down(&mut self, id: ServerId, now: Instant) {
+        let Some(retry_at) = self.servers.get(id).map(Server::retry_at) else { return };
+        self.give_up_queue(id, now);
+        if let Some(server) = self.servers.get_mut(id) {
+            server.went_down(retry_at, &mut self.network);
+        }
+    }
+
+    /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
+    /// answered. False: there is no such server.
+    pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
+        let Some(server) = self.servers.get_mut(id) else { return false };
+        if server.set_disabled(!enabled, now) {
+            if !enabled {
+                self.give_up_queue(id, now);
+                if let Some(server) = self.servers.get_mut(id) {
+                    server.close_idle(&mut self.network);
+                }
+            }
+            self.maintain(id, now);
+        }
+        true
+    }
+
+    /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,
+    /// also new ones.
+    pub fn drain(&mut self, _now: Instant) {
+        self.network.draining = true;
+        for server in &mut self.servers {
+            server.drain(&mut self.network);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What has to hold of a server between any two calls, for the simulation.
+
+#[cfg(test)]
+use super::settings::Settings;
+use super::state::Server;
+use crate::id::CallId;
+use crate::network::Connections;
+
+impl Server {
+    /// Whether its numbers agree with what there is; `Err` says which do not. `waits`: whether an operation does, in this
+    /// server's queue; `bulk_of`: how much it has its connection busy with; `held`: how many of its writes are under way.
+    pub fn check(
+        &self,
+        connections: &Connections,
+        waits: impl Fn(CallId) -> bool,
+        bulk_of: impl Fn(CallId) -> u32,
+        held: usize,
+    ) -> Result<(), String> {
+        let id = self.id;
+        let queued = self.queue.iter().filter(|&call| waits(call)).count();
+        if queued != self.queue.len() {
+            return Err(format!("server {id}: {queued} operations wait, {} are counted", self.queue.len()));
+        }
+        if let Some(first) = self.queue.iter().find(|&call| waits(call)) {
+            if self.is_live() && self.pick(connections, bulk_of(first)).is_some() {
+                return Err(format!("server {id}: an operation waits that could be sent"));
+            }
+        }
+        if held != self.writes.len() {
+            return Err(format!("server {id}: {held} writes are under way, {} are counted", self.writes.len()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Server {
+    /// Bytes of values that are still to be written.
+    pub fn backlog(&self) -> usize {
+        self.backlog.bytes()
+    }
+
+    /// Writes that are under way.
+    pub fn pending_writes(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Changes what is configured.
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+}

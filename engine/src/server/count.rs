@@ -1,0 +1,123 @@
+//! What is counted of a server.
+
+use bytes::Bytes;
+
+use super::state::Server;
+use crate::connection::Connection;
+use crate::operation::error::Error;
+use crate::operation::reply::Answer;
+use crate::operation::work::Work;
+use crate::protocol::greeting::{Progress, Unfit};
+use crate::time::Instant;
+
+impl Server {
+    /// Its gauges may have changed.
+    #[inline]
+    pub fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    /// Whether its gauges may have changed since this was asked last.
+    pub fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// An operation that somebody waits for has its answer.
+    #[inline]
+    pub fn completed(&mut self, answer: &Answer, work: Option<&Work>, since: Instant, now: Instant) {
+        self.touched = true;
+        self.counters.answered(answer, work, since, now);
+    }
+
+    /// An operation was refused.
+    pub fn refused(&mut self, error: &Error, now: Instant) {
+        self.touched = true;
+        self.counters.failed_with(error, now);
+    }
+
+    /// An operation was taken back.
+    pub fn cancelled(&mut self) {
+        self.touched = true;
+        self.counters.stats.errors.cancelled.bump();
+    }
+
+    /// A batch would hold too many bytes with this answer.
+    pub fn answer_dropped(&mut self) {
+        self.touched = true;
+        self.counters.stats.errors.busy.bump();
+    }
+
+    /// An operation goes to the server that stands in for it.
+    pub fn failed_over(&mut self) {
+        self.touched = true;
+        self.counters.stats.failed_over.bump();
+    }
+
+    /// An operation is sent again.
+    pub fn sent_again(&self) {
+        self.counters.stats.retried.bump();
+    }
+
+    /// A get shares the exchange of another.
+    pub fn coalesced(&self) {
+        self.counters.stats.coalesced.bump();
+    }
+
+    /// What a lookup has done is undone.
+    pub fn handed_back(&self) {
+        self.counters.stats.handed_back.bump();
+    }
+
+    /// An operation has to go where there is no room for it.
+    pub fn pipeline_full(&self) {
+        self.counters.stats.limits.pipeline.bump();
+    }
+
+    /// Too many wait.
+    pub fn queue_full(&self) {
+        self.counters.stats.limits.queue.bump();
+    }
+
+    /// A line of a reply was too long.
+    pub fn reply_too_long(&self) {
+        self.counters.stats.limits.reply.bump();
+    }
+
+    /// Bytes have come.
+    #[inline]
+    pub fn read(&self, bytes: usize) {
+        self.counters.stats.bytes_read.add(bytes as u64);
+    }
+
+    /// Bytes have gone.
+    #[inline]
+    pub fn wrote(&self, bytes: usize) {
+        self.counters.stats.bytes_written.add(bytes as u64);
+    }
+
+    /// An operation that was submitted then is written for the first time.
+    #[inline]
+    pub fn first_written(&self, since: Instant, now: Instant) {
+        self.counters.queue_time.record(since, now);
+    }
+
+    /// Reads what a connection has got of its greeting, and remembers what the server says of itself.
+    pub fn read_greeting(&mut self, connection: &mut Connection, now: Instant) -> Result<Progress, Unfit> {
+        let passed = self.passed.clone();
+        let answered = connection.read_greeting(&passed, |text| self.passed = text.clone(), now);
+        match &answered {
+            Ok(Progress::Done) => {
+                self.dialect = connection.dialect();
+                self.counters.gauges.set_version(connection.version());
+            }
+            Ok(Progress::Asks | Progress::Waits) => {}
+            Err(unfit) => {
+                self.passed = Bytes::new();
+                if let Unfit::TooOld(version) = unfit {
+                    self.counters.gauges.set_version(Some(*version));
+                }
+            }
+        }
+        answered
+    }
+}

@@ -1,0 +1,140 @@
+//! Several clients of the same server: what one of them finds out about it, the others take over, and one of them probes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::state::Server;
+use crate::network::{Event, Network, Output};
+use crate::time::Instant;
+
+/// What a prober may be late by.
+const LEASE_SLACK: Duration = Duration::from_secs(1);
+
+/// What others have found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The server is down: see [`went_down`](Server::went_down).
+    Down,
+    /// It is up again.
+    Up,
+}
+
+impl Server {
+    /// Whether others have found something out since.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.shared_health.verdict() != self.seen
+    }
+
+    /// Takes over what others have found out.
+    pub fn take_over(&mut self, network: &mut Network, now: Instant) -> Option<News> {
+        let verdict = self.shared_health.verdict();
+        let (was_down, is_down) = (self.health.is_down(), verdict.is_down());
+        let finding = self.shared_health.finding(now);
+        if is_down && !was_down {
+            // Where connections work, one that does not is no reason to give up the server, here as for one client.
+            // That an answer has come in half of the time that operations have says that they work.
+            let half = self.settings.timeout.mul_f64(0.5);
+            let answers = self.answered_at.after(half) > finding.since;
+            if answers && self.least_loaded(&network.connections).is_some() {
+                if now.since(finding.since) >= self.settings.retry && self.answered_at > finding.since {
+                    self.back(network, now);
+                }
+                return None;
+            }
+        }
+        let policy = self.settings.policy(network.rng.f64());
+        self.seen = verdict;
+        match (was_down, is_down) {
+            (false, true) => {
+                self.health.adopt(finding, now);
+                self.at.start_over();
+                self.touched = true;
+                self.passed = Bytes::new();
+                Some(News::Down)
+            }
+            (true, false) => {
+                self.health.connected(policy, now);
+                self.touched = true;
+                Some(News::Up)
+            }
+            _ => None,
+        }
+    }
+
+    /// The server is down, as this client has found. True if it is the first one.
+    pub(super) fn tell_down(&mut self, now: Instant) -> bool {
+        let (first, verdict) = self.shared_health.declare_down(self.health.finding());
+        self.seen = verdict;
+        if !first {
+            self.health.put_off(self.shared_health.finding(now));
+        }
+        first
+    }
+
+    /// A connection has become ready.
+    pub fn opened(&mut self, network: &mut Network, now: Instant) {
+        let policy = self.settings.policy(network.rng.f64());
+        self.counters.stats.opened.bump();
+        if self.health.connected(policy, now) {
+            self.back(network, now);
+        }
+    }
+
+    /// Answers have come; `proven`: on a connection that has brought some for a while.
+    pub fn answered(&mut self, proven: bool, network: &mut Network, now: Instant) {
+        // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.
+        let policy = self.settings.policy(0.0);
+        self.answered_at = now;
+        if self.health.success(proven, policy, now) {
+            self.back(network, now);
+        }
+    }
+
+    /// The server is back, as this client has found.
+    fn back(&mut self, network: &mut Network, now: Instant) {
+        let (first, verdict) = self.shared_health.declare_live(now);
+        self.seen = verdict;
+        self.touched = true;
+        self.give_lease_back();
+        if first {
+            network.outputs.push_back(Output::Event(Event::ServerUp { server: self.id }));
+        }
+    }
+
+    /// Whether the server may be connected to; `Err`: not before then. Of the clients of a server that is down, one may.
+    pub(super) fn may_connect(&mut self, now: Instant) -> Result<(), Instant> {
+        if self.health.is_down() {
+            let finding = self.shared_health.finding(now);
+            if finding.retry_at > self.health.retry_at() {
+                self.health.put_off(finding);
+            }
+        }
+        let retry_at = self.health.retry_at();
+        if retry_at > now {
+            return Err(retry_at);
+        }
+        if !self.health.is_down() {
+            return Ok(());
+        }
+        // As long as a connect may take to each address, and some time to notice that.
+        let addresses = u32::try_from(self.settings.addresses).unwrap_or(u32::MAX);
+        let time = self.settings.connect_timeout.saturating_mul(addresses).saturating_add(LEASE_SLACK);
+        // Those who have to wait look again when it is over, so that they learn of a server that is back.
+        self.shared_health.lease(self.process, time, now)
+    }
+
+    /// Lets another one probe.
+    pub(super) fn give_lease_back(&self) {
+        self.shared_health.release(self.process);
+    }
+
+    /// A probe has failed: the next one is due later, by whoever is there first.
+    pub(super) fn tell_probe_failed(&mut self) {
+        if self.health.is_down() {
+            self.shared_health.put_off(self.health.finding());
+            self.give_lease_back();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which of a server's connections an operation goes to.
+
+use super::state::Server;
+use crate::connection::{Connection, Phase};
+use crate::id::ConnId;
+use crate::network::Connections;
+
+/// So many connections carry large values, at least, while one of them is swamped.
+const SHARE_WITH_SWAMPED: usize = 2;
+
+impl Server {
+    /// The connection that an operation goes to now; `None`: it has to wait. `bulk`: bytes that it has the connection busy
+    /// with, if they are many.
+    #[inline(always)]
+    pub(super) fn pick(&self, connections: &Connections, bulk: u32) -> Option<ConnId> {
+        if self.at.is_moving() {
+            return None;
+        }
+        if bulk > 0 {
+            let (conn, connection) = self.least_loaded(connections)?;
+            return self.pick_bulky(connections, conn, connection);
+        }
+        // It has room, and nothing large.
+        if let Some((conn, _)) = self.begun(connections) {
+            return Some(conn);
+        }
+        let (conn, connection) = self.quietest(connections)?;
+        if connection.load() >= self.settings.pipeline_bound() {
+            return None;
+        }
+        // Behind a megabyte it would take as long as the megabyte; where another connection may be had, it waits for
+        // that one, if it may wait at all.
+        if connection.is_bulky() && self.settings.queue > 0 && self.may_have_another() {
+            return None;
+        }
+        Some(conn)
+    }
+
+    /// The same for an operation with a large value. Where several connections are all that there may be, the one with the
+    /// fewest large values is left to those without, so that it is soon free of them, whatever is under way by then.
+    ///
+    /// While many values come on one connection that were not expected to be large, [`SHARE_WITH_SWAMPED`] connections are
+    /// enough for large ones: each more would take from that one's share of a link that is full.
+    fn pick_bulky(&self, connections: &Connections, best: ConnId, connection: &Connection) -> Option<ConnId> {
+        let ready = || self.connections.iter().filter_map(|&conn| usable(connections, conn)).filter(|(_, c)| !c.late);
+        let bound = self.settings.pipeline_bound();
+        let has_room = |&(_, c): &(ConnId, &Connection)| c.load() < bound;
+        let least = |bulky: Vec<_>| bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden());
+        if ready().any(|(_, c)| c.is_swamped()) {
+            let bulky: Vec<_> = ready().filter(|(_, c)| c.is_bulky()).collect();
+            if let Some((conn, _)) = Some(bulky).filter(|bulky| bulky.len() >= SHARE_WITH_SWAMPED).and_then(least) {
+                return Some(conn);
+            }
+        }
+        let may_have_another = self.may_have_another();
+        if connection.is_bulky() && self.settings.queue > 0 && may_have_another {
+            return None;
+        }
+        let (free, bulky): (Vec<_>, Vec<_>) =
+            ready().filter(|&(conn, _)| conn != best).partition(|(_, c)| !c.is_bulky());
+        let other = Some(bulky).filter(|_| free.is_empty() && !may_have_another).and_then(least);
+        other.or(Some((best, connection)).filter(has_room)).map(|(conn, _)| conn)
+    }
+
+    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
+    pub(super) fn least_loaded<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        self.begun(connections).or_else(|| self.quietest(connections))
+    }
+
+    fn quietest<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        let bound = self.settings.pipeline_bound();
+        let ready = self.connections.iter().filter_map(|&conn| usable(connections, conn));
+        ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
+    }
+
+    /// What one turn of the event loop submits goes to one connection, as long as it has room: a write and a read of their
+    /// own would cost more than it costs to wait for each other.
+    #[inline]
+    fn begun<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        let begun = |c: &Connection| c.dirty && c.load() < self.settings.pipeline && !c.is_bulky() && !c.late;
+        usable(connections, self.latest?).filter(|(_, c)| begun(c))
+    }
+
+    /// Whether a connection is ready for operations.
+    pub(super) fn has_ready(&self, connections: &Connections) -> bool {
+        self.connections.iter().any(|&conn| usable(connections, conn).is_some())
+    }
+}
+
+/// The connection, if it is ready for operations.
+#[inline]
+pub(super) fn usable(connections: &Connections, conn: ConnId) -> Option<(ConnId, &Connection)> {
+    Some((conn, connections.get(conn).filter(|c| c.phase == Phase::Ready)?))
+}

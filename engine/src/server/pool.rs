@@ -1,0 +1,208 @@
+//! How many connections a server has.
+
+use std::time::Duration;
+
+use super::state::Server;
+use crate::connection::{Connection, Phase};
+use crate::id::ConnId;
+use crate::network::{Network, Output, Timer};
+use crate::shared::State;
+use crate::time::Instant;
+
+/// Connections that were lost are replaced within this time, where no operation needs them sooner.
+const REFILL: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Whether it may have another connection, next to those that are leaving.
+    fn has_room(&self) -> bool {
+        self.connections.len().saturating_add(self.at.leaving()) < self.settings.pool.max() as usize
+    }
+
+    fn may_grow(&self) -> bool {
+        self.is_live() && self.has_room()
+    }
+
+    /// Whether there will be, or may be, another connection.
+    pub(super) fn may_have_another(&self) -> bool {
+        self.connecting > 0 || self.may_grow()
+    }
+
+    /// Whether the connections that there are do not do for so many operations that have none, and another one may help.
+    pub fn wants_connection(&self, network: &Network, waiting: usize) -> bool {
+        if !self.may_grow() {
+            return false;
+        }
+        let wanted = match self.least_loaded(&network.connections) {
+            Some((_, best)) if !best.is_bulky() && !best.late && best.load() < self.settings.pipeline => return false,
+            // All are full, or late. One more, unless it is on its way.
+            Some(_) => self.connecting == 0,
+            None => self.connecting == 0 && waiting > 0,
+        };
+        // As many as the queue would fill.
+        wanted || self.connecting.saturating_mul(self.settings.pipeline) < waiting
+    }
+
+    /// Whether the next connect has to wait, as others have failed. If so, it is seen to then.
+    pub fn is_held_back(&mut self, network: &mut Network, now: Instant) -> bool {
+        let retry_at = self.health.retry_at();
+        if retry_at > now {
+            self.maintain_at(retry_at, network);
+        }
+        retry_at > now
+    }
+
+    /// Opens a connection, unless there were too many connects just now: then later. True if it did.
+    pub fn open(&mut self, network: &mut Network, now: Instant) -> bool {
+        let token = network.rng.u32(..);
+        let address = if self.has_ready(&network.connections) { self.at.agreed() } else { self.at.tried() };
+        if !self.has_room() {
+            return false;
+        }
+        if let Err(at) = self.connects.take(now) {
+            if self.due.is_none_or(|due| at < due) {
+                self.counters.stats.limits.connects.bump();
+            }
+            self.maintain_at(at, network);
+            return false;
+        }
+        let conn = self.connect(address, token, network, now);
+        self.connections.push(conn);
+        self.connecting = self.connecting.saturating_add(1);
+        self.touched = true;
+        true
+    }
+
+    /// A new connection to this address, which is not among the others yet.
+    pub(super) fn connect(&self, address: usize, token: u32, network: &mut Network, now: Instant) -> ConnId {
+        let mut connection = Connection::new(self.id, token, network.spare_values.clone(), self.waste.clone(), now);
+        connection.address = address;
+        let conn = network.connections.insert(connection);
+        network.outputs.push_back(Output::Open { conn, server: self.id, address });
+        network.timers.insert(now.after(self.settings.connect_timeout), Timer::Connect(conn));
+        conn
+    }
+
+    /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and says when to look
+    /// again.
+    pub fn maintain(&mut self, network: &mut Network, now: Instant) {
+        let missing = self.missing();
+        if missing > 0 {
+            match self.may_connect(now) {
+                Err(later) => self.maintain_at(later, network),
+                Ok(()) => drop((0..missing).all(|_| self.open(network, now))),
+            }
+        }
+        self.close_expired(network, now);
+        self.maybe_fail_back(network, now);
+    }
+
+    /// How many connections it should have more, whoever needs them.
+    fn missing(&self) -> usize {
+        match self.health.state() {
+            // One connection, to see whether it answers; where there is no room for it, one that ends will make some.
+            State::Down if self.connections.len() < self.settings.pool.max() as usize => {
+                1usize.saturating_sub(self.connecting)
+            }
+            State::Down | State::Disabled => 0,
+            State::Live => (self.settings.pool.min() as usize).saturating_sub(self.connections.len()),
+        }
+    }
+
+    /// Closes connections that have been idle for `ttl`, the longest idle first, as long as more than `smax` are.
+    fn close_expired(&mut self, network: &mut Network, now: Instant) {
+        let pool = self.settings.pool;
+        if pool.ttl() == 0 {
+            return;
+        }
+        let idle = self.connections.iter().filter_map(|&conn| {
+            let connection = network.connections.get(conn).filter(|c| c.is_idle())?;
+            Some((connection.idle_since, conn))
+        });
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable();
+        let above_min = self.connections.len().saturating_sub(pool.min() as usize);
+        let spare = idle.len().saturating_sub(pool.smax() as usize).min(above_min);
+        for &(since, conn) in idle.iter().take(spare) {
+            let at = since.after(Duration::from_secs(pool.ttl().into()));
+            if at > now {
+                return self.maintain_at(at, network);
+            }
+            self.close(conn, network);
+        }
+    }
+
+    /// Asks for maintenance at this time, or earlier.
+    pub fn maintain_at(&mut self, at: Instant, network: &mut Network) {
+        if self.due.is_none_or(|due| at < due) {
+            self.due = Some(at);
+            network.timers.insert(at, Timer::Server(self.id));
+        }
+    }
+
+    /// Whether maintenance is due that was asked for. It is not any more.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
+            self.due = None;
+        }
+        is_due
+    }
+
+    /// A connection ended: what operations need is opened at once. `min` is refilled by timer: where a server was restarted,
+    /// all workers lose all connections in the same moment.
+    pub fn refill_later(&mut self, network: &mut Network, now: Instant) {
+        let at = now.after(REFILL.mul_f64(network.rng.f64()));
+        self.maintain_at(at.max(self.health.retry_at()), network);
+    }
+
+    /// Nothing is under way on the connection any more: sees to its closing. True if the server can be asked where it could
+    /// not: the connection was leaving.
+    pub fn connection_is_idle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> bool {
+        let Some(connection) = network.connections.get_mut(conn) else { return false };
+        connection.idle_since = now;
+        if connection.leaving {
+            self.close(conn, network);
+            self.maintain_at(now, network);
+            return true;
+        }
+        let pool = self.settings.pool;
+        if network.draining || self.health.state() == State::Disabled {
+            self.close(conn, network);
+        } else if pool.ttl() > 0 && self.connections.len() > pool.smax() as usize {
+            self.maintain_at(now.after(Duration::from_secs(pool.ttl().into())), network);
+        }
+        false
+    }
+
+    /// Closes a connection on which nothing is under way.
+    pub(super) fn close(&mut self, conn: ConnId, network: &mut Network) {
+        let Some(connection) = network.connections.remove(conn) else { return };
+        self.detach(conn, &connection);
+        network.outputs.push_back(Output::Close { conn });
+    }
+
+    /// Closes the connections on which nothing is under way.
+    pub fn close_idle(&mut self, network: &mut Network) {
+        let is_idle = |conn: &ConnId| network.connections.get(*conn).is_some_and(Connection::is_idle);
+        let idle: Vec<_> = self.connections.iter().copied().filter(is_idle).collect();
+        idle.into_iter().for_each(|conn| self.close(conn, network));
+    }
+
+    /// Takes a connection out of the list.
+    pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
+        self.connections.retain(|&other| other != conn);
+        if connection.leaving {
+            return self.at.left();
+        }
+        self.touched = true;
+        if connection.phase != Phase::Ready {
+            self.connecting = self.connecting.saturating_sub(1);
+        }
+    }
+
+    /// The worker is about to exit: idle connections close now, the others when they are idle.
+    pub fn drain(&mut self, network: &mut Network) {
+        self.stop_failing_back(network);
+        self.close_idle(network);
+    }
+}

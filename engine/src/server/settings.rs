@@ -1,0 +1,49 @@
+//! What is configured for a server.
+
+use std::time::Duration;
+
+use super::health::Policy;
+use crate::config::{Config, PoolLimits, ServerConfig};
+use crate::limits::PIPELINE_BOUND;
+
+/// What a server needs to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub pool: PoolLimits,
+    /// How many socket addresses it has.
+    pub addresses: usize,
+    /// Replies that a connection awaits before another one is opened, and operations that may wait.
+    pub pipeline: usize,
+    pub queue: usize,
+    pub max_value: usize,
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+    max_fails: u32,
+    pub retry: Duration,
+}
+
+impl Settings {
+    pub fn new(config: &Config, server: &ServerConfig) -> Self {
+        Settings {
+            pool: server.pool,
+            addresses: server.addresses,
+            pipeline: config.pipeline,
+            queue: config.queue,
+            max_value: config.max_value,
+            timeout: config.timeout,
+            connect_timeout: config.connect_timeout,
+            max_fails: config.max_fails,
+            retry: config.retry,
+        }
+    }
+
+    /// Replies that a connection may await.
+    pub fn pipeline_bound(&self) -> usize {
+        self.pipeline.saturating_mul(PIPELINE_BOUND)
+    }
+
+    /// When the server is given up, and for how long.
+    pub fn policy(&self, jitter: f64) -> Policy {
+        Policy { max_fails: self.max_fails, retry: self.retry, jitter }
+    }
+}
