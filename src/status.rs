@@ -19,7 +19,7 @@ use nginx_sys::{ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER
 use self::job::Work;
 use self::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::conf::{Conf, LineError, Merge};
-use crate::nginx::job::go_on;
+use crate::nginx::job::start;
 use crate::nginx::process;
 use crate::nginx::request::{Handler, Request};
 use crate::worker;
@@ -68,7 +68,7 @@ fn respond(request: Request<'_>) -> Option<ngx_int_t> {
     let this = Worker { pid: process::pid_number(), generation: worker::generation(), slot: process::worker_number() };
     let mut work = Work::new(query, this, reply)?;
     if work.step()? {
-        return go_on(request, work);
+        return start(request, work);
     }
     reply.send(request, work.into_body())
 }

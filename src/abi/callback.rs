@@ -1,4 +1,4 @@
-//! A sibling's handler, and how it gets its answer.
+//! A sibling's handler, and the delivery of its answer.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ use super::outcome::{self, Status};
 use super::request::{self, Link};
 use super::sys::*;
 
-/// What a sibling gave to be called.
+/// A sibling's handler.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// With the answer of an operation.
@@ -24,7 +24,7 @@ pub enum Handler {
     Many(unsafe extern "C" fn(*mut c_void, *const *const ngx_http_memcache_result_t, ngx_uint_t)),
 }
 
-/// What the engine keeps with an operation. Dropping it forgets the handler.
+/// The engine keeps this with an operation. The handler of one that is dropped is not called.
 pub struct Callback {
     handler: Handler,
     data: *mut c_void,
@@ -47,8 +47,7 @@ impl Callback {
         Callback { handler, data, link: None }
     }
 
-    /// Binds the operation to a request: it is counted there, and when the main request ends, it is cancelled, or
-    /// forgets the request.
+    /// Binds the operation to a request. It is counted there. When the main request ends, it is cancelled, or unbound.
     ///
     /// # Safety
     ///
@@ -64,7 +63,7 @@ impl Callback {
         Ok(())
     }
 
-    /// Where to note the operation's number, or why it has none.
+    /// Notes the operation's number, or its error, in the request.
     pub fn note(&self) -> impl FnOnce(&Result<CallId, Status>) {
         let link = self.link;
         move |call| {
@@ -107,7 +106,7 @@ impl Callback {
         }
     }
 
-    /// The request need not clean up any more.
+    /// Tells the request that the operation has ended.
     fn answered(mut self, results: &[ngx_http_memcache_result_t]) {
         self.leave(|link| link.answered(results));
     }

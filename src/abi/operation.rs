@@ -1,4 +1,4 @@
-//! A sibling's operation, checked and turned into the engine's terms.
+//! Checks a sibling's operation, and converts it into the engine's types.
 
 #![allow(unsafe_code)]
 
@@ -14,12 +14,12 @@ use super::outcome::Status;
 use super::sys::*;
 use crate::nginx::clock;
 
-/// Seconds up to which memcached takes a time for one from now on: what is longer cannot be said.
+/// memcached reads a larger number of seconds as a point in time.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
 
-/// What an operation asks for.
+/// An operation.
 pub enum Operation<'a> {
-    /// Something about a key.
+    /// An operation on a key.
     Keyed(Request<'a>),
     /// A value for this key that is larger than `memcache_max_value`, which is all that is known of it.
     TooLarge {
@@ -28,11 +28,11 @@ pub enum Operation<'a> {
         /// The value's length.
         size: usize,
     },
-    /// Something about a server.
+    /// An operation on a server.
     OnServer {
         /// Its number.
         server: usize,
-        /// What.
+        /// The operation.
         verb: ServerVerb,
         /// The deadline, if it is not the configured one.
         timeout: Option<Duration>,
@@ -40,7 +40,7 @@ pub enum Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Whether it is one that hits or misses.
+    /// Whether it can hit or miss.
     pub fn reads(&self) -> bool {
         matches!(self, Operation::Keyed(Request { verb: Verb::Get { .. } | Verb::Lease { .. }, .. }))
     }
@@ -103,7 +103,7 @@ pub struct Many<'a> {
 }
 
 impl<'a> Many<'a> {
-    /// Checks what is the same for all keys. A key that is no key is not the others' fault.
+    /// Checks what all keys have in common. An invalid key is an error of that key alone.
     ///
     /// # Safety
     ///
@@ -133,7 +133,7 @@ impl<'a> Many<'a> {
         Ok(Many { keys, touch, timeout })
     }
 
-    /// The keys. One that is too long stays too long, but nobody has to believe how long it is.
+    /// The keys. For a key that is too long, another one that is too long is returned, so that its length is not trusted.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
         const TOO_LONG: &[u8] = &[0; MAX_KEY + 1];
         self.keys.iter().map(|key| match key.len {
@@ -144,7 +144,7 @@ impl<'a> Many<'a> {
     }
 }
 
-/// A key's bytes; whether they can be sent as a key is for the engine to say.
+/// A key's bytes. The engine checks whether they can be sent as a key.
 ///
 /// # Safety
 ///
@@ -169,7 +169,7 @@ fn stores(op: &ngx_http_memcache_op_t) -> bool {
     )
 }
 
-/// What is asked of a server itself; `None`: it is an operation on a key.
+/// An operation on a server; `None`: it is one on a key.
 fn server_verb(op: &ngx_http_memcache_op_t) -> Result<Option<ServerVerb>, Status> {
     Ok(Some(match op.op {
         NGX_HTTP_MEMCACHE_VERSION => ServerVerb::Version,
@@ -190,8 +190,7 @@ fn lease(op: &ngx_http_memcache_op_t) -> Result<Verb, Status> {
     Ok(Verb::Lease { vivify, recache: op.recache, wait })
 }
 
-/// A condition or an option that the operation does not have is refused: to ignore it would do something else than what
-/// was asked for.
+/// Refuses a condition or an option that the operation does not have: without it, the operation would do something else.
 fn check_extras(op: &ngx_http_memcache_op_t) -> Result<(), Status> {
     let counts = matches!(op.op, NGX_HTTP_MEMCACHE_INCR | NGX_HTTP_MEMCACHE_DECR);
     let compares = match op.op {

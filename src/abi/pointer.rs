@@ -1,4 +1,4 @@
-//! What all functions of the table check, and what they return.
+//! Checks of pointers, and the return value of the table's functions.
 
 #![allow(unsafe_code)]
 

@@ -1,18 +1,17 @@
-//! What binds calls to the request that they were made for, and how it is known that a request has ended.
+//! Binds calls to their request, and detects the end of a request.
 //!
 //! nginx ends a main request in this order (`ngx_http_free_request()`): the handlers of its http cleanups run, then the
-//! handlers of the log phase, then `r->pool` becomes NULL and the pool is destroyed, which runs the handlers of its own
-//! cleanups and then frees the memory, that of the request too. A client that goes away has the http cleanups run
-//! earlier. Neither `count`, which stays 1 where the connection is kept, nor anything else in the request says how far
-//! this has come. So:
+//! handlers of the log phase. Then `r->pool` becomes NULL and the pool is destroyed: the handlers of its own cleanups run,
+//! and the memory is freed, including that of the request. If the client goes away, the http cleanups run earlier. No field
+//! of the request shows how far this is: `count` stays 1 if the connection is kept. So:
 //!
-//! - The first call that is bound to a request makes an [`Owner`] in its pool, which ends the calls twice: in an http
-//!   cleanup, in time for the access log, and in a cleanup of the pool, which catches what was bound in between. An
-//!   owner that has ended takes no more calls.
+//! - The first call that is bound to a request makes an [`Owner`] in its pool. The owner ends the calls twice: in an http
+//!   cleanup, in time for the access log, and in a cleanup of the pool, for calls that were bound in between. An owner that
+//!   has ended accepts no more calls.
 //! - A handler of the log phase, which runs before all others, marks requests that have no owner by then.
 //!
-//! **Invariant:** no call leads to a request whose memory is gone, whenever and from wherever it was bound. The cleanup
-//! of the pool alone ensures that; all else is there to refuse early, and by the same answer on every way to end.
+//! **Invariant:** no call refers to a request whose memory was freed, whenever and wherever it was bound. The cleanup of the
+//! pool alone ensures that. The other steps refuse early, with the same error however the request ends.
 
 #![allow(unsafe_code)]
 
@@ -37,35 +36,35 @@ use crate::nginx::guard::guard;
 use crate::nginx::module;
 use crate::nginx::request::Request;
 
-/// How many links of a request are looked at for one that is free again.
+/// How many links of a request are searched for a free one.
 const LOOK_FOR_SPARE: usize = 16;
 
-/// A main request that calls are bound to. It lives in the request's pool, as what belongs to a cleanup of it.
+/// A main request that calls are bound to. It lives in the request's pool, as the data of a cleanup.
 pub struct Owner {
     stats: RequestStats,
-    /// All there are, free ones too.
+    /// All of them, including free ones.
     links: Cell<Option<NonNull<Link>>>,
     /// One of them: most requests need no other.
     first: Link,
-    /// It takes no more calls.
+    /// It accepts no more calls.
     ended: Cell<bool>,
-    /// It has none, either.
+    /// It has no calls, either.
     is_over: Cell<bool>,
 }
 
-/// A call of an owner's. It lives in the request's pool until that is destroyed: when the call is over, it is marked as
-/// free, and used again by the request's next one.
+/// A call of an owner. It lives in the request's pool. When the call has ended, the link is marked as free, and the next
+/// call uses it.
 pub struct Link {
     next: Option<NonNull<Link>>,
     owner: NonNull<Owner>,
-    /// Those that the call is one of; `None` until the link is used.
+    /// The client's calls; `None` until the link is used.
     calls: Cell<Option<NonNull<dyn Calls>>>,
     /// 0: the link is free.
     call: Cell<u64>,
     binding: Cell<Binding>,
 }
 
-/// What a request's context points to when the request has ended without an owner.
+/// The context of a request that has ended without an owner points to this.
 static ENDED: u8 = 0;
 
 /// A link of a request for a call that is about to be submitted.
@@ -89,7 +88,7 @@ pub unsafe fn bind(
     Ok(link.into())
 }
 
-/// Whether calls may still be bound to a request, and something may wait for it.
+/// Whether calls may still be bound to a request.
 ///
 /// # Safety
 ///
@@ -106,13 +105,13 @@ pub unsafe fn check(request: *mut ngx_http_request_t) -> Result<(), Unbound> {
     }
 }
 
-/// What a main request and its subrequests have asked of memcached, if they have.
+/// The operations of a main request and its subrequests, if there were any.
 pub fn stats_of(request: Request<'_>) -> Option<&RequestStats> {
     // SAFETY: the request is there, its main one too; the owner is in the memory of that.
     unsafe { find((*request.as_ptr()).main).map(|owner| &owner.stats) }
 }
 
-/// The main request of one that has not begun to be freed, as far as it says so itself.
+/// The main request, if the fields of the request do not show that it is being freed.
 ///
 /// # Safety
 ///
@@ -247,7 +246,7 @@ impl Owner {
         }
     }
 
-    /// The request ends: its calls are taken back, or forget it.
+    /// The request ends: its calls are cancelled or unbound.
     fn end(&self) {
         if self.is_over.get() {
             return;
@@ -295,7 +294,7 @@ impl Link {
         }
     }
 
-    /// It has been taken back, if it has not ended.
+    /// It has been cancelled, if it has not ended.
     pub fn cancelled(&self) {
         if self.call.replace(0) != 0 {
             self.stats().note(false, outcome::CANCELLED);
@@ -326,7 +325,7 @@ impl Link {
         self.calls.get().map(|calls| unsafe { calls.as_ref() })
     }
 
-    /// When something happened last to the client: an operation was accepted, or a reply has come.
+    /// The time of the client's last event: an operation was accepted, or a reply has arrived.
     fn latest(&self) -> Instant {
         self.calls().map_or_else(clock::now, Calls::latest)
     }

@@ -1,8 +1,8 @@
-//! Values that siblings keep: those of responses to clients that read slowly, above all.
+//! Values that siblings keep, above all for responses to slow clients.
 //!
-//! A client that does not read costs the whole value, and any number of clients can do that. So the bytes of all values
-//! that are kept at a time have a bound per worker, `memcache_max_retained`; beyond it `retain` says so. Large values
-//! leave a part of it to small ones, which fit into the buffers of sockets and are not kept for long.
+//! A client that does not read its response holds the whole value, and any number of clients can do that. So each worker
+//! bounds the bytes of all kept values: `memcache_max_retained`. Beyond it, `retain` fails. A part of the bound is reserved
+//! for small values, which fit into the buffers of sockets and are released soon.
 
 #![allow(unsafe_code)]
 
@@ -20,31 +20,31 @@ use crate::nginx::clock;
 use crate::nginx::log::Log;
 use crate::nginx::process::on_event_loop;
 
-/// `memcache_max_retained`, if there is none.
+/// The default of `memcache_max_retained`.
 pub const MAX_RETAINED: usize = 64 * 1024 * 1024;
 
-/// Values up to this many bytes may be kept up to the bound; larger ones leave a quarter of it.
+/// Values of at most this many bytes may use the whole bound, larger ones three quarters of it.
 const SMALL: usize = 64 * 1024;
 
-/// When so many bytes, and seven eighths of what they were at most, are given back, the memory goes to the system.
-const WORTH: usize = 8 * 1024 * 1024;
+/// The memory goes back to the system when this many bytes, and seven eighths of the peak, were released.
+const TRIM_AT: usize = 8 * 1024 * 1024;
 
 /// Milliseconds between two lines in the error log.
-const QUIET: u64 = 1000;
+const LOG_INTERVAL: u64 = 1000;
 
 /* Of the process, and not of a cycle: a worker has one, and values may be given back on any thread. */
 
-/// Bytes that are kept now.
+/// Bytes that are kept.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
-/// The most since memory was last given to the system.
+/// Their maximum since memory last went back to the system.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 /// Values that were not kept.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
-/// Those that a line has told of, and when, by nginx's time.
-static TOLD: AtomicU64 = AtomicU64::new(0);
-static TOLD_AT: AtomicU64 = AtomicU64::new(0);
+/// Those that were logged, and nginx's time of the last line.
+static LOGGED: AtomicU64 = AtomicU64::new(0);
+static LOGGED_AT: AtomicU64 = AtomicU64::new(0);
 
-/// Keeps a value for a sibling, which counts from now on.
+/// Keeps a value for a sibling, and counts it.
 pub fn keep(bytes: Bytes, bound: usize) -> Result<ngx_http_memcache_value_t, Status> {
     let len = bytes.len();
     let kept = BYTES.load(Ordering::Relaxed);
@@ -52,7 +52,7 @@ pub fn keep(bytes: Bytes, bound: usize) -> Result<ngx_http_memcache_value_t, Sta
     // One alone is always kept, however small the bound is.
     if kept > 0 && kept.saturating_add(len) > most {
         REFUSED.fetch_add(1, Ordering::Relaxed);
-        tell(kept, bound);
+        log_refused(kept, bound);
         return Err(NGX_HTTP_MEMCACHE_RETAIN_LIMIT);
     }
     let kept = BYTES.fetch_add(len, Ordering::Relaxed).saturating_add(len);
@@ -61,11 +61,11 @@ pub fn keep(bytes: Bytes, bound: usize) -> Result<ngx_http_memcache_value_t, Sta
     Ok(ngx_http_memcache_value_t { bytes: text, owner: owner_of(bytes) })
 }
 
-/// Gives a value back, and leaves an empty one that may be given back again. On any thread.
+/// Releases a value, and leaves an empty one that may be released again. On any thread.
 ///
 /// # Safety
 ///
-/// The value is empty, or one that [`keep`] has returned and nobody has given back.
+/// The value is empty, or one that [`keep`] has returned and nobody has released.
 pub unsafe fn release(value: &mut ngx_http_memcache_value_t) {
     let owner = mem::replace(&mut value.owner, [ptr::null_mut(); 4]);
     value.bytes = ngx_str_t::empty();
@@ -82,11 +82,11 @@ pub unsafe fn release(value: &mut ngx_http_memcache_value_t) {
 fn give_back(len: usize) {
     let bytes = BYTES.fetch_sub(len, Ordering::Relaxed).saturating_sub(len);
     let peak = PEAK.load(Ordering::Relaxed);
-    if peak < WORTH || bytes > peak / 8 || !on_event_loop() {
+    if peak < TRIM_AT || bytes > peak / 8 || !on_event_loop() {
         return;
     }
     PEAK.store(bytes, Ordering::Relaxed);
-    give_to_system();
+    trim();
 }
 
 /// A counted slice as four words. They are not all zero: one of them points to a table of functions.
@@ -110,9 +110,9 @@ unsafe fn bytes_of(owner: [*mut c_void; 4]) -> Bytes {
     unsafe { mem::transmute(owner) }
 }
 
-/// What values were kept in is in pieces between what is still in use, where the allocator keeps it.
+/// Returns free memory to the system: the allocator keeps the pieces between blocks that are still in use.
 #[cfg(target_env = "gnu")]
-fn give_to_system() {
+fn trim() {
     extern "C" {
         fn malloc_trim(pad: usize) -> c_int;
     }
@@ -122,22 +122,22 @@ fn give_to_system() {
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn give_to_system() {}
+fn trim() {}
 
-/// How many bytes are kept, and how many values were not.
+/// How many bytes are kept, and how many values were refused.
 pub fn retained() -> (usize, u64) {
     (BYTES.load(Ordering::Relaxed), REFUSED.load(Ordering::Relaxed))
 }
 
-/// One line, at most, in a second.
-fn tell(bytes: usize, bound: usize) {
+/// Logs at most one line per second.
+fn log_refused(bytes: usize, bound: usize) {
     let now = clock::nginx_msec() as u64;
-    if TOLD_AT.load(Ordering::Relaxed).saturating_add(QUIET) > now && TOLD.load(Ordering::Relaxed) > 0 {
+    if LOGGED_AT.load(Ordering::Relaxed).saturating_add(LOG_INTERVAL) > now && LOGGED.load(Ordering::Relaxed) > 0 {
         return;
     }
-    TOLD_AT.store(now, Ordering::Relaxed);
+    LOGGED_AT.store(now, Ordering::Relaxed);
     let refused = REFUSED.load(Ordering::Relaxed);
-    let more = refused.saturating_sub(TOLD.swap(refused, Ordering::Relaxed));
+    let more = refused.saturating_sub(LOGGED.swap(refused, Ordering::Relaxed));
     Log::current(|log| {
         log.error(format_args!(
             "memcache: {more} values were not kept for clients, {bytes} bytes are, memcache_max_retained is {bound}"

@@ -1,6 +1,6 @@
-//! Structures that say how large they are: a sibling with an earlier header has smaller ones.
+//! Structures with a size field: a sibling with an earlier header has smaller ones.
 //!
-//! Fields are only ever added at the end, so what such a sibling has is the beginning of ours, and the rest is zero.
+//! Fields are only added at the end. So the structure of such a sibling is the beginning of ours; the rest is zero.
 
 #![allow(unsafe_code)]
 
@@ -16,7 +16,7 @@ use super::sys::*;
 ///
 /// A `usize` comes first, and all zeros are a value of the type.
 pub unsafe trait Grows {
-    /// The size in the version that had it first: nobody has a smaller one.
+    /// The size in the first version that had it: no sibling has a smaller one.
     const LEAST: usize;
 }
 
@@ -48,7 +48,7 @@ const _: () = {
     assert!(offset_of!(ngx_http_memcache_result_t, stand_in) == 88);
 };
 
-/// The size that a caller's structure says it has, if that is enough.
+/// The size of a caller's structure, if it is large enough.
 ///
 /// # Safety
 ///
@@ -65,8 +65,8 @@ pub unsafe fn check<T: Grows>(theirs: *const T) -> Result<usize, Status> {
     Ok(size)
 }
 
-/// A caller's structure. Of one that has less than ours, it is a copy in `place` where the rest is zero; what ours does
-/// not have is left out.
+/// A caller's structure. A smaller one is copied to `place`, and filled with zeros. Fields that ours does not have are
+/// ignored.
 ///
 /// # Safety
 ///

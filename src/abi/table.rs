@@ -1,4 +1,4 @@
-//! The function table: what C passes is checked and read here; what is done then, [`Functions`] knows.
+//! The function table. It checks and reads the arguments from C. [`Functions`] does the rest.
 
 #![allow(unsafe_code)]
 
@@ -23,31 +23,31 @@ use crate::nginx::module;
 
 type ClientPtr = *mut ngx_http_memcache_client_t;
 
-/// What a sibling knows a client by: an address that is looked up, and never followed.
+/// A sibling's handle of a client: an address that is looked up, and never dereferenced.
 pub type Handle = *const c_void;
 
-/// What the functions do, in terms of Rust. An error is what the function returns.
+/// The functions, with Rust types. The C function returns the error.
 pub trait Functions {
     /// The module's configuration of a server block.
     type Conf: module::ServerConf;
-    /// What a handle stands for.
+    /// The type behind a handle.
     type Target<'a>: Target;
 
-    /// Whether the caller may ask for anything here. Returns how many bytes of values siblings may keep.
+    /// Checks that the caller may call here. Returns how many bytes of values siblings may keep.
     fn check_caller() -> Result<usize, Status>;
     /// The client of a request in this server block.
     fn client_of_request(conf: &Self::Conf) -> Result<Handle, Status>;
     /// The client of this server block, if the block is one of the worker's.
     fn client_of_conf(conf: &Self::Conf) -> Result<Handle, Status>;
-    /// What is behind a handle, if it is one of this worker's.
+    /// The client behind a handle, if it is one of this worker's.
     fn find<'a>(client: Handle) -> Result<Self::Target<'a>, Status>;
-    /// The line that is being read is of no use without a client.
+    /// The line that is being read needs a client.
     fn require(line: &mut Conf<'_>) -> Result<(), Status>;
 }
 
 /// A client, or a subset of one.
 pub trait Target {
-    /// The calls that are under way.
+    /// The pending calls.
     fn calls(&self) -> &(dyn Calls + 'static);
     /// The largest value, in bytes.
     fn max_value(&self) -> usize;
@@ -57,7 +57,7 @@ pub trait Target {
     fn submit_many(&self, gets: &Many<'_>, callback: Callback) -> Result<CallId, Status>;
     /// How many servers it has.
     fn servers(&self) -> usize;
-    /// One of them; its size is for the caller to set.
+    /// One of them; the caller sets its size.
     fn server(&self, index: usize) -> Result<ngx_http_memcache_server_t, Status>;
     /// Takes one of them out of use, or back into it.
     fn set_enabled(&self, index: usize, enabled: bool) -> Result<(), Status>;
@@ -187,12 +187,12 @@ unsafe extern "C" fn submit_many<F: Functions>(
     })
 }
 
-/// Whether the end of the request takes the operation back.
+/// Whether the end of the request cancels the operation.
 fn cancels(options: u32) -> bool {
     options & NGX_HTTP_MEMCACHE_COUNT == 0
 }
 
-/// Binds a callback to its request, submits with it, and says which call it is.
+/// Binds a callback to its request, submits with it, and stores the number of the call.
 ///
 /// # Safety
 ///
@@ -294,7 +294,7 @@ unsafe extern "C" fn server_of_key<F: Functions>(
     })
 }
 
-/// Nothing of a worker is needed for this one.
+/// It runs in the master and needs no worker.
 unsafe extern "C" fn require<F: Functions>(cf: *mut ngx_conf_t) -> Status {
     answer(|| {
         // SAFETY: the caller passes what nginx has given to the handler of a directive, or NULL; nothing else refers to it

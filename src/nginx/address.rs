@@ -21,15 +21,15 @@ impl Address {
         &self.0
     }
 
-    /// The bytes that tell it from others; its family comes first.
+    /// The bytes that identify it; its family comes first.
     fn bytes(&self) -> &[u8] {
         // SAFETY: nginx made the address, `socklen` bytes long and zeroed where nothing was written.
         unsafe { slice::from_raw_parts(self.0.sockaddr.cast(), self.0.socklen as usize) }
     }
 }
 
-/// The socket addresses that a server's name stands for, at least one, in an order that depends on nothing but themselves.
-/// Whoever has a clone lives in the same pool.
+/// The socket addresses of a server's name, at least one. Their order depends on the addresses alone. Clones must live in
+/// the same pool.
 #[derive(Clone)]
 pub struct Addresses {
     list: Rc<[Address]>,
@@ -41,14 +41,14 @@ pub struct Addresses {
 pub enum Unresolved {
     /// nginx has logged it.
     NoMemory,
-    /// nginx says so.
+    /// nginx's error text.
     Invalid(String),
-    /// Nobody knows the name.
+    /// The name has no address.
     NotFound,
 }
 
 impl Addresses {
-    /// Those of an argument of the line that is being read, and whether it says no port.
+    /// The addresses of an argument of the line that is being read, and whether it has no port.
     pub fn resolve(conf: &Conf<'_>, text: ngx_str_t, default_port: u16) -> Result<(Addresses, bool), Unresolved> {
         let mut url = ngx_url_t::zeroed();
         url.url = text;
@@ -90,18 +90,18 @@ impl Addresses {
         self.texts.get(index).cloned().unwrap_or_default()
     }
 
-    /// How many there are of the family that most belong to: one is what a name has on a host with IPv4 and IPv6.
+    /// The number of addresses of the most frequent family. A name of a host with IPv4 and IPv6 has one.
     pub fn of_one_family(&self) -> usize {
         let of = |address: &[u8]| self.bytes().filter(|other| other.get(..2) == address.get(..2)).count();
         self.bytes().map(of).max().unwrap_or(0)
     }
 
-    /// The bytes that tell each from all others.
+    /// The bytes that identify each address.
     pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
         self.list.iter().map(Address::bytes)
     }
 
-    /// The bytes that tell this list from all others.
+    /// The bytes that identify this list.
     pub fn key(&self) -> Vec<u8> {
         self.bytes().flat_map(|bytes| [&bytes.len().to_le_bytes()[..], bytes].concat()).collect()
     }

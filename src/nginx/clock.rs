@@ -1,4 +1,4 @@
-//! What time it is.
+//! Clocks.
 
 #![allow(unsafe_code)]
 
@@ -11,7 +11,7 @@ use nginx_sys::{clock_gettime, ngx_msec_t, ngx_time_t, CLOCK_MONOTONIC};
 
 use super::global::global;
 
-/// The time of all workers: the host's monotonic clock, which what they share is written by.
+/// The time of all workers: the host's monotonic clock. Shared memory uses it, too.
 pub fn now() -> Instant {
     let mut time = MaybeUninit::zeroed();
     // SAFETY: there is room for the result; zeros are one, should there be no such clock.
@@ -23,12 +23,12 @@ pub fn now() -> Instant {
     Instant::from_micros(micros(time.tv_sec).saturating_mul(1_000_000).saturating_add(micros(time.tv_nsec) / 1000))
 }
 
-/// nginx's own time, which goes on once per turn of the event loop at most, unless another module asks for more.
+/// nginx's own time. It advances once per turn of the event loop at most, unless another module updates it.
 pub fn nginx_msec() -> ngx_msec_t {
     global!(ngx_current_msec)
 }
 
-/// What nginx's clock says. It is one of nginx's own slots, which stay there.
+/// nginx's clock. It points to one of nginx's own slots, which are never freed.
 fn cached() -> Option<&'static ngx_time_t> {
     let time = global!(ngx_cached_time);
     // SAFETY: nginx sets it before it reads a configuration, and changes what it points to on this thread only.
@@ -40,12 +40,12 @@ pub fn utc_offset() -> i32 {
     i32::try_from(cached().map_or(0, |time| time.gmtoff)).unwrap_or(0)
 }
 
-/// Seconds since 1970, as nginx knows them.
+/// Seconds since 1970, by nginx's clock.
 pub fn unix_secs() -> u64 {
     u64::try_from(cached().map_or(0, |time| time.sec)).unwrap_or(0)
 }
 
-/// From moments to milliseconds since the Unix epoch.
+/// Converts moments to milliseconds since the Unix epoch.
 #[derive(Clone, Copy)]
 pub struct Calendar {
     now: Instant,
@@ -77,7 +77,7 @@ impl Calendar {
         self.now
     }
 
-    /// When that was, or will be.
+    /// The time of a moment.
     pub fn millis(&self, at: Instant) -> u64 {
         self.origin.saturating_add(at.as_micros()) / 1000
     }

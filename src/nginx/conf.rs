@@ -29,7 +29,7 @@ fn conf_error() -> *mut c_char {
     ptr::without_provenance_mut(usize::MAX)
 }
 
-/// Why a line, or what it makes of a block, is refused.
+/// Why a line, or a block, is refused.
 pub enum LineError {
     /// nginx puts the directive's name in front of this text.
     Plain(&'static CStr),
@@ -59,8 +59,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// What nginx passes to those who read a configuration. It is there, and nobody else changes it, until the function that
-/// it was passed to returns.
+/// The argument of functions that read a configuration. It is valid, and nobody else changes it, until the function
+/// returns.
 pub struct Conf<'a>(NonNull<ngx_conf_t>, PhantomData<&'a mut ngx_conf_t>);
 
 impl<'a> Conf<'a> {
@@ -81,13 +81,13 @@ impl<'a> Conf<'a> {
         unsafe { self.0.as_ref() }
     }
 
-    /// Where nginx says what is wrong with it.
+    /// The log for its errors.
     pub fn log(&self) -> Option<Log<'_>> {
         // SAFETY: nginx reads a configuration with a log.
         unsafe { Log::new(self.get().log) }
     }
 
-    /// The cycle that it is for, for what lives in its pool.
+    /// Its cycle, for values that live in the cycle's pool.
     pub fn cycle(&self) -> Option<Cycle<'static>> {
         // SAFETY: the cycle is there as long as its pool.
         unsafe { Cycle::new(self.get().cycle) }
@@ -105,7 +105,7 @@ impl<'a> Conf<'a> {
         self.main_ptr().map(|mut conf| unsafe { conf.as_mut() })
     }
 
-    /// The same for nginx, which has it until the configuration goes.
+    /// The same as a pointer, for nginx. It is valid until the configuration goes.
     pub fn main_ptr<T: MainConf>(&self) -> Option<NonNull<T>> {
         // SAFETY: `main_conf` of each context is the one array of those of the http block.
         unsafe { module::conf(self.ctx()?.main_conf) }
@@ -119,7 +119,7 @@ impl<'a> Conf<'a> {
         core.map_or(&[], |core| core.server_name.as_bytes())
     }
 
-    /// Has the requests of the location that is being read answered by H.
+    /// Sets the handler of the location that is being read.
     pub fn set_handler<H: Handler>(&mut self) {
         // SAFETY: a location has a configuration of nginx's core, which nobody refers to now.
         unsafe {
@@ -167,14 +167,14 @@ impl<'a> Conf<'a> {
         ctx.filter(|_| self.get().module_type == NGX_HTTP_MODULE as usize).map(Block)
     }
 
-    /// Says that the line is allowed, but hardly what was meant.
+    /// Warns of a line that is allowed but probably not intended.
     pub fn warn(&self, text: fmt::Arguments<'_>) {
         if let Some(log) = self.log() {
             log.warn(format_args!("{text} in {}", self.position()));
         }
     }
 
-    /// Says why, unless nginx does, and returns what a handler is to return.
+    /// Logs the error, unless nginx does, and returns the handler's result.
     fn refuse(&self, error: LineError) -> *mut c_char {
         match error {
             LineError::Plain(text) => return text.as_ptr().cast_mut(),
@@ -196,7 +196,7 @@ impl<'a> Conf<'a> {
     }
 }
 
-/// A block of HTTP, for looking at it again when all of them were read. It lives as long as the configuration.
+/// A block of HTTP, for checks when all blocks were read. It lives as long as the configuration.
 #[derive(Clone, Copy)]
 pub struct Block(NonNull<ngx_http_conf_ctx_t>);
 
@@ -207,7 +207,7 @@ impl Block {
     }
 }
 
-/// The http block with all that is in it, when nginx has read it: what it passes to `postconfiguration`.
+/// The complete http block: the argument of `postconfiguration`.
 pub struct HttpBlock<'a>(Conf<'a>);
 
 impl<'a> HttpBlock<'a> {
@@ -235,7 +235,7 @@ impl<'a> HttpBlock<'a> {
         unsafe { module::conf(self.0.ctx()?.main_conf).map(|conf| conf.as_ref()) }
     }
 
-    /// The module's part of it, and its part of what server blocks inherit.
+    /// The module's part of it, and the part that server blocks inherit.
     pub fn confs<M: MainConf, S: ServerConf>(&mut self) -> Option<(&mut M, &mut S)> {
         let ctx = self.0.ctx()?;
         // SAFETY: the context is that of the http block. They are two values, and nobody else has them: see `Conf::main`.
@@ -327,7 +327,7 @@ unsafe extern "C" fn set_main(cf: *mut ngx_conf_t, command: *mut ngx_command_t, 
 
 /* the module's configurations */
 
-/// A configuration that takes what it does not say from the one around it.
+/// A configuration that inherits from the one around it.
 pub trait Merge: Sized {
     /// `outer` was complete before `inner`.
     fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError>;

@@ -24,12 +24,12 @@ use super::log::Log;
 /// How many pieces of memory one write takes.
 pub const SLICES: usize = 32;
 
-/// Who has connections, and gets their events.
+/// The owner of connections, which gets their events.
 pub trait Owner: 'static {
-    /// By which the owner knows a connection.
+    /// The owner's name for a connection.
     type Id: Copy;
 
-    /// There may be something to read, or nginx wants the connection closed, or the connect failed.
+    /// There may be data to read, or nginx wants to close the connection, or the connect failed.
     fn on_readable(&self, id: Self::Id);
     /// The socket takes bytes (again), or is connected.
     fn on_writable(&self, id: Self::Id);
@@ -45,7 +45,7 @@ impl<O: Owner> Clone for Connection<O> {
     }
 }
 
-/// Does not move, as nginx's structures point to it.
+/// It must not move: nginx's structures point to it.
 struct Inner<O: Owner> {
     owner: Weak<O>,
     id: O::Id,
@@ -58,7 +58,7 @@ struct Inner<O: Owner> {
     context: Context,
 }
 
-/// What the connection's lines in the log end with.
+/// The end of the connection's lines in the log.
 struct Context {
     /// A copy of the owner's, as its context is this connection's alone. Invariant: its `data` points to this.
     log: Cell<ngx_log_t>,
@@ -66,7 +66,7 @@ struct Context {
     name: Bytes,
 }
 
-/// How a connect went.
+/// The result of a connect.
 pub enum Connect {
     /// Connected at once.
     Done,
@@ -78,11 +78,11 @@ pub enum Connect {
     NoResources,
 }
 
-/// What a read or a write came to.
+/// The result of a read or a write.
 pub enum Io {
     /// So many bytes.
     Bytes(usize),
-    /// None; the socket's event will tell when to go on.
+    /// None; the socket's event comes when it can go on.
     Blocked,
     /// The other end has closed the connection.
     Eof,
@@ -116,7 +116,7 @@ impl<O: Owner> Connection<O> {
         self.0.connection.get()
     }
 
-    /// The log whose lines end with what is being done to whom.
+    /// The log whose lines end with the action and the server.
     pub fn log(&self) -> Option<Log<'_>> {
         // SAFETY: it is there for as long as this is.
         unsafe { Log::new(self.0.context.log.as_ptr()) }
@@ -171,7 +171,7 @@ impl<O: Owner> Connection<O> {
         }
     }
 
-    /// Asks the kernel how the connect went. `Ok`: nothing is wrong so far.
+    /// Asks the kernel for the result of the connect. `Ok`: there is no error so far.
     pub fn connect_result(&self) -> Result<(), io::Error> {
         let mut errno: c_int = 0;
         let mut len = size_of::<c_int>() as nginx_sys::socklen_t;
@@ -192,7 +192,7 @@ impl<O: Owner> Connection<O> {
         }
     }
 
-    /// Whether the kernel has yet to say how the connect went.
+    /// Whether the connect is pending.
     pub fn is_connecting(&self) -> bool {
         self.0.connecting.get()
     }
@@ -300,13 +300,13 @@ impl<O: Owner> Connection<O> {
         unsafe { (*(*self.as_ptr()).read).ready() != 0 }
     }
 
-    /// Has the read event come again in the next turn of the event loop.
+    /// Posts the read event for the next turn of the event loop.
     pub fn read_again(&self) {
         // SAFETY: as in `can_write`; nginx takes the event back when the connection is closed.
         unsafe { ngx_post_event((*self.as_ptr()).read, addr_of_mut!(ngx_posted_next_events)) };
     }
 
-    /// Keeps both events coming, which not every event method of nginx does by itself. Whether nginx could.
+    /// Registers both events again; some event methods of nginx need that. Returns whether it worked.
     pub fn watch(&self) -> bool {
         let c = self.as_ptr();
         // SAFETY: as in `can_write`.
@@ -322,8 +322,8 @@ impl<O: Owner> Connection<O> {
         unsafe { (*self.as_ptr()).set_idle(idle.into()) };
     }
 
-    /// Whether nginx has asked to close the connection, and if so, whether it insists: the time of
-    /// `worker_shutdown_timeout` is over. Asking clears the request.
+    /// Whether nginx has asked to close the connection, and if so, whether it must be closed now: `worker_shutdown_timeout`
+    /// is over. This clears the request.
     pub fn close_requested(&self) -> Option<bool> {
         let c = self.as_ptr();
         // SAFETY: the connection is open.

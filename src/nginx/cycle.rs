@@ -10,9 +10,8 @@ use super::global::global;
 use super::log::Log;
 use super::module::{self, MainConf};
 
-/// A cycle that is there for `'a`. `'static` is the one that a worker works with, for what belongs to it: without a
-/// master a reload puts another one in its place, and then the pool of the old one drops what lives in it, before it goes
-/// itself.
+/// A cycle that is valid for `'a`. `'static` is a worker's own, for values that live in its pool. Without a master, a reload
+/// replaces it. The pool of the old one then drops its values, before the cycle itself goes.
 #[derive(Clone, Copy)]
 pub struct Cycle<'a>(&'a ngx_cycle_t);
 

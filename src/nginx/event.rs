@@ -15,12 +15,12 @@ use super::global::Zeroed;
 use super::guard::guard;
 use super::log::Log;
 
-/// An event that calls a function of its owner, which it is a part of. It is nginx's no more when it is dropped.
+/// An event that calls a function of its owner, which it is a part of. When it is dropped, nginx has no pointer to it.
 pub struct Event<T: 'static>(Rc<Inner<T>>);
 
 #[repr(C)]
 struct Inner<T: 'static> {
-    /// What nginx's debug log takes for a connection with its socket when it prints the event, whose data this is.
+    /// nginx's debug log prints an event's data as if it were a connection: this is the part with its socket.
     ident: [usize; 4],
     owner: Weak<T>,
     handler: fn(&T),
@@ -52,31 +52,31 @@ impl<T> Event<T> {
         self.0.event.get()
     }
 
-    /// Has the handler called in this turn of the event loop, once, after its events were read.
+    /// Posts the event: the handler runs once, in this turn of the event loop, after its events were read.
     pub fn post(&self) {
         // SAFETY: see `new`; nginx's queue is there in every worker.
         unsafe { ngx_post_event(self.as_ptr(), addr_of_mut!(ngx_posted_events)) };
     }
 
-    /// Has the handler called in the next turn of the event loop, which then does not wait.
+    /// Posts the event for the next turn of the event loop, which then does not wait.
     pub fn post_next(&self) {
         // SAFETY: as in `post`.
         unsafe { ngx_post_event(self.as_ptr(), addr_of_mut!(ngx_posted_next_events)) };
     }
 
-    /// The same, also if it was to be called in this turn.
+    /// The same, also if the event was posted for this turn.
     pub fn put_off(&self) {
         self.delete_posted();
         self.post_next();
     }
 
-    /// Whether the handler is going to be called, other than by the timer.
+    /// Whether it is posted.
     pub fn is_posted(&self) -> bool {
         // SAFETY: see `new`.
         unsafe { (*self.as_ptr()).posted() != 0 }
     }
 
-    /// Has the handler called after `delay` milliseconds, instead of when it was to be called before.
+    /// Sets the timer to `delay` milliseconds from now, in place of its former time.
     pub fn set_timer(&self, delay: ngx_msec_t) {
         // nginx ignores a change by less than 300 ms, so a timer that moves is deleted first.
         self.delete_timer();
@@ -96,7 +96,7 @@ impl<T> Event<T> {
         unsafe { (*self.as_ptr()).set_cancelable(cancelable.into()) };
     }
 
-    /// Takes the timer back.
+    /// Deletes the timer.
     pub fn delete_timer(&self) {
         if self.has_timer() {
             // SAFETY: see `new`; a timer that is set is in nginx's tree.
@@ -104,7 +104,7 @@ impl<T> Event<T> {
         }
     }
 
-    /// Takes the event out of nginx's hands.
+    /// Deletes the timer, and the event from the queue.
     pub fn delete(&self) {
         self.delete_timer();
         self.delete_posted();

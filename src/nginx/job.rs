@@ -1,4 +1,4 @@
-//! Work for a request that goes on in later turns of the event loop, so that everybody else in the worker has theirs.
+//! Work for a request that continues in later turns of the event loop, so that it does not delay other requests.
 
 #![allow(unsafe_code)]
 
@@ -18,26 +18,26 @@ use super::request::Request;
 /// An exiting worker waits for what has a timer.
 const PATIENCE: ngx_msec_t = 60_000;
 
-/// What is done, turn by turn.
+/// Work in steps, one for each turn.
 pub trait Work: 'static {
-    /// Does what one turn may do. Returns whether there is more to do. `None`: it cannot go on.
+    /// Does the work of one turn. Returns whether there is more to do. `None`: it cannot go on.
     fn turn(&mut self) -> Option<bool>;
 
     /// Answers the request when there is no more to do, or it `failed`. Returns what nginx finalises the request with.
     fn answer(self, request: Request<'_>, failed: bool) -> ngx_int_t;
 }
 
-/// Work under way. The request's pool has the only lasting handle: it ends with the request at the latest.
+/// Pending work. The request's pool has the only lasting handle, so it ends with the request at the latest.
 struct Job<W: Work> {
-    /// Invariant: it is there while there is `work`, as its count is.
+    /// Invariant: it is valid while there is `work`, which is counted in it.
     request: *mut ngx_http_request_t,
     work: RefCell<Option<W>>,
     event: Event<Job<W>>,
 }
 
-/// Goes on with the work in the next turn of the event loop. Returns what the request's handler has to return. `None`:
-/// there is no memory.
-pub fn go_on<W: Work>(request: Request<'_>, work: W) -> Option<ngx_int_t> {
+/// Starts the work in the next turn of the event loop. Returns the result for the request's handler. `None`: there is no
+/// memory.
+pub fn start<W: Work>(request: Request<'_>, work: W) -> Option<ngx_int_t> {
     let r = request.as_ptr();
     let log = Cycle::current()?.log()?;
     let job = Rc::new_cyclic(|job| Job {

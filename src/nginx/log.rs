@@ -1,6 +1,6 @@
 //! Lines in nginx's error log.
 //!
-//! nginx writes what it is given as it is, so whoever formats bytes of a peer or of a configuration escapes them.
+//! nginx does not escape anything: escape the bytes of a peer or of a configuration before.
 
 #![allow(unsafe_code)]
 
@@ -16,8 +16,7 @@ use nginx_sys::{
 
 use super::global::global;
 
-/// A log that is there for `'a`. `'static` are those of the cycle that a worker works with: see
-/// [`Cycle`](super::cycle::Cycle).
+/// A log that is valid for `'a`. A log of a worker's own cycle is `'static`: see [`Cycle`](super::cycle::Cycle).
 #[derive(Clone, Copy)]
 pub struct Log<'a>(NonNull<ngx_log_t>, PhantomData<&'a ngx_log_t>);
 
@@ -31,7 +30,7 @@ impl Log<'_> {
         NonNull::new(log).map(|log| Log(log, PhantomData))
     }
 
-    /// Shows the log of the current configuration to somebody who writes a line.
+    /// Calls `write` with the log of the current configuration.
     pub fn current(write: impl FnOnce(Log<'_>)) {
         let cycle = global!(ngx_cycle);
         // SAFETY: nginx sets it before it loads a module, always to a cycle that is there, which does not go before this
@@ -46,7 +45,7 @@ impl Log<'_> {
         self.0.as_ptr()
     }
 
-    /// What an operator must know before nginx starts.
+    /// An error that prevents nginx from starting.
     pub fn emerg(self, text: fmt::Arguments<'_>) {
         self.write(NGX_LOG_EMERG, 0, text);
     }

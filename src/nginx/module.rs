@@ -1,4 +1,4 @@
-//! This module among nginx's: where its configurations are.
+//! This module's number in nginx, and its configurations.
 
 #![allow(unsafe_code)]
 
@@ -8,31 +8,31 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::ngx_module_t;
 
-/// The module; NULL until nginx reads an http block. Not of a cycle: nginx loads it once.
+/// The module; NULL until nginx reads an http block. nginx loads it once, for all cycles.
 static MODULE: AtomicPtr<ngx_module_t> = AtomicPtr::new(ptr::null_mut());
 
-/// What the module has for each http block.
+/// The module's configuration of an http block.
 ///
 /// # Safety
 ///
-/// It is what the registered module's `create_main_conf` makes.
+/// The registered module's `create_main_conf` makes this type.
 pub unsafe trait MainConf: 'static {}
 
-/// What the module has for each server block.
+/// The module's configuration of a server block.
 ///
 /// # Safety
 ///
-/// It is what the registered module's `create_srv_conf` makes.
+/// The registered module's `create_srv_conf` makes this type.
 pub unsafe trait ServerConf: 'static {}
 
-/// What the module has for each location.
+/// The module's configuration of a location.
 ///
 /// # Safety
 ///
-/// It is what the registered module's `create_loc_conf` makes.
+/// The registered module's `create_loc_conf` makes this type.
 pub unsafe trait LocationConf: 'static {}
 
-/// Says which module this is.
+/// Sets the module.
 ///
 /// # Safety
 ///
@@ -66,7 +66,7 @@ pub unsafe fn conf<T>(list: *mut *mut c_void) -> Option<NonNull<T>> {
     NonNull::new(unsafe { *list.add(ctx_index()?) }.cast())
 }
 
-/// That of nginx's core for HTTP.
+/// The configuration of nginx's core for HTTP.
 ///
 /// # Safety
 ///

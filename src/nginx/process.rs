@@ -1,4 +1,4 @@
-//! nginx's processes: which there are, whether they still run, and what this one is.
+//! nginx's processes: this one, and those that it has started.
 
 #![allow(unsafe_code)]
 
@@ -10,8 +10,8 @@ use nginx_sys::{ngx_process_t, ngx_processes, ngx_uint_t, pthread_self, NGX_PROC
 
 use super::global::global;
 
-/// The processes that this one has started and that may still run: in a master, its workers, of all configurations, and
-/// its helpers. A new nginx that an upgrade has started is none of them: it has memory of its own.
+/// The processes that this one has started and that may still run: in a master, its helpers, and its workers of all
+/// configurations. The new nginx of an upgrade is not included, since it has memory of its own.
 pub fn children() -> impl Iterator<Item = u32> {
     let list = addr_of!(ngx_processes).cast::<ngx_process_t>();
     let used = usize::try_from(global!(ngx_last_process)).unwrap_or(0);
@@ -29,7 +29,7 @@ pub fn pid() -> u32 {
     u32::try_from(pid_number()).unwrap_or(0)
 }
 
-/// The same, as the system has it.
+/// The same, as the system's type.
 pub fn pid_number() -> i32 {
     global!(ngx_pid)
 }
@@ -39,7 +39,7 @@ pub fn worker_number() -> usize {
     global!(ngx_worker)
 }
 
-/// Whether there is such a process, or was a moment ago.
+/// Whether there is such a process. It may just have ended.
 pub fn is_alive(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };
     // SAFETY: nothing is sent. A process that may not be sent anything is there.
@@ -53,12 +53,12 @@ pub fn is_exiting() -> bool {
 
 /* this process */
 
-/// There are no clients here: no worker, or no configuration yet.
+/// There are no clients: this is no worker, or there is no configuration yet.
 #[derive(Clone, Copy, Debug)]
 pub struct NotAvailable;
 
-/// The thread that this process' event loop runs on; 0 until the first use, and no thread's number in what a worker
-/// forked. Not of a cycle, so it may be a static.
+/// The thread of this process' event loop. It is 0 until the first use. In a child of a worker, it is no thread's number.
+/// It does not depend on the cycle, so it may be a static.
 static EVENT_LOOP: AtomicUsize = AtomicUsize::new(0);
 
 /// Only workers have clients; the cache manager and loader run `init_process` as well. During the first configuration
@@ -73,8 +73,8 @@ pub fn check_process() -> Result<(), NotAvailable> {
     }
 }
 
-/// Whether this is the thread of the event loop. The first to ask is on it: workers start with `init_process`, ours or
-/// a sibling's, before other threads have work.
+/// Whether this is the thread of the event loop. The first caller is: workers start with `init_process`, ours or a
+/// sibling's, before other threads have work.
 pub fn on_event_loop() -> bool {
     // SAFETY: always succeeds, and has no preconditions.
     let this = unsafe { pthread_self() } as usize;
@@ -84,8 +84,7 @@ pub fn on_event_loop() -> bool {
     }
 }
 
-/// This thread is the event loop's from now on. A child that a worker forks has none: it would write to the worker's
-/// sockets.
+/// Makes this thread the event loop's. A child that a worker forks has none: it would write to the worker's sockets.
 fn claim(this: usize) -> bool {
     if EVENT_LOOP.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return false;

@@ -17,16 +17,16 @@ use super::guard::guard;
 use super::module::{self, LocationConf};
 use super::pool;
 
-/// A request that is there for `'a`: while its handler runs, or while it waits for us.
+/// A request that is valid for `'a`: while its handler runs, or while it waits for us.
 #[derive(Clone, Copy)]
 pub struct Request<'a>(NonNull<ngx_http_request_t>, PhantomData<&'a ngx_http_request_t>);
 
-/// What answers the requests of a location.
+/// The handler of a location.
 pub trait Handler {
-    /// What the handler returns when it panics.
+    /// The result if the handler panics.
     const ON_PANIC: ngx_int_t;
 
-    /// Answers a request. What it returns is for nginx: `NGX_DONE`, the result of sending, or a status.
+    /// Answers a request. The result is for nginx: `NGX_DONE`, the result of sending, or a status.
     fn handle(request: Request<'_>) -> ngx_int_t;
 }
 
@@ -66,13 +66,13 @@ impl<'a> Request<'a> {
         unsafe { bytes(&(*self.as_ptr()).uri) }
     }
 
-    /// What is behind the `?`.
+    /// The part after the `?`.
     pub fn args(self) -> &'a [u8] {
         // SAFETY: the text lives as long as the request.
         unsafe { bytes(&(*self.as_ptr()).args) }
     }
 
-    /// The name of the location that it is in. One that is found by a pattern has the pattern for a name.
+    /// The name of its location. The name of a location with a pattern is the pattern.
     pub fn location(self) -> &'a [u8] {
         // SAFETY: a request has the configurations of its location, which live longer than it does.
         unsafe {
@@ -93,7 +93,7 @@ impl<'a> Request<'a> {
         unsafe { pool::place((*self.as_ptr()).pool, value).map(|value| value.as_ref()) }
     }
 
-    /// Reads and drops its body. `Err`: what the handler has to return.
+    /// Reads and drops its body. `Err`: the result for the handler.
     pub fn discard_body(self) -> Result<(), ngx_int_t> {
         // SAFETY: nobody has read the body: no other handler runs in this phase.
         match unsafe { ngx_http_discard_request_body(self.as_ptr()) } {
@@ -118,8 +118,8 @@ impl<'a> Request<'a> {
         Some(())
     }
 
-    /// Sends a response that has no last change, in buffers that live as long as the request. There is at least one
-    /// piece. `None`: there is no memory, and nothing was sent.
+    /// Sends a response without a time of its last change, in buffers that live as long as the request. There is at least
+    /// one piece. `None`: there is no memory, and nothing was sent.
     pub fn send(self, head: Head, len: usize, body: impl Iterator<Item = &'a [u8]>) -> Option<ngx_int_t> {
         let r = self.as_ptr();
         let out = self.chain(body)?;

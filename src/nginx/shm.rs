@@ -1,8 +1,7 @@
 //! Shared memory: a zone of the configuration, and the pieces in it.
 //!
-//! Memory is given away only when nobody may use it any more: see [`Ledger`]. Who that is the master knows by its list of
-//! processes, not by what they have written into the zone: a worker that has no slot yet, or never gets one, counts as
-//! well.
+//! Memory is freed when no process may use it any more: see [`Ledger`]. The master uses its list of processes, and not what
+//! they have written into the zone. So a worker that has no slot yet, or never gets one, counts as well.
 
 #![allow(unsafe_code)]
 
@@ -28,8 +27,8 @@ use super::process::children;
 
 /// The configuration of an http block that has a zone.
 pub trait HasZone: MainConf {
-    /// Runs in the master, also under `nginx -t`, when a configuration was read and the zone is there: that of the
-    /// configuration `before`, if it has the same size. `None`: something is wrong, and was logged.
+    /// Runs in the master, also under `nginx -t`, when a configuration was read and the zone was made. The zone is that of
+    /// the configuration `before`, if it has the same size. `None`: something is wrong, and was logged.
     fn init(&self, before: Option<&Self>, memory: Option<Memory>, log: Log<'_>) -> Option<()>;
 }
 
@@ -68,7 +67,7 @@ unsafe extern "C" fn init<T: HasZone>(shm: *mut ngx_shm_zone_t, before: *mut c_v
     done.map_or(NGX_ERROR, |()| NGX_OK as i32) as ngx_int_t
 }
 
-/// What may lie in a zone.
+/// A type that may be in a zone.
 ///
 /// # Safety
 ///
@@ -82,7 +81,7 @@ unsafe impl Shared for SharedHealth {}
 // SAFETY: as above.
 unsafe impl Shared for Counters {}
 
-/// Where the pieces are, and who may use them: all that configurations which had the zone one after the other know of it.
+/// The pieces of memory, and the processes that may use them. All configurations with this zone share it.
 #[derive(Default)]
 pub struct Registry {
     pieces: Ledger<NonNull<c_void>>,
@@ -92,8 +91,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Begins a new configuration, while that with the number `running` works, and gives away what none uses any more.
-    /// Returns its number, which is there as long as the configuration is, in this process.
+    /// Begins a new configuration, while the one with the number `running` works, and frees what none uses any more.
+    /// Returns the number of the new one, which lives as long as the configuration, in this process.
     pub fn begin(&mut self, memory: &Memory, running: u64) -> Rc<u64> {
         self.processes.update(children(), running);
         let generation = Rc::new(self.pieces.begin());
@@ -114,8 +113,7 @@ impl Registry {
         self.processes.count()
     }
 
-    /// The piece with this key, which always has the same type and length: the one that there is, or a new one of zeros.
-    /// `None`: there is no room.
+    /// The piece with this key, which always has the same type and length. A new piece has zeros. `None`: there is no room.
     pub fn piece<T: Shared>(&mut self, memory: &Memory, key: ServerKey, count: usize) -> Option<&'static [T]> {
         let piece = match self.pieces.find(key) {
             Some(piece) => piece.cast(),
@@ -147,7 +145,7 @@ impl Memory {
         Some(Memory { pool })
     }
 
-    /// Whether what is in it is laid out as this version of the module does it. `is_new`: nothing is.
+    /// Whether its content has the layout of this version of the module. `is_new`: it is empty.
     pub fn check_layout(&self, is_new: bool) -> bool {
         // SAFETY: by the contract of `new`; what this points to is for who has made the content to say.
         unsafe {
@@ -159,7 +157,7 @@ impl Memory {
         }
     }
 
-    /// Slots that nobody has, for as long as the zone is there.
+    /// New slots, which live as long as the zone.
     pub fn slots(&self, count: usize) -> Option<&'static [Slot]> {
         // SAFETY: so many are there, and they are never given away.
         self.allocate::<Slot>(count).map(|slots| unsafe { slice::from_raw_parts(slots.as_ptr(), count) })
@@ -173,8 +171,7 @@ impl Memory {
     }
 }
 
-/// The size that a zone has to have, in bytes, for these tables of slots: what nginx keeps of it, and whole pages for each
-/// piece.
+/// The size in bytes that a zone needs for these tables of slots: nginx's own part, and whole pages for each piece.
 pub fn need(tables: &[usize], servers: usize) -> usize {
     let page = page_size();
     let pages = |bytes: usize| bytes.div_ceil(page.max(1));

@@ -11,7 +11,7 @@ use super::conf::Conf;
 use super::guard::guard;
 use super::request::Request;
 
-/// Variables that belong together.
+/// A group of variables.
 pub trait Variables {
     /// Their names, in lower case.
     const NAMES: &'static [&'static str];
@@ -20,8 +20,8 @@ pub trait Variables {
     fn value(request: Request<'_>, index: usize) -> Option<String>;
 }
 
-/// Makes them known, before the http block is read. `None`: there is no memory, or somebody else has one of the names;
-/// nginx has said so.
+/// Registers them, before the http block is read. `None`: there is no memory, or another module has one of the names;
+/// nginx has logged it.
 pub fn add<V: Variables>(conf: &mut Conf<'_>) -> Option<()> {
     for (index, name) in V::NAMES.iter().enumerate() {
         let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };

@@ -197,7 +197,6 @@ impl View<'_> {
         let mut stats = Stats::default();
         counters.clone().for_each(|counters| stats.add(&counters.stats));
         let gauge = |read: fn(&Counters) -> u64| living.clone().map(read).fold(0, u64::saturating_add);
-        let (open, busy) = (gauge(|c| c.gauges.open.get()), gauge(|c| c.gauges.busy.get()));
         let latency = |read: &dyn Fn(&'a Counters, &mut Distribution)| {
             let mut distribution = Distribution::default();
             counters.clone().for_each(|counters| read(counters, &mut distribution));
@@ -208,7 +207,6 @@ impl View<'_> {
                 latency(&|counters, sum| counters.latency.get(kind as usize).into_iter().for_each(|h| sum.add(h)));
             (kind.name(), one)
         };
-        let last = counters.clone().filter_map(|counters| counters.last_fault.get()).max_by_key(|&(_, at)| at);
         let version = living.clone().chain(counters.clone()).find_map(|counters| counters.gauges.version());
         snapshot::Server {
             address: text(&config.name),
@@ -219,15 +217,7 @@ impl View<'_> {
             version: version.map(|version| version.to_string()),
             weight: config.weight,
             pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
-            connections: Connections {
-                open,
-                connecting: gauge(|c| c.gauges.connecting.get()),
-                idle: open.saturating_sub(busy),
-                busy,
-                opened: stats.opened,
-                failed: stats.failed,
-                lost: stats.lost,
-            },
+            connections: connections(&stats, gauge),
             pending: gauge(|c| c.gauges.pending.get()),
             queued: gauge(|c| c.gauges.queued.get()),
             operations: stats.operations.list().collect(),
@@ -243,20 +233,25 @@ impl View<'_> {
             latency: latency(&|counters, sum| counters.latency.iter().for_each(|histogram| sum.add(histogram))),
             latency_by_kind: Kind::ALL.into_iter().map(kind).collect(),
             queue_time: latency(&|counters, sum| sum.add(&counters.queue_time)),
-            last_error: last.map(|(fault, at)| LastError {
-                class: fault.class(),
-                text: match (fault, version) {
-                    (Fault::TooOld, Some(version)) => {
-                        format!("memcached {version} is too old: {} or later is needed", Version::OLDEST)
-                    }
-                    _ => fault.text_with(self.connect_timeout),
-                },
-                hint: fault.hint(),
-                at: self.calendar.millis(at),
-            }),
+            last_error: self.last_error(counters.clone(), version),
             history: self.history(counters),
             workers: Vec::new(),
         }
+    }
+
+    fn last_error<'a>(
+        &self,
+        counters: impl Iterator<Item = &'a Counters>,
+        version: Option<Version>,
+    ) -> Option<LastError> {
+        let (fault, at) = counters.filter_map(|counters| counters.last_fault.get()).max_by_key(|&(_, at)| at)?;
+        let text = match (fault, version) {
+            (Fault::TooOld, Some(version)) => {
+                format!("memcached {version} is too old: {} or later is needed", Version::OLDEST)
+            }
+            _ => fault.text_with(self.connect_timeout),
+        };
+        Some(LastError { class: fault.class(), text, hint: fault.hint(), at: self.calendar.millis(at) })
     }
 
     fn history<'a>(&self, counters: impl Iterator<Item = &'a Counters> + Clone) -> Vec<Sample> {
@@ -272,6 +267,19 @@ impl View<'_> {
             p99_us: span.permille(990),
         };
         history(counters, now).map(sample).collect()
+    }
+}
+
+fn connections(stats: &Stats, gauge: impl Fn(fn(&Counters) -> u64) -> u64) -> Connections {
+    let (open, busy) = (gauge(|c| c.gauges.open.get()), gauge(|c| c.gauges.busy.get()));
+    Connections {
+        open,
+        connecting: gauge(|c| c.gauges.connecting.get()),
+        idle: open.saturating_sub(busy),
+        busy,
+        opened: stats.opened,
+        failed: stats.failed,
+        lost: stats.lost,
     }
 }
 

@@ -1,16 +1,16 @@
-//! What is wrong, in words: whether it is memcached, the network or nginx.
+//! A diagnosis in words: whether the problem is memcached, the network or nginx.
 
 use std::collections::HashMap;
 
 use crate::show;
 use crate::snapshot::{Server, Snapshot, State};
 
-/// How bad it is.
+/// The severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Nothing is wrong.
     Good,
-    /// Something needs a look.
+    /// Something needs attention.
     Warn,
     /// Operations fail.
     Bad,
@@ -27,23 +27,23 @@ impl Level {
     }
 }
 
-/// What the page says on top.
+/// The headline of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// How bad it is.
+    /// The severity.
     pub level: Level,
     /// One sentence.
     pub headline: String,
-    /// What else there is to say; at most [`MAX_LINES`] sentences.
+    /// Further sentences, at most [`MAX_LINES`].
     pub lines: Vec<String>,
 }
 
-/// How many things are named; the others are counted.
+/// How many problems are named; the others are counted.
 const MAX_LINES: usize = 6;
-/// What happened within this time is what happens now, in milliseconds.
+/// Events within this time, in milliseconds, count as current.
 const RECENTLY: u64 = 60_000;
 
-/// Looks at all servers.
+/// The diagnosis of all servers.
 pub fn of(snapshot: &Snapshot) -> Diagnosis {
     let servers = memcacheds(snapshot);
     let with = |state| servers.iter().copied().filter(move |server| server.state == state);
@@ -79,7 +79,7 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
     Diagnosis { level, headline, lines }
 }
 
-/// Every memcached once, as the client sees it that has the most trouble with it.
+/// Each memcached once, from the client with the most severe problem.
 fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
     let mut servers: Vec<&Server> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -94,7 +94,7 @@ fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
     servers
 }
 
-/// How soon a server has to be looked at: the least first.
+/// The rank of a server: the most severe first.
 pub fn severity(server: &Server, snapshot: &Snapshot) -> u8 {
     match server.state {
         State::Down => 0,
@@ -114,7 +114,7 @@ fn bound(lines: &mut Vec<String>) {
     }
 }
 
-/// Whether it is known that it answers; nothing is known of one without a connection so far.
+/// Whether it is known to answer. A server without a connection so far is unknown.
 pub fn is_tried(server: &Server) -> bool {
     server.connections.opened > 0 || server.connections.failed > 0
 }
@@ -141,7 +141,7 @@ fn is_down(server: &Server, snapshot: &Snapshot) -> String {
     }
 }
 
-/// What it may come from, as far as the last error tells.
+/// A possible cause, from the last error.
 fn hint(server: &Server) -> Option<String> {
     let hint = server.last_error.as_ref()?.hint;
     let mut chars = hint.chars();
@@ -149,7 +149,7 @@ fn hint(server: &Server) -> Option<String> {
     Some(format!("{}{}.", first.to_uppercase(), chars.as_str()))
 }
 
-/// What is wrong with a server that is live.
+/// The problem of a server that is live.
 fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
     let is_recent = |at: u64| at.saturating_add(RECENTLY) > snapshot.now;
     let name = if is_recent(server.since) {
@@ -166,7 +166,7 @@ fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
     }
     let recent = server.history.iter().filter(|sample| is_recent(sample.at.saturating_add(sample.millis)));
     let failed = recent.map(|sample| sample.errors).fold(0, u64::saturating_add);
-    // What was refused here, as busy, leaves no error of the server.
+    // Operations that were refused as busy leave no error of the server.
     let last = server.last_error.as_ref().filter(|last| is_recent(last.at));
     let failed = (failed > 0).then(|| format!("{} operations failed in the last minute", show::count(failed)));
     match (failed, last) {

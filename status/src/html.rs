@@ -20,15 +20,15 @@ use crate::snapshot::{Client, Scope, Snapshot};
 use self::route::KeyRoute;
 use self::server::Row;
 
-/// Servers of one client that the page shows, and of all clients until no other one is begun; those in trouble come
-/// first then. The other formats have all.
+/// The page shows this many servers of one client. It begins no other client after this many servers in all. Servers with
+/// problems come first then. The other formats have all servers.
 pub const MAX_SERVERS: usize = 200;
-/// Servers of one client that a phone shows with everything.
+/// A phone shows all details of this many servers of one client.
 const SHORT: usize = 6;
-/// How often the page refreshes itself, in milliseconds; more seldom when it is large.
+/// The interval of the page's refresh, in milliseconds; a large page has a longer one.
 const REFRESH: u32 = 2_000;
 const REFRESH_LARGE: u32 = 5_000;
-/// From so many servers on it is large.
+/// With so many servers it is large.
 const LARGE: usize = 20;
 
 const STYLE: &str =
@@ -42,7 +42,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     out.into_text()
 }
 
-/// Writes the page. There is no more.
+/// Writes the page, in one step.
 pub(crate) fn write(snapshot: &Snapshot, out: &mut Pieces) -> bool {
     let servers = snapshot.clients.iter().map(|client| client.servers.len()).fold(0, usize::saturating_add);
     let shown = shown(snapshot);
@@ -54,12 +54,13 @@ pub(crate) fn write(snapshot: &Snapshot, out: &mut Pieces) -> bool {
         now: snapshot.now,
         snapshot,
     };
-    // What there is no memory for is known to the pieces.
+    // The pieces note a lack of memory.
     let _ = page.render_into(out);
     false
 }
 
-/// The clients that the page shows, in their order: of many, those in trouble first, until there are enough servers.
+/// The clients that the page shows, in their order. If there are many, those with problems come first, until there are
+/// enough servers.
 fn shown(snapshot: &Snapshot) -> Vec<(usize, &Client)> {
     let severity = |client: &Client| client.servers.iter().map(|server| diagnosis::severity(server, snapshot)).min();
     let mut order: Vec<_> =
@@ -147,12 +148,12 @@ impl<'a> Section<'a> {
         Section { index, client, rows, hidden, route: route.map(|route| KeyRoute { route, client }) }
     }
 
-    /// Whether a phone shows no more than two lines of a server; its name leads to the rest.
+    /// Whether a phone shows only two lines of a server; its name links to the details.
     fn is_long(&self) -> bool {
         self.rows.len() > SHORT
     }
 
-    /// Always in the order of the configuration: what is open stays open.
+    /// In the order of the configuration, so that open details stay open.
     fn details(&self) -> Vec<&Row<'a>> {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| row.number);

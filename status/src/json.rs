@@ -1,4 +1,4 @@
-//! A snapshot as JSON. The README of this crate has the schema; [`snapshot`](crate::snapshot) is where it comes from.
+//! A snapshot as JSON. README.md of this crate describes the schema; [`snapshot`](crate::snapshot) defines it.
 
 use std::io;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     to_text(snapshot) + "\n"
 }
 
-/// Writes the next server of it, or what is around the servers of a client. Returns whether there is more.
+/// Writes the next server, or the other fields of a client. Returns whether there is more.
 pub(crate) fn step(snapshot: &mut Snapshot, at: &mut Cursor, out: &mut Pieces) -> bool {
     let Cursor { major, minor } = *at;
     let last = snapshot.clients.len();
@@ -68,7 +68,7 @@ fn to_text(value: &impl Serialize) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Escapes more than JSON asks for, so that whoever puts the text into HTML or a terminal is safe as well.
+/// Escapes more than JSON requires, so that the text is also safe in HTML and on a terminal.
 struct Harmless;
 
 impl Formatter for Harmless {

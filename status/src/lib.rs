@@ -1,16 +1,16 @@
-//! What `memcache_status` shows, made of plain data.
+//! The formats of `memcache_status`.
 //!
-//! The module collects a [`Snapshot`] and sends what is made of it here: a page for people, JSON and Prometheus metrics
-//! for programs. Nothing here knows nginx, a socket or a clock, so all of it is tested without them.
+//! The module collects a [`Snapshot`]. This crate renders it as a page for people, and as JSON and Prometheus metrics for
+//! programs. It knows no nginx, no socket and no clock, so it is tested without them.
 //!
 //! | module | its job |
 //! |---|---|
-//! | [`snapshot`] | everything that is shown, as plain data |
-//! | [`query`] | what a request asks for |
-//! | [`html`], [`json`], [`prometheus`] | what the data is made into |
+//! | [`snapshot`] | all data of the status |
+//! | [`query`] | the arguments of a request |
+//! | [`html`], [`json`], [`prometheus`] | the formats |
 //! | [`names`] | names of clients |
-//! | [`pieces`], [`rendering`] | text in pieces, and how it is written a little at a time |
-//! | `diagnosis` | what is wrong, in words |
+//! | [`pieces`], [`rendering`] | text in pieces, which is written in small steps |
+//! | `diagnosis` | the diagnosis in words |
 //! | `show` | numbers, times and pictures for people |
 
 #![forbid(unsafe_code)]

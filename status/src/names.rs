@@ -1,11 +1,11 @@
-//! Names of clients, by which metrics tell them apart.
+//! Names of clients, for the labels of metrics.
 
 use std::collections::HashMap;
 
 use crate::snapshot::Client;
 
-/// Gives each client a name that does not depend on the other clients' places: that of the first server block which uses
-/// it, or else the address of its first server. Where two would have the same, each has a number of its settings, too.
+/// Gives each client a name that does not depend on the order of clients: that of the first server block which uses it, or
+/// else the address of its first server. If two names are equal, a number of the settings is appended to each.
 pub fn name_clients(clients: &mut [Client]) {
     let own = |client: &Client| {
         let server = client.servers.first().map(|server| server.address.clone());
@@ -22,7 +22,7 @@ pub fn name_clients(clients: &mut [Client]) {
     }
 }
 
-/// By which clients with the same name are told apart: FNV-1a of all that makes them different clients.
+/// The number for clients with equal names: FNV-1a of all settings that distinguish clients.
 fn number_of_settings(client: &Client) -> u32 {
     let Client { hash, failover, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
     let Client { pipeline, queue, max_value, coalesce, prefix, .. } = client;

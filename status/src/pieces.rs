@@ -1,4 +1,4 @@
-//! Text in pieces of a bounded size, for which it is asked whether there is memory.
+//! Text in pieces of a bounded size. A lack of memory is an error, and not a panic.
 
 use std::fmt;
 use std::io;
@@ -6,8 +6,7 @@ use std::io;
 /// Bytes of a piece.
 pub const PIECE: usize = 32 * 1024;
 
-/// Text that is being written. Where there is no memory for more, what follows is dropped: see
-/// [`is_complete`](Pieces::is_complete).
+/// Text that is being written. After a lack of memory, further text is dropped: see [`is_complete`](Pieces::is_complete).
 #[derive(Debug, Default)]
 pub struct Pieces {
     list: Vec<Vec<u8>>,
@@ -36,7 +35,7 @@ impl Pieces {
         !self.no_memory
     }
 
-    /// All of it in one.
+    /// The whole text.
     #[must_use]
     pub fn into_text(self) -> String {
         String::from_utf8_lossy(&self.list.concat()).into_owned()
@@ -86,7 +85,7 @@ impl io::Write for Pieces {
     }
 }
 
-/// Where the next step goes on: a format's own counting.
+/// The position of the next step; each format counts in its own way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cursor {
     pub major: usize,

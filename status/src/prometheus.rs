@@ -1,7 +1,7 @@
 //! A snapshot as metrics in the text format of Prometheus.
 //!
 //! The labels are `client`, its name, `server`, its address as configured, and `op` or `class`,
-//! words of the engine: what there is of them is decided by the configuration.
+//! words of the engine: the configuration determines their number.
 
 mod table;
 
@@ -28,8 +28,8 @@ pub fn render(snapshot: &Snapshot) -> String {
 
 /// Clients in a step.
 const STEP: usize = 16;
-/// With more servers than these, a histogram of one of them has no buckets but the last: their number is what makes a
-/// hundred series of a server.
+/// With more servers than these, a histogram of a server has only its last bucket: the buckets are most of the hundred
+/// series of a server.
 pub const MAX_HISTOGRAMS: usize = 100;
 
 /// Writes one metric of the next few clients. Returns whether there is more.
@@ -46,14 +46,14 @@ pub(crate) fn step(snapshot: &Snapshot, at: &mut Cursor, out: &mut Pieces) -> bo
     true
 }
 
-/// What was written so far, and what of the snapshot is to be written.
+/// The text so far, and the part of the snapshot that is to be written.
 struct Metrics<'a> {
     text: &'a mut Pieces,
     snapshot: &'a Snapshot,
     clients: Range<usize>,
 }
 
-// What there is no memory for is known to the pieces.
+// The pieces note a lack of memory.
 impl<'a> Metrics<'a> {
     /// Writes the metric with this number; `None`: there is none.
     fn write(&mut self, metric: usize) -> Option<()> {
@@ -169,7 +169,7 @@ impl<'a> Metrics<'a> {
             }
             let _ = writeln!(self.text, "{name}_bucket{{{labels},le=\"{}\"}} {below}", float(bound) / 1e6);
         }
-        // What is counted while the snapshot is made may be in one of the numbers and not in the other.
+        // An operation that ends while the snapshot is made may be in only one of the numbers.
         let count = buckets.fold(below, |count, bucket| count.saturating_add(bucket.count));
         let _ = writeln!(
             self.text,

@@ -1,8 +1,8 @@
-//! What a request asks for.
+//! The arguments of a request.
 
 use percent_encoding::percent_decode;
 
-/// What the snapshot is made into.
+/// The formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// A page for people.
@@ -15,7 +15,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format with this name: of the directive's argument, of `?format=`, and of what is behind the location.
+    /// The format with this name, in the directive, in `?format=`, and after the location's name.
     pub fn parse(word: &[u8]) -> Option<Format> {
         Format::ALL.into_iter().find(|format| format.name().as_bytes() == word)
     }
@@ -33,12 +33,12 @@ impl Format {
     }
 }
 
-/// What a request asks for.
+/// What the request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// As what.
+    /// The format.
     pub format: Format,
-    /// The key whose way is to be explained, without the prefix.
+    /// The key whose route is to be explained, without the prefix.
     pub key: Option<Vec<u8>>,
 }
 
@@ -47,14 +47,14 @@ pub struct Query {
 pub struct UnknownFormat;
 
 impl UnknownFormat {
-    /// What is answered.
+    /// The text of the answer.
     pub const TEXT: &'static str = "There is no such format: html, json, prometheus.\n";
 }
 
 impl Query {
-    /// Reads `args`, what is behind the `?`, and `suffix`, what of the path is behind the location's name. An argument
-    /// is worth more than the suffix, which is worth more than the location's own format. Of equal arguments the first
-    /// one counts, and others are ignored.
+    /// Reads `args`, the part after the `?`, and `suffix`, the path after the location's name. An argument has priority over
+    /// the suffix, which has priority over the location's format. Of equal arguments, the first one counts. Other arguments
+    /// are ignored.
     pub fn parse(own: Format, suffix: &[u8], args: &[u8]) -> Result<Query, UnknownFormat> {
         let by_suffix = match suffix {
             b"" | b"/" => own,
@@ -73,7 +73,7 @@ fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     args.split(|&b| b == b'&').find_map(|argument| argument.strip_prefix(name))
 }
 
-/// As a form sends it: a space may be a plus.
+/// Decodes like a form: a plus is a space.
 fn decode(text: &[u8]) -> Vec<u8> {
     let text: Vec<u8> = text.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
     percent_decode(&text).collect()

@@ -1,4 +1,4 @@
-//! What a snapshot is made into, a little at a time.
+//! Rendering of a snapshot in small steps.
 
 use crate::pieces::{Cursor, Pieces};
 use crate::query::Format;
@@ -13,13 +13,12 @@ pub struct Rendering {
 }
 
 impl Rendering {
-    /// Nothing was written yet.
+    /// Nothing is written yet.
     pub fn new(format: Format) -> Self {
         Rendering { format, at: Cursor::default() }
     }
 
-    /// Writes more: what belongs to a few servers, or a page, whose size is bounded. Returns whether there is yet more to
-    /// write.
+    /// Writes the next part: a few servers, or the whole page, whose size is bounded. Returns whether there is more.
     pub fn step(&mut self, snapshot: &mut Snapshot, out: &mut Pieces) -> bool {
         let more = match self.format {
             Format::Html => html::write(snapshot, out),

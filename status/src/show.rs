@@ -68,7 +68,7 @@ pub fn age(from: Millis, now: Millis) -> String {
 
 /// `2026-11-24T02:13:05Z`
 pub fn moment(at: Millis) -> String {
-    // What lies beyond the year 9999 has no such form.
+    // Years after 9999 have no such form.
     const END: Millis = 253_402_300_799_000;
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(at.min(END)));
     humantime::format_rfc3339_seconds(time.unwrap_or(SystemTime::UNIX_EPOCH)).to_string()
@@ -97,9 +97,9 @@ pub fn zone(utc_offset: i32) -> String {
     }
 }
 
-/// `97.0 %`; `None` of nothing.
+/// `97.0 %`; `None` if the whole is 0.
 pub fn percent(part: u64, whole: u64) -> Option<String> {
-    // What is nearly all, or nearly nothing, is not shown as all or nothing.
+    // Nearly all is not shown as all, and nearly none not as none.
     let tenths = 1000.0 * ratio(part, whole);
     let shown = if part == whole { 1000.0 } else { tenths.round().clamp(if part == 0 { 0.0 } else { 1.0 }, 999.0) };
     (whole > 0).then(|| format!("{:.1} %", shown / 10.0))
@@ -113,7 +113,7 @@ pub fn rate(history: &[Sample]) -> Option<u64> {
     operations.saturating_mul(1000).checked_div(millis)
 }
 
-/// What fraction of the whole a part is.
+/// A part as a fraction of the whole.
 #[allow(clippy::cast_precision_loss)]
 pub fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64

@@ -1,10 +1,10 @@
-//! Everything that is shown, as plain data. Its fields, with these names, are the JSON: see [`json`](crate::json).
+//! All data of the status. The JSON has these fields with these names: see [`json`](crate::json).
 //!
-//! Moments are milliseconds since the Unix epoch, durations microseconds, sizes bytes.
+//! Moments are milliseconds since the Unix epoch, durations are microseconds, sizes are bytes.
 
 use serde::{Serialize, Serializer};
 
-/// The version of the schema. It grows when a field changes its meaning or goes; new fields may come without that.
+/// The version of the schema. It grows when a field is removed or changes its meaning. New fields may come without that.
 pub const SCHEMA: u32 = 1;
 
 /// A moment: milliseconds since the Unix epoch.
@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub abi: String,
     /// The version of nginx.
     pub nginx: String,
-    /// When the snapshot was made.
+    /// The time of the snapshot.
     pub now: Millis,
     /// Minutes that the times of the error log, and of the page, are ahead of UTC.
     pub utc_offset: i32,
@@ -32,20 +32,20 @@ pub struct Snapshot {
     pub scope: Scope,
     /// The worker that answers.
     pub pid: i32,
-    /// How often nginx has read its configuration since it was started, up to this worker's.
+    /// The number of this worker's configuration, of those that nginx has read since its start.
     pub generation: u64,
-    /// The workers that the numbers are of, the one that answers included.
+    /// The workers that the numbers are from, including the one that answers.
     pub workers: Vec<Worker>,
     /// Values that modules keep for their responses, in the worker that answers.
     pub retained: Retained,
     /// In the order of the configuration.
     pub clients: Vec<Client>,
-    /// Where a key goes to, if that was asked for: one for each client.
+    /// The route of the key of `?key=`, for each client.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
 }
 
-/// Whose numbers these are.
+/// The scope of the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -62,7 +62,7 @@ pub struct Retained {
     pub bytes: usize,
     /// `memcache_max_retained`
     pub max: usize,
-    /// Values that were not kept for that.
+    /// Values that were not kept because of the limit.
     pub refused: u64,
 }
 
@@ -80,7 +80,7 @@ pub struct Worker {
 /// A list of servers with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Client {
-    /// What it is called where there are several: see [`name_clients`](crate::names::name_clients).
+    /// Its name: see [`name_clients`](crate::names::name_clients).
     pub name: String,
     /// Names of the `server` blocks that use it; only the first ones, if there are many.
     pub used_by: Vec<String>,
@@ -109,9 +109,9 @@ pub struct Client {
     pub prefix: String,
     /// Operations that were submitted and have not ended.
     pub pending: u64,
-    /// Turns of the event loop in which there was more to do than one turn may do.
+    /// Turns of the event loop in which the work limit of one turn was reached.
     pub turns_cut: u64,
-    /// The longest time in milliseconds that the handlers of one turn of the event loop took.
+    /// The longest time, in milliseconds, of the handlers in one turn of the event loop.
     pub longest_handlers_ms: u64,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
@@ -122,23 +122,23 @@ pub struct Client {
 pub struct Server {
     /// The address as configured, with its port.
     pub address: String,
-    /// The socket address that it is asked at, of those that the name stands for.
+    /// The socket address in use, of those of the name.
     pub asked_at: String,
-    /// How many these are.
+    /// The number of these.
     pub addresses: usize,
-    /// What is thought of it; with a zone, by all workers.
+    /// Its state; with a zone, that of all workers.
     pub state: State,
-    /// When that state was entered.
+    /// The time of the last change of the state.
     pub since: Millis,
-    /// The version of memcached that it has said it is; `None`: it has said nothing, or something else.
+    /// The memcached version that it has reported, if any.
     pub version: Option<String>,
     /// Its share of the keys.
     pub weight: u32,
     /// As configured, for each worker.
     pub pool: Pool,
-    /// What there is now, and what there was so far.
+    /// Current and former connections.
     pub connections: Connections,
-    /// Replies that are awaited.
+    /// Pending replies.
     pub pending: u64,
     /// Operations that wait for a connection.
     pub queued: u64,
@@ -161,7 +161,7 @@ pub struct Server {
     pub retried: u64,
     /// Operations that went to another server, as this one was down.
     pub failed_over: u64,
-    /// Leases that came to somebody who does not make the item, and were handed back.
+    /// Leases that were given back because the caller does not make the item.
     pub handed_back: u64,
     /// To and from the server.
     pub bytes: Bytes,
@@ -172,15 +172,15 @@ pub struct Server {
     pub latency_by_kind: Named<Latency>,
     /// From submit until the operation is given to a connection.
     pub queue_time: Latency,
-    /// The last error there was.
+    /// The last error.
     pub last_error: Option<LastError>,
     /// The last minutes, the oldest first.
     pub history: Vec<Sample>,
-    /// What each worker has; empty without a zone.
+    /// The numbers of each worker; empty without a zone.
     pub workers: Vec<ServerInWorker>,
 }
 
-/// What is thought of a server.
+/// The state of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -244,12 +244,12 @@ pub struct Bytes {
     pub written: u64,
 }
 
-/// How long something took.
+/// A distribution of durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
-    /// How many were measured.
+    /// How many.
     pub count: u64,
-    /// All of them together.
+    /// Their sum.
     pub sum_us: u64,
     /// Half took no longer.
     pub p50_us: u64,
@@ -259,7 +259,7 @@ pub struct Latency {
     pub p99_us: u64,
     /// The longest.
     pub max_us: u64,
-    /// How many there were in each bucket that is not empty, in ascending order.
+    /// The buckets that are not empty, in ascending order.
     pub buckets: Vec<Bucket>,
 }
 
@@ -268,7 +268,7 @@ pub struct Latency {
 pub struct Bucket {
     /// The longest duration in it.
     pub le_us: u64,
-    /// How many were in it: not in those before it.
+    /// How many were in this bucket alone.
     pub count: u64,
 }
 
@@ -277,15 +277,15 @@ pub struct Bucket {
 pub struct LastError {
     /// One of few words, such as `timeout` or `refused`.
     pub class: &'static str,
-    /// What was seen, in a few words; nothing that a server has sent.
+    /// What happened, in a few words, without any bytes of a server.
     pub text: String,
-    /// What it may come from, or where to look; may be empty.
+    /// A possible cause, or where to look; may be empty.
     pub hint: &'static str,
     /// When.
     pub at: Millis,
 }
 
-/// What happened in a few seconds.
+/// The numbers of a few seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sample {
     /// When these seconds began.
@@ -311,13 +311,13 @@ pub struct Sample {
 pub struct ServerInWorker {
     /// [`Worker::slot`]
     pub slot: usize,
-    /// What this worker thinks of it.
+    /// Its state for this worker.
     pub state: State,
     /// Connections that are ready.
     pub open: u64,
     /// Of those: with a pending reply.
     pub busy: u64,
-    /// Replies that are awaited.
+    /// Pending replies.
     pub pending: u64,
     /// Operations that wait for a connection.
     pub queued: u64,
@@ -327,22 +327,22 @@ pub struct ServerInWorker {
     pub errors: u64,
 }
 
-/// Where a key goes to, and why. The key itself is not shown.
+/// The route of a key, and its reason. The key itself is not shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
-    /// The client: its place in [`Snapshot::clients`].
+    /// The index of the client in [`Snapshot::clients`].
     pub client: usize,
-    /// Why it goes nowhere: the key cannot be sent.
+    /// Why the key cannot be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The hash of the key with its prefix; `None` if there is no single one.
     pub hash: Option<u32>,
-    /// What of the hash decides: a share of the weights, or a point on the ring.
+    /// The value that selects the server: a share of the weights, or a point on the ring.
     pub point: Option<u32>,
-    /// The servers that would be asked, the key's own first; places in [`Client::servers`]. Only the first ones, if
-    /// there are many.
+    /// The servers in the order in which they would be asked, the key's own first: indexes in [`Client::servers`]. If there are
+    /// many, only the first ones.
     pub candidates: Vec<usize>,
-    /// The server that is asked now; `None`: none is, operations fail at once.
+    /// The server that is asked now; `None`: operations fail at once.
     pub server: Option<usize>,
 }
 

@@ -132,11 +132,11 @@ pub enum End {
 pub enum Refusal {
     /// 400.
     BadRequest,
-    /// 400: an argument that the action does not know, that is there twice, or that has a value and takes none. To ignore it would be to do what was not
-    /// asked for: with a `ttl` that is misspelt, an item lives for ever.
+    /// 400: an argument that the action does not know, that is given twice, or that has a value and takes none. It is not
+    /// ignored: with a misspelt `ttl`, an item would never expire.
     BadArgument(Vec<u8>),
-    /// 400: a header makes it conditional in a way that the action does not know. To ignore that would be to do what was
-    /// not asked for.
+    /// 400: a header has a condition that the action does not know. It is not ignored: the action would be done although
+    /// the condition does not hold.
     UnknownCondition(&'static str),
     /// 405.
     MethodNotAllowed,
@@ -216,7 +216,7 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
     if matches!(action, "append" | "prepend" | "invalidate") {
         args.flag(action)?;
     }
-    // How long an item lives is said where it is created.
+    // The time to live is an argument of the requests that create an item.
     let beside: &[&str] = match action {
         "incr" | "decr" if args.value("initial").is_some() => &["initial", "ttl"],
         "lease" => &["recache"],
@@ -225,21 +225,22 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
         _ => &[],
     };
     args.check(&[&[action], beside].concat())?;
-    // One of the actions knows a condition.
+    // Only this action has a condition.
     let which = match action {
         "invalidate" => which(&parts)?,
         _ => unconditional(&parts)?,
     };
     let key = parts.key;
-    let end = match action {
-        "append" => Some(End::Back),
-        "prepend" => Some(End::Front),
-        _ => None,
-    };
-    if let Some(end) = end {
-        return Ok(Command::WithBody(WithBody::Extend { key, end }));
-    }
+    Ok(match action {
+        "append" => Command::WithBody(WithBody::Extend { key, end: End::Back }),
+        "prepend" => Command::WithBody(WithBody::Extend { key, end: End::Front }),
+        "flush_all" => Command::Plain(flush_all(&key, args)?),
+        _ => Command::Plain(change(action, key, which, args)?),
+    })
+}
 
+/// `POST` that changes an item, or reads it with a side effect.
+fn change(action: &str, key: Vec<u8>, which: Which, args: Args<'_>) -> Result<Plain, Refusal> {
     let ttl = || -> Result<u32, Refusal> { Ok(args.number("ttl")?.unwrap_or_default()) };
     let count = |key, direction| -> Result<Plain, Refusal> {
         Ok(Plain::Count {
@@ -250,12 +251,12 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
             ttl: ttl()?,
         })
     };
-    Ok(Command::Plain(match action {
+    Ok(match action {
         "incr" => count(key, Direction::Up)?,
         "decr" => count(key, Direction::Down)?,
         "touch" => Plain::Touch { key, ttl: args.required("touch")? },
         "gat" => Plain::GetAndTouch { key, ttl: args.required("gat")? },
-        // For how long a missing item is somebody's to make: memcached knows up to 30 days.
+        // The time that the caller has to make a missing item: memcached knows up to 30 days.
         "lease" => match args.required("lease")? {
             vivify @ 1..=THIRTY_DAYS => {
                 Plain::Lease { key, vivify, recache: args.number("recache")?.unwrap_or_default() }
@@ -263,14 +264,17 @@ fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
             _ => return Err(Refusal::BadRequest),
         },
         "invalidate" => Plain::Invalidate { key, which, ttl: ttl()? },
-        _ if !key.is_empty() => return Err(Refusal::BadRequest),
-        _ => match args.number("delay")?.unwrap_or_default() {
-            delay @ ..=THIRTY_DAYS => {
-                Plain::OnServer { server: args.required("flush_all")?, action: Action::FlushAll(delay) }
-            }
-            _ => return Err(Refusal::BadRequest),
-        },
-    }))
+        _ => return Err(Refusal::BadRequest),
+    })
+}
+
+/// `POST ?flush_all=n`: it has no key.
+fn flush_all(key: &[u8], args: Args<'_>) -> Result<Plain, Refusal> {
+    let delay = args.number("delay")?.unwrap_or_default();
+    if !key.is_empty() || delay > THIRTY_DAYS {
+        return Err(Refusal::BadRequest);
+    }
+    Ok(Plain::OnServer { server: args.required("flush_all")?, action: Action::FlushAll(delay) })
 }
 
 /// The key of a request: what follows the location's name in the URI, decoded.

@@ -1,8 +1,8 @@
-//! Where a key goes to, and why, in words.
+//! The route of a key, and its reason, in words.
 
 use crate::snapshot::{Client, Route};
 
-/// Where a key goes to.
+/// The route of a key.
 pub struct KeyRoute<'a> {
     pub route: &'a Route,
     pub client: &'a Client,

@@ -1,4 +1,4 @@
-//! What the page shows of a server.
+//! A server on the page.
 
 use crate::snapshot::{Latency, Named, Sample, Server, Snapshot, State};
 use crate::{diagnosis, show};

@@ -1,4 +1,4 @@
-//! The metrics: their names, kinds and texts, and what each of them is of a snapshot.
+//! The metrics: their names, kinds and texts, and their values in a snapshot.
 
 use crate::snapshot::{Client, Latency, Named, Scope, Server, Snapshot, State};
 
@@ -118,7 +118,7 @@ fn is(truth: bool) -> f64 {
     truth.into()
 }
 
-/// What Prometheus makes of every number anyway.
+/// Prometheus converts every number to a float anyway.
 #[allow(clippy::cast_precision_loss)]
 pub fn float(number: u64) -> f64 {
     number as f64
