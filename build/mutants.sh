@@ -23,12 +23,12 @@ what is not written at once is forgotten | connection/output.rs | s/self.out.len
 what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
 max is no bound | server/pool.rs | s/(self.at.leaving()) < self.settings.pool.max() as usize/(self.at.leaving()) < usize::MAX/
-written writes are sent again | client/interrupted.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
+written writes are sent again | operation/retry.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_in_queue()/Target::Queue if false/
 R1: a key that is named as it is cannot be read | protocol/dialect.rs | s/(Dialect::Meta, Some(key)) => .*/(Dialect::Meta, Some(_)) => decoder.line(buffer),/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
-R7: what has ended is sent out of the queue | client/dispatch.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);/let waits = |id| calls.contains_key(id);/
+R7: what has ended is sent out of the queue | client/dispatch.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);/let waits = |id| calls.contains_key(id);/
 R13: the queue is overtaken | server/order.rs | s/if !self.queue.is_empty() {/if self.queue.len() > usize::MAX - 1 {/
 R13: a key goes to any connection | server/order.rs | s/if self.connections.len() < 2 {/if self.connections.len() < 2000 {/
 R13: the queue waits for a connection that is full | client/dispatch.rs | s/if target == Target::Queue {/if target.connection().is_none() {/

@@ -19,4 +19,4 @@ pub(crate) use ahead::Waste;
 pub(crate) use lease::{SideEffect, Undo};
 pub(crate) use lost::LostRequest;
 pub(crate) use spare_values::SpareValues;
-pub(crate) use state::{Connection, Phase};
+pub(crate) use state::{Connection, Phase, Reply};

@@ -55,8 +55,7 @@ pub mod stats;
 pub mod time;
 mod timers;
 
-pub use client::Summary;
-pub use client::{Client, Completion, Rejected, WorkerMemory};
+pub use client::{Client, Completion, Rejected};
 pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
@@ -74,7 +73,7 @@ pub use protocol::line::MAX_LINE;
 pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;
-pub use server::{ServerMemory, ServerView};
+pub use server::{ServerMemory, ServerView, WorkerMemory};
 pub use shared::{SharedHealth, State};
-pub use stats::{Counters, Stats};
+pub use stats::{Counters, Stats, Summary};
 pub use time::Instant;

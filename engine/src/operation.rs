@@ -4,4 +4,5 @@ pub mod error;
 pub mod key;
 pub mod reply;
 pub mod request;
+pub(crate) mod retry;
 pub(crate) mod work;

@@ -22,7 +22,7 @@ mod throttle;
 mod view;
 
 pub(crate) use arrive::Arrival;
-pub use memory::ServerMemory;
+pub use memory::{ServerMemory, WorkerMemory};
 pub(crate) use order::Target;
 pub(crate) use others::News;
 pub(crate) use pending_writes::Hold;

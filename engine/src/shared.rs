@@ -12,7 +12,7 @@ mod slot;
 mod state;
 
 pub use health::SharedHealth;
-pub(crate) use health::{Finding, Verdict};
+pub(crate) use health::{Finding, SharedState};
 pub use key::{keys, Piece, ServerKey};
 pub use ledger::{Ledger, Processes};
 pub use slot::{claim, Slot};

@@ -6,6 +6,7 @@ mod gauges;
 mod numbers;
 mod recent;
 mod rest;
+mod summary;
 
 pub use counters::{Counters, Kind};
 pub use fault::{Fault, LastFault};
@@ -13,3 +14,4 @@ pub use gauges::Gauges;
 pub use numbers::{Errors, Limits, Operations, Stats};
 pub use recent::history;
 pub(crate) use rest::Rest;
+pub use summary::Summary;

@@ -1,11 +1,11 @@
 //! What becomes of operations whose connection ended, or whose server is down.
 
-use super::call::{Owner, Place};
-use super::interrupted::{self, End};
+use super::call::{Owner, Stage};
 use super::state::Client;
 use crate::connection::LostRequest;
 use crate::id::{CallId, ServerId};
 use crate::network::{Cause, Loss};
+use crate::operation::retry::{error_for, End, Interrupted};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -13,7 +13,7 @@ impl<T> Client<T> {
     pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         for call in server.empty_queue() {
-            if self.calls.get(call).is_some_and(|call| call.place == Place::Queued) {
+            if self.calls.get(call).is_some_and(|call| call.stage == Stage::Queued) {
                 self.again_or_error(call, false, End::Lost, now);
             }
         }
@@ -31,44 +31,43 @@ impl<T> Client<T> {
         self.again_or_error(lost.call, lost.started, end, now)
     }
 
-    /// See [`interrupted`] for which it is.
+    /// See [`retry`](crate::operation::retry) for which it is.
     fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
         let call = self.calls.get(id)?;
-        let (home, writes) = (call.server, call.is_write());
+        let (from, writes) = (call.server, call.is_write());
         // What hands a lease back has to be said to the server that gave it.
         let may_move = !matches!(call.owner, Owner::Nobody);
         let key = call.key.as_ref().filter(|_| may_move);
-        let target = key.and_then(|key| self.stand_in(call.subset, home, key)).unwrap_or(home);
+        let target = key.and_then(|key| self.stand_in(call.subset, from, key)).unwrap_or(from);
         let live = self.servers.get(target).is_some_and(|server| {
             // What moves to another server has to find room there.
-            server.is_live() && (target == home || server.has_room_in_queue())
+            server.is_live() && (target == from || server.has_room_in_queue())
         });
-        let loss =
-            interrupted::Interrupted { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
-        match interrupted::error(loss) {
+        let loss = Interrupted { written, writes, retried: call.retried, late: call.deadline <= now, live, end };
+        match error_for(loss) {
             Some(error) => {
                 self.complete(id, Err(error), now);
                 None
             }
-            None => self.send_again(id, home, target, now),
+            None => self.send_again(id, from, target, now),
         }
     }
 
-    fn send_again(&mut self, id: CallId, home: ServerId, target: ServerId, now: Instant) -> Option<CallId> {
+    fn send_again(&mut self, id: CallId, from: ServerId, target: ServerId, now: Instant) -> Option<CallId> {
         let call = self.calls.get_mut(id)?;
         call.retried = true;
-        call.place = Place::Queued;
+        call.stage = Stage::Queued;
         call.server = target;
         let backlog = call.backlog as usize;
-        if let Some(server) = self.servers.get_mut(home) {
+        if let Some(server) = self.servers.get_mut(from) {
             server.release(call.hold.take());
             server.sent_again();
-            if target != home {
+            if target != from {
                 server.failed_over();
                 server.release_backlog(backlog);
             }
         }
-        if target == home {
+        if target == from {
             return Some(id);
         }
         if let Some(server) = self.servers.get_mut(target) {

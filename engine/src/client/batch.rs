@@ -33,7 +33,7 @@ impl<T> Client<T> {
         let (Ok(()), Ok(batch)) = (self.make_room_for_one(), Batch::begin(keys.size_hint().0)) else {
             return Err(Rejected { error: Error::NoMemory, context });
         };
-        self.writes.count_submitted();
+        self.network.writes.count_submitted();
         let whole = self.calls.insert(Call::gathering(context, batch, subset, now));
         for key in keys {
             let Some(index) = self.batch(whole).map(Batch::expect) else { break };

@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 /// Where an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Stage {
     /// In its server's queue.
     Queued,
     /// In a connection's FIFO, with this number.
@@ -80,7 +80,7 @@ pub(super) struct Call<T> {
     pub subset: Subset,
     pub home: ServerId,
     pub server: ServerId,
-    pub place: Place,
+    pub stage: Stage,
     /// When it was submitted.
     pub since: Instant,
     pub deadline: Instant,
@@ -106,7 +106,7 @@ impl<T> Call<T> {
             subset,
             home: ServerId::MAX,
             server: ServerId::MAX,
-            place: Place::Gathering,
+            stage: Stage::Gathering,
             since: now,
             deadline: now,
             backlog: 0,

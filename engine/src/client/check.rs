@@ -1,7 +1,7 @@
 //! What has to hold between any two calls, for the simulation.
 
 use super::batch;
-use super::call::{Owner, Place};
+use super::call::{Owner, Stage};
 use super::state::Client;
 use crate::limits::MAX_GATHERED;
 use crate::time::Instant;
@@ -10,14 +10,14 @@ impl<T> Client<T> {
     /// Whether the client's numbers agree with each other; `Err` says which do not. It looks at everything.
     #[doc(hidden)]
     pub fn check(&self, now: Instant) -> Result<(), String> {
-        let places = |place: &dyn Fn(Place) -> bool| self.calls.values().filter(|call| place(call.place)).count();
+        let at = |stage: &dyn Fn(Stage) -> bool| self.calls.values().filter(|call| stage(call.stage)).count();
         for (id, server) in self.servers.iter().enumerate() {
             let waits =
-                |call| self.calls.get(call).is_some_and(|call| call.place == Place::Queued && call.server == id);
+                |call| self.calls.get(call).is_some_and(|call| call.stage == Stage::Queued && call.server == id);
             let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();
             server.check(&self.network.connections, waits, |call| self.bulk_of(call), held)?;
         }
-        let waiting = places(&|place| place == Place::Waiting);
+        let waiting = at(&|stage| stage == Stage::Waiting);
         if waiting > self.config.queue || self.lease_waits.count() > self.config.queue {
             return Err(format!(
                 "{waiting} leases wait, {} are counted, {} may",
@@ -37,12 +37,12 @@ impl<T> Client<T> {
             let is_late = call.deadline <= now;
             let leads = |leader| self.calls.contains_key(leader);
             let follows = |name| is_late || self.exchanges.leader(name).is_some_and(leads);
-            match call.place {
-                Place::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
-                Place::Sent(conn, number) if !self.network.connections.get(conn).is_some_and(|c| c.awaits(number)) => {
+            match call.stage {
+                Stage::Following(name) if !follows(name) => return Err("a get follows nobody".into()),
+                Stage::Sent(conn, number) if !self.network.connections.get(conn).is_some_and(|c| c.awaits(number)) => {
                     return Err("an operation is on no connection".into());
                 }
-                Place::Done if !matches!(call.owner, Owner::Caller(_)) => return Err("nobody was told".into()),
+                Stage::Done if !matches!(call.owner, Owner::Caller(_)) => return Err("nobody was told".into()),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! How an operation ends.
 
-use super::call::{Call, Owner, Place, Task};
+use super::call::{Call, Owner, Stage, Task};
 use super::state::Client;
 use super::wait::Wait;
 use crate::id::{CallId, ServerId};
@@ -62,7 +62,7 @@ impl<T> Client<T> {
     /// Ends an operation, and those that share its exchange.
     pub(super) fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        call.place = Place::Done;
+        call.stage = Stage::Done;
         let own = matches!(call.owner, Owner::Nobody);
         if let Some(server) = self.servers.get_mut(call.server) {
             server.release_backlog(call.take_backlog());
@@ -87,7 +87,7 @@ impl<T> Client<T> {
     pub(super) fn answer(&mut self, id: CallId, answer: Answer) {
         match self.calls.get_mut(id) {
             Some(call) if matches!(call.owner, Owner::Caller(_)) => {
-                call.place = Place::Done;
+                call.stage = Stage::Done;
                 call.task = Task::Answer(answer);
                 self.completions.push_back(id);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::TryReserveError;
 
-use super::call::Place;
+use super::call::Stage;
 use super::state::Client;
 
 use crate::connection::Connection;
@@ -30,7 +30,7 @@ impl<T> Client<T> {
     pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
         loop {
             let calls = &self.calls;
-            let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Queued);
+            let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);
             let Some(call) = self.servers.get_mut(id).and_then(|server| server.next_waiting(waits)) else { break };
             let bulk = self.bulk_of(call);
             let target = self.target_of_next(id, call, bulk);
@@ -43,6 +43,12 @@ impl<T> Client<T> {
             self.put(call, id, target, bulk, now);
         }
         self.grow(id, now);
+    }
+
+    /// Bytes that an operation has its connection busy with, if these are many.
+    pub(super) fn bulk_of(&self, call: CallId) -> u32 {
+        let call = self.calls.get(call);
+        call.and_then(|call| Some(self.large_items.bulk(call.key.as_ref(), call.work()?))).unwrap_or(0)
     }
 
     /// Whether operations wait for the server.
@@ -84,7 +90,7 @@ impl<T> Client<T> {
         {
             let (expect, is_write) =
                 call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
-            call.place = Place::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
+            call.stage = Stage::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let Some(server) = self.servers.get_mut(server) {
                 server.sent(conn);
                 if is_write {
@@ -94,13 +100,13 @@ impl<T> Client<T> {
                     call.hold = call.key.as_ref().map(|key| server.hold(key, conn));
                 }
             }
-            self.writes.mark(conn, connection);
+            self.network.writes.mark(conn, connection);
             return !connection.is_bulky() && !connection.late && connection.load() < self.config.pipeline;
         }
-        call.place = Place::Queued;
+        call.stage = Stage::Queued;
         if let Some(server) = self.servers.get_mut(server) {
             let calls = &self.calls;
-            server.enqueue(id, |id| calls.get(id).is_some_and(|call| call.place == Place::Queued));
+            server.enqueue(id, |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
         }
         false
     }

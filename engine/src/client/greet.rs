@@ -1,6 +1,6 @@
 //! What a server says of itself before a connection is used, and what that means for its operations.
 
-use super::call::Place;
+use super::call::Stage;
 use super::state::Client;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::network::Cause;
@@ -20,7 +20,7 @@ impl<T> Client<T> {
                 self.refuse_unsupported(id, now);
                 self.ready(conn, id, now);
             }
-            Ok(Progress::Asks) => self.writes.mark(conn, connection),
+            Ok(Progress::Asks) => self.network.writes.mark(conn, connection),
             Ok(Progress::Waits) => {}
             Err(unfit) => self.fail(conn, Cause::Unfit(unfit), false, now),
         }
@@ -37,7 +37,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         let calls = &self.calls;
         let is_refused = |work: &Work| !server.supports(work);
-        let waits = |id: &CallId| calls.get(*id).filter(|call| call.place == Place::Queued);
+        let waits = |id: &CallId| calls.get(*id).filter(|call| call.stage == Stage::Queued);
         let refused = |call: &CallId| waits(call).and_then(|call| call.work()).is_some_and(is_refused);
         let refused: Vec<CallId> = server.queued().filter(refused).collect();
         server.gave_up_waiting(refused.len());

@@ -1,6 +1,6 @@
 //! How an operation gives up its place.
 
-use super::call::{Call, Owner, Place, Task};
+use super::call::{Call, Owner, Stage, Task};
 use super::share::Leaver;
 use super::state::Client;
 use crate::connection::{SideEffect, Undo};
@@ -38,16 +38,16 @@ impl<T> Client<T> {
             self.hand_back(call.server, side_effect, now);
         }
         if let Some(key) = call.waits_for() {
-            self.stop_waiting(id, call.place == Place::Waiting, &(call.subset, key.raw().to_vec()), now);
+            self.stop_waiting(id, call.stage == Stage::Waiting, &(call.subset, key.raw().to_vec()), now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.release(call.hold.take());
         }
         let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
-        let leaver = Leaver { group: call.group, server: call.server, place: call.place, overdue };
+        let leaver = Leaver { group: call.group, server: call.server, stage: call.stage, overdue };
         if self.hand_over(leaver, now).is_none() {
             self.unmark(call.group, call.key.as_ref());
-            self.give_up_place(call.server, call.place, call.take_backlog(), overdue, now);
+            self.give_up_place(call.server, call.stage, call.take_backlog(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.cancelled();
@@ -60,18 +60,18 @@ impl<T> Client<T> {
     pub(super) fn give_up_place(
         &mut self,
         id: ServerId,
-        place: Place,
+        stage: Stage,
         backlog: usize,
         overdue: Instant,
         now: Instant,
     ) -> bool {
         if let Some(server) = self.servers.get_mut(id) {
             server.release_backlog(backlog);
-            if place == Place::Queued {
+            if stage == Stage::Queued {
                 server.gave_up_waiting(1);
             }
         }
-        let Place::Sent(conn, number) = place else { return false };
+        let Stage::Sent(conn, number) = stage else { return false };
         let Some(connection) = self.network.connections.get_mut(conn) else { return false };
         if connection.abandon(number, overdue) {
             self.network.timers.insert(overdue, Timer::Overdue(conn, number));

@@ -7,20 +7,13 @@ use bytes::BytesMut;
 use super::call::{Call, Owner, Task};
 use super::state::Client;
 use crate::connection::{Connection, LostRequest, Phase};
-use crate::id::{ConnId, ServerId};
+use crate::id::ConnId;
 use crate::network::{Cause, Loss, Output};
 use crate::operation::key::Key;
-use crate::operation::reply::Outcome;
 use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
-use crate::protocol::line::Malformed;
 use crate::protocol::outbound::Outbound;
 use crate::time::Instant;
-
-/// Buffers that are kept for the next connection that reads or writes.
-const SPARE_BUFFERS: usize = 4;
-/// Larger ones are freed: a write buffer that has once held a burst is no read buffer.
-const SPARE_CAPACITY: usize = 64 * 1024;
 
 impl<T> Client<T> {
     /// The socket of an [`Output::Open`] is connected.
@@ -31,14 +24,14 @@ impl<T> Client<T> {
             return;
         }
         connection.greet(key);
-        self.writes.mark(conn, connection);
+        self.network.writes.mark(conn, connection);
     }
 
     /// Where to read into: the driver appends what it receives and then calls [`received`](Client::received). The
     /// buffer has room for at least a byte; how much is for the client to choose. `None`: there is no such connection.
     pub fn read_buffer(&mut self, conn: ConnId) -> Option<&mut BytesMut> {
-        let spare = &mut self.spare_buffers;
-        Some(self.network.connections.get_mut(conn)?.read_buffer(|| spare.pop()))
+        let spare = &mut self.network.spare_buffers;
+        Some(self.network.connections.get_mut(conn)?.read_buffer(|| spare.take()))
     }
 
     /// Bytes were appended to the connection's [`read_buffer`](Client::read_buffer): `bytes` of them.
@@ -54,101 +47,6 @@ impl<T> Client<T> {
         }
     }
 
-    fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        let mut answered = false;
-        let mut was_slow = false;
-        if let Some(connection) = self.network.connections.get_mut(conn) {
-            was_slow = connection.late || connection.is_bulky();
-            connection.heard(now);
-        }
-        let broken = loop {
-            let Some(connection) = self.network.connections.get_mut(conn) else { return };
-            let calls = &self.calls;
-            let key = |call| calls.get(call)?.key.as_ref();
-            if let Some((call, item)) = connection.next_item(self.config.max_value, key) {
-                answered = true;
-                if !self.large_items.is_empty() {
-                    if let Some(key) = self.calls.get(call).and_then(|call| call.key.as_ref()) {
-                        self.large_items.read(key, item.value.len());
-                    }
-                }
-                self.finish(call, Ok(Outcome::Item(item)), now);
-                continue;
-            }
-            match connection.next_reply(self.config.max_value, key) {
-                Ok(None) => break None,
-                Ok(Some(reply)) => {
-                    answered = true;
-                    if let Some(call) = reply.call {
-                        if let Some(call) = self.calls.get(call) {
-                            let size = Self::note_size(&mut self.large_items, call, &reply.answer);
-                            self.network.value_came(size, now);
-                        }
-                        self.complete(call, reply.answer, now);
-                    }
-                    if let Some((key, size)) = reply.unwanted {
-                        self.large_items.read(&key, size);
-                        self.network.value_came(size, now);
-                    }
-                    if let Some(side_effect) = reply.side_effect {
-                        self.hand_back(id, side_effect, now);
-                    }
-                    if !reply.in_sync {
-                        break Some(Cause::Refused);
-                    }
-                }
-                Err(Malformed::Unclear) => break Some(Cause::Refused),
-                Err(malformed) => {
-                    if let Some(server) = self.servers.get(id).filter(|_| malformed == Malformed::TooLong) {
-                        server.reply_too_long();
-                    }
-                    break Some(if connection.is_due_encoded() { Cause::EncodedKey } else { Cause::Protocol });
-                }
-            }
-        };
-        if let Some(connection) = self.network.connections.get_mut(conn).filter(|c| answered && c.has_more()) {
-            // What was held back may go now.
-            self.writes.mark(conn, connection);
-        }
-        // Whatever came behind them: these were answers.
-        let proven = self.network.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
-        if let Some(server) = self.servers.get_mut(id).filter(|_| answered) {
-            server.answered(proven, &mut self.network, now);
-        }
-        match broken {
-            Some(cause) => self.fail(conn, cause, false, now),
-            None if answered => self.after_reply(conn, id, now),
-            // It may be of use to those who wait by now.
-            None if was_slow => self.pump(id, now),
-            None => {}
-        }
-    }
-
-    /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
-    pub(super) fn after_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        self.touch(id);
-        if self.has_waiting(id) {
-            self.pump(id, now);
-        }
-        self.after_last_reply(conn, id, now);
-    }
-
-    /// If nothing is under way on the connection any more: gives memory back, and sees to its closing.
-    fn after_last_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        let Some(connection) = self.network.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
-        for mut buffer in connection.shrink() {
-            // What is behind its beginning is not all of its memory.
-            let is_large = buffer.try_reclaim(SPARE_CAPACITY + 1);
-            if self.spare_buffers.len() < SPARE_BUFFERS && !is_large {
-                self.spare_buffers.push(buffer);
-            }
-        }
-        let Some(server) = self.servers.get_mut(id) else { return };
-        if server.connection_is_idle(conn, &mut self.network, now) {
-            self.pump(id, now);
-        }
-    }
-
     /// Fills `slices` with what the connection has to write and returns how many it used; 0: nothing. After
     /// [`written`](Client::written) there may be more.
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
@@ -159,8 +57,8 @@ impl<T> Client<T> {
                 dialect.encode(out, key.as_ref(), work, token);
             }
         };
-        let spare = &mut self.spare_buffers;
-        connection.encode(encode, || spare.pop());
+        let spare = &mut self.network.spare_buffers;
+        connection.encode(encode, || spare.take());
         connection.slices(slices)
     }
 

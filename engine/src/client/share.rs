@@ -1,6 +1,6 @@
 //! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
 
-use super::call::{NewCall, Place};
+use super::call::{NewCall, Stage};
 use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::network::Timer;
@@ -17,7 +17,7 @@ pub(super) struct Leaver {
     /// What it led; it does not any more.
     pub group: Option<CallId>,
     pub server: ServerId,
-    pub place: Place,
+    pub stage: Stage,
     /// When its connection is given up if the reply has not come by then.
     pub overdue: Instant,
 }
@@ -29,7 +29,7 @@ impl<T> Client<T> {
             return None;
         };
         let exchange = self.exchanges.find(key.raw(), now)?;
-        self.calls.get(exchange.leader).filter(|call| call.place != Place::Done && call.server == *server)?;
+        self.calls.get(exchange.leader).filter(|call| call.stage != Stage::Done && call.server == *server)?;
         // Those who follow do not wait for a connection, so that a queue of none does not forbid it.
         let most = if self.config.queue == 0 { self.config.pipeline } else { self.config.queue };
         (exchange.followers < most).then_some(exchange.name)
@@ -43,7 +43,7 @@ impl<T> Client<T> {
     pub(super) fn follow(&mut self, id: CallId, name: CallId) {
         let leader = self.exchanges.join(name, id, self.late(name));
         if let Some(call) = self.calls.get_mut(id) {
-            call.place = Place::Following(name);
+            call.stage = Stage::Following(name);
         }
         let server = self.calls.get(leader).map(|leader| leader.server);
         if let Some(server) = server.and_then(|server| self.servers.get_mut(server)) {
@@ -85,7 +85,7 @@ impl<T> Client<T> {
             self.exchanges.close_named(name, key.raw());
         }
         for follower in self.exchanges.end(name) {
-            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.place == Place::Following(name)) {
+            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.stage == Stage::Following(name)) {
                 call.server = server;
                 self.finish(follower, answer.clone(), now);
             }
@@ -97,21 +97,21 @@ impl<T> Client<T> {
     ///
     /// It has ended already: nothing that happens here can send it.
     pub(super) fn hand_over(&mut self, leaver: Leaver, now: Instant) -> Option<bool> {
-        let Leaver { group, server, place, overdue } = leaver;
+        let Leaver { group, server, stage, overdue } = leaver;
         let name = group?;
         // A server that is down is asked nothing, and may answer yet.
         let is_down = !self.servers.get(server).is_some_and(Server::is_live);
         let next = self.next_leader(name, now)?;
         let in_time = is_down || !self.exchanges.is_late(name, now);
-        let (Place::Sent(conn, number), true) = (place, in_time) else {
-            let sent = self.give_up_place(server, place, 0, overdue, now);
+        let (Stage::Sent(conn, number), true) = (stage, in_time) else {
+            let sent = self.give_up_place(server, stage, 0, overdue, now);
             self.lead_anew(name, next, server, sent, now);
             return Some(sent);
         };
         self.exchanges.hand_over(name, next);
         let call = self.calls.get_mut(next)?;
         call.group = Some(name);
-        call.place = place;
+        call.stage = stage;
         // The leader may have moved since it was followed.
         call.server = server;
         if self.network.connections.get_mut(conn).is_some_and(|c| c.reassign(number, next, overdue)) {
@@ -155,7 +155,7 @@ impl<T> Client<T> {
     fn next_leader(&mut self, name: CallId, now: Instant) -> Option<CallId> {
         let calls = &mut self.calls;
         self.exchanges.take_next(name, |id| {
-            let Some(call) = calls.get_mut(id).filter(|call| call.place == Place::Following(name)) else {
+            let Some(call) = calls.get_mut(id).filter(|call| call.stage == Stage::Following(name)) else {
                 return false;
             };
             let has_time = call.deadline > now;

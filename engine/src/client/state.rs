@@ -3,12 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use slotmap::SlotMap;
 
 use super::call::{Call, Owner};
-use super::memory::WorkerMemory;
-use super::writes::Writes;
 use crate::config::Config;
 use crate::connection::{Connection, Phase};
 use crate::front::batch::Gathered;
@@ -17,8 +14,8 @@ use crate::front::large_items::LargeItems;
 use crate::front::lease_wait::LeaseWaits;
 use crate::id::{CallId, ConnId};
 use crate::network::{Network, Output};
-use crate::route::subset::Route;
-use crate::server::{Server, Settings};
+use crate::route::subset::Routes;
+use crate::server::{Server, Settings, WorkerMemory};
 use crate::time::Instant;
 
 /// The client of one cluster in one worker, without I/O. `T` is what the driver wants back with each answer.
@@ -53,14 +50,12 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Client<T> {
     pub(super) config: Config,
-    /// That of all servers first. Invariant: never fewer, so a [`Subset`] stays what it is.
-    pub(super) routes: Vec<Route>,
+    pub(super) routes: Routes,
     pub(super) calls: SlotMap<CallId, Call<T>>,
     /// How many of them are the client's own.
     pub(super) own: usize,
     pub(super) network: Network,
     pub(super) servers: Vec<Server>,
-    pub(super) writes: Writes,
     /// Operations that have their answer; some may be cancelled.
     pub(super) completions: VecDeque<CallId>,
     /// Gets that share an exchange.
@@ -72,9 +67,8 @@ pub struct Client<T> {
     pub(super) large_items: LargeItems,
     /// When the gauges were published.
     pub(super) published: Instant,
-    /// Memory of keys and read buffers that is used again.
+    /// Memory of keys that is used again.
     pub(super) spare_keys: Vec<Vec<u8>>,
-    pub(super) spare_buffers: Vec<BytesMut>,
 }
 
 impl<T> Client<T> {
@@ -95,12 +89,11 @@ impl<T> Client<T> {
             Server::new(id, Settings::new(&config, server), memory.next().unwrap_or_default(), process, now)
         };
         let mut client = Client {
-            routes: vec![Route::all(&config)],
+            routes: Routes::new(&config),
             calls: SlotMap::with_key(),
             own: 0,
             network: Network::new(seed),
             servers: config.servers.iter().enumerate().map(server).collect(),
-            writes: Writes::default(),
             completions: VecDeque::new(),
             exchanges: Exchanges::default(),
             gathered: Gathered::default(),
@@ -108,7 +101,6 @@ impl<T> Client<T> {
             large_items: LargeItems::default(),
             published: now,
             spare_keys: Vec::new(),
-            spare_buffers: Vec::new(),
             config,
         };
         for server in 0..client.servers.len() {

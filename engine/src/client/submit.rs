@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, NewCall, Owner, Place, Task};
+use super::call::{Call, NewCall, Owner, Stage, Task};
 use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::limits::{MAX_TIMEOUT, PATIENCE};
@@ -95,7 +95,7 @@ impl<T> Client<T> {
     ) -> Result<CallId, Rejected<T>> {
         match self.admit(&new, now) {
             Ok(room) => {
-                self.writes.count_submitted();
+                self.network.writes.count_submitted();
                 Ok(self.begin(Owner::Caller(context), new, room, timeout, now))
             }
             Err(error) => Err(Rejected { error, context }),
@@ -119,7 +119,7 @@ impl<T> Client<T> {
     /// Whether there is room for an operation, and where.
     pub(super) fn admit(&mut self, new: &NewCall, now: Instant) -> Result<Admission, Error> {
         let id = new.server;
-        let bulk = self.bulk(new.key.as_ref(), &new.work);
+        let bulk = self.large_items.bulk(new.key.as_ref(), &new.work);
         let target = match self.group_for(new, now) {
             Some(group) => Target::Exchange(group),
             None => self.target(id, new.key.as_ref(), bulk),
@@ -174,7 +174,7 @@ impl<T> Client<T> {
             subset,
             home,
             server,
-            place: Place::Queued,
+            stage: Stage::Queued,
             since: now,
             deadline,
             retried: false,

@@ -6,7 +6,7 @@ use crate::id::ServerId;
 use crate::limits::MAX_CANDIDATES;
 use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
-use crate::route::subset::{Route, Subset, SubsetError, MAX_SUBSETS};
+use crate::route::subset::{Subset, SubsetError};
 use crate::route::Explanation;
 use crate::server::Server;
 
@@ -14,28 +14,12 @@ impl<T> Client<T> {
     /// A subset of a subset's servers, given by their places in it. Their order does not matter: they are routed to in
     /// the order of the configuration, so that the same servers are always the same subset.
     pub fn subset(&mut self, of: Subset, servers: &[usize]) -> Result<Subset, SubsetError> {
-        let among = self.servers_of(of);
-        let mut ids = servers.iter().map(|&n| among.get(n).copied()).collect::<Option<Vec<ServerId>>>();
-        let ids = ids.as_mut().ok_or(SubsetError::Servers)?;
-        ids.sort_unstable();
-        if ids.is_empty() || ids.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(SubsetError::Servers);
-        }
-        if let Some(known) = self.routes.iter().position(|route| route.servers() == ids.as_slice()) {
-            return Ok(Subset::from_index(known));
-        }
-        // The first one is that of all servers.
-        let subset = Subset::from_index(self.routes.len());
-        if subset.index() > MAX_SUBSETS {
-            return Err(SubsetError::TooMany);
-        }
-        self.routes.push(Route::some(&self.config, std::mem::take(ids)));
-        Ok(subset)
+        self.routes.subset(&self.config, of, servers)
     }
 
     /// The servers of a subset, in the order of the configuration; none if there is no such subset.
     pub fn servers_of(&self, subset: Subset) -> &[ServerId] {
-        self.routes.get(subset.index()).map_or(&[], Route::servers)
+        self.routes.servers(subset)
     }
 
     /// The server that has this key, whether or not it is up.
@@ -53,15 +37,15 @@ impl<T> Client<T> {
     /// is asked now; `None` if operations on it fail at once.
     pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
         let key = Key::new(&self.config.prefix, key, Vec::new())?;
-        let explanation = self.routes.first().map(|all| all.explain(&key, MAX_CANDIDATES));
+        let explanation = self.routes.explain(&key, MAX_CANDIDATES);
         let home = self.home(Subset::ALL, &key);
         let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));
         let asked = server.filter(|&id| self.servers.get(id).is_some_and(Server::is_live));
-        Ok((explanation.unwrap_or_default(), asked))
+        Ok((explanation, asked))
     }
 
     pub(super) fn home(&self, subset: Subset, key: &Key) -> Option<ServerId> {
-        self.routes.get(subset.index())?.home(key)
+        self.routes.home(subset, key)
     }
 
     /// The server of the subset that stands in for this one, if that is down and the configuration wants it.
@@ -70,6 +54,6 @@ impl<T> Client<T> {
         if self.config.failover == Failover::Off || live(home) {
             return None;
         }
-        self.routes.get(subset.index())?.stand_in(key, live)
+        self.routes.stand_in(subset, key, live)
     }
 }

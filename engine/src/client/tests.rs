@@ -18,7 +18,7 @@ use crate::operation::reply::{Answer, Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
 use crate::protocol::greeting::Unfit;
 use crate::route::subset::Subset;
-use crate::server::{ServerMemory, ServerView, Settings};
+use crate::server::{ServerMemory, ServerView, Settings, WorkerMemory};
 use crate::shared::State;
 use crate::time::Instant;
 

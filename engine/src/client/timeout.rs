@@ -1,6 +1,6 @@
 //! What time brings about.
 
-use super::call::{Call, Place};
+use super::call::{Call, Stage};
 use super::share::Leaver;
 use super::state::Client;
 use crate::connection::Phase;
@@ -15,11 +15,11 @@ impl<T> Client<T> {
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let (calls, connections) = (&self.calls, &self.network.connections);
         let live = |timer: &Timer| match *timer {
-            Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.place != Place::Done),
+            Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.stage != Stage::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
             Timer::Leave(conn) => connections.contains_key(conn),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
-            Timer::Ask(id) => calls.get(id).is_some_and(|call| call.place == Place::Waiting),
+            Timer::Ask(id) => calls.get(id).is_some_and(|call| call.stage == Stage::Waiting),
             Timer::Server(_) | Timer::SpareValues => true,
         };
         self.network.timers.sweep(live);
@@ -92,11 +92,11 @@ impl<T> Client<T> {
     /// that the caller has chosen.
     fn put_off(&mut self, id: CallId, now: Instant) -> Option<Instant> {
         let call = self.calls.get(id).filter(|call| call.patience > 0)?;
-        let place = match call.place {
-            Place::Following(name) => self.calls.get(self.exchanges.leader(name)?)?.place,
-            place => place,
+        let stage = match call.stage {
+            Stage::Following(name) => self.calls.get(self.exchanges.leader(name)?)?.stage,
+            stage => stage,
         };
-        let Place::Sent(conn, _) = place else { return None };
+        let Stage::Sent(conn, _) = stage else { return None };
         let connection = self.network.connections.get(conn).filter(|connection| connection.is_bulky())?;
         if connection.moved_at().after(self.config.timeout.mul_f64(0.25)) <= now {
             return None;
@@ -111,42 +111,42 @@ impl<T> Client<T> {
     /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent, and nothing has come
     /// on its connection since it was submitted.
     fn expire_call(&mut self, id: CallId, now: Instant) -> Option<ServerId> {
-        let call = self.calls.get_mut(id).filter(|call| call.place != Place::Done)?;
-        let (server, is_write, place) = (call.server, call.is_write(), call.place);
+        let call = self.calls.get_mut(id).filter(|call| call.stage != Stage::Done)?;
+        let (server, is_write, stage) = (call.server, call.is_write(), call.stage);
         let (since, backlog) = (call.since, call.take_backlog());
         let overdue = now.after(call.timeout().max(self.config.timeout));
-        if place == Place::Waiting {
+        if stage == Stage::Waiting {
             // It has waited long enough for somebody else.
             self.complete(id, Ok(Outcome::Lease(Lease::Lost { cas: 0, old: None })), now);
             return None;
         }
         // It has left its place before anything that waits may move there.
-        call.place = Place::Done;
+        call.stage = Stage::Done;
         let group = call.group;
-        if let Place::Following(name) = place {
+        if let Stage::Following(name) = stage {
             self.desert(name, now);
         }
-        let sent = match self.hand_over(Leaver { group, server, place, overdue }, now) {
+        let sent = match self.hand_over(Leaver { group, server, stage, overdue }, now) {
             Some(sent) => {
                 if let Some(call) = self.calls.get_mut(id) {
                     call.group = None;
                 }
                 sent
             }
-            None => self.give_up_place(server, place, backlog, overdue, now),
+            None => self.give_up_place(server, stage, backlog, overdue, now),
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         if self.has_waiting(server) {
             // What had to follow it need not any more.
             self.pump(server, now);
         }
-        (sent && self.is_silent(place, since)).then_some(server)
+        (sent && self.is_silent(stage, since)).then_some(server)
     }
 
     /// An operation is late: whether nothing has come on its connection all the time. If so, others are better put
     /// elsewhere.
-    fn is_silent(&mut self, place: Place, since: Instant) -> bool {
-        let Place::Sent(conn, _) = place else { return true };
+    fn is_silent(&mut self, stage: Stage, since: Instant) -> bool {
+        let Stage::Sent(conn, _) = stage else { return true };
         let Some(connection) = self.network.connections.get_mut(conn) else { return true };
         connection.late = connection.heard_at <= since;
         connection.late

@@ -1,6 +1,6 @@
 //! What waiting for somebody else's item means for lease gets: the rule is in [`lease_wait`](crate::front::lease_wait).
 
-use super::call::Place;
+use super::call::Stage;
 use super::state::Client;
 use crate::front::lease_wait::{Awaited, Full, FIRST_PAUSE};
 use crate::id::CallId;
@@ -26,7 +26,7 @@ impl<T> Client<T> {
     pub(super) fn waits_on(&mut self, id: CallId, answer: &Answer, now: Instant) -> Wait {
         let Some(call) = self.calls.get(id) else { return Wait::Ends };
         let Some(key) = call.waits_for() else { return Wait::Ends };
-        let waited = call.place == Place::Waiting;
+        let waited = call.stage == Stage::Waiting;
         let key = (call.subset, key.raw().to_vec());
         match answer {
             // One whose time is over has to make it itself, or one for whom there is no memory to wait.
@@ -52,7 +52,7 @@ impl<T> Client<T> {
             Err(Full) => return Wait::Full,
         };
         if let Some(call) = self.calls.get_mut(id) {
-            call.place = Place::Waiting;
+            call.stage = Stage::Waiting;
             if let Some(server) = self.servers.get_mut(call.server) {
                 server.release(call.hold.take());
             }
@@ -68,7 +68,7 @@ impl<T> Client<T> {
     /// Everybody who waits for the key gets what one of them got.
     fn serve(&mut self, key: &Awaited, id: CallId, answer: &Answer, now: Instant) {
         for other in self.lease_waits.take(key).filter(|&other| other != id) {
-            if self.calls.get(other).is_some_and(|call| call.place == Place::Waiting) {
+            if self.calls.get(other).is_some_and(|call| call.stage == Stage::Waiting) {
                 self.finish(other, answer.clone(), now);
             }
         }
@@ -78,7 +78,7 @@ impl<T> Client<T> {
     /// does.
     pub(super) fn stop_waiting(&mut self, id: CallId, waited: bool, key: &Awaited, now: Instant) {
         let calls = &self.calls;
-        let waits = |id| calls.get(id).is_some_and(|call| call.place == Place::Waiting);
+        let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Waiting);
         if let Some(next) = self.lease_waits.remove(id, waited, key, waits) {
             self.network.timers.insert(now.after(FIRST_PAUSE), Timer::Ask(next));
         }
@@ -86,7 +86,7 @@ impl<T> Client<T> {
 
     /// Asks again for one that waits.
     pub(super) fn ask(&mut self, id: CallId, now: Instant) {
-        let Some(call) = self.calls.get(id).filter(|call| call.place == Place::Waiting) else { return };
+        let Some(call) = self.calls.get(id).filter(|call| call.stage == Stage::Waiting) else { return };
         let (subset, Some(key)) = (call.subset, &call.key) else { return };
         let Some(home) = self.home(subset, key) else { return };
         let server = self.stand_in(subset, home, key).unwrap_or(home);

@@ -6,7 +6,11 @@
 //! then it is taken for large, so that it does not hold up the items that are known to be small.
 
 use crate::limits::BULK;
+use crate::operation::error::Error;
 use crate::operation::key::Key;
+use crate::operation::reply::{Answer, Lease, Outcome};
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
 
 /// Slots for items that were large, and for items that were not.
 const SLOTS: usize = 1024;
@@ -55,6 +59,37 @@ impl LargeItems {
             None if self.surprises >= SUSPECT => self.guess,
             None => 0,
         }
+    }
+
+    /// Bytes that an operation has a connection busy with, if these are many: of the value that it sends, or that is
+    /// expected to come.
+    #[inline(always)]
+    pub fn bulk(&self, key: Option<&Key>, work: &Work) -> u32 {
+        if self.is_empty() && work.value_len() <= BULK {
+            0
+        } else {
+            self.large(key, work)
+        }
+    }
+
+    fn large(&self, key: Option<&Key>, work: &Work) -> u32 {
+        match work {
+            Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }) => key.map_or(0, |key| self.get(key)),
+            Work::Keyed(Verb::Store { value, .. }) if value.len() > BULK => bytes(value.len()),
+            _ => 0,
+        }
+    }
+
+    /// An operation on the key has an answer, which may tell how large the item is. Returns that size, or none.
+    pub fn note_answer(&mut self, key: &Key, answer: &Answer) -> usize {
+        let size = match answer {
+            Ok(Outcome::Item(item) | Outcome::Lease(Lease::Hit(item))) => item.value.len(),
+            Ok(Outcome::Miss) => 0,
+            Err(Error::TooLarge { size, .. }) => *size,
+            _ => return 0,
+        };
+        self.read(key, size);
+        size
     }
 
     /// The item was read and has so many bytes.

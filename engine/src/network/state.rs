@@ -4,16 +4,15 @@ use std::collections::VecDeque;
 
 use slotmap::SlotMap;
 
+use super::buffers::SpareBuffers;
+use super::connections::Connections;
 use super::output::Output;
 use super::timer::Timer;
-use crate::connection::{Connection, SpareValues};
-use crate::id::ConnId;
+use super::writes::Writes;
+use crate::connection::SpareValues;
 use crate::limits::SPARE_TIME;
 use crate::time::Instant;
 use crate::timers::Timers;
-
-/// The connections of a client, to all its servers.
-pub(crate) type Connections = SlotMap<ConnId, Connection>;
 
 /// What the servers of a client use together. Each part keeps its own rules; there are none between them.
 #[derive(Debug)]
@@ -24,6 +23,8 @@ pub(crate) struct Network {
     pub timers: Timers<Timer>,
     /// Tokens and jitter.
     pub rng: fastrand::Rng,
+    pub writes: Writes,
+    pub spare_buffers: SpareBuffers,
     pub spare_values: SpareValues,
     /// Whether a timer looks at them.
     watches_spare_values: bool,
@@ -39,6 +40,8 @@ impl Network {
             outputs: VecDeque::new(),
             timers: Timers::new(),
             rng: fastrand::Rng::with_seed(seed),
+            writes: Writes::default(),
+            spare_buffers: SpareBuffers::default(),
             spare_values: SpareValues::default(),
             watches_spare_values: false,
             draining: false,

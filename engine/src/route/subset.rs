@@ -45,41 +45,85 @@ pub enum SubsetError {
 
 /// A subset's servers, and how keys are spread over them.
 #[derive(Debug)]
-pub(crate) struct Route {
+struct Route {
     /// Invariant: in the order of the configuration, each once, at least one.
     servers: Vec<ServerId>,
     router: Router,
 }
 
 impl Route {
-    pub fn all(config: &Config) -> Self {
+    fn all(config: &Config) -> Self {
         let servers = (0..config.servers.len()).collect();
         Route { servers, router: Router::new(config.hash, &config.servers) }
     }
 
-    pub fn some(config: &Config, servers: Vec<ServerId>) -> Self {
+    fn some(config: &Config, servers: Vec<ServerId>) -> Self {
         let configs: Vec<_> = servers.iter().filter_map(|&id| config.servers.get(id)).cloned().collect();
         Route { servers, router: Router::new(config.hash, &configs) }
     }
 
     /// The key's server.
-    pub fn home(&self, key: &Key) -> Option<ServerId> {
+    fn home(&self, key: &Key) -> Option<ServerId> {
         self.servers.get(self.router.route(key.raw())).copied()
     }
 
     /// The one that stands in for it.
-    pub fn stand_in(&self, key: &Key, live: impl Fn(ServerId) -> bool) -> Option<ServerId> {
+    fn stand_in(&self, key: &Key, live: impl Fn(ServerId) -> bool) -> Option<ServerId> {
         let is_live = |n: usize| self.servers.get(n).is_some_and(|&id| live(id));
         self.servers.get(self.router.stand_in(key.raw(), is_live)?).copied()
     }
+}
 
-    /// In the order of the configuration.
-    pub fn servers(&self) -> &[ServerId] {
-        &self.servers
+/// The routings of a client: that of all servers, and those of the subsets that it was asked for.
+///
+/// Invariant: there is that of all servers, and never fewer than before, so that a [`Subset`] stays what it is.
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<Route>);
+
+impl Routes {
+    pub fn new(config: &Config) -> Self {
+        Routes(vec![Route::all(config)])
     }
 
-    /// Why a key goes where it goes, with so many servers at most.
+    /// A subset of a subset's servers, given by their places in it. Their order does not matter: they are routed to in
+    /// the order of the configuration, so that the same servers are always the same subset.
+    pub fn subset(&mut self, config: &Config, of: Subset, servers: &[usize]) -> Result<Subset, SubsetError> {
+        let among = self.servers(of);
+        let ids = servers.iter().map(|&n| among.get(n).copied()).collect::<Option<Vec<ServerId>>>();
+        let mut ids = ids.ok_or(SubsetError::Servers)?;
+        ids.sort_unstable();
+        if ids.is_empty() || ids.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(SubsetError::Servers);
+        }
+        if let Some(known) = self.0.iter().position(|route| route.servers == ids) {
+            return Ok(Subset::from_index(known));
+        }
+        // The first one is that of all servers.
+        let subset = Subset::from_index(self.0.len());
+        if subset.index() > MAX_SUBSETS {
+            return Err(SubsetError::TooMany);
+        }
+        self.0.push(Route::some(config, ids));
+        Ok(subset)
+    }
+
+    /// The servers of a subset, in the order of the configuration; none if there is no such subset.
+    pub fn servers(&self, subset: Subset) -> &[ServerId] {
+        self.0.get(subset.index()).map_or(&[], |route| &route.servers)
+    }
+
+    /// The key's own server among those of a subset.
+    pub fn home(&self, subset: Subset, key: &Key) -> Option<ServerId> {
+        self.0.get(subset.index())?.home(key)
+    }
+
+    /// The one of them that stands in for it.
+    pub fn stand_in(&self, subset: Subset, key: &Key, live: impl Fn(ServerId) -> bool) -> Option<ServerId> {
+        self.0.get(subset.index())?.stand_in(key, live)
+    }
+
+    /// Why a key goes where it goes among all servers, with so many of them at most.
     pub fn explain(&self, key: &Key, candidates: usize) -> Explanation {
-        self.router.explain(key.raw(), candidates)
+        self.0.first().map(|all| all.router.explain(key.raw(), candidates)).unwrap_or_default()
     }
 }

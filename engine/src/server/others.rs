@@ -24,13 +24,13 @@ impl Server {
     /// Whether others have found something out since.
     #[inline]
     pub fn has_news(&self) -> bool {
-        self.shared_health.verdict() != self.seen
+        self.shared_health.state() != self.seen
     }
 
     /// Takes over what others have found out.
     pub fn take_over(&mut self, network: &mut Network, now: Instant) -> Option<News> {
-        let verdict = self.shared_health.verdict();
-        let (was_down, is_down) = (self.health.is_down(), verdict.is_down());
+        let state = self.shared_health.state();
+        let (was_down, is_down) = (self.health.is_down(), state.is_down());
         let finding = self.shared_health.finding(now);
         if is_down && !was_down {
             // Where connections work, one that does not is no reason to give up the server, here as for one client.
@@ -45,7 +45,7 @@ impl Server {
             }
         }
         let policy = self.settings.policy(network.rng.f64());
-        self.seen = verdict;
+        self.seen = state;
         match (was_down, is_down) {
             (false, true) => {
                 self.health.adopt(finding, now);
@@ -65,8 +65,8 @@ impl Server {
 
     /// The server is down, as this client has found. True if it is the first one.
     pub(super) fn tell_down(&mut self, now: Instant) -> bool {
-        let (first, verdict) = self.shared_health.declare_down(self.health.finding());
-        self.seen = verdict;
+        let (first, state) = self.shared_health.declare_down(self.health.finding());
+        self.seen = state;
         if !first {
             self.health.put_off(self.shared_health.finding(now));
         }
@@ -94,8 +94,8 @@ impl Server {
 
     /// The server is back, as this client has found.
     fn back(&mut self, network: &mut Network, now: Instant) {
-        let (first, verdict) = self.shared_health.declare_live(now);
-        self.seen = verdict;
+        let (first, state) = self.shared_health.declare_live(now);
+        self.seen = state;
         self.touched = true;
         self.give_lease_back();
         if first {

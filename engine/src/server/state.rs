@@ -15,7 +15,7 @@ use crate::id::{ConnId, ServerId};
 use crate::metrics::counter::Memory;
 use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
-use crate::shared::{SharedHealth, State, Verdict};
+use crate::shared::{SharedHealth, SharedState, State};
 use crate::stats::{Counters, Rest};
 use crate::time::Instant;
 
@@ -42,7 +42,7 @@ pub(crate) struct Server {
     /// What all clients of the server know together.
     pub(super) shared_health: Memory<SharedHealth>,
     /// Of that, what this client has acted on.
-    pub(super) seen: Verdict,
+    pub(super) seen: SharedState,
     /// When it has answered last.
     pub(super) answered_at: Instant,
     /// What it speaks, as far as it has said so.
@@ -87,7 +87,7 @@ impl Server {
             rest: rest.map(Rest::new),
             touched: true,
             shared_health,
-            seen: Verdict::default(),
+            seen: SharedState::default(),
             answered_at: Instant::default(),
         }
     }

@@ -18,11 +18,11 @@ use crate::time::Instant;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct SharedHealth {
-    /// [`Verdict`]
-    verdict: AtomicU64,
+    /// [`SharedState`]
+    state: AtomicU64,
     /// [`ProbeRight`]
     lease: AtomicU64,
-    /// Of the verdict, written by who passed it. They are not exchanged together with it: to read older ones does no
+    /// Of the state, written by who has changed it. They are not exchanged together with it: to read older ones does no
     /// more harm than a probe too early.
     since: Counter,
     retry_at: Counter,
@@ -35,16 +35,16 @@ pub struct SharedHealth {
 
 /// Whether a server is down, and how often that has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict(u64);
+pub(crate) struct SharedState(u64);
 
-impl Verdict {
+impl SharedState {
     pub fn is_down(self) -> bool {
         self.0 & 1 == 1
     }
 
     /// The next one, which is the opposite.
-    fn next(self) -> Verdict {
-        Verdict(self.0.wrapping_add(1))
+    fn next(self) -> SharedState {
+        SharedState(self.0.wrapping_add(1))
     }
 }
 
@@ -84,18 +84,18 @@ impl ProbeRight {
 
 impl SharedHealth {
     #[inline]
-    pub(crate) fn verdict(&self) -> Verdict {
-        Verdict(self.verdict.load(Ordering::Acquire))
+    pub(crate) fn state(&self) -> SharedState {
+        SharedState(self.state.load(Ordering::Acquire))
     }
 
     /// Whether the server is down, as far as all know together.
     pub fn is_down(&self) -> bool {
-        self.verdict().is_down()
+        self.state().is_down()
     }
 
     /// Since when it is so; `None`: nothing was ever found.
     pub fn since(&self) -> Option<Instant> {
-        (self.verdict() != Verdict::default()).then(|| Instant::from_micros(self.since.get()))
+        (self.state() != SharedState::default()).then(|| Instant::from_micros(self.since.get()))
     }
 
     /// What is known of a server that is down.
@@ -110,7 +110,7 @@ impl SharedHealth {
     }
 
     /// Says that the server is down. True for the first one to say so.
-    pub(crate) fn declare_down(&self, finding: Finding) -> (bool, Verdict) {
+    pub(crate) fn declare_down(&self, finding: Finding) -> (bool, SharedState) {
         let declared = self.declare(true);
         if declared.0 {
             self.since.set(finding.since.as_micros());
@@ -120,7 +120,7 @@ impl SharedHealth {
     }
 
     /// Says that the server is live. True for the first one to say so.
-    pub(crate) fn declare_live(&self, now: Instant) -> (bool, Verdict) {
+    pub(crate) fn declare_live(&self, now: Instant) -> (bool, SharedState) {
         let declared = self.declare(false);
         if declared.0 {
             self.since.set(now.as_micros());
@@ -128,16 +128,16 @@ impl SharedHealth {
         declared
     }
 
-    fn declare(&self, down: bool) -> (bool, Verdict) {
-        let mut current = self.verdict();
+    fn declare(&self, down: bool) -> (bool, SharedState) {
+        let mut current = self.state();
         loop {
             if current.is_down() == down {
                 return (false, current);
             }
             let next = current.next();
-            match self.verdict.compare_exchange(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
+            match self.state.compare_exchange(current.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return (true, next),
-                Err(other) => current = Verdict(other),
+                Err(other) => current = SharedState(other),
             }
         }
     }
@@ -227,14 +227,14 @@ mod tests {
         let shared_health = SharedHealth::default();
         assert_eq!((shared_health.is_down(), shared_health.since()), (false, None));
         let finding = Finding { since: at(5), retry_at: at(5_005), downs: 1 };
-        let (first, verdict) = shared_health.declare_down(finding);
-        assert!(first && verdict.is_down());
+        let (first, state) = shared_health.declare_down(finding);
+        assert!(first && state.is_down());
         let late = Finding { since: at(6), retry_at: at(9_999), downs: 7 };
-        assert_eq!(shared_health.declare_down(late), (false, verdict));
+        assert_eq!(shared_health.declare_down(late), (false, state));
         assert_eq!(shared_health.finding(at(7)), finding);
         assert_eq!(shared_health.since(), Some(at(5)));
         let (first, up) = shared_health.declare_live(at(8));
-        assert!(first && !up.is_down() && up != Verdict::default());
+        assert!(first && !up.is_down() && up != SharedState::default());
         assert_eq!(shared_health.declare_live(at(9)), (false, up));
         assert_eq!(shared_health.since(), Some(at(8)));
     }

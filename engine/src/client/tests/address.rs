@@ -1,8 +1,8 @@
 //! Names with several addresses: which of them is asked.
 
 use super::*;
-use crate::client::WorkerMemory;
 use crate::metrics::counter::Memory;
+use crate::server::WorkerMemory;
 use crate::shared::SharedHealth;
 
 fn three(params: &[&str]) -> Config {

@@ -258,6 +258,6 @@ fn everything_returns_to_baseline() {
     }
     assert_eq!(w.client.pending(), 0);
     assert!(w.client.network.connections.len() <= 2);
-    assert!(w.client.writes.is_empty() && w.client.completions.is_empty());
+    assert!(w.client.poll_dirty().is_none() && w.client.completions.is_empty());
     assert_eq!((w.view().idle, w.view().queued, w.view().pending), (1, 0, 0));
 }

@@ -1,8 +1,8 @@
 //! Several clients of one server: what one finds out, the others take over, and one of them probes.
 
 use super::*;
-use crate::client::WorkerMemory;
 use crate::metrics::counter::Memory;
+use crate::server::WorkerMemory;
 use crate::shared::SharedHealth;
 
 const RETRY: Duration = Config::RETRY;

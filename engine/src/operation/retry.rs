@@ -1,10 +1,10 @@
-//! What becomes of an operation whose connection ended: the table in [`error`](crate::operation::error).
+//! What becomes of an operation whose connection ended: the table in [`error`](super::error).
 
-use crate::operation::error::Error;
+use super::error::Error;
 
 /// How an operation stood when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interrupted {
+pub(crate) struct Interrupted {
     /// A byte of it was written.
     pub written: bool,
     /// It changes something at the server.
@@ -20,7 +20,7 @@ pub(super) struct Interrupted {
 
 /// How the connection ended, for this operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// In any other way.
     Lost,
     /// By a reply that cannot be the one that was due to this operation.
@@ -30,7 +30,7 @@ pub(super) enum End {
 }
 
 /// The error that the operation ends with; `None`: it is sent again, once.
-pub(super) fn error(loss: Interrupted) -> Option<Error> {
+pub(crate) fn error_for(loss: Interrupted) -> Option<Error> {
     let Interrupted { written, writes, retried, late, live, end } = loss;
     let maybe_applied = written && writes;
     match end {
@@ -57,7 +57,7 @@ mod tests {
 
     const BOTH: [bool; 2] = [false, true];
 
-    /// The table of [`error`](crate::operation::error), row by row; `None` stands for either.
+    /// The table of [`error`](super::super::error), row by row; `None` stands for either.
     #[test]
     fn every_cell_of_the_table() {
         type Row = (bool, Option<bool>, Option<bool>, Option<bool>, Option<bool>, Option<Error>);
@@ -86,7 +86,7 @@ mod tests {
             };
             let fitting: Vec<&Row> = rows.iter().filter(fits).collect();
             assert_eq!(fitting.len(), 1, "one row for {loss:?}");
-            assert_eq!(error(loss), fitting[0].5, "{loss:?}");
+            assert_eq!(error_for(loss), fitting[0].5, "{loss:?}");
             cells += 1;
         }
         assert_eq!(cells, 32);
@@ -96,14 +96,14 @@ mod tests {
     fn the_two_kinds_that_are_not_like_the_others() {
         for loss in all(End::Exit) {
             let maybe_applied = loss.written && loss.writes;
-            assert_eq!(error(loss), Some(Error::Shutdown { maybe_applied }), "{loss:?}");
+            assert_eq!(error_for(loss), Some(Error::Shutdown { maybe_applied }), "{loss:?}");
         }
         for loss in all(End::Protocol) {
             let expected = match loss.written {
                 true => Some(Error::Protocol { maybe_applied: loss.writes }),
-                false => error(Interrupted { end: End::Lost, ..loss }),
+                false => error_for(Interrupted { end: End::Lost, ..loss }),
             };
-            assert_eq!(error(loss), expected, "{loss:?}");
+            assert_eq!(error_for(loss), expected, "{loss:?}");
         }
     }
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use crate::stats::{Errors, Fault};
+use super::fault::Fault;
+use super::numbers::Errors;
 
 /// What went wrong with a server since the last line about it.
 #[derive(Clone, Debug, Default)]
