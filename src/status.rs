@@ -76,7 +76,10 @@ fn respond(request: Request<'_>) -> Option<ngx_int_t> {
 /// What the request asks for: by arguments, by the path after the location's name, or by the location itself.
 fn query(request: Request<'_>) -> Option<Result<Query, UnknownFormat>> {
     let conf = request.location_conf::<LocationConf>()?;
-    // The name of a location that is found by a pattern, or has none in the path, is no part of the path.
-    let suffix = request.uri().strip_prefix(request.location()).unwrap_or_default();
+    // The name of a location that is found by a pattern, or has none in the path, is no part of the path. A slash at its end
+    // is the one before the format.
+    let location = request.location();
+    let location = location.strip_suffix(b"/").unwrap_or(location);
+    let suffix = request.uri().strip_prefix(location).unwrap_or_default();
     Some(Query::parse(conf.status.unwrap_or_default(), suffix, request.args()))
 }

@@ -155,7 +155,8 @@ is($after->{misses} - $before->{misses}, 1, 'misses');
 cmp_ok($after->{bytes}{read}, '>', $before->{bytes}{read}, 'bytes read');
 cmp_ok($after->{bytes}{written}, '>', $before->{bytes}{written},
 	'bytes written');
-is_deeply([grep { $_ } values %{$after->{errors}}], [], 'no errors');
+is_deeply({ map { $after->{errors}{$_} ? ($_ => $after->{errors}{$_}) : () }
+	keys %{$after->{errors}} }, { too_large => 1 }, 'errors');
 
 # what a caller does wrong is counted, and is no trouble of the server
 
@@ -168,7 +169,7 @@ is($after->{last_error}, undef, "the caller's error - not the server's");
 # the page says it in words
 
 like(http_content(http_get('/status')),
-	qr/1 of 2 servers answer; nothing was sent to the other 1 so far/,
+	qr/1 of 2 servers answer; nothing was sent to the other one so far/,
 	'R55 page - what was not used, and one in two clients is one');
 
 # of a server that is down

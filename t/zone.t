@@ -21,7 +21,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(50);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(51);
 
 my $conf = <<'EOF';
 
@@ -191,6 +191,13 @@ is(server_status(port(8081))->{operations}{get}, 0, 'reload - another zone');
 my $failed = server_status(port(8081))->{connections}{failed};
 
 $m->kill_it();
+ok(wait_for(sub {
+	kv_get('key1');
+	my $server = server_status(port(8081));
+	return $server->{state} eq 'down'
+		&& !grep { $_->{state} eq 'live' && !$_->{open} }
+		@{$server->{workers}};
+}), 'no worker without a connection is shown as live');
 ok(wait_for(sub {
 	http_many(map { ['GET', $_] } @keys[0 .. 49]);
 	my $server = server_status(port(8081));

@@ -176,13 +176,18 @@ impl View<'_> {
             return self.sum(server, own.into_iter(), own.into_iter());
         };
         let workers = self.workers.iter().filter_map(|worker| Some((worker.slot, record.of_slot(worker.slot)?)));
-        let workers = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
+        let mut workers: Vec<_> = workers.map(|(slot, counters)| in_worker(slot, counters)).collect();
         // The counts of a dead worker remain. Its connections do not.
         let living = self.workers.iter().filter_map(|worker| record.of_slot(worker.slot));
         let mut sum = self.sum(server, all, living);
         if let Some(shared_health) = record.shared_health.filter(|_| server.state != State::Disabled) {
             sum.state = if shared_health.is_down() { snapshot::State::Down } else { snapshot::State::Live };
             sum.since = self.calendar.millis(shared_health.since().unwrap_or(server.since));
+        }
+        // One that has asked nothing since does not know yet that the server is down.
+        let down = sum.state == snapshot::State::Down;
+        for worker in workers.iter_mut().filter(|worker: &&mut ServerInWorker| down && worker.open == 0) {
+            worker.state = snapshot::State::Down;
         }
         snapshot::Server { workers, ..sum }
     }

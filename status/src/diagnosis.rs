@@ -45,7 +45,8 @@ const RECENTLY: u64 = 60_000;
 
 /// The diagnosis of all servers.
 pub fn of(snapshot: &Snapshot) -> Diagnosis {
-    let servers = memcacheds(snapshot);
+    let seen = memcacheds(snapshot);
+    let servers: Vec<&Server> = seen.iter().map(|seen| seen.server).collect();
     let with = |state| servers.iter().copied().filter(move |server| server.state == state);
     let down: Vec<&Server> = with(State::Down).collect();
     let disabled: Vec<&Server> = with(State::Disabled).collect();
@@ -55,9 +56,16 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
     match down.as_slice() {
         [] => {}
         [one] => lines.extend(hint(one)),
-        many => lines.extend(many.iter().map(|server| is_down(server, snapshot))),
+        [first, others @ ..] => {
+            // What all may have is said once.
+            let same = others.iter().all(|server| hint(server) == hint(first));
+            lines.extend(hint(first).filter(|_| same));
+            lines.extend(down.iter().map(|server| is_down(server, snapshot)));
+        }
     }
-    let mut troubles: Vec<String> = tried.iter().filter_map(|server| trouble(server, snapshot)).collect();
+    let live = seen.iter().filter(|seen| seen.server.state == State::Live && is_tried(seen.server));
+    let waits = live.clone().any(|seen| seen.server.queued > 0);
+    let mut troubles: Vec<String> = live.filter_map(|seen| trouble(seen.server, &seen.name(), snapshot)).collect();
     let level = match (down.is_empty(), troubles.is_empty() && disabled.is_empty()) {
         (false, _) => Level::Bad,
         (true, false) => Level::Warn,
@@ -65,7 +73,10 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
     };
     let headline = match (down.as_slice(), servers.len()) {
         ([], _) if troubles.len() == 1 => troubles.remove(0),
-        ([], all) if troubles.len() > 1 => format!("{} of {all} servers have trouble.", troubles.len()),
+        ([], all) if troubles.len() > 1 && waits => format!("{} of {all} servers have trouble.", troubles.len()),
+        ([], all) if troubles.len() > 1 => {
+            format!("{} of {all} servers had errors in the last minute.", troubles.len())
+        }
         ([], all) => all_answer(&tried, &untried, all),
         ([one], _) => is_down(one, snapshot),
         (many, all) if many.len() == all => format!("All {all} servers are down."),
@@ -79,19 +90,41 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
     Diagnosis { level, headline, lines }
 }
 
-/// Each memcached once, from the client with the most severe problem.
-fn memcacheds(snapshot: &Snapshot) -> Vec<&Server> {
-    let mut servers: Vec<&Server> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for server in snapshot.clients.iter().flat_map(|client| &client.servers) {
-        let place = *places.entry(&server.address).or_insert(servers.len());
-        match servers.get_mut(place) {
-            Some(other) if severity(server, snapshot) < severity(other, snapshot) => *other = server,
-            Some(_) => {}
-            None => servers.push(server),
+/// A memcached, as one client sees it.
+struct Seen<'a> {
+    server: &'a Server,
+    client: &'a str,
+    /// How many clients have it.
+    clients: usize,
+}
+
+impl Seen<'_> {
+    /// Its address, and which client's trouble it is, if several have it.
+    fn name(&self) -> String {
+        match self.clients {
+            ..=1 => self.server.address.clone(),
+            _ => format!("{} (client {})", self.server.address, self.client),
         }
     }
-    servers
+}
+
+/// Each memcached once, from the client with the most severe problem.
+fn memcacheds(snapshot: &Snapshot) -> Vec<Seen<'_>> {
+    let mut all: Vec<Seen<'_>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let servers = snapshot.clients.iter().flat_map(|client| client.servers.iter().map(|server| (&client.name, server)));
+    for (client, server) in servers {
+        let place = *places.entry(&server.address).or_insert(all.len());
+        let Some(seen) = all.get_mut(place) else {
+            all.push(Seen { server, client, clients: 1 });
+            continue;
+        };
+        seen.clients = seen.clients.saturating_add(1);
+        if severity(server, snapshot) < severity(seen.server, snapshot) {
+            (seen.server, seen.client) = (server, client);
+        }
+    }
+    all
 }
 
 /// The rank of a server: the most severe first.
@@ -99,7 +132,7 @@ pub fn severity(server: &Server, snapshot: &Snapshot) -> u8 {
     match server.state {
         State::Down => 0,
         State::Live if server.queued > 0 => 1,
-        State::Live if is_tried(server) && trouble(server, snapshot).is_some() => 2,
+        State::Live if is_tried(server) && trouble(server, "", snapshot).is_some() => 2,
         State::Disabled => 3,
         State::Live if is_tried(server) => 4,
         State::Live => 5,
@@ -110,7 +143,7 @@ fn bound(lines: &mut Vec<String>) {
     let more = lines.len().saturating_sub(MAX_LINES.saturating_sub(1));
     if more > 1 {
         lines.truncate(MAX_LINES.saturating_sub(1));
-        lines.push(format!("There are {more} more."));
+        lines.push(format!("There are {more} more, see below."));
     }
 }
 
@@ -127,6 +160,7 @@ fn all_answer(tried: &[&Server], untried: &[&Server], all: usize) -> String {
         ([one], []) => format!("{} answers.", one.address),
         (many, []) if many.len() == all => format!("All {all} servers answer."),
         (many, []) => format!("{} servers answer.", many.len()),
+        (some, [_]) => format!("{} of {all} servers answer; nothing was sent to the other one so far.", some.len()),
         (some, others) => {
             format!("{} of {all} servers answer; nothing was sent to the other {} so far.", some.len(), others.len())
         }
@@ -150,25 +184,28 @@ fn hint(server: &Server) -> Option<String> {
 }
 
 /// The problem of a server that is live.
-fn trouble(server: &Server, snapshot: &Snapshot) -> Option<String> {
+fn trouble(server: &Server, name: &str, snapshot: &Snapshot) -> Option<String> {
     let is_recent = |at: u64| at.saturating_add(RECENTLY) > snapshot.now;
     let name = if is_recent(server.since) {
-        format!("{} is live since {}", server.address, time(server.since, snapshot))
+        format!("{name} is live since {}", time(server.since, snapshot))
     } else {
-        server.address.clone()
+        name.to_owned()
     };
     if server.queued > 0 {
-        let queued = show::count(server.queued);
+        let wait = if server.queued == 1 { "waits" } else { "wait" };
+        let are = if server.connections.open == 1 { "is" } else { "are" };
         return Some(format!(
-            "{name}: {queued} operations wait, as {} connections are not enough; each worker may have max={}.",
-            server.connections.open, server.pool.max
+            "{name}: {} {wait}, as {} {are} not enough; each worker may have max={}.",
+            show::number_of(server.queued, "operation"),
+            show::number_of(server.connections.open, "connection"),
+            server.pool.max
         ));
     }
     let recent = server.history.iter().filter(|sample| is_recent(sample.at.saturating_add(sample.millis)));
     let failed = recent.map(|sample| sample.errors).fold(0, u64::saturating_add);
     // Operations that were refused as busy leave no error of the server.
     let last = server.last_error.as_ref().filter(|last| is_recent(last.at));
-    let failed = (failed > 0).then(|| format!("{} operations failed in the last minute", show::count(failed)));
+    let failed = (failed > 0).then(|| format!("{} failed in the last minute", show::number_of(failed, "operation")));
     match (failed, last) {
         (Some(failed), Some(last)) => Some(format!("{name}: {failed}, the last error: {}.", last.text)),
         (Some(failed), None) => Some(format!("{name}: {failed}.")),
@@ -209,7 +246,10 @@ mod tests {
     fn what_is_not_known_is_not_said() {
         let mut snapshot = three();
         servers(&mut snapshot)[0].connections = Default::default();
-        let text = "2 of 3 servers answer; nothing was sent to the other 1 so far.";
+        let text = "2 of 3 servers answer; nothing was sent to the other one so far.";
+        assert_eq!(of(&snapshot).headline, text);
+        servers(&mut snapshot)[1].connections = Default::default();
+        let text = "1 of 3 servers answer; nothing was sent to the other 2 so far.";
         assert_eq!(of(&snapshot).headline, text);
         servers(&mut snapshot).iter_mut().for_each(|server| server.connections = Default::default());
         assert_eq!(of(&snapshot).headline, "Nothing was sent to any of 3 servers so far.");
@@ -233,6 +273,12 @@ mod tests {
         let diagnosis = of(&snapshot);
         assert_eq!(diagnosis.headline, "2 of 3 servers are down.");
         assert_eq!(diagnosis.lines[0], "10.0.0.1:11211 is down since 02:13:05 UTC: connecting timed out.");
+        for server in servers(&mut snapshot) {
+            server.last_error.iter_mut().for_each(|error| error.hint = "memcached does not run");
+        }
+        let diagnosis = of(&snapshot);
+        assert_eq!(diagnosis.lines[0], "Memcached does not run.", "what they have in common");
+        assert_eq!(diagnosis.lines.len(), 3);
 
         servers(&mut snapshot).truncate(2);
         assert_eq!(of(&snapshot).headline, "All 2 servers are down.");
@@ -246,11 +292,17 @@ mod tests {
         samples::take_down(&mut snapshot.clients[1].servers[0], "refused", "connection refused");
         let headline = "10.0.0.1:11211 is down since 02:13:05 UTC: connection refused.";
         assert_eq!(of(&snapshot).headline, headline, "for one client is enough");
+        let mut troubled = snapshot.clone();
+        troubled.clients[1].servers[0] = samples::servers(1).clients[0].servers[0].clone();
+        samples::slow_down(&mut troubled.clients[1].servers[0]);
+        troubled.clients[1].name = "b.example".into();
+        let line = of(&troubled).headline;
+        assert!(line.starts_with("10.0.0.1:11211 (client b.example): 97 operations wait"), "{line}");
         for client in &mut snapshot.clients {
             client.servers.iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
         }
         assert_eq!(of(&snapshot).headline, "All 3 servers are down.");
-        assert_eq!(of(&snapshot).lines.len(), 3, "each once");
+        assert_eq!(of(&snapshot).lines.len(), 4, "each once, and what all may have");
     }
 
     #[test]
@@ -279,8 +331,14 @@ mod tests {
         let diagnosis = of(&snapshot);
         assert_eq!(diagnosis.headline, "2 of 3 servers have trouble.");
         assert_eq!(diagnosis.lines[0], text);
+        servers(&mut snapshot).iter_mut().for_each(|server| server.queued = 0);
+        assert_eq!(of(&snapshot).headline, "2 of 3 servers had errors in the last minute.");
         servers(&mut snapshot).remove(1);
 
+        servers(&mut snapshot)[0].queued = 1;
+        servers(&mut snapshot)[0].connections.open = 1;
+        let text = "10.0.0.1:11211: 1 operation waits, as 1 connection is not enough; each worker may have max=8.";
+        assert_eq!(of(&snapshot).headline, text);
         servers(&mut snapshot)[0].queued = 0;
         let line = &of(&snapshot).headline;
         assert!(line.contains(" operations failed in the last minute, the last error: timed out."), "{line}");
@@ -321,6 +379,6 @@ mod tests {
         servers(&mut snapshot).iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
         let diagnosis = of(&snapshot);
         assert_eq!(diagnosis.lines.len(), MAX_LINES);
-        assert_eq!(diagnosis.lines[5], "There are 45 more.");
+        assert_eq!(diagnosis.lines[5], "There are 46 more, see below.");
     }
 }

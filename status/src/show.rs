@@ -14,6 +14,11 @@ pub fn count(n: u64) -> String {
     }
 }
 
+/// So many of these: `1 operation`, `2 operations`.
+pub fn number_of(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(8);

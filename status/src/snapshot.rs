@@ -339,8 +339,8 @@ pub struct Route {
     pub hash: Option<u32>,
     /// The value that selects the server: a share of the weights, or a point on the ring.
     pub point: Option<u32>,
-    /// The servers in the order in which they would be asked, the key's own first: indexes in [`Client::servers`]. If there are
-    /// many, only the first ones.
+    /// The key's own server, and then those that would stand in for it with `memcache_failover next`, in this order: indexes in
+    /// [`Client::servers`]. If there are many, only the first ones.
     pub candidates: Vec<usize>,
     /// The server that is asked now; `None`: operations fail at once.
     pub server: Option<usize>,

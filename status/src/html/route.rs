@@ -28,7 +28,11 @@ impl KeyRoute<'_> {
     pub fn reason(&self) -> Option<String> {
         let hash = self.route.hash.zip(self.route.point);
         match (self.client.hash, hash) {
-            ("modulo", Some((hash, point))) => Some(format!("Its hash is {hash}, which is {point} of the weights.")),
+            ("modulo", Some((hash, point))) => {
+                let weights =
+                    self.client.servers.iter().map(|server| u64::from(server.weight)).fold(0, u64::saturating_add);
+                Some(format!("Its hash is {hash}; {hash} modulo {weights}, the sum of the weights, is {point}."))
+            }
             (_, Some((hash, point))) => {
                 Some(format!("Its hash is {hash:#010x}, the next point of the ring {point:#010x}."))
             }
@@ -41,7 +45,7 @@ impl KeyRoute<'_> {
     pub fn order(&self) -> &'static str {
         match self.client.failover {
             "off" => {
-                "Nobody stands in for it: \"memcache_failover\" is off. With \"next\" they would be asked in this order"
+                "Nobody stands in for it: \"memcache_failover\" is off. With \"next\" the servers would be asked in this order"
             }
             _ => "In the order in which they are asked",
         }
