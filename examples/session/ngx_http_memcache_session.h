@@ -7,7 +7,7 @@
 #include <ngx_http_memcache.h>
 
 #define SESSION_ID_LEN       32     /* 128 random bits, in hexadecimal */
-#define SESSION_MAX_COOKIES  8      /* that are looked for, of the name */
+#define SESSION_MAX_COOKIES  8      /* of the name, that are looked up */
 #define SESSION_PREFIX       "session:"
 #define SESSION_PREFIX_LEN   (sizeof(SESSION_PREFIX) - 1)
 
@@ -16,12 +16,12 @@ typedef struct {
     ngx_str_t                       cookie;
     time_t                          ttl;
     ngx_uint_t                      set;
-    ngx_int_t                       failed;     /* what a failure comes to */
+    ngx_int_t                       failed;     /* result of a failed lookup */
     ngx_uint_t                      early;      /* it was logged: see unset() */
 
     /*
-     * Variables: what is known of a request is in them, as they, unlike
-     * contexts, survive an internal redirect.
+     * Variables: they hold the state of a request, since contexts do not
+     * survive an internal redirect.
      */
     ngx_int_t                       value;      /* $memcache_session */
     ngx_int_t                       id;         /* $memcache_session_id */

@@ -1,12 +1,12 @@
 
 /*
- * The cookie: what a client brings, and what it gets when the application begins
- * a session.
+ * The cookie: the one that a client sends, and the one that it gets when the
+ * application begins a session.
  */
 
 #include "ngx_http_memcache_session.h"
 
-/* A place in a list of headers. */
+/* A position in a list of headers. */
 typedef struct {
     ngx_list_part_t  *part;
     ngx_uint_t        i;
@@ -47,9 +47,9 @@ ngx_http_session_is(const ngx_str_t *text, const char *other)
 
 
 /*
- * Collects the cookies of this name: there may be one of this path, one of the
- * domain, and others that somebody else has put there.  Of what a client says
- * only what may be an ID becomes a key.
+ * Collects the cookies of this name.  There may be one of this path, one of the
+ * domain, and others that an attacker has set.  Only a value that may be an ID
+ * becomes a key.
  */
 static void
 ngx_http_session_cookies_of(ngx_str_t *header, ngx_str_t *name,
@@ -103,9 +103,9 @@ ngx_http_session_cookies(ngx_http_request_t *r, ngx_str_t *name,
 
 
 /*
- * Whether the application begins a session.  Its header is for us, and not for
- * the client.  "new" leaves a session alone that is there, or that nobody can
- * know of while its server is down; "renew", at login, does not.
+ * Whether the application begins a session.  Its header is removed from the
+ * response.  "new" does not replace a session that exists, or that is unknown
+ * while its server is down; "renew", at login, does.
  */
 static ngx_uint_t
 ngx_http_session_begins(ngx_http_request_t *r, ngx_http_session_conf_t *conf)
@@ -125,7 +125,7 @@ ngx_http_session_begins(ngx_http_request_t *r, ngx_http_session_conf_t *conf)
 
 #if (NGX_HTTP_CACHE)
     if (r->cached) {
-        return 0;                   /* that was said to another client */
+        return 0;                   /* from the cache: for another client */
     }
 #endif
 
@@ -178,8 +178,8 @@ ngx_http_session_header_filter(ngx_http_request_t *r)
     }
 
     /*
-     * Who gets the cookie is the only one to get this response.  What "expires"
-     * and "add_header" put beside it later does not make it less private.
+     * Only the client with the cookie may get this response.  Headers that
+     * "expires" and "add_header" add later do not make it less private.
      */
     while ((h = ngx_http_session_next(&at, "Cache-Control")) != NULL) {
         h->hash = 0;

@@ -1,21 +1,21 @@
 
 /*
- * Sessions in memcached: a cookie names the item "session:ID", which lives on
- * with each request.
+ * Sessions in memcached: a cookie names the item "session:ID".  Each request
+ * renews the item's time to live.
  *
- *   - The session of a client that brings a cookie is read before the access
- *     phase, in which other modules may go by it.
- *   - The application that begins a session, or renews its ID at login, takes
- *     an ID that it is offered: it stores an item under it, and says so in a
- *     header of its answer, of which a filter makes the cookie.
- *   - An ID that memcached does not know is none, whoever has brought it.
+ *   - The session of a client with a cookie is read before the access phase, in
+ *     which other modules may use it.
+ *   - An application that begins a session, or renews its ID at login, uses the
+ *     ID that it is offered.  It stores an item with this ID, and sends a header
+ *     in its answer.  A filter turns the header into the cookie.
+ *   - An ID that memcached does not have is no session.
  */
 
 #include "ngx_http_memcache_session.h"
 #include <sys/random.h>
 
 
-/* of which the name of a cookie consists */
+/* characters of a cookie's name */
 #define TOKEN        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz" \
                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -44,7 +44,7 @@ ngx_http_session_found(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* it is passed on in headers, where a line end would begin another one */
+    /* it is passed on in headers, where a line end would start another one */
     for (in = value->data; in < value->data + value->len; in++) {
         if ((*in >= ' ' && *in != 0x7f) || *in == '\t') {
             *last++ = *in;
@@ -83,13 +83,13 @@ ngx_http_session_answered(void *data,
                                              &results[i]->value);
         }
 
-        /* a server that stands in for the session's own does not know it */
+        /* a server that stands in does not have the session */
         unknown |= results[i]->status != NGX_HTTP_MEMCACHE_MISS
                    || results[i]->stand_in;
     }
 
     if (ctx->rc == NGX_AGAIN && unknown) {
-        ctx->rc = conf->failed;         /* the error log says why, once */
+        ctx->rc = conf->failed;         /* the module logs the error */
 
     } else if (ctx->rc == NGX_AGAIN) {
         ngx_http_session_set(r, conf->state, (u_char *) "none", 4);
@@ -101,7 +101,7 @@ ngx_http_session_answered(void *data,
 }
 
 
-/* The last of the preaccess phase, and there again when the answer has come. */
+/* The last of the preaccess phase.  It runs again when the answer has arrived. */
 static ngx_int_t
 ngx_http_session_handler(ngx_http_request_t *r)
 {
@@ -127,8 +127,8 @@ ngx_http_session_handler(ngx_http_request_t *r)
     state = &r->variables[conf->state];
 
     if (state->valid) {
-        /* after an internal redirect, and in a subrequest, what is known
-         * stays; whether it is enough is for this location to say */
+        /* after an internal redirect, and in a subrequest, the result remains,
+         * but this location may require a session */
         return state->len == 7 && ngx_strncmp(state->data, "unknown", 7) == 0
                ? conf->failed : NGX_DECLINED;
     }
@@ -162,9 +162,9 @@ ngx_http_session_handler(ngx_http_request_t *r)
     many.nkeys = ctx->n;
     many.handler = ngx_http_session_answered;
     many.data = r;
-    many.request = r;                   /* the call ends with it */
+    many.request = r;                   /* its end cancels the call */
 
-    /* until there is an answer, and where there will be none */
+    /* until there is an answer */
     ngx_http_session_set(r, conf->state, (u_char *) "unknown", 7);
 
     if (conf->mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK
@@ -201,8 +201,8 @@ ngx_http_session_offer(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
 
 /*
- * The others, until the session is known.  Who reads one before that finds it
- * empty, and would never know why: that is said once for each location.
+ * The others, until the session is known.  A variable that is read before that
+ * is empty; this is logged once for each location.
  */
 static ngx_int_t
 ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
@@ -299,7 +299,7 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < n; i++) {
         if (i == n - 1 && ngx_http_session_is(&value[i], "required")) {
-            /* elsewhere it would be for files and for the status, too */
+            /* elsewhere it would also apply to files and to the status */
             if (cf->cmd_type != NGX_HTTP_LOC_CONF) {
                 return "has \"required\" outside of a location";
             }
@@ -358,9 +358,9 @@ ngx_http_session_init(ngx_conf_t *cf)
     ngx_http_core_main_conf_t  *cmcf;
 
     /*
-     * Before the access phase, so that whatever is done there by the session
-     * finds it, in whichever order modules are loaded; and, as the first of the
-     * list is called last, for no request that "limit_req" refuses.
+     * Before the access phase, so that handlers there can use the session,
+     * whatever the order of the modules.  The first of the list is called last,
+     * so requests that "limit_req" refuses do not look up a session.
      */
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     handlers = &cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers;

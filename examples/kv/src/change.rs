@@ -1,9 +1,8 @@
-//! Changing what a read finds.
+//! Changes of an item that a read finds.
 //!
-//! memcached keeps things that no read finds: an item that was marked as stale, and the empty place of one that somebody
-//! was told to make. For its commands that change an item both are items: an append would make a stale value readable
-//! again. None of these commands can look at the mark, so the item is looked at first, and then the version that was seen
-//! is changed. Where a read finds nothing, nothing is changed.
+//! memcached keeps items that no read finds: stale ones, and the placeholder of an item that somebody makes. Commands that
+//! change an item do not check this: an append would make a stale value readable again. So the item is inspected first,
+//! and then that version is changed. If a read finds nothing, nothing is changed.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -13,9 +12,9 @@ use ngx_memcache::{Cas, Client, Error, Lease, Metadata, Seconds, Ttl};
 
 use crate::lease::Held;
 
-/// So often a version is tried that turns out to be gone.
+/// The number of attempts, if the version has changed each time.
 const TRIES: u32 = 20;
-/// The longest pause between two of them, in milliseconds.
+/// The longest pause between two attempts, in milliseconds.
 const MAX_PAUSE: u64 = 64;
 
 /// A value to be stored.
@@ -26,13 +25,13 @@ pub struct Content<'a> {
     pub ttl: Ttl,
 }
 
-/// What a change of one version has come to.
+/// The result of changing one version.
 pub type Changed<T> = Result<Result<T, Cas>, Error>;
 
-/// Changes what a read would find; `None`: that is nothing.
+/// Changes the item that a read would find; `None`: there is none.
 ///
-/// `once` is told what is known of it, and changes that version. Where that is gone, others change the item as well, and
-/// all of them look again, each after a time of its own. It is busy where that does not help.
+/// `once` gets the item's metadata, and changes that version. If the version has changed meanwhile, this tries again after a
+/// random pause. After too many attempts the result is busy.
 pub async fn found_one<T>(
     mc: &Client,
     key: &[u8],
@@ -63,14 +62,14 @@ pub fn swapped(cas: Cas) -> Result<(), Cas> {
     }
 }
 
-/// The same of one on whatever version there is, for memcached 1.6.10 to 1.6.12, which compare none where they delete.
+/// The same for any version, for memcached 1.6.10 to 1.6.12, which do not compare versions in a delete.
 pub fn done(done: bool) -> Result<(), Cas> {
     done.then_some(()).ok_or(Cas::Missing)
 }
 
-/// Stores an item where a read would find none: whether it did.
+/// Stores an item if a read would find none. Returns whether it did.
 ///
-/// To find out the version of what no read finds is to ask for a lease on it.
+/// A lease returns the version of an item that no read finds.
 pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<bool, Error> {
     let Content { value, flags, ttl } = content;
     for attempt in 0..TRIES {

@@ -1,4 +1,4 @@
-//! Doing what a request means.
+//! Executes the commands.
 
 use ngx::core::Status;
 use ngx::ffi::{NGX_HTTP_GET, NGX_HTTP_HEAD};
@@ -21,7 +21,7 @@ pub fn handle(request: &mut Request) -> Status {
         (Err(error), _) => return error.respond(request),
     };
     match command {
-        // What most requests are: its block is a fourth as large as that of all, and is moved.
+        // Most requests are this one. Its future has a fourth of the size of all others, and is moved.
         Command::Plain(Plain::Get { key }) => http::spawn(request, get(mc, key)),
         Command::Plain(command) => http::spawn(request, plain(mc, command)),
         Command::WithBody(command) => {
@@ -54,8 +54,8 @@ async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
     Ok(from(origin, item_or_404(item)))
 }
 
-/// Reads and touches what a read finds, and nothing else: two that touch the place of a lease at once would each take the
-/// other's time for the one that it had.
+/// Reads and touches an item that a read finds, and nothing else: two touches of a placeholder at the same time could restore
+/// each other's expiry.
 async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, Error> {
     let (about, origin) = mc.inspect(&key).with_origin().await?;
     if about.is_none_or(|about| about.stale) {
@@ -68,7 +68,7 @@ async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, E
 fn from(origin: Origin, response: Response) -> Response {
     match origin {
         Origin::Home => response,
-        // A miss does not say that there is no item: its server is down.
+        // A miss of a stand-in does not mean that there is no item.
         Origin::StandIn => response.header("X-Memcache-Stand-In", "1"),
     }
 }
@@ -98,7 +98,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
             match count(&mc, &key, (direction, delta), initial).await {
                 Ok(Some(number)) => Response::ok().content_type("text/plain").body(number.to_string()),
                 Ok(None) => Response::new(HTTPStatus::NOT_FOUND),
-                // The request is right, the item is not.
+                // The request is valid, but the item is not a number.
                 Err(error) if is_no_number(&error) => Response::new(HTTPStatus::CONFLICT)
                     .content_type("text/plain")
                     .body("the item is no number: nothing was done\n"),
@@ -115,7 +115,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     })
 }
 
-/// Counts on what a read would find, or creates a missing item with the initial number; `None`: there is none.
+/// Counts on the item that a read would find, or creates a missing one with the initial number; `None`: there is none.
 async fn count(
     mc: &Client,
     key: &[u8],
@@ -128,7 +128,7 @@ async fn count(
             Direction::Down => mc.decr(key, delta),
         };
         match count.cas(about.cas).await {
-            // memcached says that before it compares versions: it may be the place of a new lease.
+            // memcached answers this before it compares versions: it may be the placeholder of a new lease.
             Err(error) if is_no_number(&error) && mc.found(key).await? != Some(about.cas) => Ok(Err(Cas::Changed)),
             other => other,
         }
@@ -142,12 +142,12 @@ async fn count(
             return Ok(Some(number));
         }
     }
-    // Others create and delete it all the time.
+    // Others keep creating and deleting it.
     Err(Error::Busy)
 }
 
-/// Marks an item as stale. What is marked already is marked again, for as long as is said now. The place of a lease is
-/// no item, but whoever makes that has begun before this, and must not store it; the place does not live longer for it.
+/// Marks an item as stale. A stale item is marked again, with the new time. A placeholder is marked, too, without a longer
+/// life: its maker began before this, and must not store the item.
 async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {
@@ -174,8 +174,8 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
     })
 }
 
-/// Deletes an item. Without a condition, also what no read finds: the old value is nobody's any more, and whoever makes
-/// the item has begun before this, and must not store it.
+/// Deletes an item. Without a condition, it also deletes a stale item, and a placeholder: its maker began before this, and
+/// must not store the item.
 async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {
@@ -227,7 +227,7 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
     }
 }
 
-/// Extends what a read would find, unless it could not be read after that.
+/// Extends the item that a read would find, unless the result would be too large to read.
 async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
     let once = async |about: Metadata| {
         if about.size.saturating_add(value.len()) > mc.max_value() {
@@ -238,7 +238,7 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
             End::Back => mc.append(key, value),
         };
         Ok(match change::swapped(extend.cas(about.cas).await?) {
-            // memcached calls it so, too, where it has no room for the longer item.
+            // memcached also answers this if it has no room for the longer item.
             Err(Cas::Missing) if mc.found(key).await? == Some(about.cas) => {
                 Ok(Err("memcached does not take the longer item: nothing was done\n"))
             }
@@ -251,7 +251,7 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
     })
 }
 
-/// Does something to the version of an item that one of the tags names: whether it was there.
+/// Runs an operation on the version that matches a tag. Returns whether it was there.
 async fn if_tagged(
     mc: &Client,
     key: &[u8],
@@ -264,7 +264,7 @@ async fn if_tagged(
     }
 }
 
-/// Whether memcached cannot count with what is there.
+/// Whether the item is not a number.
 fn is_no_number(error: &Error) -> bool {
     matches!(error, Error::Client(text) if text.ends_with(b"non-numeric value"))
 }
@@ -273,12 +273,12 @@ fn done_or(otherwise: HTTPStatus, done: bool) -> Response {
     Response::new(if done { HTTPStatus::NO_CONTENT } else { otherwise })
 }
 
-/// An answer whose body somebody else wrote: a browser must not take it for something else than it is said to be.
+/// An answer with a body from outside: a browser must not guess another type.
 fn foreign(status: HTTPStatus) -> Response {
     Response::new(status).header("X-Content-Type-Options", "nosniff")
 }
 
-/// An item, with what is known of it.
+/// An item, with its metadata.
 pub fn item_or_404(item: Option<Item>) -> Response {
     let Some(item) = item else { return Response::new(HTTPStatus::NOT_FOUND) };
     foreign(HTTPStatus::OK).header("X-Memcache-Flags", item.flags()).header("ETag", condition::tag_of(&item)).body(item)
@@ -310,9 +310,9 @@ fn page(items: Vec<Option<Item>>) -> Response {
 
 /// A line for each server.
 async fn servers(mc: Client) -> Response {
-    // At once: those that hang do not add up.
+    // All at the same time, so that servers that hang do not add up.
     let versions = http::all(mc.servers().map(|server| server.version())).await;
-    // Asking may have opened connections, so the numbers are read afterwards.
+    // This may have opened connections, so the numbers are read afterwards.
     let versions = versions.into_iter().map(|version| version.unwrap_or_else(|_| "-".into()));
     let lines = mc.servers().zip(versions).map(|(server, version)| line(&server, &version));
     foreign(HTTPStatus::OK).content_type("text/plain").body(lines.collect::<String>())
@@ -371,7 +371,7 @@ const UNKNOWN: [&str; 4] = ["If-Modified-Since", "If-Unmodified-Since", "If-Rang
 
 fn parts(request: &Request) -> Parts<'_> {
     let r = request.as_ref();
-    // What a read depends on is for nginx to look at.
+    // nginx itself handles the conditions of a read.
     let is_read = matches!(r.method as u32, NGX_HTTP_GET | NGX_HTTP_HEAD);
     let header = |name: &str| {
         if is_read {
@@ -380,7 +380,7 @@ fn parts(request: &Request) -> Parts<'_> {
         let found = request.headers_in_iterator().find(|(key, _)| key.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
         found.map(|(_, value)| value.as_bytes())
     };
-    // A subrequest has the unparsed URI of its parent, which says nothing about its key.
+    // A subrequest has the unparsed URI of its parent, which does not contain its key.
     let unparsed = bits::valid_unparsed_uri(r).then(|| r.unparsed_uri.as_bytes());
     let location = NgxHttpCoreModule::location_conf(request).map_or(&[][..], |location| location.name.as_bytes());
 

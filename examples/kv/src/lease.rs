@@ -1,4 +1,4 @@
-//! Leases: who makes an item that is missing or stale.
+//! Leases: one caller makes an item that is missing or stale.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::condition;
 use crate::handler::item_or_404;
 use crate::tag::Tag;
 
-/// The item, and who makes it anew. With `won`, the tag is there also where the item is not: a `PUT` with it as
-/// `If-Match` stores the item, a `DELETE` or `POST ?invalidate` with it hands the lease back.
+/// The item, and the state of the lease. With `won`, there is a tag even without an item: a `PUT` with it as `If-Match` stores
+/// the item, a `DELETE` or `POST ?invalidate` with it gives the lease back.
 pub async fn lease(mc: Client, key: Vec<u8>, vivify: Duration, recache: Duration) -> Result<Response, Error> {
     let (lease, origin) = mc.lease(&key, vivify).recache(recache).with_origin().await?;
     let (who, item, vacant, stale) = match lease {
@@ -31,7 +31,7 @@ pub async fn lease(mc: Client, key: Vec<u8>, vivify: Duration, recache: Duration
     };
     let response = match (item, vacant) {
         (None, Some(tag)) => {
-            // With a body of its own: nginx takes the ETag away from the pages that it makes.
+            // With a body of its own: nginx removes the ETag from its own error pages.
             let response = Response::new(HTTPStatus::NOT_FOUND).content_type("text/plain").body("yours to make\n");
             match tag {
                 Some(tag) => response.header("ETag", tag),
@@ -44,7 +44,7 @@ pub async fn lease(mc: Client, key: Vec<u8>, vivify: Duration, recache: Duration
     Ok(if stale { response.header("X-Memcache-Stale", "1") } else { response })
 }
 
-/// A lease that is held here, for now. When this is dropped it is handed back: the client may go away meanwhile, and
+/// A lease that is held while the answer is made. When this is dropped, it is given back: the client may go away, or
 /// memcached may fail.
 pub struct Held {
     mc: Client,
@@ -57,12 +57,12 @@ impl Held {
         Held { mc, key: key.into(), won: Some(won) }
     }
 
-    /// It is somebody else's, or was used.
+    /// The lease was passed on or used.
     pub fn passed_on(mut self) {
         self.won = None;
     }
 
-    /// The tag of the place; none where another server stands in: nobody can say later which one that was.
+    /// The tag of the placeholder; none if another server stands in: it could not be identified later.
     async fn tag(&self, cas: u64, origin: Origin) -> Result<Option<Tag>, Error> {
         if origin == Origin::StandIn {
             return Ok(None);

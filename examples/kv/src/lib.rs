@@ -1,4 +1,4 @@
-//! A small REST store on memcached: an nginx module that knows nothing of memcached but the crate `ngx_memcache`.
+//! A small REST store on memcached: an nginx module that uses the crate `ngx_memcache`.
 //!
 //! ```nginx
 //! location /kv/ {
@@ -6,9 +6,8 @@
 //! }
 //! ```
 //!
-//! [`request`] says what a request means, `handler` does it; [`tag`] and `condition` are about what a client has seen,
-//! and `change` about what a read finds.
-//! Start your own module from here.
+//! [`request`] parses a request, `handler` executes it. [`tag`] and `condition` compare items with tags of the client.
+//! `change` changes items that a read finds. Start your own module from here.
 
 #[cfg(not(test))]
 mod change;

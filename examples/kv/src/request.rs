@@ -1,4 +1,4 @@
-//! What a request means: from its method, key, arguments and headers to a command. No nginx in here.
+//! Parses method, key, arguments and headers of a request into a command. It does not depend on nginx.
 
 use std::borrow::Cow;
 use std::str;
@@ -10,37 +10,37 @@ use crate::tag::Tag;
 /// Keys that one request may ask for.
 pub const MAX_KEYS: usize = 100;
 
-/// Seconds: what is longer, memcached takes for a moment in Unix time.
+/// memcached reads a larger number of seconds as a point in Unix time.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60;
 
-/// What `POST` can do: each of these changes something, also where it reads, so neither `GET` nor `HEAD` may have it.
+/// Actions of `POST`. Each of these changes something, even if it also reads, so `GET` and `HEAD` must not have it.
 const ACTIONS: [&str; 9] = ["append", "prepend", "incr", "decr", "touch", "gat", "lease", "invalidate", "flush_all"];
 
-/// The parts of a request that say what to do.
+/// The parts of a request that determine the command.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
     /// `GET`.
     pub method: &'a str,
     /// See [`key`].
     pub key: Vec<u8>,
-    /// What is behind the `?`.
+    /// The part after the `?`.
     pub args: &'a [u8],
     /// The header `If-Match`.
     pub if_match: Option<&'a [u8]>,
     /// The header `If-None-Match`.
     pub if_none_match: Option<&'a [u8]>,
-    /// A header that makes the request conditional, or partial, and that no action knows.
+    /// A header that makes the request conditional or partial, and that no action supports.
     pub unknown: Option<&'static str>,
     /// The header `X-Memcache-Flags`.
     pub flags: Option<&'a [u8]>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Something that does not need the body of the request.
+    /// A command without a body.
     Plain(Plain),
-    /// Something with the body of the request.
+    /// A command with the body of the request.
     WithBody(WithBody),
 }
 
@@ -80,12 +80,12 @@ pub enum WithBody {
     Extend { key: Vec<u8>, end: End },
 }
 
-/// Which item is meant by a request that changes one.
+/// The condition of a request that changes an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Whatever there is; 404 without any.
+    /// Any item; 404 without one.
     Any,
-    /// `If-Match: *`: whatever there is; 412 without any.
+    /// `If-Match: *`: any item; 412 without one.
     Present,
     /// `If-Match: "tag", …`: only one of these.
     Tagged(Vec<Tag>),
@@ -104,14 +104,14 @@ pub enum Condition {
     Tagged(Vec<Tag>),
 }
 
-/// Where to count to.
+/// The direction of counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Up,
     Down,
 }
 
-/// What to do with a server.
+/// An operation on a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Noop,
@@ -147,7 +147,7 @@ pub enum Refusal {
 }
 
 impl Command {
-    /// What the request means.
+    /// Parses a request.
     pub fn parse(parts: Parts<'_>) -> Result<Self, Refusal> {
         let args = Args(parts.args);
         if let Some(header) = parts.unknown {
@@ -277,10 +277,10 @@ fn flush_all(key: &[u8], args: Args<'_>) -> Result<Plain, Refusal> {
     Ok(Plain::OnServer { server: args.required("flush_all")?, action: Action::FlushAll(delay) })
 }
 
-/// The key of a request: what follows the location's name in the URI, decoded.
+/// The key of a request: the decoded URI after the location's name.
 ///
-/// `unparsed` is the URI as it came, in which nothing was merged or resolved; it is not there for a subrequest. If it
-/// does not start with the location's name, the URI that nginx chose the location by is used.
+/// `unparsed` is the original URI, in which nothing was merged or resolved; subrequests have none. If it does not start with
+/// the location's name, `uri` is used, by which nginx has chosen the location.
 pub fn key(unparsed: Option<&[u8]>, uri: &[u8], location: &[u8]) -> Vec<u8> {
     let path = unparsed.and_then(|unparsed| unparsed.split(|&byte| byte == b'?').next());
     match path.and_then(|path| path.strip_prefix(location)) {
@@ -289,7 +289,7 @@ pub fn key(unparsed: Option<&[u8]>, uri: &[u8], location: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The item that an action is about which knows `If-Match`.
+/// The condition of an action that supports `If-Match`.
 fn which(parts: &Parts<'_>) -> Result<Which, Refusal> {
     match (parts.if_match, parts.if_none_match) {
         (_, Some(_)) => Err(Refusal::UnknownCondition("If-None-Match")),
@@ -299,7 +299,7 @@ fn which(parts: &Parts<'_>) -> Result<Which, Refusal> {
     }
 }
 
-/// The same for an action that knows no condition.
+/// The same for an action without conditions.
 fn unconditional(parts: &Parts<'_>) -> Result<Which, Refusal> {
     match parts.if_match {
         Some(_) => Err(Refusal::UnknownCondition("If-Match")),
@@ -332,7 +332,7 @@ struct Args<'a>(&'a [u8]);
 impl<'a> Args<'a> {
     /// The value of an argument, empty if it has none.
     fn value(self, name: &str) -> Option<&'a [u8]> {
-        // As a rule there is none, and many names are asked for.
+        // Most requests have no arguments, and many names are asked for.
         if self.0.is_empty() {
             return None;
         }
@@ -343,7 +343,7 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// Refuses arguments that are none of these, or are there twice.
+    /// Refuses other arguments than these, and arguments that are given twice.
     fn check(self, known: &[&str]) -> Result<(), Refusal> {
         let mut seen = Vec::new();
         for arg in self.0.split(|&byte| byte == b'&').filter(|arg| !arg.is_empty()) {
@@ -370,12 +370,12 @@ impl<'a> Args<'a> {
         self.value(name).map(number).transpose()
     }
 
-    /// The same if it must be there.
+    /// The same for a required argument.
     fn required<T: str::FromStr>(self, name: &str) -> Result<T, Refusal> {
         self.number(name)?.ok_or(Refusal::BadRequest)
     }
 
-    /// Which of these arguments there is; two of them contradict each other.
+    /// The one of these arguments that is given; two of them contradict each other.
     fn only(self, names: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
         let mut asked = names.iter().copied().filter(|name| self.value(name).is_some());
         match (asked.next(), asked.next()) {

@@ -1,14 +1,14 @@
-//! Entity tags: what a client has seen of an item. No nginx in here.
+//! Entity tags. They do not depend on nginx.
 //!
-//! memcached counts versions from 1 in each of its processes. So after a restart, or where another server has the key
-//! (one that stands in, or a list of servers that has changed), the same number is that of something else. A tag outlives
-//! all of that in a client's hands: beside the version it has a checksum of what was seen.
+//! Each memcached process counts versions from 1. So the same number belongs to another content after a restart, on a server
+//! that stands in, and after a change of the server list. A client may keep a tag for longer than that: besides the version,
+//! the tag has a checksum of the content.
 
 use std::str;
 
 use ngx_memcache::http::{HeaderText, HeaderValue};
 
-/// What a client has seen of an item.
+/// A tag of an item that a client has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// The version.
@@ -20,11 +20,11 @@ pub struct Tag {
 enum Content {
     /// Of flags and value.
     Checksum(u32),
-    /// None: the item is still to be made. That of the server's process.
+    /// There is no item yet; a checksum of the server's process.
     Vacant(u32),
 }
 
-/// A checksum of what tells one process of memcached from another.
+/// A checksum that identifies a memcached process.
 pub fn process(pid: u64, started: u64) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(&pid.to_le_bytes());
@@ -32,11 +32,11 @@ pub fn process(pid: u64, started: u64) -> u32 {
     checksum.finalize()
 }
 
-/// What a tag has behind the version where there was no item.
+/// The part after the version in a tag without an item.
 const VACANT: &str = "vacant-";
 
 impl Tag {
-    /// That of an item.
+    /// The tag of an item.
     pub fn of(cas: u64, flags: u32, value: &[u8]) -> Self {
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(&flags.to_le_bytes());
@@ -44,23 +44,23 @@ impl Tag {
         Tag { cas, content: Content::Checksum(checksum.finalize()) }
     }
 
-    /// That of an item that somebody was told to make. There is no content to compare; what its version is good for ends
-    /// with the [`process`] that has counted it.
+    /// The tag of a placeholder of a lease. There is no content to compare; the version is valid for the [`process`] that has
+    /// counted it.
     pub fn vacant(cas: u64, process: u32) -> Self {
         Tag { cas, content: Content::Vacant(process) }
     }
 
-    /// Whether the tag is of such a place.
+    /// Whether it is the tag of a placeholder.
     pub fn is_vacant(&self) -> bool {
         matches!(self.content, Content::Vacant(_))
     }
 
-    /// The version of the place, if the tag is of one of that process.
+    /// The version of the placeholder, if the tag is from that process.
     pub fn place(&self, process: u32) -> Option<u64> {
         (self.content == Content::Vacant(process)).then_some(self.cas)
     }
 
-    /// The tags of an `If-Match`. Weak ones, and others than ours, match nothing, and are left out.
+    /// The tags of an `If-Match`. Weak tags, and foreign ones, match nothing, and are left out.
     pub fn parse_list(list: &[u8]) -> Vec<Self> {
         list.split(|&byte| byte == b',').filter_map(|tag| Self::parse(tag.trim_ascii())).collect()
     }
@@ -94,7 +94,7 @@ impl HeaderValue for Tag {
     }
 }
 
-/// By hand: the tag is in every answer, and `{:08x}` takes some 300 instructions.
+/// Written by hand: every answer has a tag, and `{:08x}` takes about 300 instructions.
 fn hex(number: u32) -> [u8; 8] {
     [28, 24, 20, 16, 12, 8, 4, 0]
         .map(|shift| char::from_digit(number >> shift & 0xf, 16).map_or(b'-', |digit| digit as u8))

@@ -22,7 +22,7 @@ use crate::window::Limit;
 /// The configuration of a block or location; zeros to begin with.
 #[derive(Default)]
 pub struct Location {
-    /// Unset: as the block around it has it.
+    /// Unset: inherited.
     rule: Option<Rule>,
     refuses_when_down: Option<bool>,
 }
@@ -34,12 +34,12 @@ enum Rule {
     On { key: &'static ngx_http_complex_value_t, limit: Limit },
 }
 
-/// What applies to a request.
+/// The rule for a request.
 pub struct Settings {
     /// In the configuration, which outlives its requests.
     pub key: &'static ngx_http_complex_value_t,
     pub limit: Limit,
-    /// What is done when memcached does not answer.
+    /// Whether requests pass when memcached does not answer.
     pub refuses_when_down: bool,
 }
 
@@ -192,7 +192,7 @@ unsafe extern "C" fn set_down(cf: *mut ngx_conf_t, _: *mut ngx_command_t, locati
     ptr::null_mut()
 }
 
-/// What the arguments say. `Err(None)`: nginx, or the memcache module, has logged why not.
+/// Parses the arguments. `Err(None)`: nginx, or the memcache module, has logged the error.
 ///
 /// # Safety
 ///
@@ -236,7 +236,7 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
 /// Seconds of a window at most: a day.
 const MAX_WINDOW: u32 = 24 * 60 * 60;
 
-/// What is behind the `=`, as nginx's time; negative: it is none.
+/// The time after the `=`; negative: it is invalid.
 fn seconds(arg: &ngx_str_t) -> ngx_int_t {
     const NAME: usize = b"window=".len();
 

@@ -1,4 +1,4 @@
-//! Counting a request, and what is done then.
+//! Counts a request, and applies the limit.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -17,11 +17,11 @@ use crate::window::Verdict;
 
 /// The handler of the access phase.
 ///
-/// It lets a request go on with `NGX_DECLINED`: whether the client has access is for others to say.
+/// It returns `NGX_DECLINED` to let a request pass: other handlers decide about the access.
 pub fn access(request: &mut Request) -> Status {
     let Some(settings) = Settings::of(request) else { return Status::NGX_DECLINED };
     if Mark::of(request).is_some_and(|mark| mark.is_done.get()) {
-        // An internal redirect has brought it here again; it counts once.
+        // The request is here again after an internal redirect; it counts once.
         return Status::NGX_DECLINED;
     }
     let Some(key) = request.get_complex_value(settings.key) else {
@@ -41,7 +41,7 @@ pub fn access(request: &mut Request) -> Status {
             refuses_when_down: settings.refuses_when_down,
         }
     });
-    // Not before the answer has been taken: this is called a second time for it.
+    // Not before the answer was taken: this is called a second time for it.
     if status != Status::NGX_DONE {
         if let Some(mark) = Mark::of(request) {
             mark.is_done.set(true);
@@ -50,7 +50,7 @@ pub fn access(request: &mut Request) -> Status {
     status
 }
 
-/// What memcached has said.
+/// memcached's answer.
 struct Answer {
     verdict: Result<Verdict, Error>,
     refuses_when_down: bool,
@@ -71,14 +71,14 @@ impl Respond for Answer {
                 Ok(()) => Status::NGX_DECLINED,
             },
             Err(error) => {
-                // `rate_limit_down` is about a memcached that does not answer. A request that cannot be counted for what it
-                // is, or for what is stored under its name, passes nowhere.
+                // `rate_limit_down` is for a memcached that does not answer. A request whose key or whose item cannot be
+                // counted never passes.
                 let status = match error.fault() {
                     Fault::Caller => Some(HTTPStatus::INTERNAL_SERVER_ERROR),
                     _ if self.refuses_when_down => Some(HTTPStatus::SERVICE_UNAVAILABLE),
                     _ => None,
                 };
-                // What servers cause is in the log, once per server and second, however many requests meet it.
+                // The module logs errors of servers, once per server and second.
                 if !error.is_logged() {
                     let done = if status.is_some() { "refused" } else { "not counted" };
                     ngx_log_error!(NGX_LOG_ERR, request.log(), "rate_limit: {done}: {error}");

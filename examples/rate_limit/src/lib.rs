@@ -6,9 +6,9 @@
 //! }
 //! ```
 //!
-//! - [`window`]: windows of time, keys, and what a count means. No nginx in it.
+//! - [`window`]: windows of time, keys, and the meaning of a count. It does not depend on nginx.
 //! - `conf`: the directives.
-//! - `handler`: counting, and what is done then.
+//! - `handler`: counts requests, and applies the limit.
 
 #[cfg(not(test))]
 mod conf;

@@ -1,11 +1,11 @@
-//! Windows of time, keys, and what a count means. No nginx in here.
+//! Windows of time, keys, and the meaning of a count. It does not depend on nginx.
 
 use std::time::Duration;
 
 use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
 use md5::{Digest, Md5};
 
-/// How many requests there may be in each window of time.
+/// A limit of requests in each window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// At least 1.
@@ -23,7 +23,7 @@ pub struct Window {
     left: u64,
 }
 
-/// What is said to a client.
+/// The answer to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub is_refused: bool,
@@ -43,21 +43,21 @@ impl Limit {
 }
 
 impl Window {
-    /// Where its requests are counted. Equal keys with windows of the same length are counted together.
+    /// The name of the counter. Equal keys with windows of the same length share one.
     ///
-    /// A client that chooses its key must not find one that memcached does not take, which would not be counted. So this
-    /// has the digest of each key, and is short and printable: the longest `memcache_prefix` leaves room for it.
+    /// A client that chooses its key must not find one that memcached refuses, since it would not be counted. So the name
+    /// has a digest of the key, and is short and printable: the longest `memcache_prefix` leaves room for it.
     pub fn name(&self, key: &[u8]) -> String {
         let digest = BASE64_URL_SAFE_NO_PAD.encode(Md5::digest(key));
         format!("rl:{}:{}:{digest}", self.limit.window, self.number)
     }
 
-    /// How long the count is kept: for clocks that are a little behind, a little longer than the window.
+    /// How long the count is kept: a little longer than the window, for clocks that are behind.
     pub fn ttl(&self) -> Duration {
         Duration::from_secs(self.left.saturating_add(10))
     }
 
-    /// What the request is told that was counted as number `count`.
+    /// The answer to the request with this number.
     pub fn verdict(&self, count: u64) -> Verdict {
         let limit = self.limit.requests;
         Verdict { is_refused: count > limit, limit, remaining: limit.saturating_sub(count), reset: self.left }

@@ -6,14 +6,14 @@
 //! }
 //! ```
 //!
-//! `GET /digest/TEXT?rounds=N` answers with a digest that takes its time: too much of it for an event loop. It is made on
-//! a thread, which looks it up in memcached before and stores it there afterwards. Besides, every worker has a task that
-//! says in memcached, every second, that the worker is alive.
+//! `GET /digest/TEXT?rounds=N` answers with a digest. Its computation takes too long for an event loop. A thread does it,
+//! looks the digest up in memcached first, and stores it there. Also, each worker has a task that stores a sign of life in
+//! memcached every second.
 //!
-//! - [`module`]: the directive, and where the runtime starts and ends.
+//! - [`module`]: the directive, and the start and the end of the runtime.
 //! - [`runtime`]: the runtime.
-//! - [`work`]: what is done there. No nginx in it.
-//! - [`rounds`]: the part that takes its time, and what bounds it.
+//! - [`work`]: the tasks. It does not depend on nginx.
+//! - [`rounds`]: the long computation, and its limits.
 
 #[cfg(not(test))]
 mod handler;

@@ -1,4 +1,4 @@
-//! The directive, and where the runtime starts and ends.
+//! The directive, and the start and the end of the runtime.
 
 #![allow(non_upper_case_globals)]
 
@@ -22,7 +22,7 @@ use crate::{handler, runtime, work};
 /// The module's main configuration; zeros to begin with.
 #[derive(Default)]
 struct Main {
-    /// The server block of the first location with the directive, whose client is used where there is no request.
+    /// The server block of the first location with the directive. Its client is used without a request.
     block: Option<Block>,
 }
 
@@ -126,7 +126,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         Ok(())
     });
     if let Err(error) = started {
-        // A worker that cannot do this can still do all else: an error here would end it, and nginx not replace it.
+        // The worker can still do everything else. An error here would end it, and nginx would not replace it.
         ngx_log_error!(NGX_LOG_ERR, ngx_cycle_log().as_ptr(), "memcache_digest: no runtime: {error}");
     }
     Status::NGX_OK.0

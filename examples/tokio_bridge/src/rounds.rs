@@ -1,7 +1,7 @@
-//! Work that takes its time, and what bounds it. No nginx, tokio or memcached in here.
+//! A long computation, and its limits. It does not depend on nginx, tokio or memcached.
 //!
-//! A client chooses how much work a request is, sends many of them, and goes away when it likes. So there is a limit to
-//! each of these: the work of one request, the requests that wait for a thread, and how long work goes on for nobody.
+//! A client chooses the work of a request, may send many requests, and may go away. So there are three limits: for the work of
+//! one request, for the requests that wait for a thread, and for work whose client has gone.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use md5::{Digest, Md5};
 /// The most rounds of one request: a tenth of a second or two.
 pub const MAX_ROUNDS: u32 = 1_000_000;
 
-/// So much work is on threads, or waits for one, in a worker. Beyond, a request is refused: its client would wait longer
-/// than the next try takes.
+/// The most work that is on threads, or waits for one, in a worker. Further requests are refused: their clients would wait
+/// longer than for another attempt.
 pub const MAX_WORKS: usize = 64;
 
-/// Rounds after which a thread looks whether somebody still waits for them.
+/// Rounds after which a thread checks whether the caller still waits.
 const STRIDE: u32 = 10_000;
 
 /// The rounds that the arguments of a request ask for, `rounds=N`, without any 1000. `None`: no number, or too many.
@@ -25,7 +25,7 @@ pub fn asked(args: &[u8]) -> Option<u32> {
     (rounds <= MAX_ROUNDS).then_some(rounds)
 }
 
-/// A place among the [`MAX_WORKS`], until it is dropped: with the work, not with its caller.
+/// One of the [`MAX_WORKS`] places. The work holds it, not its caller.
 pub struct Place(());
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -44,13 +44,13 @@ impl Drop for Place {
     }
 }
 
-/// Whoever waits for work. When this is dropped, nobody does.
+/// The caller that waits for work, until it is dropped.
 pub struct Caller(Arc<AtomicBool>);
 
-/// What the work sees of its caller.
+/// The work's view of its caller.
 pub struct Watch(Arc<AtomicBool>);
 
-/// A caller, and what its work sees of it.
+/// A caller, and the work's view of it.
 pub fn caller() -> (Caller, Watch) {
     let gone = Arc::new(AtomicBool::new(false));
     (Caller(gone.clone()), Watch(gone))

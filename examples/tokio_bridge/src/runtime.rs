@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads for tasks. Work that takes its time has others, see [`tokio::task::spawn_blocking`].
+/// Threads for tasks. Long work has other threads, see [`tokio::task::spawn_blocking`].
 const THREADS: usize = 1;
 
-/// Threads for work that takes its time: the bound of how much of it is done at the same time.
+/// Threads for long work: so many computations run at the same time.
 const BLOCKING_THREADS: usize = 4;
 
-/// How long an exiting worker waits for work that is under way.
+/// How long an exiting worker waits for running work.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 thread_local! {
@@ -47,7 +47,7 @@ pub fn stop() {
     }
 }
 
-/// nginx's signals are its event loop's, which would not wake up if another thread had one; its own threads do the same.
+/// Blocks signals in these threads, as nginx's own threads do: a signal must wake the event loop.
 fn block_signals() {
     let mut signals = MaybeUninit::uninit();
     // SAFETY: sigfillset() fills the set, which is used after that; a mask is set for this thread alone.

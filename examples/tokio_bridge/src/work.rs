@@ -1,4 +1,4 @@
-//! What is done on the runtime: no nginx in here.
+//! The tasks of the runtime. They do not depend on nginx.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::rounds::{self, Place};
 pub enum Failure {
     /// There is too much to do.
     Full,
-    /// What memcached has was not stored by this.
+    /// The item in memcached was not stored by this module.
     Memcached(Error),
     /// The work panicked, or the runtime has ended.
     Ended,
 }
 
-/// The digest, and where it comes from. Without memcached it is made each time.
+/// The digest, and its source. Without memcached it is computed each time.
 pub async fn digest(remote: Remote, text: Vec<u8>, rounds: u32) -> Result<(String, &'static str), Failure> {
     let key = format!("digest:{rounds}:{}", hex(&Md5::digest(&text)));
 
@@ -29,9 +29,9 @@ pub async fn digest(remote: Remote, text: Vec<u8>, rounds: u32) -> Result<(Strin
         return Ok((item.decode().map_err(Failure::Memcached)?, "cache"));
     }
     let place = Place::take().ok_or(Failure::Full)?;
-    // This is dropped where it waits when its request ends, and the work sees it.
+    // When the request ends, this is dropped while it waits, and the work notices.
     let (_caller, watch) = rounds::caller();
-    // On a thread of its own: the tasks share theirs. If this is aborted before that has begun, it will not.
+    // On a thread of its own, as tasks share theirs. If this is aborted before it has begun, it does not run.
     let mut making = JoinSet::new();
     making.spawn_blocking(move || {
         let _place = place;
@@ -45,7 +45,7 @@ pub async fn digest(remote: Remote, text: Vec<u8>, rounds: u32) -> Result<(Strin
     Ok((digest, "made"))
 }
 
-/// Says every second that the worker is alive, until it exits.
+/// Stores a sign of life every second, until the worker exits.
 pub async fn heartbeat(remote: Remote, pid: u32) {
     loop {
         let beat =
