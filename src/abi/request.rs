@@ -21,8 +21,8 @@ use core::ptr::{self, NonNull};
 
 use memcache_engine::{CallId, Instant};
 use nginx_sys::{
-    ngx_array_push, ngx_http_cleanup_add, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_handler_pt,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_palloc, ngx_pool_cleanup_add,
+    ngx_array_push, ngx_http_cleanup_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_handler_pt,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_palloc, ngx_pool_cleanup_t, NGX_ALIGNMENT,
     NGX_HTTP_MODULE, NGX_OK,
 };
 
@@ -39,7 +39,7 @@ use crate::nginx::request::Request;
 /// How many links of a request are searched for a free one.
 const LOOK_FOR_SPARE: usize = 16;
 
-/// A main request that calls are bound to. It lives in the request's pool, as the data of a cleanup.
+/// A main request that calls are bound to. It lives in the request's pool.
 pub struct Owner {
     stats: RequestStats,
     /// All of them, including free ones.
@@ -50,6 +50,13 @@ pub struct Owner {
     ended: Cell<bool>,
     /// It has no calls, either.
     is_over: Cell<bool>,
+}
+
+/// What the pool has of an owner: one allocation, with the cleanups that end it.
+struct Owned {
+    early: ngx_http_cleanup_t,
+    late: ngx_pool_cleanup_t,
+    owner: Owner,
 }
 
 /// A call of an owner. It lives in the request's pool. When the call has ended, the link is marked as free, and the next
@@ -196,22 +203,32 @@ impl Owner {
     ///
     /// As for [`Owner::of`].
     unsafe fn create<'a>(main: *mut ngx_http_request_t) -> Option<&'a Owner> {
-        // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers. An owner needs no `Drop`.
+        const { assert!(align_of::<Owned>() <= NGX_ALIGNMENT, "pools do not align to more than this") };
+
+        // SAFETY: by the contract. An owner needs no `Drop`. `ngx_http_cleanup_add()` and `ngx_pool_cleanup_add()` put cleanups
+        // into the same lists, each in an allocation of its own.
         unsafe {
-            let early = ngx_http_cleanup_add(main, 0).as_mut()?;
-            let late = ngx_pool_cleanup_add((*main).pool, size_of::<Owner>()).as_mut()?;
-            let owner = NonNull::new(late.data.cast::<Owner>())?;
-            owner.write(Owner {
-                stats: RequestStats::new(),
-                links: Cell::new(None),
-                first: Link::new(owner, None),
-                ended: Cell::new(false),
-                is_over: Cell::new(false),
+            let pool = (*main).pool;
+            let owned = ngx_palloc(pool, size_of::<Owned>()).cast::<Owned>();
+            if owned.is_null() {
+                return None;
+            }
+            let owner = NonNull::new(&raw mut (*owned).owner)?;
+            let data = owner.as_ptr().cast();
+            owned.write(Owned {
+                early: ngx_http_cleanup_t { handler: Some(on_request_end), data, next: (*main).cleanup },
+                late: ngx_pool_cleanup_t { handler: Some(on_pool_end), data, next: (*pool).cleanup },
+                owner: Owner {
+                    stats: RequestStats::new(),
+                    links: Cell::new(None),
+                    first: Link::new(owner, None),
+                    ended: Cell::new(false),
+                    is_over: Cell::new(false),
+                },
             });
             owner.as_ref().links.set(NonNull::new(&raw mut (*owner.as_ptr()).first));
-            late.handler = Some(on_pool_end);
-            early.data = owner.as_ptr().cast();
-            early.handler = Some(on_request_end);
+            (*main).cleanup = &raw mut (*owned).early;
+            (*pool).cleanup = &raw mut (*owned).late;
             Some(owner.as_ref())
         }
     }
