@@ -1,6 +1,7 @@
 //! What workers say of a server.
 
-/// What is known of a server.
+/// What is known of a server. The crate for siblings and the status have an enum of their own, as neither depends on this
+/// crate; `src/` does not compile without a value of theirs for each of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Operations are sent.
@@ -9,15 +10,4 @@ pub enum State {
     Down,
     /// Taken out of use: operations fail at once, and nothing probes.
     Disabled,
-}
-
-impl State {
-    /// The word in logs and diagnostics.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Live => "live",
-            State::Down => "down",
-            State::Disabled => "disabled",
-        }
-    }
 }
