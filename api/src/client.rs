@@ -1,20 +1,20 @@
 //! The worker's client.
 
+#![forbid(unsafe_code)]
+
 pub(crate) mod fetch;
 pub(crate) mod server;
 
 use std::fmt;
-use std::ptr::NonNull;
 use std::time::Duration;
 
-use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t};
 use ngx::http::Request;
 
 use crate::error::Error;
 use crate::event_loop;
+use crate::ffi::call::refuse_value;
 use crate::ffi::find;
-use crate::ffi::handle::Handle;
-use crate::operation::call;
+use crate::ffi::handle::{Block, Handle};
 use crate::operation::lease::Won;
 use crate::operation::multi::GetMulti;
 use crate::operation::params::{Params, MAX_RELATIVE};
@@ -61,8 +61,7 @@ impl Client {
     /// Fails as [`from_request`](Client::from_request) does, and with [`NotConfigured`](Error::NotConfigured) for a
     /// block of another configuration than the worker's.
     pub fn from_block(block: Block) -> Result<Self, Error> {
-        // SAFETY: who made the block promised that it is used only while its configuration is there.
-        let handle = unsafe { Handle::of_conf(find::table()?, block.0) }.map_err(|error| match error {
+        let handle = Handle::of_block(find::table()?, block).map_err(|error| match error {
             Error::Other(sys::NGX_HTTP_MEMCACHE_STALE) => Error::NotConfigured,
             error => error,
         })?;
@@ -275,16 +274,13 @@ impl Client {
             return Ok(());
         }
         let op = Params::new(sys::NGX_HTTP_MEMCACHE_SET).op(key.as_ref(), b"");
-        call::refused(self.0, op, len)
+        refuse_value(self.0, op, len)
     }
 
     /// Submits an operation whose answer nobody waits for. It outlives the caller and its request; if it cannot be
     /// submitted, there is nobody to tell.
     pub(crate) fn submit_and_forget(&self, key: &[u8], params: &Params) {
-        let mut op = params.op(key, b"");
-        op.handler = Some(call::ignored);
-        // SAFETY: the handler needs no data.
-        let _ = unsafe { self.0.submit(&op) };
+        let _ = self.0.submit_and_forget(&mut params.op(key, b""));
     }
 
     pub(crate) fn operation<'v, K, O>(&self, number: u32, key: K) -> Operation<'v, K, O> {
@@ -297,25 +293,6 @@ impl Client {
 
     pub(crate) fn from_handle(handle: Handle) -> Self {
         Client(handle)
-    }
-}
-
-/// A block of the configuration, `http` or `server`, whose client [`Client::from_block`] finds. Keep it in the
-/// configuration of your module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block(NonNull<ngx_http_conf_ctx_t>);
-
-impl Block {
-    /// The block that is being read. A location counts as its server block; in postconfiguration this is the `http`
-    /// block. `None`: `cf` is not of a block of HTTP.
-    ///
-    /// # Safety
-    ///
-    /// `cf` is what nginx gave to the caller, a handler of a directive in `http` or in a block of it, or a function of
-    /// the module's `ngx_http_module_t`. The block is not used when its configuration is gone: keep it there.
-    pub unsafe fn of_conf(cf: *const ngx_conf_t) -> Option<Self> {
-        // SAFETY: guaranteed by the caller.
-        NonNull::new(unsafe { (*cf).ctx }.cast()).map(Block)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why there is no answer.
 
+#![forbid(unsafe_code)]
+
 use thiserror::Error as ThisError;
 
 use crate::sys;

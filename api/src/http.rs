@@ -30,7 +30,7 @@ pub mod directive;
 mod door;
 mod exit;
 mod headers;
-mod request;
+mod request_task;
 mod respond;
 mod response;
 mod slot;

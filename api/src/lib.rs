@@ -104,6 +104,9 @@
 //! [`content_handler!`] and [`http::directive::handle`], async blocks, their drops, wakers. It is logged, and answered
 //! with 500. (A drop that panics while another panic unwinds ends the process, whatever anybody does.)
 
+// `ffi`, `nginx` and a few files of `http` allow it, and all others forbid it: see build/check-unsafe.sh.
+#![deny(unsafe_code)]
+
 pub mod http;
 pub mod operation;
 pub mod sys;
@@ -112,6 +115,7 @@ mod client;
 mod error;
 mod event_loop;
 mod ffi;
+mod nginx;
 #[cfg(feature = "tokio")]
 mod remote;
 
@@ -120,8 +124,9 @@ pub mod __private;
 
 pub use client::fetch::{Fetched, Freshness, Source};
 pub use client::server::{Pool, Server, Servers, State};
-pub use client::{Block, Client};
+pub use client::Client;
 pub use error::{Error, Fault};
+pub use ffi::handle::Block;
 pub use memcache_reserve::Reserve;
 pub use operation::cas::Cas;
 pub use operation::item::Item;

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
+
 use crate::error::Error;
+use crate::ffi::call::Call;
 use crate::ffi::handle::Handle;
-use crate::operation::call::{Call, Reply};
+use crate::operation::call::Reply;
 use crate::operation::ttl::Ttl;
 use crate::operation::value::IntoValue;
 use crate::sys;
@@ -30,22 +32,29 @@ pub(crate) mod with_origin;
 use kind::{HasFlags, HasTtl, Kind};
 use params::{millis, Params, MAX_RELATIVE};
 
-/// An operation on one key: adjust it, and `.await` it.
-///
-/// It does nothing before it is polled first; then it is submitted, and key and value are not needed any more. When it
-/// is dropped before its answer came, it is cancelled: memcached may carry it out or not.
-///
-/// `O` is one of the kinds in [`kind`], which say what the answer is.
-#[must_use = "operations do nothing unless they are awaited"]
-pub struct Operation<'v, K, O> {
-    stage: Stage<'v, K>,
-    kind: PhantomData<O>,
+pin_project! {
+    /// An operation on one key: adjust it, and `.await` it.
+    ///
+    /// It does nothing before it is polled first; then it is submitted, and key and value are not needed any more. When it
+    /// is dropped before its answer came, it is cancelled: memcached may carry it out or not.
+    ///
+    /// `O` is one of the kinds in [`kind`], which say what the answer is.
+    #[must_use = "operations do nothing unless they are awaited"]
+    pub struct Operation<'v, K, O> {
+        #[pin]
+        stage: Stage<'v, K>,
+        kind: PhantomData<O>,
+    }
 }
 
-/// What is asked, until it was, and then its answer: an operation is never larger than the larger of them.
-enum Stage<'v, K> {
-    Prepared(Prepared<'v, K>),
-    Submitted(Call<Result<Reply, Error>>),
+pin_project! {
+    /// What is asked, until it was, and then its answer: an operation is never larger than the larger of them.
+    #[project = StageProjection]
+    #[project_replace = StageReplaced]
+    enum Stage<'v, K> {
+        Prepared { prepared: Prepared<'v, K> },
+        Submitted { #[pin] call: Call<Result<Reply, Error>> },
+    }
 }
 
 struct Prepared<'v, K> {
@@ -58,7 +67,7 @@ struct Prepared<'v, K> {
 impl<'v, K> Operation<'v, K, ()> {
     pub(crate) fn new<O>(client: Handle, number: u32, key: K) -> Operation<'v, K, O> {
         let prepared = Prepared { client, key, value: Ok(Cow::Borrowed(&[][..])), params: Params::new(number) };
-        Operation { stage: Stage::Prepared(prepared), kind: PhantomData }
+        Operation { stage: Stage::Prepared { prepared }, kind: PhantomData }
     }
 }
 
@@ -102,7 +111,7 @@ impl<'v, K, O> Operation<'v, K, O> {
 
     /// Changes what is asked. Once it was, there is nobody to do so: the operation is pinned then.
     fn prepare(mut self, change: impl FnOnce(&mut Prepared<'v, K>)) -> Self {
-        if let Stage::Prepared(prepared) = &mut self.stage {
+        if let Stage::Prepared { prepared } = &mut self.stage {
             change(prepared);
         }
         self
@@ -213,20 +222,21 @@ impl<K: AsRef<[u8]>, O: Kind> Future for Operation<'_, K, O> {
 
 impl<K: AsRef<[u8]>, O> Operation<'_, K, O> {
     pub(crate) fn poll_reply(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Reply, Error>> {
-        // SAFETY: only the call is pinned; it is not moved here, and nothing else moves the operation or drops it
-        // otherwise. What comes before it is never handed out pinned.
-        let this = unsafe { self.get_unchecked_mut() };
-        let mut asked = None;
-        if let Stage::Prepared(Prepared { client, .. }) = this.stage {
-            asked = Some(mem::replace(&mut this.stage, Stage::Submitted(Call::new(client))));
+        let mut stage = self.project().stage;
+        if let StageProjection::Prepared { prepared } = stage.as_mut().project() {
+            let call = Call::new(prepared.client);
+            let before = stage.as_mut().project_replace(Stage::Submitted { call });
+            if let (StageReplaced::Prepared { prepared }, StageProjection::Submitted { call }) =
+                (before, stage.as_mut().project())
+            {
+                let Prepared { key, value, params, .. } = prepared;
+                call.submit(cx, &mut params.op(key.as_ref(), &value?))?;
+            }
         }
-        let Stage::Submitted(call) = &mut this.stage else { return Poll::Pending };
-        // SAFETY: as above.
-        let mut call = unsafe { Pin::new_unchecked(call) };
-        if let Some(Stage::Prepared(Prepared { key, value, params, .. })) = asked {
-            call.as_mut().submit(cx, &mut params.op(key.as_ref(), &value?))?;
+        match stage.project() {
+            StageProjection::Submitted { call } => call.poll(cx),
+            StageProjection::Prepared { .. } => Poll::Pending,
         }
-        call.poll(cx)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The worker's client for other threads.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::future::{poll_fn, Future};
 use std::pin::pin;
@@ -12,8 +14,10 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::event_loop;
+use crate::event_loop::notify;
 use crate::http;
+use crate::nginx::bound::Bound;
+use crate::nginx::cycle;
 
 /// The worker's client for other threads: the same client, with the same connections, for code that runs on a tokio
 /// runtime in the worker, in any other executor, or in a thread that blocks.
@@ -35,7 +39,7 @@ use crate::http;
 /// ```
 #[derive(Clone)]
 pub struct Remote {
-    client: OnLoop,
+    client: Bound<Client>,
     limit: usize,
     pending: Arc<AtomicUsize>,
 }
@@ -43,23 +47,14 @@ pub struct Remote {
 /// Calls that a [`Remote`] and its clones may have under way at the same time, if nothing else is said.
 pub const REMOTE_QUEUE: usize = 1024;
 
-/// A client on its way between threads.
-#[derive(Clone, Copy)]
-struct OnLoop(Client);
-
-// SAFETY: it is used only by what `crate::event_loop::notify::run()` runs, which is on the event loop.
-unsafe impl Send for OnLoop {}
-// SAFETY: as above.
-unsafe impl Sync for OnLoop {}
-
 impl Client {
     /// This client for other threads. See [`Remote`].
     ///
     /// Fails with [`Error::NotAvailable`] if the system has no file descriptor left to wake the event loop with: the
     /// first `remote()` of a sibling in a worker opens one.
     pub fn remote(&self) -> Result<Remote, Error> {
-        crate::event_loop::notify::start()?;
-        Ok(Remote { client: OnLoop(*self), limit: REMOTE_QUEUE, pending: Arc::default() })
+        notify::start()?;
+        Ok(Remote { client: Bound::new(*self), limit: REMOTE_QUEUE, pending: Arc::default() })
     }
 }
 
@@ -103,7 +98,7 @@ impl Remote {
         let (sender, receiver) = oneshot::channel();
 
         let (client, on_loop) = (self.client, state.clone());
-        crate::event_loop::notify::run(Box::new(move || start(client, call, sender, ticket, on_loop)))?;
+        notify::run(Box::new(move || start(client, call, sender, ticket, on_loop)))?;
 
         match receiver.await {
             Ok(result) => result,
@@ -133,7 +128,7 @@ const PANICKED: u8 = 3;
 
 /// On the event loop.
 fn start<T, E, F>(
-    client: OnLoop,
+    client: Bound<Client>,
     call: impl FnOnce(Client) -> F + 'static,
     mut sender: oneshot::Sender<Result<T, E>>,
     ticket: Ticket,
@@ -143,9 +138,7 @@ fn start<T, E, F>(
     T: 'static,
     E: 'static,
 {
-    if event_loop::is_exiting() || sender.is_closed() {
-        return;
-    }
+    let Some(client) = client.get().filter(|_| !cycle::is_exiting() && !sender.is_closed()) else { return };
     // Until it begins to run.
     state.store(REFUSED, Ordering::Release);
 
@@ -153,7 +146,7 @@ fn start<T, E, F>(
         state.store(STARTED, Ordering::Release);
         let _ticket = ticket;
         let _note = NotePanic(&state);
-        let mut future = pin!(call(client.0));
+        let mut future = pin!(call(client));
         let result = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => sender.poll_closed(cx).map(|()| None),

@@ -1,5 +1,7 @@
 //! Items that one of all who want them makes.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::time::{Duration, Instant};
 

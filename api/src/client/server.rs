@@ -1,5 +1,7 @@
 //! The servers of a client.
 
+#![forbid(unsafe_code)]
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;

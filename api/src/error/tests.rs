@@ -1,5 +1,7 @@
 //! What errors say, and that they are those of the header.
 
+#![forbid(unsafe_code)]
+
 use super::*;
 
 #[test]

@@ -10,20 +10,21 @@
 //! end what is queued when the worker exits, it aborts the worker where no descriptor is left, and it clears its flag
 //! with relaxed ordering, so that of a task that is queued at that moment neither side may see what the other did.
 
-use std::mem;
-use std::os::fd::{AsRawFd, OwnedFd};
+#![forbid(unsafe_code)]
+
+use std::cell::OnceCell;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
-use ngx::core::Status;
-use ngx::ffi::{ngx_connection_t, ngx_cycle, ngx_event_t, ngx_handle_read_event};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io;
 
 use crate::error::Error;
 use crate::event_loop;
 use crate::event_loop::panic::contain;
+use crate::nginx::{cycle, watched};
 
 /// What the event loop does at most before it looks after its connections again.
 const BUDGET: usize = 256;
@@ -51,13 +52,9 @@ pub(crate) trait Wakes: Send + Sync {
     fn wake_here(self: Arc<Self>);
 }
 
-/// The event loop's end. It is never freed: nginx refers to it until the process ends.
-#[repr(C)]
-struct Watched {
-    connection: ngx_connection_t,
-    read: ngx_event_t,
-    write: ngx_event_t,
-    queue: Receiver<Message>,
+thread_local! {
+    /// The event loop's end of the queue. It is never freed: at the very end of the process there is nobody to tell.
+    static QUEUE: OnceCell<&'static Receiver<Message>> = const { OnceCell::new() };
 }
 
 /// Makes sure that other threads can reach this thread, which is the event loop's.
@@ -70,9 +67,11 @@ pub(crate) fn start() -> Result<(), Error> {
     }
     let (sender, receiver) = mpsc::channel();
     let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(|_| Error::NotAvailable)?;
-    watch(&fd, receiver)?;
-    // Only this thread sets it.
+    watched::watch(fd.as_fd(), arrived).ok_or(Error::NotAvailable)?;
+    cycle::at_exit(close);
+    // Only this thread sets these.
     let closed = AtomicBool::new(false);
+    let _ = QUEUE.with(|queue| queue.set(Box::leak(Box::new(receiver))));
     let _ = EVENT_LOOP.set(EventLoop { fd, queue: sender, told: AtomicBool::new(false), closed });
     Ok(())
 }
@@ -115,62 +114,23 @@ impl EventLoop {
     }
 }
 
-/// Has nginx watch the eventfd. The connection is none of those of the cycle: nginx would take it for one that was
-/// forgotten, when it exits.
-fn watch(fd: &OwnedFd, queue: Receiver<Message>) -> Result<(), Error> {
-    // SAFETY: nginx's structures are good when they are zeros.
-    let watched =
-        Box::new(unsafe { Watched { connection: mem::zeroed(), read: mem::zeroed(), write: mem::zeroed(), queue } });
-    let watched = Box::into_raw(watched);
-    // SAFETY: it is there for good, and nobody else knows of it yet. ngx_cycle is there as long as the worker.
-    unsafe {
-        let log = (*ngx_cycle).log;
-        (*watched).connection.fd = fd.as_raw_fd();
-        (*watched).connection.log = log;
-        (*watched).connection.read = &raw mut (*watched).read;
-        (*watched).connection.write = &raw mut (*watched).write;
-        for event in [&raw mut (*watched).read, &raw mut (*watched).write] {
-            (*event).data = (&raw mut (*watched).connection).cast();
-            (*event).log = log;
-        }
-        (*watched).write.set_write(1);
-        (*watched).read.handler = Some(arrived);
-
-        if ngx_handle_read_event(&raw mut (*watched).read, 0) != Status::NGX_OK.0 {
-            drop(Box::from_raw(watched));
-            return Err(Error::NotAvailable);
-        }
-        event_loop::at_exit(close, watched.cast());
-    }
-    Ok(())
+/// The next message, if there is one.
+fn next() -> Option<Message> {
+    QUEUE.with(|queue| queue.get()?.try_recv().ok())
 }
 
 /// The eventfd was written to.
-unsafe extern "C" fn arrived(event: *mut ngx_event_t) {
+fn arrived() {
     let Some(event_loop) = EVENT_LOOP.get() else { return };
     event_loop.listen();
-
-    // SAFETY: watch() made them, and they are never freed. The connection is the first field.
-    let watched = unsafe { (*event).data.cast::<Watched>() };
     for _ in 0..BUDGET {
-        // SAFETY: as above; the borrow ends before anything is called.
-        match unsafe { (*watched).queue.try_recv() } {
-            Ok(message) => message.deliver(),
-            Err(_) => return watch_on(event),
+        match next() {
+            Some(message) => message.deliver(),
+            None => return,
         }
     }
     // There may be more: nginx comes back here after the other events.
     event_loop.tell();
-    watch_on(event);
-}
-
-/// For the methods that watch an event once.
-fn watch_on(event: *mut ngx_event_t) {
-    // SAFETY: the event of `arrived()`.
-    unsafe {
-        (*event).set_ready(0);
-        ngx_handle_read_event(event, 0);
-    }
 }
 
 impl Message {
@@ -183,16 +143,12 @@ impl Message {
 }
 
 /// The worker exits.
-unsafe extern "C" fn close(watched: *mut std::ffi::c_void) {
+fn close() {
     if let Some(event_loop) = EVENT_LOOP.get() {
         event_loop.closed.store(true, Ordering::Release);
     }
-    let watched = watched.cast::<Watched>();
-    // SAFETY: watch() made it, and it is never freed; this is the event loop's thread.
-    while let Ok(message) = unsafe { (*watched).queue.try_recv() } {
+    while let Some(message) = next() {
         // Whoever waits for it hears of that.
         contain("a call from another thread, dropped,", || drop(message));
     }
 }
-
-const _: () = assert!(mem::offset_of!(Watched, connection) == 0);

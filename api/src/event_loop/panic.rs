@@ -1,10 +1,12 @@
 //! Panics of handlers, which must not reach nginx.
 
+#![forbid(unsafe_code)]
+
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
-use super::log;
+use crate::nginx::log;
 
 thread_local! {
     /// Whether this thread is in `caught()`.

@@ -6,10 +6,14 @@
 //! the next one after that, or if the task is just being polled. For the same reason a future that is refused again and
 //! again in one poll has to wait in between.
 
-use std::cell::{Cell, UnsafeCell};
-use std::mem::MaybeUninit;
+#![forbid(unsafe_code)]
 
-use nginx_sys::{ngx_cycle, ngx_event_t, ngx_post_event, ngx_posted_events, ngx_posted_next_events};
+use std::cell::{Cell, OnceCell};
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use crate::nginx::event::{Event, Wakes, Wakeup, When};
+use crate::nginx::request::RequestRef;
 
 /// How many tasks are woken within one turn of the event loop, at most.
 const WAKES_PER_TURN: u32 = 1024;
@@ -22,12 +26,24 @@ const REFUSALS_PER_POLL: u32 = 64;
 const MAX_NESTED: u32 = 16;
 
 thread_local! {
-    static NESTED: Cell<u32> = const { Cell::new(0) };
+    static POLLING: Cell<Polling> = const {
+        Cell::new(Polling { kind: Kind::Request, request: None, refusals: REFUSALS_PER_POLL, nested: 0 })
+    };
     static WAKES: Cell<u32> = const { Cell::new(WAKES_PER_TURN) };
-    static KIND: Cell<Kind> = const { Cell::new(Kind::Request) };
-    static REFUSALS: Cell<u32> = const { Cell::new(REFUSALS_PER_POLL) };
-    /// Begins the turn after one that had no more wakes. An event of zeros is what nginx's own modules start with.
-    static REFILL: UnsafeCell<MaybeUninit<ngx_event_t>> = const { UnsafeCell::new(MaybeUninit::zeroed()) };
+    /// Begins the turn after one that had no more wakes. It is there as long as the worker.
+    static REFILL: OnceCell<ManuallyDrop<Event<()>>> = const { OnceCell::new() };
+}
+
+/// What is being polled.
+#[derive(Clone, Copy)]
+struct Polling {
+    kind: Kind,
+    /// The request that calls are counted for.
+    request: Option<RequestRef<'static>>,
+    /// How many more calls may be refused at once.
+    refusals: u32,
+    /// How many tasks are polled inside of each other.
+    nested: u32,
 }
 
 /// What a task belongs to.
@@ -38,76 +54,57 @@ pub(crate) enum Kind {
     Detached,
 }
 
-/// When the handler of an event is to be called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// In this turn, if it may do more; nobody waits for the next one.
-    Soon,
-    /// In the next turn: other events come first.
-    Later,
-}
-
-/// Has an event's handler called, once.
-///
-/// # Safety
-///
-/// This is the event loop's thread. The event has a handler and a log, and is deleted before it goes.
-pub(crate) unsafe fn post(event: *mut ngx_event_t, when: When) {
+/// Has a task polled again: in this turn, if it may do more, or else in the next one.
+pub(crate) fn wake<T: Wakes>(task: Arc<T>) {
     let left = WAKES.get();
-    // SAFETY: guaranteed by the caller; nginx's queues are there in every worker.
-    unsafe {
-        if when == When::Later || left == 0 {
-            ngx_post_event(event, &raw mut ngx_posted_next_events);
-            return;
-        }
-        ngx_post_event(event, &raw mut ngx_posted_events);
+    if left == 0 {
+        return wake_later(task);
     }
+    Wakeup::post(task, When::Soon);
     // The turn in which this happens may be any later one: that is one wait for nothing in so many wakes, where to know
     // would be one in every turn.
     WAKES.set(left.saturating_sub(1));
     if left == 1 {
-        REFILL.with(|refill| {
-            let refill = refill.get().cast::<ngx_event_t>();
-            // SAFETY: it stays where it is as long as the thread, and nobody else uses it. ngx_cycle is there as long as
-            // the worker.
-            unsafe {
-                (*refill).handler = Some(refilled);
-                (*refill).log = (*ngx_cycle).log;
-                ngx_post_event(refill, &raw mut ngx_posted_next_events);
-            }
-        });
+        let refill = || ManuallyDrop::new(Event::new((), |_| WAKES.set(WAKES_PER_TURN)));
+        REFILL.with(|event| event.get_or_init(refill).post_next());
     }
 }
 
-unsafe extern "C" fn refilled(_: *mut ngx_event_t) {
-    WAKES.set(WAKES_PER_TURN);
+/// Has a task polled again in the next turn.
+pub(crate) fn wake_later<T: Wakes>(task: Arc<T>) {
+    Wakeup::post(task, When::Later);
 }
 
-/// Polls a task: of calls that are refused meanwhile, so many are refused at once.
-pub(crate) fn polling<R>(kind: Kind, poll: impl FnOnce() -> R) -> R {
+/// Polls a task: of calls that are refused meanwhile, so many are refused at once. Calls are counted for the request that
+/// it belongs to; when the task has ended that, it submits nothing more.
+pub(crate) fn polling<R>(kind: Kind, request: Option<RequestRef<'static>>, poll: impl FnOnce() -> R) -> R {
     // One may be begun, and polled, by another.
-    let outer = (KIND.replace(kind), REFUSALS.replace(REFUSALS_PER_POLL));
-    NESTED.set(NESTED.get().saturating_add(1));
+    let outer = POLLING.get();
+    let (request, nested) = (request.or(outer.request), outer.nested.saturating_add(1));
+    POLLING.set(Polling { kind, request, refusals: REFUSALS_PER_POLL, nested });
     let polled = poll();
-    NESTED.set(NESTED.get().saturating_sub(1));
-    KIND.set(outer.0);
-    REFUSALS.set(outer.1);
+    POLLING.set(outer);
     polled
 }
 
 /// Whether a task that is begun now may be polled at once; otherwise it waits for the next turn.
 pub(crate) fn may_nest() -> bool {
-    NESTED.get() < MAX_NESTED
+    POLLING.get().nested < MAX_NESTED
 }
 
 /// What is being polled.
 pub(crate) fn kind() -> Kind {
-    KIND.get()
+    POLLING.get().kind
+}
+
+/// The request that a call is counted for. In a task of a request, it is that.
+pub(crate) fn request() -> Option<RequestRef<'static>> {
+    POLLING.get().request
 }
 
 /// Whether the task that is being polled may be told of a refusal at once.
 pub(crate) fn may_refuse() -> bool {
-    let left = REFUSALS.get();
-    REFUSALS.set(left.saturating_sub(1));
-    left > 0
+    let now = POLLING.get();
+    POLLING.set(Polling { refusals: now.refusals.saturating_sub(1), ..now });
+    now.refusals > 0
 }

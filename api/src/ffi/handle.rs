@@ -1,13 +1,17 @@
 //! A client of the module.
 
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_http_conf_ctx_t, ngx_http_request_t};
+use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t};
 use ngx::http::Request;
 
 use super::table::{borrowed, ok, Table, MISSING};
 use crate::error::Error;
+use crate::nginx::conf::ConfRef;
 use crate::sys;
 
 /// A client of the module: shared by everything in the worker that uses the same servers.
@@ -33,15 +37,11 @@ impl Handle {
     }
 
     /// The client of a block.
-    ///
-    /// # Safety
-    ///
-    /// `block` is the context of a block of a configuration that is there, also as long as the handle is used.
-    pub(crate) unsafe fn of_conf(table: Table, block: NonNull<ngx_http_conf_ctx_t>) -> Result<Self, Error> {
+    pub(crate) fn of_block(table: Table, block: Block) -> Result<Self, Error> {
         let function = table.0.client_of_conf.ok_or(MISSING)?;
         let mut client = ptr::null_mut();
-        // SAFETY: guaranteed by the caller.
-        ok(unsafe { function(block.as_ptr(), &mut client) })?;
+        // SAFETY: who made the block promised that it is used only while its configuration is there.
+        ok(unsafe { function(block.0.as_ptr(), &mut client) })?;
         Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
     }
 
@@ -76,6 +76,13 @@ impl Handle {
         // SAFETY: by the invariant; the key is read before it returns.
         ok(unsafe { function(self.client.as_ptr(), &borrowed(key), &mut index) })?;
         Ok(index)
+    }
+
+    /// Submits an operation whose answer nobody waits for.
+    pub(crate) fn submit_and_forget(self, op: &mut sys::ngx_http_memcache_op_t) -> Result<(), Error> {
+        op.handler = Some(ignored);
+        // SAFETY: the handler needs no data.
+        unsafe { self.submit(op) }.map(|_call| ())
     }
 
     /// # Safety
@@ -135,5 +142,27 @@ impl Handle {
     pub(crate) fn max_value(self) -> usize {
         // SAFETY: by the invariant.
         self.table.0.max_value.map_or(0, |function| unsafe { function(self.client.as_ptr()) })
+    }
+}
+
+/// The handler of calls that nobody waits for.
+unsafe extern "C" fn ignored(_data: *mut c_void, _result: *const sys::ngx_http_memcache_result_t) {}
+
+/// A block of the configuration, `http` or `server`, whose client [`Client::from_block`](crate::Client::from_block) finds. Keep it in the
+/// configuration of your module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block(NonNull<ngx_http_conf_ctx_t>);
+
+impl Block {
+    /// The block that is being read. A location counts as its server block; in postconfiguration this is the `http`
+    /// block. `None`: `cf` is not of a block of HTTP.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is what nginx gave to the caller, a handler of a directive in `http` or in a block of it, or a function of
+    /// the module's `ngx_http_module_t`. The block is not used when its configuration is gone: keep it there.
+    pub unsafe fn of_conf(cf: *const ngx_conf_t) -> Option<Self> {
+        // SAFETY: guaranteed by the caller.
+        unsafe { ConfRef::new(cf) }?.block().map(Block)
     }
 }

@@ -1,10 +1,14 @@
 //! The functions of the module's table, with Rust's conventions.
 
+#![allow(unsafe_code)]
+
 use std::ptr;
 
-use nginx_sys::{ngx_conf_t, ngx_http_request_t, ngx_str_t};
+use nginx_sys::ngx_str_t;
 
 use crate::error::Error;
+use crate::nginx::conf::ConfRef;
+use crate::nginx::request::RequestRef;
 use crate::sys;
 
 /// The module's function table.
@@ -16,23 +20,17 @@ impl Table {
         Table(api)
     }
 
-    /// # Safety
-    ///
-    /// `cf` is what nginx gave to the handler of a directive.
-    pub(crate) unsafe fn require(self, cf: *mut ngx_conf_t) -> Result<(), Error> {
+    /// Has the module refuse the configuration that is being read if no server is configured where the directive is.
+    pub(crate) fn require(self, cf: ConfRef<'_>) -> Result<(), Error> {
         let function = self.0.require.ok_or(MISSING)?;
-        // SAFETY: guaranteed by the caller.
-        ok(unsafe { function(cf) })
+        // SAFETY: it is what nginx gave to the handler of a directive.
+        ok(unsafe { function(cf.as_ptr()) })
     }
 
     /// Whether calls may be bound to a request, which has not ended. If the module does not know, they may.
-    ///
-    /// # Safety
-    ///
-    /// `request` is alive.
-    pub(crate) unsafe fn takes_calls(self, request: *mut ngx_http_request_t) -> bool {
-        // SAFETY: the request is alive, says the caller.
-        let status = self.0.check_request.map(|function| unsafe { function(request) });
+    pub(crate) fn takes_calls(self, request: RequestRef<'_>) -> bool {
+        // SAFETY: the request is there.
+        let status = self.0.check_request.map(|function| unsafe { function(request.as_ptr()) });
         status != Some(sys::NGX_HTTP_MEMCACHE_INVALID)
     }
 

@@ -1,5 +1,7 @@
 //! Waiting for several futures at once.
 
+#![forbid(unsafe_code)]
+
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::task::Poll;
@@ -14,13 +16,13 @@ use std::task::Poll;
 /// # }
 /// ```
 pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut all: Vec<Stage<F>> = futures.into_iter().map(|future| Stage::Waits(Box::pin(future))).collect();
+    let mut all: Vec<MaybeDone<F>> = futures.into_iter().map(|future| MaybeDone::Pending(Box::pin(future))).collect();
     poll_fn(|cx| {
         let mut waits = false;
-        for stage in &mut all {
-            if let Stage::Waits(future) = stage {
+        for maybe in &mut all {
+            if let MaybeDone::Pending(future) = maybe {
                 match future.as_mut().poll(cx) {
-                    Poll::Ready(output) => *stage = Stage::Is(output),
+                    Poll::Ready(output) => *maybe = MaybeDone::Done(output),
                     Poll::Pending => waits = true,
                 }
             }
@@ -32,16 +34,16 @@ pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Outp
         }
     })
     .await;
-    let outputs = all.into_iter().filter_map(|stage| match stage {
-        Stage::Is(output) => Some(output),
-        Stage::Waits(_) => None,
+    let outputs = all.into_iter().filter_map(|maybe| match maybe {
+        MaybeDone::Done(output) => Some(output),
+        MaybeDone::Pending(_) => None,
     });
     outputs.collect()
 }
 
-enum Stage<F: Future> {
-    Waits(Pin<Box<F>>),
-    Is(F::Output),
+enum MaybeDone<F: Future> {
+    Pending(Pin<Box<F>>),
+    Done(F::Output),
 }
 
 #[cfg(test)]

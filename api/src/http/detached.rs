@@ -1,25 +1,15 @@
 //! Futures that belong to the worker.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
-use std::ffi::c_void;
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::mem;
-use std::pin::Pin;
-use std::ptr;
-#[cfg(feature = "tokio")]
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 
-use ngx::ffi::{ngx_cycle, ngx_delete_posted_event, ngx_event_t, pthread_t};
-
+use super::task::{Owner, TaskRef};
 use crate::error::Error;
 use crate::event_loop;
-use crate::event_loop::log;
-#[cfg(feature = "tokio")]
-use crate::event_loop::notify;
-use crate::event_loop::panic::{caught, contain};
-use crate::event_loop::turn::{self, Kind, When};
+use crate::event_loop::turn::{self, Kind};
+use crate::nginx::{cycle, log};
 
 /// Detached futures that a sibling may have at the same time in a worker; one more is refused with
 /// [`Error::Busy`].
@@ -89,175 +79,86 @@ pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), 
     if !event_loop::is_here() {
         return Err(Error::WrongThread);
     }
-    let task = Detached::new(Box::pin(future))?;
+    let task = register()?;
+    if task.put(future).is_none() {
+        end(&task);
+        return Err(Error::NoMemory);
+    }
     match turn::may_nest() {
-        true => task.run(),
-        // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
-        false => unsafe { turn::post(task.event.get(), When::Later) },
+        true => run(&task),
+        false => task.wake_later(),
     }
     Ok(())
 }
 
-/// A future of the worker. Invariant: `event` is in nginx's queue only while the task is among the `TASKS` of the event
-/// loop's thread, which hold a reference, so that the future is never dropped anywhere else.
-struct Detached {
-    owner: pthread_t,
-    /// Its place among the `TASKS`.
-    place: Cell<usize>,
-    /// None while it is polled, and when it is over.
-    future: Cell<Option<Running>>,
-    polled: Cell<bool>,
-    over: Cell<bool>,
-    /// Another thread has woken it, and the event loop does not know yet.
-    #[cfg(feature = "tokio")]
-    woken: AtomicBool,
-    event: UnsafeCell<ngx_event_t>,
+/// The worker as the owner of a task.
+struct OfWorker {
+    /// Where it is among the `TASKS`.
+    index: Cell<usize>,
 }
 
-type Running = Pin<Box<dyn Future<Output = ()>>>;
-
-// SAFETY: other threads reach a task through its wakers alone. They read `owner`, which never changes, and may drop the
-// last reference; the future is gone by then, by the invariant.
-unsafe impl Send for Detached {}
-// SAFETY: as above.
-unsafe impl Sync for Detached {}
+type Detached = TaskRef<OfWorker>;
 
 thread_local! {
     /// The tasks that are not over.
-    static TASKS: RefCell<Vec<Arc<Detached>>> = const { RefCell::new(Vec::new()) };
+    static TASKS: RefCell<Vec<Detached>> = const { RefCell::new(Vec::new()) };
     /// They are dropped when the worker exits.
     static DROPPED_AT_EXIT: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Detached {
-    fn new(future: Running) -> Result<Arc<Self>, Error> {
-        if !DROPPED_AT_EXIT.replace(true) {
-            // SAFETY: this is the event loop's thread, as the caller has found out.
-            unsafe { event_loop::at_exit(drop_all, ptr::null_mut()) };
-        }
-        TASKS.with_borrow_mut(|tasks| {
-            if tasks.len() >= MAX_DETACHED {
-                return Err(Error::Busy);
-            }
-            // SAFETY: an event of zeros is what nginx's own modules start with.
-            let mut event: ngx_event_t = unsafe { mem::zeroed() };
-            event.handler = Some(resume);
-            // SAFETY: in a worker there is a cycle, as long as the worker.
-            event.log = unsafe { (*ngx_cycle).log };
+impl Owner for OfWorker {
+    type Output = ();
 
-            let task = Arc::new(Detached {
-                owner: event_loop::this_thread(),
-                place: Cell::new(tasks.len()),
-                future: Cell::new(Some(future)),
-                polled: Cell::new(false),
-                over: Cell::new(false),
-                #[cfg(feature = "tokio")]
-                woken: AtomicBool::new(false),
-                event: UnsafeCell::new(event),
-            });
-            // SAFETY: nobody else knows of the task yet.
-            unsafe { (*task.event.get()).data = Arc::as_ptr(&task).cast_mut().cast() };
-            tasks.push(task.clone());
-            Ok(task)
-        })
-    }
+    const KIND: Kind = Kind::Detached;
 
-    fn run(self: &Arc<Self>) {
-        let Some(mut future) = self.future.take() else { return };
-        let waker = Waker::from(self.clone());
-        self.polled.set(true);
-        let polled =
-            turn::polling(Kind::Detached, || caught(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        self.polled.set(false);
-        match polled {
-            Ok(Poll::Pending) => return self.future.set(Some(future)),
-            Ok(Poll::Ready(())) => {}
-            Err(panic) => log::cycle_error(format_args!("a detached future {panic}")),
-        }
-        contain("a future, dropped,", || drop(future));
-        self.end();
-    }
-
-    fn wake_on_loop(&self) {
-        if !self.over.get() {
-            let when = if self.polled.get() { When::Later } else { When::Soon };
-            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
-            unsafe { turn::post(self.event.get(), when) };
-        }
-    }
-
-    /// Leaves the `TASKS`; the last one takes its place.
-    fn end(&self) {
-        self.over.set(true);
-        let event = self.event.get();
-        // SAFETY: the event belongs to this task, and this is the event loop's thread.
-        unsafe {
-            // It was woken by its own last poll.
-            if (*event).posted() != 0 {
-                ngx_delete_posted_event(event);
-            }
-        }
-        TASKS.with_borrow_mut(|tasks| {
-            let place = self.place.get();
-            tasks.swap_remove(place);
-            if let Some(moved) = tasks.get(place) {
-                moved.place.set(place);
-            }
-        });
+    fn resume(task: Detached) {
+        run(&task);
     }
 }
 
-impl Wake for Detached {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+/// A task among the `TASKS`.
+fn register() -> Result<Detached, Error> {
+    if !DROPPED_AT_EXIT.replace(true) {
+        cycle::at_exit(drop_all);
     }
-
-    /// The task will be polled in this turn of the event loop, or, if it is being polled, in the next one, but never
-    /// inside of this call.
-    fn wake_by_ref(self: &Arc<Self>) {
-        match event_loop::this_thread() == self.owner {
-            true => self.wake_on_loop(),
-            #[cfg(feature = "tokio")]
-            false if !self.woken.swap(true, Ordering::AcqRel) => notify::wake(self.clone()),
-            false => {}
+    TASKS.with_borrow_mut(|tasks| {
+        if tasks.len() >= MAX_DETACHED {
+            return Err(Error::Busy);
         }
-    }
+        let task = TaskRef::new(OfWorker { index: Cell::new(tasks.len()) });
+        tasks.push(task.clone());
+        Ok(task)
+    })
 }
 
-#[cfg(feature = "tokio")]
-impl notify::Wakes for Detached {
-    fn wake_here(self: Arc<Self>) {
-        self.woken.swap(false, Ordering::AcqRel);
-        self.wake_on_loop();
+fn run(task: &Detached) {
+    match task.poll() {
+        None => return,
+        Some(Ok(())) => {}
+        Some(Err(panic)) => log::cycle_error(format_args!("a detached future {panic}")),
     }
+    end(task);
 }
 
-/// The worker is about to exit: those that sleep go on, in the next turn of the event loop.
-pub(super) fn wake_all() {
-    TASKS.with_borrow(|tasks| {
-        for task in tasks {
-            // SAFETY: this is the event loop's thread, and TASKS keeps the task and its event alive.
-            unsafe { turn::post(task.event.get(), When::Later) };
+/// Takes it out of the `TASKS`; the last one goes where it was.
+fn end(task: &Detached) {
+    TASKS.with_borrow_mut(|tasks| {
+        let index = task.index.get();
+        tasks.swap_remove(index);
+        if let Some(moved) = tasks.get(index) {
+            moved.index.set(index);
         }
     });
 }
 
-/// The worker exits.
-unsafe extern "C" fn drop_all(_: *mut c_void) {
-    for task in TASKS.take() {
-        task.over.set(true);
-        let future = task.future.take();
-        contain("a future, dropped,", || drop(future));
-    }
+/// The worker is about to exit: those that sleep go on, in the next turn of the event loop.
+pub(super) fn wake_all() {
+    TASKS.with_borrow(|tasks| tasks.iter().for_each(TaskRef::wake_later));
 }
 
-/// A task was woken.
-unsafe extern "C" fn resume(event: *mut ngx_event_t) {
-    // SAFETY: new() put it there; a task whose event is posted is among the TASKS.
-    let task = unsafe {
-        let task = (*event).data.cast::<Detached>().cast_const();
-        Arc::increment_strong_count(task);
-        Arc::from_raw(task)
-    };
-    task.run();
+/// The worker exits.
+fn drop_all() {
+    for task in TASKS.take() {
+        task.give_up();
+    }
 }

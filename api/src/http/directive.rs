@@ -1,24 +1,26 @@
 //! Directives that make a location a sibling's: the module around a content handler.
 
+#![allow(unsafe_code)]
+
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use ngx::core::{Status, NGX_CONF_ERROR, NGX_CONF_OK};
+use ngx::core::{Status, NGX_CONF_ERROR};
 use ngx::ffi::{
-    ngx_array_push, ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t, ngx_flag_t, ngx_http_handler_pt,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_CONTENT_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_command_t, ngx_conf_t, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_CONTENT_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
     ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
     ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
-    ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_request_t, ngx_int_t, ngx_pcalloc, NGX_LOG_EMERG,
+    ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_request_t, ngx_int_t,
 };
-use ngx::http::{HTTPStatus, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule, Request};
-use ngx::ngx_conf_log_error;
+use ngx::http::{HTTPStatus, Request};
 
 use crate::error::Error;
 use crate::error::REQUIRED;
-use crate::event_loop::log;
 use crate::event_loop::panic::caught;
 use crate::ffi::find;
+use crate::nginx::conf::ConfRef;
+use crate::nginx::log;
 
 /// A whole nginx module with one directive, `DIRECTIVE on | off;` in a location, that installs a content handler.
 ///
@@ -123,31 +125,24 @@ macro_rules! content_handler {
 ///
 /// `cf` is what nginx gave to the caller, the handler of a directive in a block of HTTP.
 pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error> {
-    // SAFETY: the configuration that is being read has a cycle of its own, which ngx_cycle is not yet.
-    let error = match unsafe { find::in_cycle((*cf).cycle) } {
-        // SAFETY: guaranteed by the caller.
-        Ok(table) => match unsafe { table.require(cf) } {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        },
-        Err(error) => error,
-    };
-    match error {
-        Error::TooOld { major, minor } | Error::TooNew { major, minor } => {
-            ngx_conf_log_error!(
-                NGX_LOG_EMERG,
-                cf,
+    // SAFETY: guaranteed by the caller.
+    unsafe { ConfRef::new(cf) }.map_or(Err(Error::NotLoaded), |cf| require_at(cf, directive))
+}
+
+fn require_at(cf: ConfRef<'_>, directive: &str) -> Result<(), Error> {
+    let table = cf.cycle().ok_or(Error::NotLoaded).and_then(find::in_cycle);
+    let required = table.and_then(|table| table.require(cf));
+    match &required {
+        Ok(()) => {}
+        Err(Error::TooOld { major, minor } | Error::TooNew { major, minor }) => {
+            cf.log_emerg(format_args!(
                 "\"{directive}\" requires memcache ABI {REQUIRED}, {major}.{minor} is available"
-            );
+            ));
         }
-        Error::NotLoaded => {
-            ngx_conf_log_error!(NGX_LOG_EMERG, cf, "\"{directive}\" requires ngx_http_memcache_module");
-        }
-        _ => {
-            ngx_conf_log_error!(NGX_LOG_EMERG, cf, "\"{directive}\": {error}");
-        }
+        Err(Error::NotLoaded) => cf.log_emerg(format_args!("\"{directive}\" requires ngx_http_memcache_module")),
+        Err(error) => cf.log_emerg(format_args!("\"{directive}\": {error}")),
     }
-    Err(error)
+    required
 }
 
 /// A phase of the processing of a request, in the order in which they come.
@@ -191,27 +186,15 @@ pub unsafe fn add_handler(cf: *mut ngx_conf_t, phase: Phase, handler: ngx_http_h
         Phase::Log => ngx_http_phases_NGX_HTTP_LOG_PHASE,
     };
     let index = usize::try_from(index).map_err(|_| Status::NGX_ERROR)?;
-    // SAFETY: guaranteed by the caller; nginx's core made the list of each phase before any postconfiguration.
-    unsafe {
-        let core = NgxHttpCoreModule::main_conf_mut(&*cf).ok_or(Status::NGX_ERROR)?;
-        let phase = core.phases.get_mut(index).ok_or(Status::NGX_ERROR)?;
-        let place = ngx_array_push(&mut phase.handlers).cast::<ngx_http_handler_pt>();
-        *place.as_mut().ok_or(Status::NGX_ERROR)? = handler;
-    }
-    Ok(())
+    // SAFETY: guaranteed by the caller.
+    unsafe { ConfRef::new(cf) }.and_then(|cf| cf.add_handler(index, handler)).ok_or(Status::NGX_ERROR)
 }
 
 /// The configuration of a location: its directive's flag.
 #[doc(hidden)]
 pub unsafe extern "C" fn create_location(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: nginx calls this with the configuration that is being read, which has a pool.
-    unsafe {
-        let flag = ngx_pcalloc((*cf).pool, size_of::<ngx_flag_t>()).cast::<ngx_flag_t>();
-        if let Some(flag) = flag.as_mut() {
-            *flag = UNSET;
-        }
-        flag.cast()
-    }
+    // SAFETY: nginx calls this with the configuration that is being read.
+    unsafe { ConfRef::new(cf) }.map_or(ptr::null_mut(), ConfRef::new_flag)
 }
 
 /// Handles the directive: the location's content handler becomes `handler`, if the flag is "on".
@@ -226,19 +209,17 @@ pub unsafe fn set(
     location: *mut c_void,
     handler: ngx_http_handler_pt,
 ) -> *mut c_char {
-    // SAFETY: guaranteed by the caller: the configuration is a flag, at offset 0 as the command says.
-    unsafe {
-        let status = ngx_conf_set_flag_slot(cf, command, location);
-        if status != NGX_CONF_OK || *location.cast::<ngx_flag_t>() != ON {
-            return status;
-        }
-        if require(cf, &(*command).name.to_string()).is_err() {
-            return NGX_CONF_ERROR;
-        }
-        let Some(core) = NgxHttpCoreModule::location_conf_mut(&*cf) else { return NGX_CONF_ERROR };
-        core.handler = handler;
+    // SAFETY: guaranteed by the caller.
+    let Some(cf) = (unsafe { ConfRef::new(cf) }) else { return NGX_CONF_ERROR };
+    // SAFETY: guaranteed by the caller: the configuration is a flag.
+    match unsafe { cf.read_flag(command, location) } {
+        Ok((true, name)) => match require_at(cf, &name).ok().and_then(|()| cf.set_content_handler(handler)) {
+            Some(()) => ptr::null_mut(),
+            None => NGX_CONF_ERROR,
+        },
+        Ok((false, _)) => ptr::null_mut(),
+        Err(error) => error,
     }
-    ptr::null_mut()
 }
 
 /// Calls a handler. A panic, which must not reach nginx, is logged and answered with 500.
@@ -256,6 +237,3 @@ pub unsafe fn handle(request: *mut ngx_http_request_t, handler: impl FnOnce(&mut
     });
     status.0
 }
-
-const UNSET: ngx_flag_t = ngx::ffi::NGX_CONF_UNSET as ngx_flag_t;
-const ON: ngx_flag_t = 1;

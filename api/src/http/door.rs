@@ -4,19 +4,16 @@
 //! that nothing that a handler passes on from somewhere else can begin another header, or a body (response splitting).
 //! Headers that say where a response ends are nginx's alone.
 
+#![forbid(unsafe_code)]
+
 use std::borrow::Cow;
-use std::ptr;
-use std::slice;
 
 use ngx::core::Status;
-use ngx::ffi::{
-    ngx_http_request_t, ngx_http_set_content_type, ngx_list_push, ngx_pnalloc, ngx_pool_t, ngx_str_t, ngx_table_elt_t,
-};
-use ngx::http::{HTTPStatus, Request};
+use ngx::http::HTTPStatus;
 
 use super::headers::Headers;
-use super::request::ok;
-use crate::event_loop::log;
+use crate::nginx::log;
+use crate::nginx::request::RequestRef;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,124 +49,53 @@ impl Name {
 }
 
 /// Adds headers. One that cannot be is an error of the handler's: 500, and a line in the error log.
-///
-/// # Safety
-///
-/// `r` is alive.
-pub(super) unsafe fn push_headers(r: &mut ngx_http_request_t, headers: &Headers) -> Result<(), Status> {
+pub(super) fn push_headers(request: RequestRef<'_>, headers: &Headers) -> Result<(), Status> {
     let values = headers.values();
     if values.is_empty() || has_controls(values) {
         for (name, value) in headers.within(values) {
-            // SAFETY: guaranteed by the caller, here and below.
-            unsafe { push_header(r, name, value_of(r.pool, value)?)? };
+            push_header(request, name, Clean::of(request, value)?)?;
         }
         return Ok(());
     }
     // As a rule no value loses anything: one copy does for all.
-    // SAFETY: as above.
-    let values = unsafe { copy(r.pool, values)? };
-    for (name, value) in headers.within(values) {
-        let value = ngx_str_t { len: value.len(), data: value.as_ptr().cast_mut() };
-        // SAFETY: as above.
-        unsafe { push_header(r, name, value)? };
-    }
-    Ok(())
+    let values = request.copy(values)?;
+    headers.within(values).try_for_each(|(name, value)| push_header(request, name, Clean(value)))
 }
 
-/// # Safety
-///
-/// `r` is alive. `value` is what [`value_of`] returns, or was found to have no control characters, and is in the pool.
-unsafe fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: ngx_str_t) -> Result<(), Status> {
-    let kind = Name::of(name);
-    // SAFETY: guaranteed by the caller, here and below.
-    unsafe {
-        match kind {
-            Name::ContentType => {
-                set_type(r, value);
-                return Ok(());
-            }
-            Name::OfNginx => return Err(refused(r, format_args!("the header \"{name}\" is nginx's"))),
-            Name::Invalid => return Err(refused(r, format_args!("{name:?} is no name of a header"))),
-            Name::Plain | Name::ETag => {}
-        }
+/// A value without control characters, in the pool of the request.
+struct Clean<'r>(&'r [u8]);
+
+impl<'r> Clean<'r> {
+    fn of(request: RequestRef<'r>, value: &[u8]) -> Result<Self, Status> {
+        Ok(Clean(request.copy(&without_controls(value))?))
     }
-    // SAFETY: as above. nginx does not clear what it gives us; zeros are good in all of its versions.
-    unsafe {
-        let header = ngx_list_push(&mut r.headers_out.headers).cast::<ngx_table_elt_t>();
-        if header.is_null() {
-            return Err(no_memory());
-        }
-        header.write_bytes(0, 1);
-        // Filters look at the hash first: while it is 0, the header does not exist.
-        (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
-        (*header).value = value;
-        (*header).hash = 1;
-        if kind == Name::ETag {
-            r.headers_out.etag = header;
+}
+
+fn push_header<'r>(request: RequestRef<'r>, name: &'static str, value: Clean<'r>) -> Result<(), Status> {
+    match Name::of(name) {
+        Name::ContentType => request.set_content_type(value.0),
+        Name::OfNginx => return Err(refused(request, format_args!("the header \"{name}\" is nginx's"))),
+        Name::Invalid => return Err(refused(request, format_args!("{name:?} is no name of a header"))),
+        kind @ (Name::Plain | Name::ETag) => {
+            request.push_header(name, value.0, kind == Name::ETag)?;
         }
     }
     Ok(())
 }
 
 /// Sets the type of the body: this one, or the one that a header has said, or what `types` and `default_type` say.
-///
-/// # Safety
-///
-/// `r` is alive.
-pub(super) unsafe fn set_content_type(r: &mut ngx_http_request_t, content_type: Option<&str>) -> Result<(), Status> {
-    // SAFETY: guaranteed by the caller.
-    unsafe {
-        match content_type {
-            Some(content_type) => set_type(r, value_of(r.pool, content_type.as_bytes())?),
-            None => return ok(ngx_http_set_content_type(r)),
-        }
+pub(super) fn set_content_type(request: RequestRef<'_>, content_type: Option<&str>) -> Result<(), Status> {
+    match content_type {
+        Some(content_type) => request.set_content_type(Clean::of(request, content_type.as_bytes())?.0),
+        None => return request.default_content_type(),
     }
     Ok(())
 }
 
 /// Says that a handler asked for what cannot be, and what it is answered with.
-///
-/// # Safety
-///
-/// `r` is alive.
-pub(super) unsafe fn refused(r: &mut ngx_http_request_t, what: impl std::fmt::Display) -> Status {
-    // SAFETY: guaranteed by the caller.
-    log::error(unsafe { Request::from_ngx_http_request(r) }, format_args!("{what}"));
+pub(super) fn refused(request: RequestRef<'_>, what: impl std::fmt::Display) -> Status {
+    request.with(|request| log::error(request, what));
     HTTPStatus::INTERNAL_SERVER_ERROR.into()
-}
-
-fn set_type(r: &mut ngx_http_request_t, content_type: ngx_str_t) {
-    r.headers_out.content_type = content_type;
-    r.headers_out.content_type_len = content_type.len;
-    r.headers_out.content_type_lowcase = ptr::null_mut();
-}
-
-/// The bytes as they may be in a header, in the pool.
-///
-/// # Safety
-///
-/// `pool` is alive.
-unsafe fn value_of(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<ngx_str_t, Status> {
-    // SAFETY: guaranteed by the caller.
-    let bytes = unsafe { copy(pool, &without_controls(bytes))? };
-    Ok(ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() })
-}
-
-/// The bytes, in the pool.
-///
-/// # Safety
-///
-/// `pool` is alive, and is as long as the bytes are used.
-unsafe fn copy<'a>(pool: *mut ngx_pool_t, bytes: &[u8]) -> Result<&'a [u8], Status> {
-    // SAFETY: guaranteed by the caller; there is room for as many bytes as are written.
-    unsafe {
-        let data = ngx_pnalloc(pool, bytes.len()).cast::<u8>();
-        if data.is_null() {
-            return Err(no_memory());
-        }
-        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Ok(slice::from_raw_parts(data, bytes.len()))
-    }
 }
 
 fn without_controls(bytes: &[u8]) -> Cow<'_, [u8]> {
@@ -205,10 +131,6 @@ static TOKENS: [bool; 256] = {
     }
     tokens
 };
-
-fn no_memory() -> Status {
-    HTTPStatus::INTERNAL_SERVER_ERROR.into()
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Headers of a response.
 
+#![forbid(unsafe_code)]
+
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
@@ -151,7 +153,10 @@ impl Headers {
     }
 
     /// Names and values, of which these are all, or a copy of them.
-    pub(super) fn within<'a>(&'a self, values: &'a [u8]) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+    pub(super) fn within<'s, 'v>(
+        &'s self,
+        values: &'v [u8],
+    ) -> impl Iterator<Item = (&'static str, &'v [u8])> + use<'s, 'v> {
         let mut start = 0;
         self.ends.iter().map(move |&(name, end)| {
             let value = values.get(start..end).unwrap_or_default();

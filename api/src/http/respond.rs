@@ -1,12 +1,14 @@
 //! What a handler evaluates to, and what is done with the request then.
 
+#![forbid(unsafe_code)]
+
 use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 
 use super::response::{Content, Parts, Response};
 use crate::client::fetch::{Fetched, Held};
 use crate::error::Error;
-use crate::event_loop::log;
+use crate::nginx::log;
 use crate::operation::item::Item;
 
 /// What a handler evaluates to.

@@ -1,51 +1,27 @@
 //! Room for a future of whatever type, which is used again for the next one.
 
+#![allow(unsafe_code)]
+
 use std::alloc::{self, Layout};
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll};
-
-use ngx::core::Status;
-use ngx::ffi::ngx_http_request_t;
-use ngx::http::Request;
-
-use super::respond::Respond;
-
-/// A future of whatever type that is to end by doing something with its request.
-pub(super) trait Handle {
-    /// Polls it, and does that: what nginx is to be told.
-    ///
-    /// # Safety
-    ///
-    /// `request` is alive, and nobody else uses it meanwhile.
-    unsafe fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, request: *mut ngx_http_request_t) -> Poll<Status>;
-}
-
-impl<F: Future> Handle for F
-where
-    F::Output: Respond,
-{
-    unsafe fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, request: *mut ngx_http_request_t) -> Poll<Status> {
-        // SAFETY: guaranteed by the caller.
-        Future::poll(self, cx).map(|output| output.respond(unsafe { Request::from_ngx_http_request(request) }))
-    }
-}
 
 /// Memory, and the future in it, if there is one.
 ///
-/// A slot may be dropped on any thread: that frees the memory, but not a future, which has to be taken out before.
-pub(super) struct Slot {
+/// A slot may be dropped on any thread: that frees the memory, but drops no future. One that is still there, which is a
+/// defect, stays where it is: whoever has its address may use it.
+pub(super) struct Slot<O> {
     memory: NonNull<u8>,
     /// Of the memory; of no size if there is none.
     layout: Layout,
-    future: Option<NonNull<dyn Handle>>,
+    future: Option<NonNull<dyn Future<Output = O>>>,
 }
 
 /// What memory comes in units of, so that futures of about the same size fit into the same slots.
 const UNIT: usize = 64;
 
-impl Slot {
+impl<O> Slot<O> {
     pub(super) const fn new() -> Self {
         Slot { memory: NonNull::dangling(), layout: Layout::new::<()>(), future: None }
     }
@@ -55,12 +31,12 @@ impl Slot {
         self.layout.size()
     }
 
-    /// A place for this future; the one before is gone. `None`: no memory. Futures are large: this one is moved when
-    /// there is a place, and only there.
-    pub(super) fn place_for<F: Handle + 'static>(&mut self, _: &F) -> Option<Place<'_, F>> {
+    /// Where a future can go; the one before is gone. `None`: no memory. Futures are large: it is moved when there is a place,
+    /// and only there.
+    pub(super) fn vacant<F: Future<Output = O> + 'static>(&mut self) -> Option<Vacant<'_, F>> {
         debug_assert!(self.future.is_none());
         let place = self.room(Layout::new::<F>())?.cast();
-        Some(Place { future: &mut self.future, place })
+        Some(Vacant { future: &mut self.future, place })
     }
 
     /// Memory for something of this layout, without what was in it.
@@ -77,7 +53,7 @@ impl Slot {
     }
 
     /// The future, if there is one.
-    pub(super) fn future(&mut self) -> Option<Pin<&mut dyn Handle>> {
+    pub(super) fn future(&mut self) -> Option<Pin<&mut dyn Future<Output = O>>> {
         // SAFETY: it is there, nobody else has it, and it does not move.
         self.future.map(|mut future| unsafe { Pin::new_unchecked(future.as_mut()) })
     }
@@ -99,26 +75,28 @@ impl Slot {
     }
 }
 
-/// Room for a future.
-pub(super) struct Place<'s, F> {
-    future: &'s mut Option<NonNull<dyn Handle>>,
+/// Where a future can go.
+pub(super) struct Vacant<'s, F: Future> {
+    future: &'s mut Option<NonNull<dyn Future<Output = F::Output>>>,
     place: NonNull<F>,
 }
 
-impl<F: Handle + 'static> Place<'_, F> {
+impl<F: Future + 'static> Vacant<'_, F> {
     /// Puts it there, where it stays until it is dropped.
     #[inline(always)]
-    pub(super) fn fill(self, future: F) {
+    pub(super) fn insert(self, future: F) {
         // SAFETY: there is room for it, and nothing in it.
         unsafe { self.place.write(future) };
         *self.future = Some(self.place);
     }
 }
 
-impl Drop for Slot {
+impl<O> Drop for Slot<O> {
     fn drop(&mut self) {
         debug_assert!(self.future.is_none());
-        self.free();
+        if self.future.is_none() {
+            self.free();
+        }
     }
 }
 
@@ -126,22 +104,19 @@ impl Drop for Slot {
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
-    use std::task::Waker;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    impl Slot {
-        fn put<F: Handle + 'static>(&mut self, future: F) -> Option<()> {
-            self.place_for(&future)?.fill(future);
+    impl<O> Slot<O> {
+        fn put<F: Future<Output = O> + 'static>(&mut self, future: F) -> Option<()> {
+            self.vacant()?.insert(future);
             Some(())
         }
     }
 
-    fn poll(slot: &mut Slot) -> Option<Poll<Status>> {
-        // SAFETY: a structure of C, for which zeros are good.
-        let mut request: ngx_http_request_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the request is there, and a status does not look at it.
-        Some(unsafe { slot.future()?.poll(&mut Context::from_waker(Waker::noop()), &raw mut request) })
+    fn poll<O>(slot: &mut Slot<O>) -> Option<Poll<O>> {
+        Some(slot.future()?.poll(&mut Context::from_waker(Waker::noop())))
     }
 
     #[repr(align(64))]
@@ -155,9 +130,9 @@ mod tests {
         for (bytes, size) in [(100, 128), (10, 128), (120, 128), (1000, 1024), (0, 1024)] {
             let text = [1_u8; 3];
             let large = vec![7_u8; bytes];
-            slot.put(async move { Status((text.len() + large.len()) as isize) }).unwrap();
+            slot.put(async move { text.len() + large.len() }).unwrap();
             let before = slot.size();
-            assert_eq!(poll(&mut slot), Some(Poll::Ready(Status(3 + bytes as isize))));
+            assert_eq!(poll(&mut slot), Some(Poll::Ready(3 + bytes)));
             slot.clear();
             assert!(poll(&mut slot).is_none());
             assert_eq!((before, size), (slot.size(), size));
@@ -177,7 +152,7 @@ mod tests {
         let counts = Counts(count.clone());
         slot.put(async move {
             let _counts = counts;
-            std::future::pending::<Status>().await
+            std::future::pending::<()>().await
         })
         .unwrap();
         assert_eq!(poll(&mut slot), Some(Poll::Pending));
@@ -189,15 +164,15 @@ mod tests {
     #[test]
     fn futures_are_aligned() {
         let mut slot = Slot::new();
-        slot.put(async { Status(0) }).unwrap();
+        slot.put(async { 0 }).unwrap();
         slot.clear();
         let aligned = Aligned(1);
         slot.put(async move {
             std::future::ready(()).await;
-            Status(isize::from(aligned.0) + (ptr::from_ref(&aligned).addr() % 64) as isize)
+            usize::from(aligned.0) + ptr::from_ref(&aligned).addr() % 64
         })
         .unwrap();
-        assert_eq!(poll(&mut slot), Some(Poll::Ready(Status(1))));
+        assert_eq!(poll(&mut slot), Some(Poll::Ready(1)));
         slot.clear();
     }
 }

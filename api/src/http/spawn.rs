@@ -1,24 +1,24 @@
 //! Async blocks as handlers.
 
+#![forbid(unsafe_code)]
+
 use std::future::Future;
-use std::ptr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use memcache_bits::request as bits;
 use ngx::core::Status;
-use ngx::ffi::{
-    ngx_event_t, ngx_handle_read_event, ngx_http_block_reading, ngx_http_core_content_phase, ngx_http_core_run_phases,
-    ngx_http_finalize_request, ngx_http_phase_handler_t, ngx_http_read_client_request_body,
-    ngx_http_request_empty_handler, ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_test_reading, ngx_int_t,
-    ngx_post_event, ngx_posted_events, NGX_HTTP_SPECIAL_RESPONSE,
-};
-use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
+use ngx::ffi::{ngx_int_t, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_SPECIAL_RESPONSE};
+use ngx::http::{HTTPStatus, Request};
+use pin_project_lite::pin_project;
 
 use super::body::{Body, Unusable};
-use super::request::is_gone;
+use super::request_task::{handler_of, Handler, RequestTask};
 use super::respond::Respond;
-use super::task::{Place, Task, TaskRef};
-use crate::event_loop::log;
+use crate::event_loop::turn;
 use crate::ffi::find;
+use crate::nginx::log;
+use crate::nginx::request::{OnBody, RequestRef};
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
 ///
@@ -53,34 +53,45 @@ where
     F: Future + 'static,
     F::Output: Respond,
 {
-    let r = pointer(request);
-    if has_ended(request) {
-        return refuse(request);
-    }
-    let place = place(request);
-
-    // SAFETY: there is a reference to the request.
-    if let Some(task) = unsafe { Task::find(r, place) } {
-        if let Some(status) = task.take_result() {
-            task.forget_request();
-            return status;
-        }
-        match place {
-            Place::Content => log::error(request, TWICE),
-            // SAFETY: as above.
-            Place::Phase(_) => unsafe { wait(r) },
-        }
-        return Status::NGX_DONE;
-    }
-
-    let task = Task::spare();
-    // SAFETY: there is a reference to the request.
-    match task.take(future).and_then(|()| unsafe { task.start(r, place, resume) }) {
-        // SAFETY: as above.
-        Some(()) => unsafe { start(&task, r) },
-        None => HTTPStatus::INTERNAL_SERVER_ERROR.into(),
+    let r = RequestRef::new(request);
+    match begin(r) {
+        Ok(task) => match task.put(Responding { future }) {
+            Some(()) => start(&task, r),
+            None => without_memory(&task),
+        },
+        Err(status) => status,
     }
 }
+
+/// A task for the handler that is being called, without its future. `Err`: what the handler is to return.
+fn begin(r: RequestRef<'_>) -> Result<RequestTask, Status> {
+    if has_ended(r) {
+        return Err(refuse(r));
+    }
+    begin_as(r, handler_of(r))
+}
+
+fn begin_as(r: RequestRef<'_>, handler: Handler) -> Result<RequestTask, Status> {
+    if let Some(task) = RequestTask::find(r, handler) {
+        if let Some(status) = task.take_result() {
+            task.forget_request();
+            return Err(status);
+        }
+        match handler {
+            Handler::Content => error(r, TWICE),
+            Handler::Phase(_) => r.wait(),
+        }
+        return Err(Status::NGX_DONE);
+    }
+    RequestTask::begin(r, handler).ok_or(FAILED)
+}
+
+fn without_memory(task: &RequestTask) -> Status {
+    task.forget_request();
+    FAILED
+}
+
+const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
 
 /// Like [`spawn`], for content handlers that need the body of the request: calls an async closure when the body has
 /// been read.
@@ -141,48 +152,48 @@ where
     F: AsyncFnOnce(&Body) -> O + 'static,
     O: Respond,
 {
-    if has_ended(request) {
-        return refuse(request);
-    }
-    if place(request) != Place::Content {
-        log::error(request, "only a content handler can read the body of a request");
-        return HTTPStatus::INTERNAL_SERVER_ERROR.into();
-    }
-    let length = usize::try_from(request.as_ref().headers_in.content_length_n).unwrap_or_default();
+    let r = RequestRef::new(request);
+    let task = match begin_with_body(r) {
+        Ok(task) => task,
+        Err(status) => return status,
+    };
+    let length = usize::try_from(r.read(|r| r.headers_in.content_length_n)).unwrap_or_default();
     if length > limit {
-        return spawn(request, async move { too_large(length).await });
-    }
-
-    let r = pointer(request);
-    // SAFETY: there is a reference to the request.
-    if unsafe { Task::find(r, Place::Content) }.is_some() {
-        log::error(request, TWICE);
-        return Status::NGX_DONE;
+        return match task.put(async move { respond(too_large(length).await) }) {
+            Some(()) => start(&task, r),
+            None => without_memory(&task),
+        };
     }
     let handling = async move {
-        // SAFETY: tasks are polled only while their request is alive, and nobody else uses it meanwhile.
-        let body = match unsafe { Body::of_request(r, limit) } {
-            Ok(body) => body,
-            Err(Unusable::TooLarge(length)) => {
-                let output = too_large(length).await;
-                // SAFETY: as above.
-                return output.respond(unsafe { Request::from_ngx_http_request(r) });
-            }
-            Err(Unusable::Failed(status)) => return status.into(),
-        };
-        let output = handler(&body).await;
-        // SAFETY: as above.
-        output.respond(unsafe { Request::from_ngx_http_request(r) })
+        match turn::request().map(|request| Body::of_task(request, limit)) {
+            Some(Ok(body)) => respond(handler(&body).await),
+            Some(Err(Unusable::TooLarge(length))) => respond(too_large(length).await),
+            Some(Err(Unusable::Failed)) | None => FAILED,
+        }
     };
-    let task = Task::spare();
-    // SAFETY: there is a reference to the request.
-    if task.take(handling).and_then(|()| unsafe { task.start(r, Place::Content, resume) }).is_none() {
-        return HTTPStatus::INTERNAL_SERVER_ERROR.into();
+    match task.put(handling) {
+        Some(()) => read_body(&task, r),
+        None => without_memory(&task),
     }
+}
 
-    bits::set_request_body_in_single_buf(request.as_mut(), true);
-    // SAFETY: as above. From now on the request belongs to nginx and the task, until nginx has the body or fails.
-    let status = unsafe { ngx_http_read_client_request_body(r, Some(body_is_read)) };
+/// As [`begin`], for a content handler.
+fn begin_with_body(r: RequestRef<'_>) -> Result<RequestTask, Status> {
+    if has_ended(r) {
+        return Err(refuse(r));
+    }
+    if handler_of(r) != Handler::Content {
+        error(r, "only a content handler can read the body of a request");
+        return Err(HTTPStatus::INTERNAL_SERVER_ERROR.into());
+    }
+    begin_as(r, Handler::Content)
+}
+
+/// Has nginx read the body, and the task be polled then: what the handler is to return.
+fn read_body(task: &RequestTask, r: RequestRef<'_>) -> Status {
+    r.with(|r| bits::set_request_body_in_single_buf(r.as_mut(), true));
+    // From now on the request belongs to nginx and the task, until nginx has the body or fails.
+    let status = r.read_body::<ThenPoll>();
     if status >= SPECIAL_RESPONSE {
         task.forget_request();
         return Status(status);
@@ -190,185 +201,92 @@ where
     Status::NGX_DONE
 }
 
-/// Polls a task for the first time, in its handler: what the handler is to return.
-///
-/// # Safety
-///
-/// `r` is alive and the task's.
-unsafe fn start(task: &TaskRef, r: *mut ngx_http_request_t) -> Status {
-    // SAFETY: the request is alive; the task says it if that changes.
-    let Some(status) = task.run() else {
-        if task.request().is_none() {
-            return Status::NGX_DONE;
+pin_project! {
+    /// A future whose output is what is done with its request.
+    struct Responding<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F> Future for Responding<F>
+where
+    F: Future,
+    F::Output: Respond,
+{
+    type Output = Status;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Status> {
+        match self.project().future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(respond(output)),
+            Poll::Pending => Poll::Pending,
         }
-        // SAFETY: as above.
-        unsafe {
-            wait(r);
-            if let Err(status) = watch_client(r) {
+    }
+}
+
+/// Does it with the request whose task is being polled. Outputs are large: they are not moved for that.
+#[inline(always)]
+fn respond(output: impl Respond) -> Status {
+    turn::request().map_or(Status::NGX_ERROR, |request| request.with(|request| output.respond(request)))
+}
+
+/// Polls a task for the first time, in its handler: what the handler is to return.
+fn start(task: &RequestTask, r: RequestRef<'_>) -> Status {
+    let Some(status) = task.run() else {
+        // The future may have ended it.
+        if task.request().is_some() {
+            r.wait();
+            if let Err(status) = r.watch_client() {
                 task.forget_request();
-                finalize(r, status);
+                r.finalize(status);
             }
         }
         return Status::NGX_DONE;
     };
     let answered = task.has_answered();
     task.forget_request();
-
-    // SAFETY: as above.
-    unsafe {
-        if is_content_phase(&*r) || !answered {
-            return status;
-        }
-        // A phase handler's NGX_OK would let the request go on; but its answer is out.
-        finalize(r, status);
+    if r.is_in_content_phase() || !answered {
+        return status;
     }
+    // A phase handler's NGX_OK would let the request go on; but its answer is out.
+    r.finalize(status);
     Status::NGX_DONE
 }
 
-/// Has nginx keep the request, and leave it alone, until it is finalized or its phases are run again. The handler is to
-/// return `NGX_DONE`.
-///
-/// # Safety
-///
-/// `r` is alive.
-unsafe fn wait(r: *mut ngx_http_request_t) {
-    // SAFETY: guaranteed by the caller; a request has a main one.
-    unsafe {
-        // A write event of the client would run the phases.
-        (*r).write_event_handler = Some(ngx_http_request_empty_handler);
-        // The content phase gives up a reference for NGX_DONE; the others do not.
-        if is_content_phase(&*r) {
-            let main = &mut *(*r).main;
-            bits::set_count(main, bits::count(main).saturating_add(1));
+/// What nginx does with a body: the task of the request is polled. nginx has counted its own reference to the request,
+/// which is given up by finalizing it.
+struct ThenPoll;
+
+impl OnBody for ThenPoll {
+    fn body_is_read(r: RequestRef<'_>) {
+        let Some(task) = RequestTask::find(r, Handler::Content) else { return };
+
+        let status = task.run();
+        if task.request().is_none() {
+            return;
         }
-    }
-}
-
-/// A task was woken.
-unsafe extern "C" fn resume(event: *mut ngx_event_t) {
-    // SAFETY: nginx calls the handler of the task's event.
-    let task = unsafe { Task::of_event(event) };
-    if task.forget_if_redirected() {
-        return;
-    }
-    let Some(r) = task.request() else { return };
-
-    // SAFETY: the request is alive until it is finalized. Its connection is a slot that nginx does not give back to the
-    // system, and marks as destroyed.
-    unsafe {
-        let connection = (*r).connection;
-        log::attach(r);
-        if let Some(status) = task.run() {
-            // nginx may be reading a body that nobody wants: the response has started that.
-            if !bits::discard_body(&*r) {
-                (*r).read_event_handler = Some(ngx_http_block_reading);
-            }
-            if task.place() == Place::Content || task.has_answered() {
-                task.forget_request();
-                finalize(r, status);
-            } else {
-                task.set_result(status);
-                (*r).write_event_handler = Some(ngx_http_core_run_phases);
-                ngx_http_core_run_phases(r);
-            }
-        }
-        ngx_http_run_posted_requests(connection);
-    }
-}
-
-/// nginx has read the body: at once, inside of `spawn_with_body()`, or in an event of the client's connection.
-///
-/// nginx has counted its own reference to the request, which is given up by finalizing it.
-unsafe extern "C" fn body_is_read(r: *mut ngx_http_request_t) {
-    // SAFETY: nginx calls this for a living request.
-    let Some(task) = (unsafe { Task::find(r, Place::Content) }) else { return };
-
-    let status = task.run();
-    if task.request().is_none() {
-        return;
-    }
-    // SAFETY: the request has not ended.
-    unsafe {
-        if let Some(status) = status.or_else(|| watch_client(r).err()) {
+        if let Some(status) = status.or_else(|| r.watch_client().err()) {
             task.forget_request();
-            finalize(r, status);
+            r.finalize(status);
         }
     }
-}
-
-/// Has nginx notice when the client closes its connection, which ends the request.
-///
-/// # Safety
-///
-/// `r` is alive.
-unsafe fn watch_client(r: *mut ngx_http_request_t) -> Result<(), Status> {
-    // SAFETY: guaranteed by the caller; a request has a connection with two events.
-    unsafe {
-        // nginx reads the rest of the request itself, or nobody is there any more.
-        if bits::discard_body(&*r) || bits::post_action(&*r) {
-            return Ok(());
-        }
-        let read = (*(*r).connection).read;
-        if (*read).ready() != 0 {
-            ngx_post_event(read, &raw mut ngx_posted_events);
-        } else if ngx_handle_read_event(read, 0) != Status::NGX_OK.0 {
-            return Err(HTTPStatus::INTERNAL_SERVER_ERROR.into());
-        }
-        (*r).read_event_handler = Some(ngx_http_test_reading);
-    }
-    Ok(())
-}
-
-/// # Safety
-///
-/// `r` is alive. It may be gone afterwards.
-unsafe fn finalize(r: *mut ngx_http_request_t, status: Status) {
-    // SAFETY: guaranteed by the caller.
-    unsafe { ngx_http_finalize_request(r, status.0) };
 }
 
 /// Whether the request is being freed: its phases are over. It is the module that knows; without it there is nothing to
 /// wait for.
-fn has_ended(request: &Request) -> bool {
-    if is_gone(request) {
-        return true;
-    }
-    let r: *const ngx_http_request_t = request.into();
-    // SAFETY: there is a reference to the request.
-    find::table().is_ok_and(|table| unsafe { !table.takes_calls(r.cast_mut()) })
+fn has_ended(r: RequestRef<'_>) -> bool {
+    r.is_gone() || find::table().is_ok_and(|table| !table.takes_calls(r))
 }
 
 const TWICE: &str = "spawn was called twice for one request: the first call counts";
 
-fn refuse(request: &Request) -> Status {
-    log::error(request, "a handler of the log phase, or of a cleanup, cannot wait: use spawn_detached");
+fn refuse(r: RequestRef<'_>) -> Status {
+    error(r, "a handler of the log phase, or of a cleanup, cannot wait: use spawn_detached");
     Status::NGX_ERROR
 }
 
-fn place(request: &Request) -> Place {
-    let r = request.as_ref();
-    if r.content_handler.is_some() && is_content_phase(r) {
-        Place::Content
-    } else {
-        Place::Phase(r.phase_handler)
-    }
+fn error(r: RequestRef<'_>, text: &str) {
+    r.with(|request| log::error(request, text));
 }
-
-/// Whether the phase engine is in the content phase, with a content handler of the location or one of its own.
-fn is_content_phase(r: &ngx_http_request_t) -> bool {
-    let Some(core) = NgxHttpCoreModule::main_conf(r) else { return false };
-    let index = usize::try_from(r.phase_handler).unwrap_or_default();
-
-    // SAFETY: phase_handler is the index of the handler that the engine is calling.
-    let checker = unsafe { (*core.phase_engine.handlers.add(index)).checker };
-    checker.is_some_and(|checker| ptr::fn_addr_eq(checker, CONTENT_PHASE))
-}
-
-const CONTENT_PHASE: unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_phase_handler_t) -> ngx_int_t =
-    ngx_http_core_content_phase;
 
 const SPECIAL_RESPONSE: ngx_int_t = NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t;
-
-fn pointer(request: &mut Request) -> *mut ngx_http_request_t {
-    request.into()
-}

@@ -1,20 +1,21 @@
 //! Time on the worker's event loop.
 
-use std::cell::{Cell, UnsafeCell};
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
 use std::future::Future;
-use std::marker::PhantomPinned;
-use std::mem;
 use std::pin::{pin, Pin};
-use std::ptr;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use ngx::ffi::{ngx_add_timer, ngx_cycle, ngx_del_timer, ngx_event_t, ngx_msec_int_t, ngx_msec_t};
+use ngx::ffi::{ngx_msec_int_t, ngx_msec_t};
 
 use super::exit;
 use crate::event_loop;
 use crate::event_loop::panic::contain;
 use crate::event_loop::turn::{self, Kind};
+use crate::nginx::cycle;
+use crate::nginx::event::Event;
 
 /// Waits so long: whole milliseconds, rounded up; for no time, until other events were handled.
 ///
@@ -22,16 +23,7 @@ use crate::event_loop::turn::{self, Kind};
 /// when the worker is told to exit. `tokio::time` and the like need their own runtime. Anywhere but on a worker's event
 /// loop there is nothing to wait with, and it is over at once.
 pub fn sleep(time: Duration) -> Sleep {
-    // SAFETY: an event of zeros is what nginx's own modules start with.
-    let event = UnsafeCell::new(unsafe { mem::zeroed() });
-    Sleep {
-        time,
-        event,
-        state: Cell::new(State::New),
-        whole: false,
-        until_exit: Cell::new(false),
-        _pinned: PhantomPinned,
-    }
+    Sleep { time, state: State::New, whole: false, until_exit: false }
 }
 
 /// Waits for a future, but no longer than `time`: `None` when that has passed. The future is dropped then, which cancels
@@ -66,40 +58,32 @@ pub async fn timeout<F: Future>(time: Duration, future: F) -> Option<F::Output> 
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Sleep {
     time: Duration,
-    /// Invariant: in nginx's tree of timers only while `state` is `Running`, and pinned then.
-    event: UnsafeCell<ngx_event_t>,
-    state: Cell<State>,
+    state: State,
     /// Not over before its time: it bounds something that is under way.
     whole: bool,
     /// It is over when the worker is told to exit.
-    until_exit: Cell<bool>,
-    _pinned: PhantomPinned,
+    until_exit: bool,
 }
 
 enum State {
     New,
-    Running(Waker),
+    /// The waker is taken out when the time has passed.
+    Running(Event<Cell<Option<Waker>>>),
     Over,
 }
 
 impl Sleep {
-    fn start(&self) {
-        let event = self.event.get();
+    fn start(&mut self, waker: Waker) {
         let detached = turn::kind() == Kind::Detached;
-        let late = event_loop::is_exiting();
-        self.until_exit.set(detached && !late && !self.whole);
-        if self.until_exit.get() {
+        let late = cycle::is_exiting();
+        self.until_exit = detached && !late && !self.whole;
+        if self.until_exit {
             exit::watch();
         }
-        // SAFETY: this is pinned, and takes the event out of the tree when it is dropped. ngx_cycle is there as long as
-        // the worker.
-        unsafe {
-            (*event).handler = Some(rings);
-            (*event).data = ptr::from_ref(self).cast_mut().cast();
-            (*event).log = (*ngx_cycle).log;
-            (*event).set_cancelable((detached && late).into());
-            ngx_add_timer(event, milliseconds(self.time));
-        }
+        let event = Event::new(Cell::new(Some(waker)), rings);
+        event.set_cancelable(detached && late);
+        event.set_timer(milliseconds(self.time));
+        self.state = State::Running(event);
     }
 }
 
@@ -107,45 +91,35 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.into_ref().get_ref();
-        match this.state.replace(State::Over) {
-            State::New if !event_loop::is_here() => return Poll::Ready(()),
-            // Other events come first.
-            State::New if this.time.is_zero() => cx.waker().wake_by_ref(),
-            State::New => {
-                this.start();
-                this.state.set(State::Running(cx.waker().clone()));
+        let this = self.get_mut();
+        match &this.state {
+            State::New if event_loop::is_here() && !this.time.is_zero() => {
+                this.start(cx.waker().clone());
+                return Poll::Pending;
             }
-            State::Running(_) if this.until_exit.get() && event_loop::is_exiting() => {
-                // SAFETY: it is in the tree while it runs, by the invariant.
-                unsafe { ngx_del_timer(this.event.get()) };
-                return Poll::Ready(());
+            State::New if event_loop::is_here() => {
+                // Other events come first.
+                this.state = State::Over;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            State::Running(mut waker) => {
-                waker.clone_from(cx.waker());
-                this.state.set(State::Running(waker));
+            State::Running(waiting) if !(this.until_exit && cycle::is_exiting()) => {
+                if let Some(mut waker) = waiting.take() {
+                    waker.clone_from(cx.waker());
+                    waiting.set(Some(waker));
+                    return Poll::Pending;
+                }
             }
-            State::Over => return Poll::Ready(()),
+            State::New | State::Running(_) | State::Over => {}
         }
-        Poll::Pending
+        this.state = State::Over;
+        Poll::Ready(())
     }
 }
 
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let State::Running(_) = self.state.get_mut() {
-            // SAFETY: it is in the tree while it runs, by the invariant; a future that runs is on the event loop.
-            unsafe { ngx_del_timer(self.event.get()) };
-        }
-    }
-}
-
-/// The event's handler. nginx has taken it out of the tree.
-unsafe extern "C" fn rings(event: *mut ngx_event_t) {
-    // SAFETY: start() put a pinned sleep there, which would have deleted the timer if it had been dropped.
-    let this = unsafe { &*(*event).data.cast_const().cast::<Sleep>() };
-    // The waker comes last: it may drop the sleep.
-    if let State::Running(waker) = this.state.replace(State::Over) {
+/// The time has passed. The waker may drop the sleep.
+fn rings(waiting: &Cell<Option<Waker>>) {
+    if let Some(waker) = waiting.take() {
         contain("a waker", || waker.wake());
     }
 }

@@ -1,5 +1,7 @@
 //! The outcome of a compare-and-swap.
 
+#![forbid(unsafe_code)]
+
 /// What came of an operation on one version of an item.
 ///
 /// Versions compare within one memcached process only: each counts from 1. After a restart, on a server that

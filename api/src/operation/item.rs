@@ -1,5 +1,7 @@
 //! An item that was read.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 
 use crate::error::Error;

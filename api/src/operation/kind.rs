@@ -1,5 +1,7 @@
 //! The kinds of operations, which say what the answer is.
 
+#![forbid(unsafe_code)]
+
 use std::borrow::Cow;
 
 use crate::error::Error;

@@ -1,5 +1,7 @@
 //! Who makes an item, and what is known of it.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use crate::error::Error;

@@ -1,5 +1,7 @@
 //! Several gets at once.
 
+#![forbid(unsafe_code)]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,9 +9,10 @@ use std::time::Duration;
 
 use nginx_sys::{ngx_msec_t, ngx_str_t};
 
+use crate::ffi::call::Call;
 use crate::ffi::handle::Handle;
 use crate::ffi::table::borrowed;
-use crate::operation::call::{Call, Found};
+use crate::operation::call::Found;
 use crate::operation::params::millis;
 use crate::sys;
 

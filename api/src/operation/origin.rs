@@ -1,5 +1,7 @@
 //! Who has answered: the key's own server, or another one in its place.
 
+#![forbid(unsafe_code)]
+
 /// Who has answered.
 ///
 /// With `memcache_failover next` another server stands in for one that is down. It does not know that one's items, and

@@ -1,6 +1,9 @@
 //! What an operation says besides its key and its value.
 
+#![forbid(unsafe_code)]
+
 use std::mem;
+use std::ptr;
 use std::time::Duration;
 
 use nginx_sys::ngx_msec_t;
@@ -46,9 +49,11 @@ impl Params {
             ttl: self.ttl,
             timeout: self.timeout,
             server: self.server,
+            handler: None,
+            data: ptr::null_mut(),
+            request: ptr::null_mut(),
             recache: self.recache,
-            // SAFETY: the header asks for a structure of zeros; there is no reference in it.
-            ..unsafe { mem::zeroed() }
+            reserved: 0,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How long an item lives.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 /// How long an item lives: whole seconds from now, or for ever.

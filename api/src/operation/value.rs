@@ -1,5 +1,7 @@
 //! What can be stored, and what can be read.
 
+#![forbid(unsafe_code)]
+
 use std::borrow::Cow;
 use std::str;
 

@@ -1,8 +1,12 @@
 //! An operation with who has answered it.
 
+#![forbid(unsafe_code)]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::error::Error;
 use crate::operation::call::Reply;
@@ -10,9 +14,14 @@ use crate::operation::kind::Kind;
 use crate::operation::origin::Origin;
 use crate::operation::Operation;
 
-/// An operation that also says who has answered: what [`Operation::with_origin`] returns.
-#[must_use = "operations do nothing unless they are awaited"]
-pub struct WithOrigin<'v, K, O>(Operation<'v, K, O>);
+pin_project! {
+    /// An operation that also says who has answered: what [`Operation::with_origin`] returns.
+    #[must_use = "operations do nothing unless they are awaited"]
+    pub struct WithOrigin<'v, K, O> {
+        #[pin]
+        operation: Operation<'v, K, O>,
+    }
+}
 
 impl<'v, K, O> Operation<'v, K, O> {
     /// The same, with who has answered: the key's own server, or, with `memcache_failover next`, another one.
@@ -28,7 +37,7 @@ impl<'v, K, O> Operation<'v, K, O> {
     /// # Ok(()) }
     /// ```
     pub fn with_origin(self) -> WithOrigin<'v, K, O> {
-        WithOrigin(self)
+        WithOrigin { operation: self }
     }
 }
 
@@ -36,9 +45,7 @@ impl<K: AsRef<[u8]>, O: Kind> Future for WithOrigin<'_, K, O> {
     type Output = Result<(O::Output, Origin), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the operation is pinned with this, which neither moves it nor drops it otherwise.
-        let operation = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        let reply: Reply = ready!(operation.poll_reply(cx))?;
+        let reply: Reply = ready!(self.project().operation.poll_reply(cx))?;
         let origin = reply.origin;
         Poll::Ready(O::output(reply).map(|output| (output, origin)))
     }

@@ -1,10 +1,12 @@
 //! The futures against a function table that answers when the test says so.
 
-#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::arithmetic_side_effects, unsafe_code)]
 
 use std::cell::RefCell;
+use std::ffi::c_void;
 use std::future::Future;
-use std::pin::pin;
+use std::mem;
+use std::pin::{pin, Pin};
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use nginx_sys::{ngx_str_t, ngx_uint_t};
 
 use super::*;
 use crate::client::Client;
+use crate::ffi::handle::Handle;
 use crate::operation::cas::Cas;
 use crate::operation::item::Item;
 use crate::operation::ttl::Seconds;
