@@ -136,8 +136,8 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_REPLACE, key).with_value(value)
     }
 
-    /// Adds to the end of an item's value: `false` if there is no item, or memcached has no room for the longer one, which
-    /// may be larger than `memcache_max_value`: it cannot be read then.
+    /// Adds to the end of an item's value: `false` if there is no item, or memcached has no room for the longer value. If that is
+    /// larger than `memcache_max_value`, it cannot be read.
     pub fn append<'v, K: AsRef<[u8]>>(&self, key: K, value: impl IntoValue<'v>) -> Operation<'v, K, kind::Extend> {
         self.operation(sys::NGX_HTTP_MEMCACHE_APPEND, key).with_value(value)
     }
@@ -168,12 +168,12 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_TOUCH, key).with_ttl(ttl.into())
     }
 
-    /// Reads an item, and appoints one of all who do so, in all workers and on all machines, to make it if it is
-    /// missing or stale: a [`Lease`](crate::Lease).
+    /// Reads an item. If it is missing or stale, memcached appoints one of all callers, in all workers and on all machines, to
+    /// make it: a [`Lease`](crate::Lease).
     ///
-    /// `vivify` is for how long a missing item is the appointed one's to make, in whole seconds, rounded up, at most
-    /// 30 days. When this is dropped before its answer came, the module hands the lease back that it may have been
-    /// given, so that another caller makes the item.
+    /// `vivify` is the time that the appointed caller has for a missing item, in whole seconds, rounded up, at most 30 days. If
+    /// this is dropped before its answer has come, the module hands back the lease that memcached may have given, so that another
+    /// caller makes the item.
     ///
     /// ```no_run
     /// # use ngx_memcache::{Cas, Client, Error, Item, Lease, Seconds};
@@ -201,9 +201,9 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_LEASE, key).with_secs(vivify)
     }
 
-    /// Hands a lease back that cannot be used, so that somebody else makes the item at once, and not only when the
-    /// lease has ended. The lease on an item that is not stale yet is not handed back: that ends with the item. Nor is
-    /// any on memcached 1.6.10 to 1.6.12, which cannot delete one version of an item: there it ends after its time.
+    /// Hands back a lease that cannot be used. Another caller makes the item at once then, and does not wait until the lease ends.
+    /// The lease on an item that is not stale yet ends with the item, and is not handed back. memcached 1.6.10 to 1.6.12 cannot
+    /// delete one version of an item: there a lease ends after its time.
     pub async fn hand_back<K: AsRef<[u8]>>(&self, key: K, won: &Won) -> Result<(), Error> {
         let handed_back = match (won.stale, &won.old) {
             (true, _) => self.invalidate(key).cas(won.cas).await,
@@ -245,9 +245,9 @@ impl Client {
 
     /// The version of the item that a [`get`](Client::get) would find, without reading it: `None` if there is none.
     ///
-    /// An item that is [stale](Client::invalidate), and the place of one that somebody was told to [make](Client::lease), are
-    /// there for memcached: `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts
-    /// on it. Where that matters, ask this first, and change the version by the `cas` of the operation, as `examples/kv` does.
+    /// For memcached, an item that is [stale](Client::invalidate) exists, and so does the place of one that a caller was told to
+    /// [make](Client::lease): `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts on
+    /// it. Where that matters, ask this first, and change that version by the `cas` of the operation, as `examples/kv` does.
     ///
     /// ```no_run
     /// # use ngx_memcache::{Cas, Client, Error};

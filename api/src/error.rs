@@ -112,17 +112,16 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
-    /// The server's version of memcached cannot do that; nothing was sent. It is a delete, or a mark as stale, of one version
-    /// of an item, for which memcached 1.6.13 or later is needed.
+    /// The server's version of memcached cannot do that; nothing was sent. To delete one version of an item, or to mark it as
+    /// stale, needs memcached 1.6.13 or later.
     #[error("the server's version of memcached does not support that")]
     Unsupported,
 
-    /// The call was made on another thread than the event loop's: what is used there is a `Remote`, of the feature
-    /// `tokio`.
+    /// The call was made on another thread than the event loop's. Use a `Remote` there, with the feature `tokio`.
     #[error("not on the event loop's thread")]
     WrongThread,
 
-    /// What another thread has had called on the event loop panicked; the error log has the text.
+    /// A function that another thread had sent to the event loop panicked; the error log has the text.
     #[error("the call panicked")]
     Panicked,
 
@@ -218,7 +217,7 @@ impl Error {
         self.meaning().0
     }
 
-    /// Whether the server may have carried the operation out all the same.
+    /// Whether the server may have carried the operation out.
     pub fn maybe_applied(&self) -> bool {
         match *self {
             Error::Unknown { maybe_applied }
@@ -241,11 +240,11 @@ impl Error {
         }
     }
 
-    /// Whether the error log says it already: the module sums up what fails, in one line for each server and second, with
-    /// the server's name and how many operations failed why. A sibling that writes a line for each request that meets
-    /// such an error fills the disk while a server is down.
+    /// Whether the module has logged it. It writes one line for each server and second, with the server's name and how many
+    /// operations failed why. A sibling that writes a line for each request with such an error fills the disk while a server is
+    /// down.
     ///
-    /// What is left are errors of the caller and of the setup, which no server has caused.
+    /// The module does not log errors of the caller and of the setup, which no server has caused.
     pub fn is_logged(&self) -> bool {
         match self {
             Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Unsupported | Error::Server(_) => true,

@@ -1,7 +1,8 @@
 //! Async blocks as handlers of nginx.
 //!
-//! [`spawn`] turns an async block into a content handler or a phase handler, [`spawn_with_body`] reads the body of the
-//! request first; [`spawn_detached`] is for work that no request waits for. What the block evaluates to says what is done with the request: see [`Respond`].
+//! [`spawn`] turns an async block into a content handler or a phase handler. [`spawn_with_body`] reads the body of the request
+//! first. [`spawn_detached`] is for work that no request waits for. The value of the block says what is done with the request:
+//! see [`Respond`].
 //!
 //! ```no_run
 //! use ngx::core::Status;

@@ -35,8 +35,8 @@ use params::{millis, Params, MAX_RELATIVE};
 pin_project! {
     /// An operation on one key: adjust it, and `.await` it.
     ///
-    /// It does nothing before it is polled first; then it is submitted, and key and value are not needed any more. When it
-    /// is dropped before its answer came, it is cancelled: memcached may carry it out or not.
+    /// It does nothing before it is first polled. Then it is submitted, and key and value are not needed any more. If it is dropped
+    /// before its answer has come, it is cancelled: memcached may carry it out or not.
     ///
     /// `O` is one of the kinds in [`kind`], which say what the answer is.
     #[must_use = "operations do nothing unless they are awaited"]
@@ -98,9 +98,9 @@ impl<'v, K, O> Operation<'v, K, O> {
         self.set(|params| params.server = index)
     }
 
-    /// How long to wait for the answer, in whole milliseconds, at least one; without this, `memcache_timeout`, and up to
-    /// ten times that while large values come or go on the operation's connection. The time covers waiting in the queue,
-    /// connecting, and the exchange.
+    /// How long to wait for the answer, in whole milliseconds, at least one. The time covers waiting in the queue, connecting, and
+    /// the exchange. Without this it is `memcache_timeout`, and up to ten times that while large values come or go on the
+    /// operation's connection.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|params| params.timeout = millis(timeout))
     }
@@ -158,15 +158,15 @@ impl<'v, K> Operation<'v, K, kind::Extend> {
 }
 
 impl<K> Operation<'_, K, kind::Lease> {
-    /// Instead of losing with nothing to use, waits until somebody else has made the item, or does not and the lease
-    /// is won after all. When [`timeout`](Operation::timeout) has passed, it is [`Lost`](crate::Lease::Lost) without an
-    /// item: choose it by how long it takes to make one.
+    /// Where the lease is lost and there is no old item, waits until the item is made, or the lease is won after all. When
+    /// [`timeout`](Operation::timeout) has passed, the lease is [`Lost`](crate::Lease::Lost) without an item: choose that time by
+    /// how long it takes to make one.
     pub fn wait(self) -> Self {
         self.set(|params| params.options |= sys::NGX_HTTP_MEMCACHE_WAIT)
     }
 
-    /// Appoints somebody to make an item that has less than this left to live, before it expires; without this, only
-    /// one that is missing or stale. Whole seconds, rounded up, at most 30 days.
+    /// Also appoints a caller to make an item that has less than this time left to live: whole seconds, rounded up, at most 30
+    /// days. Without this, only an item that is missing or stale is made.
     ///
     /// An item whose value is empty is taken for missing while it is made anew.
     pub fn recache(self, time: Duration) -> Self {

@@ -59,8 +59,8 @@ impl Client {
 }
 
 impl Remote {
-    /// A remote for the same client that may have up to `limit` calls under way at the same time, without this
-    /// [`REMOTE_QUEUE`]: it and its clones, apart from the remote that it is made from.
+    /// A remote for the same client that may have up to `limit` calls under way at the same time; without this, it is
+    /// [`REMOTE_QUEUE`]. The limit is for it and its clones together. The remote that it is made from has its own.
     pub fn queue(&self, limit: usize) -> Self {
         Remote { client: self.client, limit, pending: Arc::default() }
     }
@@ -68,8 +68,8 @@ impl Remote {
     /// Calls a function with the client, on the event loop, and waits for the future that it returns, which may be an
     /// operation, or several in an async block. The future stays on the event loop; its result comes back.
     ///
-    /// It is sent off when it is polled first, and does not depend on being polled after that. When this is dropped
-    /// before the result has come, the other future is dropped too, as soon as the event loop gets to it.
+    /// The call is sent off when this is first polled, and goes on without being polled again. If this is dropped before the
+    /// result has come, the event loop drops the other future soon after.
     ///
     /// Fails, as the future does, with
     ///

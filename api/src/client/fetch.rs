@@ -1,4 +1,4 @@
-//! Items that one of all who want them makes.
+//! Items that one of all callers makes.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ use crate::operation::value::FromValue;
 use crate::operation::value::IntoValue;
 use crate::sys;
 
-/// How fresh an item that is [fetched](Client::fetch) has to be, and who makes it anew when.
+/// How fresh an item that is [fetched](Client::fetch) has to be, and when it is made anew.
 ///
 /// ```
 /// use ngx_memcache::{Freshness, Seconds};
@@ -51,19 +51,19 @@ impl Freshness {
         Self::new(Duration::from_secs(ttl.into()))
     }
 
-    /// One of those who ask in the last so many seconds of the item's life (at most 30 days) makes it anew, while the
-    /// others go on with what there is. Without this, all wait for it when it has expired.
+    /// In the last so many seconds of the item's life (at most 30 days), one caller makes it anew, and the others get the item
+    /// that is there. Without this, all wait when the item has expired.
     ///
-    /// Values of at least one byte only: an empty one is taken for missing while it is made anew.
+    /// The value must not be empty: an empty one is taken for missing while it is made anew.
     pub fn refresh_ahead(mut self, secs: u32) -> Self {
         self.ahead = secs.min(MAX_RELATIVE);
         self
     }
 
-    /// How long making the item may take: 10 seconds without this; whole seconds, rounded up, at least one and at most
-    /// 30 days. So long the others wait for it (or for `memcache_timeout`, if that is longer), and so long nobody else
-    /// is told to make it if the process that does is killed. (One that fails, panics or is dropped lets the next one
-    /// have it at once.)
+    /// How long making the item may take: whole seconds, rounded up, at least one and at most 30 days; 10 seconds without this.
+    /// The other callers wait as long (or for `memcache_timeout`, if that is longer). If the process that makes the item is
+    /// killed, another caller is told to make it after this time. If making it fails, panics or is dropped, the next caller is
+    /// told at once.
     pub fn compute_within(mut self, time: Duration) -> Self {
         self.within = time.clamp(Duration::from_secs(1), Duration::from_secs(MAX_RELATIVE.into()));
         self
@@ -98,8 +98,8 @@ pub enum Source {
     Stale,
     /// It was made, and stored for the others.
     Made,
-    /// It was made, and not stored: memcached did not answer, or refused it, somebody else stored or deleted the item
-    /// meanwhile, or the one whose turn it was took too long.
+    /// It was made, and not stored: memcached did not answer, or refused it, or another caller stored or deleted the item
+    /// meanwhile, or the caller who was to make it took too long.
     MadeAlone,
 }
 
@@ -157,23 +157,23 @@ impl fmt::Debug for Fetched {
 }
 
 impl Client {
-    /// Reads an item, or makes it if it is missing: one of all who ask does so, in all workers and on all machines. The
-    /// others wait for it, or use the old one meanwhile.
+    /// Reads an item, or makes it if it is missing. One of all callers makes it, in all workers and on all machines. The others
+    /// wait for it, or use the old one meanwhile.
     ///
-    /// `compute` is called by that one alone. It is a part of this future: it goes on only while this is polled. What it
-    /// returns is stored with [`Freshness`]'s ttl, and given to everybody. Who waits in the same worker has it in the
-    /// turn of the event loop in which it is stored; in other workers it is looked for every 25 to 400 milliseconds.
+    /// Only that one calls `compute`. It is a part of this future: it goes on only while this is polled. Its result is stored with
+    /// [`Freshness`]'s ttl, and all callers get it. Callers in the same worker have it in the turn of the event loop in which it
+    /// is stored. Other workers look for it every 25 to 400 milliseconds.
     ///
-    /// - **`compute` fails**, panics, or this future is dropped before it is done (the request ended): the next one is
-    ///   told to make the item, at once. The error is this caller's; one who was to
-    ///   [refresh](Freshness::refresh_ahead) an item that is still good has that item instead.
+    /// - **`compute` fails**, panics, or this future is dropped before it is done (the request ended): the next caller is told at
+    ///   once to make the item. This caller gets the error, or, if it was to [refresh](Freshness::refresh_ahead) an item that is
+    ///   still good, that item.
     /// - **memcached does not answer** within `memcache_timeout`, is down, or has too much to do: `compute` is called for
     ///   this caller alone, and nothing is stored. With [`fail_when_down`](Freshness::fail_when_down) this fails.
-    /// - **The one whose turn it is takes too long**, or its process was killed: after
-    ///   [`compute_within`](Freshness::compute_within) others are told to make the item.
-    /// - **Somebody [invalidates](Client::invalidate) the item**: one makes it, all others have the old one, which is
-    ///   [`Source::Stale`](crate::Source::Stale). Whoever cannot use that deletes items instead.
-    /// - **Somebody stores, deletes or invalidates it while it is made**: what they did stays; this caller has its own.
+    /// - **`compute` takes too long**, or its process was killed: after [`compute_within`](Freshness::compute_within) another
+    ///   caller is told to make the item.
+    /// - **The item is [invalidated](Client::invalidate)**: one caller makes it, and all others get the old one, which is
+    ///   [`Source::Stale`](crate::Source::Stale). If that cannot be used, delete items instead.
+    /// - **The item is stored, deleted or invalidated while it is made**: that change stays, and this caller has its own item.
     ///
     /// The error type of `compute` is any that can be made from an [`Error`].
     ///

@@ -6,8 +6,7 @@ use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Waits for all of them at once: what they evaluate to, in their order. The last one decides how long it takes, and not
-/// all together.
+/// Waits for several futures at the same time: their outputs, in their order. It takes as long as the slowest of them.
 ///
 /// ```no_run
 /// # use ngx_memcache::{http, Client, Error};

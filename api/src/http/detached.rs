@@ -18,17 +18,17 @@ pub const MAX_DETACHED: usize = 16_384;
 /// Runs a future that belongs to no request: for what a request starts and does not wait for, and for handlers of the
 /// **log phase**, where the request is about to be freed.
 ///
-/// It is polled at once, or in the next turn of the event loop where one begins another and that another, and dropped
-/// when it has ended. If it panics, that is logged, and it is dropped.
+/// It is polled at once. Where one begins another, and that another, it is polled in the next turn of the event loop. It is
+/// dropped when it has ended. A panic is logged, and ends it.
 ///
-/// A worker that **exits** (reload, quit) waits for the operations that are under way, but for nothing else. A
-/// [`sleep`](super::sleep) is over when the worker is told to exit, whatever is left of it, so that what waits behind
-/// it is done; one that begins after that does not keep the worker. What is still not done when nothing else is under
-/// way is dropped. So a loop that sleeps goes round once more and ends; one that does not sleep has to ask
-/// [`exiting`](super::exiting), or it keeps the worker until `worker_shutdown_timeout`.
+/// A worker that **exits** (reload, quit) waits for the operations that are under way, and for nothing else. A
+/// [`sleep`](super::sleep) ends at once when the worker is told to exit, so that the code behind it runs. One that begins later
+/// does not keep the worker. Futures that are left when no operation is under way are dropped. So a loop that sleeps goes round
+/// once more and ends. A loop that does not sleep has to ask [`exiting`](super::exiting); otherwise it keeps the worker until
+/// `worker_shutdown_timeout`.
 ///
-/// The future owns what it uses: take what you need out of the request before. A [`Client`](crate::Client) of the
-/// request can be used: it lasts as long as the worker.
+/// The future owns what it uses: take what you need out of the request before. It may use the [`Client`](crate::Client) of the
+/// request, which lives as long as the worker.
 ///
 /// ```no_run
 /// use ngx::core::Status;
@@ -72,9 +72,9 @@ pub const MAX_DETACHED: usize = 16_384;
 /// }
 /// ```
 ///
-/// Fails, and drops the future, with [`Error::Busy`] if there are [`MAX_DETACHED`] already, and with
-/// [`Error::WrongThread`] anywhere but on the event loop of a worker, which is where handlers are called; outside of a
-/// request, [`Client::from_request`](crate::Client::from_request) or the like must have succeeded there before.
+/// Fails, and drops the future, with [`Error::Busy`] if there are [`MAX_DETACHED`] already, with [`Error::NoMemory`], and with
+/// [`Error::WrongThread`] on other threads than that of a worker's event loop, which calls the handlers. Outside of a request,
+/// [`Client::from_request`](crate::Client::from_request) or the like must have succeeded there before.
 pub fn spawn_detached(future: impl Future<Output = ()> + 'static) -> Result<(), Error> {
     if !event_loop::is_here() {
         return Err(Error::WrongThread);

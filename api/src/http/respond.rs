@@ -1,4 +1,4 @@
-//! What a handler evaluates to, and what is done with the request then.
+//! What is done with the value of a handler.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::nginx::log;
 use crate::operation::item::Item;
 
-/// What a handler evaluates to.
+/// What a handler may evaluate to.
 ///
 /// | value | what is done |
 /// |---|---|

@@ -17,7 +17,7 @@ use crate::nginx::output::{self, NoMemory, Parts as _};
 use crate::nginx::request::RequestRef;
 use crate::operation::item::Item;
 
-/// A response: status, headers and a body, which is sent without being copied.
+/// A response: status, headers and a body. The body is sent without being copied.
 ///
 /// ```no_run
 /// use ngx::http::HTTPStatus;
@@ -79,8 +79,8 @@ impl Response {
     /// Adds a header. Control characters are left out of its value.
     ///
     /// An `ETag` also answers conditional requests, and a `Content-Type` is the same as
-    /// [`content_type`](Self::content_type). What is no name of a header, and `Content-Length`, `Transfer-Encoding`,
-    /// `Connection` and `Keep-Alive`, which are nginx's, make it a 500, and a line in the error log.
+    /// [`content_type`](Self::content_type). nginx itself writes `Content-Length`, `Transfer-Encoding`, `Connection` and
+    /// `Keep-Alive`. Any of these, and what is no name of a header, makes the response a 500, with a line in the error log.
     pub fn header(mut self, name: &'static str, value: impl HeaderValue) -> Self {
         self.0.headers.add(name, value);
         self
@@ -147,10 +147,11 @@ impl Parts {
     }
 }
 
-/// Adds a header to the response of a request, for handlers of phases that let it go on: it is sent with whatever others
-/// answer. Control characters are left out of its value; of names, [`Response::header`] says what may not be.
+/// Adds a header to the response of a request. This is for handlers of phases that let the request go on: the header is sent
+/// with whatever another handler answers. Control characters are left out of its value. [`Response::header`] says which names
+/// are refused.
 ///
-/// Fails if there is no memory, or the request has ended, with what the handler is to return.
+/// Fails if there is no memory, or the request has ended. The error is what the handler is to return.
 pub fn add_header(request: &mut Request, name: &'static str, value: impl HeaderValue) -> Result<(), Status> {
     let request = RequestRef::new(request);
     if request.is_gone() {

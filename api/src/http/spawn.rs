@@ -22,19 +22,17 @@ use crate::nginx::request::{OnBody, RequestRef};
 
 /// Handles the request with an async block: the whole of a content handler, or of a handler of any phase.
 ///
-/// Return what this returns. The block is polled at once; if it has to wait, nginx goes on with other requests, and
-/// the block is polled again in the same turn of the event loop in which its answer comes. It is dropped when the
-/// request ends, however it ends; the calls that it waits for are cancelled then. A client that closes its connection
-/// ends its request.
+/// Return what this returns. The block is polled at once. If it has to wait, nginx goes on with other requests, and the block is
+/// polled again in the turn of the event loop in which its answer comes. The block is dropped when the request ends, for whatever
+/// reason, and the calls that it waits for are cancelled. A client that closes its connection ends its request.
 ///
-/// What the block evaluates to is done with the request, as [`Respond`] says. In a **content handler** it is the end
-/// of the request. In a **phase handler** the phases are run again, the handler is called a second time, and this call
-/// of `spawn` returns the result (its new block is dropped without being polled): a [`Status`] such as `NGX_OK` or
-/// `NGX_DECLINED` lets the request go on as the phase defines it (a rewrite handler has to say `NGX_DECLINED`), an
-/// HTTP status refuses it. A [`Response`](super::Response) with a body ends the request in any phase. One call of
-/// `spawn` is one handler's: a second one in the same does nothing. An **internal redirect** while a block waits
-/// (`error_page`, `post_action` when the client has gone) leaves the request to the handlers of the new location: the
-/// block is dropped, without a word.
+/// [`Respond`] says what is done with the value of the block. In a **content handler** that ends the request. In a **phase
+/// handler** nginx runs the phases again and calls the handler a second time. This call of `spawn` drops its new block unpolled,
+/// and returns the result. A [`Status`] such as `NGX_OK` or `NGX_DECLINED` lets the request go on as the phase defines it (a
+/// rewrite handler has to return `NGX_DECLINED`). An HTTP status refuses the request. A [`Response`](super::Response) with a body
+/// ends the request in any phase. A handler may call `spawn` once: a second call in it does nothing. An **internal redirect**
+/// while a block waits (`error_page`, `post_action` when the client has gone) leaves the request to the handlers of the new
+/// location, and the block is dropped. That is not logged.
 ///
 /// A worker that exits (reload, quit) waits until the block is done, whatever it waits for; `worker_shutdown_timeout`
 /// bounds that.
@@ -42,12 +40,12 @@ use crate::nginx::request::{OnBody, RequestRef};
 /// The block owns what it uses: take what you need out of the request before. If it panics, the text is logged and the
 /// answer is 500.
 ///
-/// Not for the **log phase**, nor for the handler of a cleanup: the request has ended then, and nothing can wait for it.
-/// That is refused, with a line in the error log, also for a subrequest that is logged (`log_subrequest on`). A handler
-/// of an http cleanup that nginx calls before it logs cannot always be told; its block is dropped with the request. Use
+/// The **log phase** and handlers of cleanups cannot use this: the request has ended, and nothing can wait for it. Such a call is
+/// refused with a line in the error log, also for a subrequest that is logged (`log_subrequest on`). In a handler of an http
+/// cleanup that runs before the log phase, the call cannot always be refused; its block is dropped with the request. Use
 /// [`spawn_detached`](super::spawn_detached) there.
 ///
-/// Wakers may be used on any thread, but only wake on the worker's own, unless the feature `tokio` is on.
+/// Any thread may use the wakers. Without the feature `tokio`, they wake on the worker's own thread only.
 pub fn spawn<F>(request: &mut Request, future: F) -> Status
 where
     F: Future + 'static,

@@ -17,11 +17,11 @@ use crate::event_loop::turn::{self, Kind};
 use crate::nginx::cycle;
 use crate::nginx::event::Event;
 
-/// Waits so long: whole milliseconds, rounded up; for no time, until other events were handled.
+/// Waits for a time, in whole milliseconds, rounded up. With a time of zero it waits until other events were handled.
 ///
-/// A worker that exits waits for the requests that wait for this. In [`spawn_detached`](super::spawn_detached) it is over
-/// when the worker is told to exit. `tokio::time` and the like need their own runtime. Anywhere but on a worker's event
-/// loop there is nothing to wait with, and it is over at once.
+/// A worker that exits waits for the requests that wait for this. In [`spawn_detached`](super::spawn_detached) it ends when the
+/// worker is told to exit. On other threads than that of a worker's event loop it ends at once. (`tokio::time` and the like need
+/// a runtime of their own.)
 pub fn sleep(time: Duration) -> Sleep {
     Sleep { time, state: State::New, whole: false, until_exit: false }
 }
@@ -29,8 +29,8 @@ pub fn sleep(time: Duration) -> Sleep {
 /// Waits for a future, but no longer than `time`: `None` when that has passed. The future is dropped then, which cancels
 /// the calls that it waits for.
 ///
-/// Operations have a deadline of their own. This is for what has none, such as an answer from another thread, which a
-/// worker that exits would wait for without end.
+/// Operations have a deadline of their own. This is for futures that have none, such as an answer from another thread. A worker
+/// that exits would wait for that without end.
 ///
 /// ```no_run
 /// # use std::time::Duration;

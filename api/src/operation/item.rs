@@ -40,7 +40,7 @@ impl Item {
         self.cas
     }
 
-    /// Who has answered: the key's own server, or one that stands in for it.
+    /// Which server has answered: the key's own, or one that stands in for it.
     pub fn origin(&self) -> Origin {
         self.origin
     }

@@ -1,4 +1,4 @@
-//! Who makes an item, and what is known of it.
+//! Leases on items, and what memcached knows of an item.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use crate::operation::call::Reply;
 use crate::operation::item::Item;
 use crate::sys;
 
-/// The answer of [`Client::lease`](crate::Client::lease): the item, and who makes it anew.
+/// The answer of [`Client::lease`](crate::Client::lease): the item, and whether the caller makes it anew.
 #[derive(Debug)]
 #[must_use = "whoever has won the lease makes the item, or hands the lease back"]
 pub enum Lease {

@@ -1,8 +1,8 @@
-//! Who has answered: the key's own server, or another one in its place.
+//! Which server has answered: the key's own, or another one in its place.
 
 #![forbid(unsafe_code)]
 
-/// Who has answered.
+/// Which server has answered.
 ///
 /// With `memcache_failover next` another server stands in for one that is down. It does not know that one's items, and
 /// may have ones of an earlier time when it stood in. So a miss of a stand-in does not say that there is no item: what

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// How long an item lives: whole seconds from now, or for ever.
 ///
-/// Made from a [`Duration`], rounded up to a whole second. Nothing rounds to "never expires", which is memcached's
-/// zero: an empty duration is one second, and one of more than 2³² − 1 seconds (136 years) is that many. memcached knows
-/// moments up to January 2038: what would live longer is kept until then.
+/// A [`Duration`] becomes whole seconds, rounded up. None becomes memcached's zero, which is "never expires": an empty duration
+/// is one second, and the longest is 2³² − 1 seconds (136 years). memcached knows moments up to January 2038: an item that would
+/// live longer is kept until then.
 ///
 /// ```
 /// use std::time::Duration;

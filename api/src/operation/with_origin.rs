@@ -1,4 +1,4 @@
-//! An operation with who has answered it.
+//! An operation that also says which server has answered.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use crate::operation::origin::Origin;
 use crate::operation::Operation;
 
 pin_project! {
-    /// An operation that also says who has answered: what [`Operation::with_origin`] returns.
+    /// An operation that also says which server has answered: what [`Operation::with_origin`] returns.
     #[must_use = "operations do nothing unless they are awaited"]
     pub struct WithOrigin<'v, K, O> {
         #[pin]
@@ -24,7 +24,7 @@ pin_project! {
 }
 
 impl<'v, K, O> Operation<'v, K, O> {
-    /// The same, with who has answered: the key's own server, or, with `memcache_failover next`, another one.
+    /// The same, with the server that has answered: the key's own, or, with `memcache_failover next`, another one.
     ///
     /// ```no_run
     /// # use ngx_memcache::{Client, Error, Origin};
