@@ -11,6 +11,7 @@ include!("list.rs");
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=list.rs");
+    println!("cargo::rerun-if-changed=ssl.c");
     println!("cargo::rerun-if-env-changed=DEP_NGINX_INCLUDE");
     println!("cargo::rerun-if-env-changed=DEP_NGINX_CFLAGS");
     println!("cargo::rerun-if-env-changed=DEP_NGINX_VERSION_NUMBER");
@@ -23,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let include = env::var_os("DEP_NGINX_INCLUDE").ok_or("nginx-sys is not a direct dependency")?;
     cc::Build::new()
         .file(out.join("bits.c"))
+        .file("ssl.c")
         .includes(env::split_paths(&include))
         .flags(env::var("DEP_NGINX_CFLAGS").unwrap_or_default().split_whitespace())
         // Those of nginx's headers are not ours.

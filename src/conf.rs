@@ -6,10 +6,12 @@ mod argument;
 pub mod block;
 mod check;
 pub mod commands;
+mod level;
 mod server;
 mod settings;
+mod ssl;
 
-use self::block::ServerConf;
+use self::block::{secure, ServerConf};
 use crate::nginx::conf::HttpBlock;
 use crate::nginx::cycle::Cycle;
 use crate::worker::clusters::Clusters;
@@ -22,7 +24,10 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     // block without directives. Contradictory settings are no error here, since each server block may correct them.
     let (clusters, outer) = http.confs::<Clusters, ServerConf>()?;
     if let Ok(Some((config, addresses))) = outer.settings.config() {
-        outer.cluster = Some(clusters.share(config, addresses, true));
+        let cluster = clusters.share(config, addresses, true);
+        outer.cluster = Some(cluster.clone());
+        let settings = outer.settings.clone();
+        secure(http.conf(), &cluster, &settings).ok()?;
     }
     abi::request::watch_ends(http)
 }

@@ -40,6 +40,7 @@ use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
+use crate::nginx::ssl::{host, Context, Peer};
 use crate::nginx::{clock, process};
 
 /// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
@@ -111,6 +112,7 @@ impl Driver {
     pub fn new(
         config: &Config,
         addresses: &[Addresses],
+        tls: Option<&Rc<Context>>,
         worker_memory: WorkerMemory,
         whose: impl Fn(&ServerConfig) -> String,
     ) -> Result<Rc<Driver>, NotAvailable> {
@@ -119,6 +121,7 @@ impl Driver {
             name: server.name.clone(),
             whose: whose(server),
             addresses: addresses.clone(),
+            tls: tls.map(|tls| Rc::new(Peer::new(tls, host(&server.name)))),
             log_state: LogState::default(),
         });
         // Connects and probes of different workers must not coincide.

@@ -18,6 +18,7 @@
 //! | `process` | nginx's processes |
 //! | `request` | a request, as its handler sees it |
 //! | `shm` | the slab pool of a shared memory zone |
+//! | `ssl` | TLS on connections that we open |
 //! | `variable` | variables of a request |
 
 pub mod address;
@@ -36,4 +37,5 @@ pub mod pool;
 pub mod process;
 pub mod request;
 pub mod shm;
+pub mod ssl;
 pub mod variable;

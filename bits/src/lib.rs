@@ -11,10 +11,12 @@
 //! - [`request`] has the bit-fields of the request. Read and write them there, and nowhere else.
 //! - [`check`] compares everything else that modules reach through the bindings with what C says. Whoever loads a
 //!   module is told by it that its bindings are wrong, before they do harm.
+//! - [`ssl`] has what is needed of the structures for TLS, which the bindings of an nginx without SSL do not have.
 //!
 //! A bit-field that an nginx does not have ends the build.
 
 pub mod request;
+pub mod ssl;
 
 mod layout;
 

@@ -67,7 +67,12 @@ pub fn zone<'a>(line: &Conf<'a>) -> Result<(&'a [u8], usize), LineError> {
 
 /// The error for an argument that is none of these words.
 pub fn invalid_word(line: &Conf<'_>, words: &[&str]) -> LineError {
-    let (name, arg) = (line.name().escape_ascii(), line.arg().escape_ascii());
+    invalid_word_of(line, line.arg(), words)
+}
+
+/// The same for one word of several.
+pub fn invalid_word_of(line: &Conf<'_>, word: &[u8], words: &[&str]) -> LineError {
+    let (name, arg) = (line.name().escape_ascii(), word.escape_ascii());
     let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let valid = match quoted.split_last() {
         Some((last, [])) => last.clone(),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::settings::Settings;
 use crate::nginx::conf::{Conf, LineError, Merge};
+use crate::nginx::ssl::Context;
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
 
@@ -16,6 +17,14 @@ pub struct ServerConf {
     pub settings: Settings,
     /// The cluster that the block uses. It is known when the block has inherited; `None` without a `memcache_server`.
     pub cluster: Option<Rc<Cluster>>,
+}
+
+/// Prepares what connections of the cluster are secured by.
+pub fn secure(conf: &Conf<'_>, cluster: &Cluster, settings: &Settings) -> Result<(), LineError> {
+    if let Some(options) = settings.ssl.options()? {
+        cluster.tls.get_or_try_init(|| Context::new(conf, options).map(Rc::new))?;
+    }
+    Ok(())
 }
 
 impl Merge for ServerConf {
@@ -33,6 +42,7 @@ impl Merge for ServerConf {
         let cluster = clusters.share(config, addresses, false);
         let is_new = clusters.list.len() > known;
         cluster.used_by(&name);
+        secure(conf, &cluster, &inner.settings)?;
         // One warning is enough for blocks that share a client.
         if let Some(log) = conf.log().filter(|_| is_new) {
             for (text, position) in inner.settings.warnings(&cluster.config) {

@@ -12,8 +12,9 @@ use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1};
 use super::argument;
 use super::argument::{flag, invalid_word, number, size, time};
 use super::block::ServerConf;
+use super::level::At;
 use super::server;
-use super::settings::At;
+use super::ssl;
 use crate::nginx::conf::{in_http, in_location, in_server, Conf, LineError};
 use crate::status::{LocationConf, Status};
 use crate::worker::clusters::Clusters;
@@ -32,8 +33,11 @@ const MAX_RETAINED: usize = 1024 * 1024 * 1024 * 1024;
 /// The largest `memcache_max_fails`.
 const MAX_FAILS: usize = 65_535;
 
+/// The largest `memcache_ssl_verify_depth`.
+const MAX_VERIFY_DEPTH: usize = 100;
+
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 16] = [
+pub static mut COMMANDS: [ngx_command_t; 27] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -71,6 +75,39 @@ pub static mut COMMANDS: [ngx_command_t; 16] = [
     }),
     in_server(c"memcache_prefix", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.prefix, || prefix(line))
+    }),
+    in_server(c"memcache_ssl", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.on, || ssl::on(line))
+    }),
+    in_server(c"memcache_ssl_verify", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.verify, || flag(line))
+    }),
+    in_server(c"memcache_ssl_verify_depth", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.verify_depth, || number(line, 0, MAX_VERIFY_DEPTH))
+    }),
+    in_server(c"memcache_ssl_trusted_certificate", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.trusted, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_crl", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.crl, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_name", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.name, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_server_name", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.server_name, || flag(line))
+    }),
+    in_server(c"memcache_ssl_protocols", NGX_CONF_1MORE, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.protocols, || ssl::protocols(line))
+    }),
+    in_server(c"memcache_ssl_ciphers", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.ciphers, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_certificate", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.certificate, || Ok(At { value: ssl::text(line)?, position: line.position() }))
+    }),
+    in_server(c"memcache_ssl_certificate_key", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.key, || ssl::text(line))
     }),
     in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
     in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {

@@ -10,17 +10,11 @@ use bytes::Bytes;
 use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
 use memcache_engine::limits::MODULO_PLACES;
 
+use super::level::{take, At};
+use super::ssl::SslSettings;
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{LineError, Position};
-
-/// A setting, and the position of its line.
-#[derive(Clone)]
-pub struct At<T> {
-    /// The setting.
-    pub value: T,
-    /// The position.
-    pub position: Position,
-}
+use crate::nginx::ssl::host;
 
 /// The servers of one level.
 #[derive(Clone, Default)]
@@ -60,17 +54,13 @@ pub struct Settings {
     pub max_value: Option<usize>,
     /// `memcache_prefix`.
     pub prefix: Option<Bytes>,
+    /// `memcache_ssl` and the directives that say how.
+    pub ssl: SslSettings,
 }
 
 impl Settings {
     /// Inherits the settings that this level does not have from the level around it.
     pub fn inherit(&mut self, outer: &Settings) {
-        fn take<T: Clone>(inner: &mut Option<T>, outer: &Option<T>) {
-            if inner.is_none() {
-                inner.clone_from(outer);
-            }
-        }
-
         take(&mut self.servers, &outer.servers);
         take(&mut self.hash, &outer.hash);
         take(&mut self.failover, &outer.failover);
@@ -83,6 +73,7 @@ impl Settings {
         take(&mut self.coalesce, &outer.coalesce);
         take(&mut self.max_value, &outer.max_value);
         take(&mut self.prefix, &outer.prefix);
+        self.ssl.inherit(&outer.ssl);
     }
 
     /// The configuration of a client, with defaults; `None` without a server. `Err`: settings contradict each other.
@@ -102,6 +93,7 @@ impl Settings {
             coalesce: self.coalesce.unwrap_or(defaults.coalesce),
             max_value: self.max_value.unwrap_or(defaults.max_value),
             prefix: self.prefix.clone().unwrap_or(defaults.prefix),
+            security: self.security()?,
             servers: defaults.servers,
         };
         config.check_weights().map_err(|e| match self.position_of(e.server()) {
@@ -109,6 +101,24 @@ impl Settings {
             None => LineError::Text(e.to_string()),
         })?;
         Ok(Some((config, addresses)))
+    }
+
+    /// How connections are secured, for [`Config::security`].
+    fn security(&self) -> Result<Bytes, LineError> {
+        let Some(options) = self.ssl.options()? else { return Ok(Bytes::new()) };
+        let servers = self.servers.as_ref().map_or(&[][..], |servers| &servers.list);
+        let nameless = servers.iter().position(|(server, _)| host(&server.name).is_empty());
+        if let Some((server, position)) = nameless
+            .filter(|_| options.verify && options.name.is_none())
+            .and_then(|id| Some((servers.get(id)?.0.name.escape_ascii(), self.position_of(id)?)))
+        {
+            let text = format!(
+                "memcache server \"{server}\" has no name for its certificate: \"memcache_ssl_name\" has to say it, or \
+                 \"memcache_ssl_verify\" has to be off"
+            );
+            return Err(LineError::At(text, position.clone()));
+        }
+        Ok(format!(" {options:?}").into())
     }
 
     fn position_of(&self, server: usize) -> Option<&Position> {

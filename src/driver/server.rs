@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 use core::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use memcache_engine::stats::{Errors, Fault};
 use memcache_engine::Instant;
 
 use crate::nginx::address::Addresses;
+use crate::nginx::ssl::Peer;
 
 /// A server of the cluster, as the driver knows it.
 pub struct Server {
@@ -16,6 +18,8 @@ pub struct Server {
     /// What is behind a line about it: whose it is, where that is not the only client of it.
     pub whose: String,
     pub addresses: Addresses,
+    /// How its connections are secured; `None`: not at all.
+    pub tls: Option<Rc<Peer>>,
     pub log_state: LogState,
 }
 

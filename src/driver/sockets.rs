@@ -10,6 +10,7 @@ use slotmap::SecondaryMap;
 
 use super::{Driver, State};
 use crate::nginx::connection::{Connect, Connection, Io, Owner, SLICES};
+use crate::nginx::ssl::Handshake;
 
 /// How many reads from one connection in one turn of the event loop, and after how many bytes it is the turn of others: a
 /// large value comes in reads as large as the socket's buffer, and is copied once more on its way to the client.
@@ -27,9 +28,12 @@ impl Owner for Driver {
         if let Some(insists) = connection.close_requested() {
             return self.close_for_nginx(conn, insists, now);
         }
-        let read = if connection.is_connecting() {
+        let read = if connection.is_handshaking() {
+            self.handshake(conn, &connection, server, now)
+        } else if connection.is_connecting() {
             self.check_connect(&connection, server)
         } else {
+            connection.note_readable();
             self.read(conn, &connection, now).and_then(|()| watch(&connection))
         };
         self.keep(conn, &connection, read, now);
@@ -38,8 +42,10 @@ impl Owner for Driver {
     fn on_writable(&self, (conn, server): Self::Id) {
         let Some(connection) = self.connection(conn) else { return };
         let now = self.now();
-        let written = if connection.is_connecting() {
-            self.check_connect(&connection, server).and_then(|()| self.connected(conn, &connection, now))
+        let written = if connection.is_handshaking() {
+            self.handshake(conn, &connection, server, now)
+        } else if connection.is_connecting() {
+            self.check_connect(&connection, server).and_then(|()| self.handshake(conn, &connection, server, now))
         } else if connection.is_blocked() {
             self.write(conn, &connection, now)
         } else {
@@ -81,7 +87,8 @@ impl Driver {
         self.debug_connection(conn, || format!("connect{}", self.name(id)));
         let target = self.servers.get(id).and_then(|server| Some((server, server.addresses.get(number)?)));
         let opened = target.map_or(Connect::Failed(io::Error::other("no such address")), |(server, address)| {
-            let connection = Connection::new(self.this.clone(), (conn, id), server.at(Some(number)), self.log);
+            let tls = server.tls.clone();
+            let connection = Connection::new(self.this.clone(), (conn, id), server.at(Some(number)), tls, self.log);
             let opened = connection.connect(address);
             if matches!(opened, Connect::Done | Connect::Pending) {
                 self.with_connections(|connections| drop(connections.insert(conn, connection)));
@@ -89,7 +96,12 @@ impl Driver {
             opened
         });
         match opened {
-            Connect::Done => self.with(|client| client.connected(conn, now)).unwrap_or_default(),
+            Connect::Done => {
+                let done = self.connection(conn).map(|connection| self.handshake(conn, &connection, id, now));
+                if let Some(Err(loss)) = done {
+                    self.lose(conn, loss, now);
+                }
+            }
             Connect::Pending => {}
             Connect::Failed(error) => {
                 self.with(|client| client.closed(conn, loss_of_connect(&error), now)).unwrap_or_default()
@@ -107,6 +119,31 @@ impl Driver {
             }
             loss
         })
+    }
+
+    /// Secures a connection that is connected, if it is to be, and begins to use it when that is done.
+    fn handshake(
+        &self,
+        conn: ConnId,
+        connection: &Connection<Driver>,
+        server: ServerId,
+        now: Instant,
+    ) -> Result<(), Loss> {
+        match connection.handshake() {
+            Handshake::Done => self.connected(conn, connection, now),
+            Handshake::Pending => {
+                self.with(|client| client.securing(conn));
+                Ok(())
+            }
+            Handshake::Failed(loss, reason) => {
+                let fault = Fault::from(&Cause::Lost(loss));
+                if let Some(log) = connection.log().filter(|_| self.may_log(server, fault)) {
+                    let text = if reason.is_empty() { fault.text() } else { &reason };
+                    log.error(format_args!("memcache: {text}"));
+                }
+                Err(loss)
+            }
+        }
     }
 
     fn connected(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
@@ -156,6 +193,9 @@ impl Driver {
 
     /// Writes all there is, or what the socket takes.
     pub(super) fn write(&self, conn: ConnId, connection: &Connection<Driver>, now: Instant) -> Result<(), Loss> {
+        if matches!(connection.flush(), Io::Failed) {
+            return Err(Loss::Error);
+        }
         while connection.can_write() {
             let Ok(mut client) = self.client.try_borrow_mut() else { return Ok(()) };
             let mut slices = [IoSlice::new(&[]); SLICES];

@@ -229,6 +229,11 @@ impl<'a> HttpBlock<'a> {
         self.0.log()
     }
 
+    /// For what lives as long as the configuration.
+    pub fn conf(&self) -> &Conf<'a> {
+        &self.0
+    }
+
     /// The module's part of it.
     pub fn main<M: MainConf>(&self) -> Option<&M> {
         // SAFETY: the context is that of the http block.

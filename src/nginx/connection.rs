@@ -2,24 +2,28 @@
 
 #![allow(unsafe_code)]
 
-use core::cell::Cell;
+mod tls;
+mod write;
+
+use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, CStr};
 use core::ptr::{self, addr_of_mut};
-use std::io::{self, IoSlice};
+use std::io;
 use std::rc::{Rc, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nginx_sys::{
-    ngx_buf_t, ngx_chain_t, ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO, ngx_connection_t,
-    ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t,
-    ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events, ngx_str_t, ngx_tcp_nodelay, u_char, NGX_AGAIN,
-    NGX_DECLINED, NGX_ERROR, NGX_OK,
+    ngx_close_connection, ngx_connection_log_error_e_NGX_ERROR_INFO, ngx_connection_t, ngx_event_connect_peer,
+    ngx_event_get_peer, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_peer_connection_t,
+    ngx_post_event, ngx_posted_next_events, ngx_str_t, ngx_tcp_nodelay, u_char, NGX_AGAIN, NGX_DECLINED, NGX_ERROR,
+    NGX_OK,
 };
 
 use super::address::Address;
 use super::global::Zeroed;
 use super::guard::guard;
 use super::log::Log;
+use super::ssl::Peer;
 
 /// How many pieces of memory one write takes.
 pub const SLICES: usize = 32;
@@ -55,7 +59,24 @@ struct Inner<O: Owner> {
     connecting: Cell<bool>,
     /// Set while the socket takes no more bytes; its write event then continues.
     blocked: Cell<bool>,
+    /// How it is secured; `None`: not at all.
+    tls: Option<Rc<Peer>>,
+    handshake: Cell<Step>,
+    /// What TLS has accepted and not written yet. It does not move until it is written.
+    record: RefCell<BytesMut>,
     context: Context,
+}
+
+/// How far a handshake is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Step {
+    /// It has not begun.
+    #[default]
+    None,
+    /// The server has said nothing yet.
+    Begun,
+    /// The server speaks TLS.
+    Answered,
 }
 
 /// The end of the connection's lines in the log.
@@ -91,8 +112,8 @@ pub enum Io {
 }
 
 impl<O: Owner> Connection<O> {
-    /// A connection without a socket. `name` is what the log calls the other end.
-    pub fn new(owner: Weak<O>, id: O::Id, name: Bytes, log: Log<'static>) -> Connection<O> {
+    /// A connection without a socket. `name` is what the log calls the other end; `tls` how it is secured.
+    pub fn new(owner: Weak<O>, id: O::Id, name: Bytes, tls: Option<Rc<Peer>>, log: Log<'static>) -> Connection<O> {
         // SAFETY: a log of the process is there, and is plain data.
         let mut log = unsafe { log.as_ptr().read() };
         log.connection = 0;
@@ -104,6 +125,9 @@ impl<O: Owner> Connection<O> {
             connection: Cell::new(ptr::null_mut()),
             connecting: Cell::new(true),
             blocked: Cell::new(false),
+            tls,
+            handshake: Cell::default(),
+            record: RefCell::default(),
             context: Context { log: Cell::new(log), name },
         });
         log.data = ptr::from_ref(&inner.context).cast_mut().cast();
@@ -150,25 +174,35 @@ impl<O: Owner> Connection<O> {
         unsafe {
             (*c).data = Rc::as_ptr(&self.0).cast_mut().cast();
             (*log.as_ptr()).connection = (*c).number;
-            (*(*c).read).handler = Some(on_event::<O, false>);
-            (*(*c).write).handler = Some(on_event::<O, true>);
         }
+        self.set_handlers();
         if rc == NGX_OK as isize {
-            self.set_connected();
             return Connect::Done;
         }
         Connect::Pending
     }
 
+    fn set_handlers(&self) {
+        let c = self.as_ptr();
+        // SAFETY: the connection is open, so it has its events.
+        unsafe {
+            (*(*c).read).handler = Some(on_event::<O, false>);
+            (*(*c).write).handler = Some(on_event::<O, true>);
+        }
+    }
+
     /// Ends the phase of connecting.
     pub fn set_connected(&self) {
         self.0.connecting.set(false);
-        // SAFETY: the log is this connection's, which is open.
-        unsafe {
-            (*self.0.context.log.as_ptr()).action = c"talking to".as_ptr().cast_mut();
-            // A failure is logged by nginx and costs time only. It leaves sockets without the option alone.
-            ngx_tcp_nodelay(self.as_ptr());
-        }
+        self.set_action(c"talking to");
+        // SAFETY: the connection is open. A failure is logged by nginx and costs time only. It leaves sockets without the option
+        // alone.
+        unsafe { ngx_tcp_nodelay(self.as_ptr()) };
+    }
+
+    fn set_action(&self, action: &'static CStr) {
+        // SAFETY: the log is this connection's.
+        unsafe { (*self.0.context.log.as_ptr()).action = action.as_ptr().cast_mut() };
     }
 
     /// Asks the kernel for the result of the connect. `Ok`: there is no error so far.
@@ -217,69 +251,6 @@ impl<O: Owner> Connection<O> {
             }
             Err(_) if n == NGX_AGAIN as isize => Io::Blocked,
             Err(_) => Io::Failed,
-        }
-    }
-
-    /// Writes once: with `send` if it is one piece, which is the common case, else with `writev`.
-    pub fn write(&self, slices: &[IoSlice<'_>]) -> Io {
-        if !self.can_write() {
-            return Io::Blocked;
-        }
-        let io = match slices {
-            [one] => self.send(one),
-            many => self.send_chain(many),
-        };
-        self.0.blocked.set(!self.can_write());
-        io
-    }
-
-    fn send(&self, bytes: &[u8]) -> Io {
-        let c = self.as_ptr();
-        // SAFETY: as in `read`; nginx only reads the bytes, whatever its type says.
-        let n = unsafe {
-            match (*c).send {
-                Some(send) => send(c, bytes.as_ptr().cast_mut(), bytes.len()),
-                None => NGX_ERROR as isize,
-            }
-        };
-        match usize::try_from(n) {
-            Ok(0) => Io::Blocked,
-            Ok(n) => Io::Bytes(n),
-            Err(_) if n == NGX_AGAIN as isize => Io::Blocked,
-            Err(_) => Io::Failed,
-        }
-    }
-
-    fn send_chain(&self, slices: &[IoSlice<'_>]) -> Io {
-        let mut buffers = <[ngx_buf_t; SLICES]>::zeroed();
-        let mut links = <[ngx_chain_t; SLICES]>::zeroed();
-        let mut next: *mut ngx_chain_t = ptr::null_mut();
-        for ((slice, buffer), link) in slices.iter().zip(&mut buffers).zip(&mut links).rev() {
-            let range = slice.as_ptr_range();
-            buffer.pos = range.start.cast_mut();
-            buffer.last = range.end.cast_mut();
-            buffer.set_memory(1);
-            link.buf = buffer;
-            link.next = next;
-            next = link;
-        }
-
-        let c = self.as_ptr();
-        // SAFETY: as in `read`; the chain and what it points to are there until the call returns.
-        let (rest, sent) = unsafe {
-            let before = (*c).sent;
-            let rest = match (*c).send_chain {
-                Some(send_chain) => send_chain(c, next, 0),
-                None => ptr::without_provenance_mut(usize::MAX),
-            };
-            (rest, (*c).sent.wrapping_sub(before))
-        };
-        if rest.addr() == usize::MAX {
-            return Io::Failed;
-        }
-        match usize::try_from(sent) {
-            Ok(0) | Err(_) => Io::Blocked,
-            Ok(sent) => Io::Bytes(sent),
         }
     }
 
@@ -343,7 +314,10 @@ impl<O: Owner> Drop for Inner<O> {
         if !c.is_null() {
             // SAFETY: it is open and ours; nginx takes its events back, also posted ones, and logs with the log that
             // is still there.
-            unsafe { ngx_close_connection(c) };
+            unsafe {
+                let _pool = self.tls.as_ref().map(|peer| peer.close(c));
+                ngx_close_connection(c);
+            }
         }
     }
 }

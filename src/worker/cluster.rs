@@ -15,6 +15,7 @@ use super::record::Record;
 use crate::driver::Driver;
 use crate::nginx::address::Addresses;
 use crate::nginx::process::{check_process, NotAvailable};
+use crate::nginx::ssl::Context;
 
 /// A list of servers with its settings. It lives as long as the configuration.
 pub struct Cluster {
@@ -22,6 +23,8 @@ pub struct Cluster {
     pub config: Config,
     /// The socket addresses of each server, in the same order.
     pub addresses: Vec<Addresses>,
+    /// How its connections are secured; unset: not at all.
+    pub tls: OnceCell<Rc<Context>>,
     /// No server block uses it. It has a client only if a sibling asks for it.
     pub on_demand: bool,
     /// The handles for siblings: the address of the first byte is the client's, those of the others are its subsets'.
@@ -50,7 +53,16 @@ impl Cluster {
     pub fn new(config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Cluster {
         let handles = [0; 1 + MAX_SUBSETS];
         let (used_by, records) = (RefCell::default(), RefCell::default());
-        Cluster { config, addresses, on_demand, handles, used_by, records, driver: OnceCell::new() }
+        Cluster {
+            config,
+            addresses,
+            tls: OnceCell::new(),
+            on_demand,
+            handles,
+            used_by,
+            records,
+            driver: OnceCell::new(),
+        }
     }
 
     /// The client of this worker, which begins now. `worker_memory`: what it shares with those of other workers. `whose`: what is
@@ -63,7 +75,7 @@ impl Cluster {
     ) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
             check_process()?;
-            Driver::new(&self.config, &self.addresses, worker_memory(), whose)
+            Driver::new(&self.config, &self.addresses, self.tls.get(), worker_memory(), whose)
         })?;
         driver.start();
         Ok(driver)

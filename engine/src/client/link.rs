@@ -16,6 +16,14 @@ use crate::protocol::outbound::Outbound;
 use crate::time::Instant;
 
 impl<T> Client<T> {
+    /// The socket of an [`Output::Open`] is connected, and the driver secures the connection before it says
+    /// [`connected`](Client::connected). That is a part of connecting.
+    pub fn securing(&mut self, conn: ConnId) {
+        if let Some(connection) = self.network.connections.get_mut(conn) {
+            connection.securing = true;
+        }
+    }
+
     /// The socket of an [`Output::Open`] is connected.
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
         let key = Key::greeting(&self.config.prefix, self.network.rng.u64(..));

@@ -57,7 +57,9 @@ impl<T> Client<T> {
             }
             Timer::Connect(conn) => match self.network.connections.get(conn).map(|c| c.phase) {
                 Some(Phase::Connecting) => {
-                    self.fail(conn, Cause::ConnectTimeout(self.config.connect_timeout), false, now)
+                    let securing = self.network.connections.get(conn).is_some_and(|connection| connection.securing);
+                    let cause = if securing { Cause::TlsTimeout } else { Cause::ConnectTimeout };
+                    self.fail(conn, cause(self.config.connect_timeout), false, now)
                 }
                 Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered(self.config.connect_timeout), false, now),
                 Some(Phase::Ready) | None => {}

@@ -49,6 +49,9 @@ pub struct Config {
     pub max_value: usize,
     /// Put in front of every key.
     pub prefix: Bytes,
+    /// How connections are secured, as a text that is the same where they are secured the same; empty: not at all. The
+    /// driver secures them. The engine only tells clients apart by it.
+    pub security: Bytes,
 }
 
 impl Config {
@@ -83,6 +86,7 @@ impl Config {
             coalesce: false,
             max_value: Self::MAX_VALUE,
             prefix: Bytes::new(),
+            security: Bytes::new(),
         }
     }
 }

@@ -93,6 +93,8 @@ pub(crate) struct Connection {
     /// The server is asked elsewhere: nothing is sent any more.
     pub leaving: bool,
     pub phase: Phase,
+    /// The socket is connected, and the driver secures the connection.
+    pub securing: bool,
     /// Until it is ready.
     pub(super) greeting: Option<Box<Greeting>>,
     /// What the server speaks, once it is ready.
@@ -150,6 +152,7 @@ impl Connection {
             address: 0,
             leaving: false,
             phase: Phase::Connecting,
+            securing: false,
             greeting: None,
             dialect: Dialect::default(),
             version: None,

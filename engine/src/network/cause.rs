@@ -26,6 +26,16 @@ pub enum Loss {
     Error,
     /// The driver has to close it.
     Closing,
+    /// What the server says is no TLS.
+    NotTls,
+    /// The TLS handshake failed.
+    Handshake,
+    /// The server's certificate has expired.
+    Expired,
+    /// The server's certificate is for another name.
+    WrongName,
+    /// The server's certificate is not trusted for another reason.
+    Untrusted,
 }
 
 /// Why a connection ended.
@@ -35,6 +45,8 @@ pub enum Cause {
     Lost(Loss),
     /// It was not connected in this time.
     ConnectTimeout(Duration),
+    /// It was connected, but not secured in this time.
+    TlsTimeout(Duration),
     /// It was connected, but the greeting was not answered in this time.
     Unanswered(Duration),
     /// The same, and the server has said its version before.
@@ -74,7 +86,13 @@ impl From<&Cause> for Fault {
             Cause::Lost(Loss::Eof) => Fault::Eof,
             Cause::Lost(Loss::Error) => Fault::Lost,
             Cause::Lost(Loss::Closing) => Fault::Closing,
+            Cause::Lost(Loss::NotTls) => Fault::NotTls,
+            Cause::Lost(Loss::Handshake) => Fault::TlsFailed,
+            Cause::Lost(Loss::Expired) => Fault::Expired,
+            Cause::Lost(Loss::WrongName) => Fault::WrongName,
+            Cause::Lost(Loss::Untrusted) => Fault::Untrusted,
             Cause::ConnectTimeout(_) => Fault::ConnectTimeout,
+            Cause::TlsTimeout(_) => Fault::TlsTimeout,
             Cause::Unanswered(_) => Fault::Unanswered,
             Cause::Stalled(_) => Fault::Stalled,
             Cause::HungUp => Fault::HungUp,
@@ -100,7 +118,9 @@ impl Cause {
     pub(super) fn text(&self) -> String {
         let fault = Fault::from(self);
         match *self {
-            Cause::ConnectTimeout(time) | Cause::Unanswered(time) | Cause::Stalled(time) => fault.text_with(time),
+            Cause::ConnectTimeout(time) | Cause::TlsTimeout(time) | Cause::Unanswered(time) | Cause::Stalled(time) => {
+                fault.text_with(time)
+            }
             _ => fault.text().into(),
         }
     }
@@ -125,15 +145,16 @@ impl Cause {
     /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
     /// driver has said what the system said.
     pub(crate) fn is_news(&self) -> bool {
-        use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, Unanswered, Unfit};
-        matches!(self, ConnectTimeout(_) | Unanswered(_) | Stalled(_) | HungUp | CutOff | Unfit(_))
+        use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, TlsTimeout, Unanswered, Unfit};
+        matches!(self, ConnectTimeout(_) | TlsTimeout(_) | Unanswered(_) | Stalled(_) | HungUp | CutOff | Unfit(_))
     }
 }
 
 impl Loss {
     /// Whether the connect failed in a way that says that no other connection will do better.
     pub(crate) fn is_final(self) -> bool {
-        matches!(self, Loss::Refused | Loss::NoSocket | Loss::Denied | Loss::Unreachable | Loss::Connect)
+        use Loss::{Connect, Denied, Expired, NoSocket, NotTls, Refused, Unreachable, Untrusted, WrongName};
+        matches!(self, Refused | NoSocket | Denied | Unreachable | Connect | NotTls | Expired | WrongName | Untrusted)
     }
 }
 

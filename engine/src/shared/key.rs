@@ -68,6 +68,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         coalesce,
         max_value,
         prefix,
+        security,
     } = config;
     let settings = format!(
         "{} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {nth} ",
@@ -75,7 +76,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         failover.name(),
         prefix.escape_ascii(),
     );
-    ServerKey(Md5::new().chain_update(settings).chain_update(name).finalize().into())
+    ServerKey(Md5::new().chain_update(settings).chain_update(name).chain_update(security).finalize().into())
 }
 
 #[cfg(test)]
@@ -103,6 +104,8 @@ mod tests {
         assert_ne!(keys([&other])[0][0], before[0][1]);
         let prefix = Config { prefix: "p".into(), ..config(&["b:1"]) };
         assert_ne!(keys([&prefix])[0][0], before[0][1]);
+        let secured = Config { security: " on".into(), ..config(&["b:1"]) };
+        assert_ne!(keys([&secured])[0][0], before[0][1]);
         let twice = keys([&config(&["a:1", "b:1"]), &config(&["b:1"])]);
         assert_ne!(twice[0][1], twice[1][0], "two clients");
         assert_eq!(twice[0], before[0]);

@@ -90,7 +90,7 @@ faults! {
         "another service listens there; the error log has the first bytes of its answer";
     /// [`Unfit::Foreign`](crate::Unfit::Foreign), where the answer is an alert of TLS.
     Tls: "tls", "a TLS port",
-        "memcached or something before it wants TLS, which is not supported";
+        "memcached or something before it wants TLS: memcache_ssl on";
     /// [`Unfit::TooOld`](crate::Unfit::TooOld)
     TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed", "";
     /// [`Unfit::TooManyConnections`](crate::Unfit::TooManyConnections)
@@ -123,13 +123,32 @@ faults! {
     /// [`Error::Server`]
     Server: "server", "SERVER_ERROR was answered",
         "it has no memory for the item, or memcache_max_value is not below its -I; the error log has the text";
+    /// [`Loss::NotTls`](crate::Loss::NotTls)
+    NotTls: "not_tls", "the server does not speak TLS",
+        "memcache_ssl is on, and memcached was started without -Z, or the port is another one";
+    /// [`Loss::Handshake`](crate::Loss::Handshake)
+    TlsFailed: "tls_failed", "the TLS handshake failed",
+        "the server speaks no TLS, or no protocol or cipher of ours, or wants a certificate; the error log has OpenSSL's reason at level info";
+    /// [`Cause::TlsTimeout`](crate::Cause::TlsTimeout)
+    TlsTimeout: "tls_timeout", "connected, but the TLS handshake is not finished",
+        "the server speaks no TLS, it hangs, or three round trips take longer than memcache_connect_timeout";
+    /// [`Loss::Expired`](crate::Loss::Expired)
+    Expired: "expired", "the server's certificate has expired",
+        "it needs a new one, or the clock of this host is wrong";
+    /// [`Loss::WrongName`](crate::Loss::WrongName)
+    WrongName: "wrong_name", "the server's certificate is for another name",
+        "it has to be for the host as memcache_server says it, or for memcache_ssl_name";
+    /// [`Loss::Untrusted`](crate::Loss::Untrusted)
+    Untrusted: "untrusted", "the server's certificate is not trusted",
+        "it was not signed by an authority of memcache_ssl_trusted_certificate, or of the system where there is none; the \
+         error log has OpenSSL's reason";
 }
 
 impl Fault {
     /// [`text`](Fault::text), and how long it took where a time has run out that has a directive.
     pub fn text_with(self, connect_timeout: Duration) -> String {
         match self {
-            Fault::ConnectTimeout | Fault::Unanswered | Fault::Stalled => {
+            Fault::ConnectTimeout | Fault::TlsTimeout | Fault::Unanswered | Fault::Stalled => {
                 format!("{} after {}ms", self.text(), connect_timeout.as_millis())
             }
             _ => self.text().into(),
@@ -203,7 +222,7 @@ mod tests {
         let timed =
             Fault::ALL.iter().filter(|fault| fault.text_with(Duration::from_millis(250)).ends_with(" after 250ms"));
         let timed: Vec<_> = timed.collect();
-        assert_eq!(timed, [&Fault::ConnectTimeout, &Fault::Unanswered, &Fault::Stalled]);
+        assert_eq!(timed, [&Fault::ConnectTimeout, &Fault::Unanswered, &Fault::Stalled, &Fault::TlsTimeout]);
         assert!(timed.iter().all(|fault| fault.hint().contains("memcache_connect_timeout")));
         assert_eq!(Fault::Eof.text_with(Duration::from_secs(1)), Fault::Eof.text());
     }

@@ -1,0 +1,59 @@
+//! nginx's structures for TLS, as C has them: bindings may have none of them, and their sizes change with nginx's version.
+
+use core::ffi::c_void;
+
+use nginx_sys::{ngx_connection_t, ngx_log_t};
+
+extern "C" {
+    fn memcache_bits_ssl_size() -> usize;
+    fn memcache_bits_ssl_set_log(ssl: *mut c_void, log: *mut ngx_log_t);
+    fn memcache_bits_ssl_ctx(ssl: *mut c_void) -> *mut c_void;
+    fn memcache_bits_ssl_of(c: *mut ngx_connection_t) -> *mut c_void;
+    fn memcache_bits_ssl_no_wait_shutdown(c: *mut ngx_connection_t);
+}
+
+/// Bytes of an `ngx_ssl_t`. `None`: the nginx that this was built for has no SSL, and nothing else here is of use.
+pub fn size() -> Option<usize> {
+    // SAFETY: it returns a constant.
+    Some(unsafe { memcache_bits_ssl_size() }).filter(|&size| size > 0)
+}
+
+/// Sets `ssl->log`.
+///
+/// # Safety
+///
+/// `ssl` is an `ngx_ssl_t` of [`size`] bytes.
+pub unsafe fn set_log(ssl: *mut c_void, log: *mut ngx_log_t) {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_set_log(ssl, log) }
+}
+
+/// `ssl->ctx`, an `SSL_CTX`.
+///
+/// # Safety
+///
+/// As for [`set_log`].
+pub unsafe fn ctx(ssl: *mut c_void) -> *mut c_void {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_ctx(ssl) }
+}
+
+/// `c->ssl->connection`, an `SSL`; NULL: the connection has no TLS.
+///
+/// # Safety
+///
+/// The connection is open.
+pub unsafe fn of(c: *mut ngx_connection_t) -> *mut c_void {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_of(c) }
+}
+
+/// Sets `c->ssl->no_wait_shutdown`.
+///
+/// # Safety
+///
+/// The connection is open and has TLS.
+pub unsafe fn no_wait_shutdown(c: *mut ngx_connection_t) {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_no_wait_shutdown(c) }
+}

@@ -1,0 +1,117 @@
+//! `memcache_ssl` and the directives that say how.
+
+#![forbid(unsafe_code)]
+
+use bytes::Bytes;
+
+use super::argument::{flag, invalid_word_of};
+use super::level::{take, At};
+use crate::nginx::conf::{Conf, LineError};
+use crate::nginx::ssl::{check_available, Options};
+
+/// Versions that may be asked for, with nginx's bits.
+const PROTOCOLS: [(&str, usize); 4] = [("TLSv1", 0x08), ("TLSv1.1", 0x10), ("TLSv1.2", 0x20), ("TLSv1.3", 0x40)];
+/// Those that are used where nothing is said.
+const USUAL_PROTOCOLS: usize = 0x20 | 0x40;
+
+/// What one `http` or `server` block says. `None` was not said.
+#[derive(Clone, Default)]
+pub struct SslSettings {
+    /// `memcache_ssl`.
+    pub on: Option<bool>,
+    /// `memcache_ssl_verify`.
+    pub verify: Option<bool>,
+    /// `memcache_ssl_verify_depth`.
+    pub verify_depth: Option<usize>,
+    /// `memcache_ssl_trusted_certificate`.
+    pub trusted: Option<Bytes>,
+    /// `memcache_ssl_crl`.
+    pub crl: Option<Bytes>,
+    /// `memcache_ssl_name`.
+    pub name: Option<Bytes>,
+    /// `memcache_ssl_server_name`.
+    pub server_name: Option<bool>,
+    /// `memcache_ssl_protocols`.
+    pub protocols: Option<usize>,
+    /// `memcache_ssl_ciphers`.
+    pub ciphers: Option<Bytes>,
+    /// `memcache_ssl_certificate`.
+    pub certificate: Option<At<Bytes>>,
+    /// `memcache_ssl_certificate_key`.
+    pub key: Option<Bytes>,
+}
+
+impl SslSettings {
+    /// Takes what this level does not say from the level around it.
+    pub fn inherit(&mut self, outer: &SslSettings) {
+        take(&mut self.on, &outer.on);
+        take(&mut self.verify, &outer.verify);
+        take(&mut self.verify_depth, &outer.verify_depth);
+        take(&mut self.trusted, &outer.trusted);
+        take(&mut self.crl, &outer.crl);
+        take(&mut self.name, &outer.name);
+        take(&mut self.server_name, &outer.server_name);
+        take(&mut self.protocols, &outer.protocols);
+        take(&mut self.ciphers, &outer.ciphers);
+        take(&mut self.certificate, &outer.certificate);
+        take(&mut self.key, &outer.key);
+    }
+
+    /// How connections are secured; `None`: not at all. `Err`: settings that contradict each other.
+    pub fn options(&self) -> Result<Option<Options>, LineError> {
+        if self.on != Some(true) {
+            return Ok(None);
+        }
+        let file = |file: &Option<Bytes>| file.clone().filter(|file| !file.is_empty());
+        let certificate = self.certificate.as_ref().filter(|file| !file.value.is_empty());
+        let certificate = match (certificate, file(&self.key)) {
+            (Some(certificate), Some(key)) => Some((certificate.value.clone(), key)),
+            (Some(certificate), None) => {
+                let file = certificate.value.escape_ascii();
+                let text = format!("no \"memcache_ssl_certificate_key\" is defined for certificate \"{file}\"");
+                return Err(LineError::At(text, certificate.position.clone()));
+            }
+            (None, _) => None,
+        };
+        Ok(Some(Options {
+            verify: self.verify.unwrap_or(true),
+            verify_depth: self.verify_depth.unwrap_or(1),
+            trusted: file(&self.trusted),
+            crl: file(&self.crl),
+            name: file(&self.name),
+            server_name: self.server_name.unwrap_or(true),
+            protocols: self.protocols.unwrap_or(USUAL_PROTOCOLS),
+            ciphers: self.ciphers.clone().unwrap_or(Bytes::from_static(b"DEFAULT")),
+            certificate,
+        }))
+    }
+}
+
+/// `memcache_ssl on | off`
+pub fn on(line: &Conf<'_>) -> Result<bool, LineError> {
+    let on = flag(line)?;
+    if on {
+        check_available().map_err(|why| LineError::Text(format!("\"memcache_ssl on\" is not supported: {why}")))?;
+    }
+    Ok(on)
+}
+
+/// The name of a file, a host, or OpenSSL's list of ciphers.
+pub fn text(line: &Conf<'_>) -> Result<Bytes, LineError> {
+    let text = line.arg();
+    if text.contains(&b'$') {
+        let name = line.name().escape_ascii();
+        return Err(LineError::Text(format!("variables are not supported in \"{name}\"")));
+    }
+    Ok(Bytes::copy_from_slice(text))
+}
+
+/// `memcache_ssl_protocols`
+pub fn protocols(line: &Conf<'_>) -> Result<usize, LineError> {
+    let mut protocols = 0;
+    for word in line.args() {
+        let known = PROTOCOLS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word.as_bytes()));
+        protocols |= known.ok_or_else(|| invalid_word_of(line, word.as_bytes(), &PROTOCOLS.map(|(name, _)| name)))?.1;
+    }
+    Ok(protocols)
+}

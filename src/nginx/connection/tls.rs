@@ -1,0 +1,98 @@
+//! TLS.
+
+#![allow(unsafe_code)]
+
+use std::io::IoSlice;
+
+use bytes::Buf;
+use memcache_engine::Loss;
+
+use super::{Connection, Io, Owner, Step};
+use crate::nginx::ssl::Handshake;
+
+/// The most that is written at once: what a record of TLS may have.
+const RECORD: usize = 16 * 1024;
+
+impl<O: Owner> Connection<O> {
+    /// Whether the handshake goes on with the next event.
+    pub fn is_handshaking(&self) -> bool {
+        self.is_connecting() && self.0.handshake.get() != Step::None
+    }
+
+    /// Begins the handshake, or goes on with it. Done at once if the connection is not to be secured.
+    pub fn handshake(&self) -> Handshake {
+        let Some(peer) = &self.0.tls else { return Handshake::Done };
+        let c = self.as_ptr();
+        if self.0.handshake.get() == Step::None {
+            self.0.handshake.set(Step::Begun);
+            self.set_action(c"making TLS with");
+            // SAFETY: the connection is open; it is closed by its `Drop`.
+            if unsafe { peer.begin(c) }.is_none() {
+                return Handshake::Failed(Loss::NoResources, String::new());
+            }
+        }
+        let is_first = self.0.handshake.get() == Step::Begun;
+        // SAFETY: as above, and it is prepared.
+        let done = unsafe {
+            match is_first.then(|| peer.is_tls(c)) {
+                Some(Some(false)) => Handshake::Failed(Loss::NotTls, String::new()),
+                Some(Some(true)) => {
+                    self.0.handshake.set(Step::Answered);
+                    peer.handshake(c)
+                }
+                Some(None) | None => peer.handshake(c),
+            }
+        };
+        self.set_handlers();
+        done
+    }
+
+    /// There is an event for reading. Bytes may be inside of TLS, of which the socket knows nothing.
+    pub fn note_readable(&self) {
+        if self.0.tls.is_some() {
+            // SAFETY: the connection is open, so it has its events.
+            unsafe { (*(*self.as_ptr()).read).set_ready(1) };
+        }
+    }
+
+    /// Writes what TLS has accepted before. Of a connection that is not secured nothing is left.
+    pub fn flush(&self) -> Io {
+        if self.0.tls.is_none() {
+            return Io::Bytes(0);
+        }
+        let mut record = self.0.record.borrow_mut();
+        while !record.is_empty() {
+            match self.send(&record) {
+                Io::Bytes(n) => record.advance(n),
+                other => {
+                    self.0.blocked.set(true);
+                    return other;
+                }
+            }
+        }
+        record.clear();
+        self.0.blocked.set(!self.can_write());
+        Io::Bytes(0)
+    }
+
+    /// Makes one record of all pieces, or as much as it may have, and writes it. What the socket does not take now is kept:
+    /// TLS has to be given the same bytes at the same place again.
+    pub(super) fn send_record(&self, slices: &[IoSlice<'_>]) -> Io {
+        match self.flush() {
+            Io::Bytes(_) => {}
+            other => return other,
+        }
+        let mut record = self.0.record.borrow_mut();
+        record.reserve(RECORD);
+        for slice in slices {
+            let room = RECORD.saturating_sub(record.len());
+            record.extend_from_slice(slice.get(..slice.len().min(room)).unwrap_or_default());
+        }
+        let accepted = record.len();
+        drop(record);
+        match self.flush() {
+            Io::Failed => Io::Failed,
+            _ => Io::Bytes(accepted),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! TLS on connections that we open, by nginx's own functions and the OpenSSL that it has.
+//!
+//! They are looked up by name when the configuration asks for TLS: nginx may be built without, and the loader refuses a module
+//! that needs what is not there.
+
+#![allow(unsafe_code)]
+
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
+use core::mem;
+use core::net::IpAddr;
+use core::ptr::{self, NonNull};
+use std::ffi::CString;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use memcache_bits::ssl as bits;
+use memcache_engine::Loss;
+use nginx_sys::{
+    ngx_array_t, ngx_conf_t, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_pnalloc,
+    ngx_str_t, ngx_uint_t, NGX_AGAIN, NGX_OK,
+};
+
+use super::conf::{Conf, LineError};
+
+/// nginx's `NGX_SSL_CLIENT`.
+const CLIENT: ngx_uint_t = 2;
+/// OpenSSL's `SSL_CTRL_SET_TLSEXT_HOSTNAME` and `TLSEXT_NAMETYPE_host_name`, `X509_V_OK`, `X509_V_ERR_CERT_HAS_EXPIRED`.
+const SET_HOST_NAME: c_int = 55;
+const HOST_NAME: c_long = 0;
+const VERIFIED: c_long = 0;
+const HAS_EXPIRED: c_long = 10;
+/// A record of TLS begins with its type, one of these.
+const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
+/// Bytes of a connection's pool, which has little more than its `ngx_ssl_connection_t`.
+const POOL: usize = 512;
+
+macro_rules! functions {
+    ($($name:ident($($arg:ty),*) $(-> $result:ty)?;)*) => {
+        /// The functions, each with the type that its header gives it; structures are opaque.
+        #[allow(non_snake_case)]
+        #[derive(Clone, Copy)]
+        struct Functions {
+            $($name: unsafe extern "C" fn($($arg),*) $(-> $result)?,)*
+            peer_certificate: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+        }
+
+        impl Functions {
+            /// `Err`: the name of one that is not there.
+            fn find() -> Result<Functions, &'static str> {
+                Ok(Functions {
+                    $($name: {
+                        let found = find(concat!(stringify!($name), "\0")).ok_or(stringify!($name))?;
+                        // SAFETY: it is that function, and this its type.
+                        unsafe { mem::transmute::<NonNull<c_void>, unsafe extern "C" fn($($arg),*) $(-> $result)?>(found) }
+                    },)*
+                    peer_certificate: {
+                        let found = find("SSL_get1_peer_certificate\0").or_else(|| find("SSL_get_peer_certificate\0"));
+                        let found = found.ok_or("SSL_get_peer_certificate")?;
+                        // SAFETY: it has two names, and under both this type.
+                        unsafe { mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_void) -> *mut c_void>(found) }
+                    },
+                })
+            }
+        }
+    };
+}
+
+functions! {
+    ngx_ssl_create(*mut c_void, ngx_uint_t, *mut c_void) -> ngx_int_t;
+    ngx_ssl_cleanup_ctx(*mut c_void);
+    ngx_ssl_ciphers(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_uint_t) -> ngx_int_t;
+    ngx_ssl_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, *mut ngx_str_t, *mut ngx_array_t) -> ngx_int_t;
+    ngx_ssl_trusted_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_int_t) -> ngx_int_t;
+    ngx_ssl_crl(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t) -> ngx_int_t;
+    ngx_ssl_create_connection(*mut c_void, *mut ngx_connection_t, ngx_uint_t) -> ngx_int_t;
+    ngx_ssl_handshake(*mut ngx_connection_t) -> ngx_int_t;
+    ngx_ssl_shutdown(*mut ngx_connection_t) -> ngx_int_t;
+    SSL_CTX_set_default_verify_paths(*mut c_void) -> c_int;
+    SSL_ctrl(*mut c_void, c_int, c_long, *mut c_void) -> c_long;
+    SSL_get_verify_result(*const c_void) -> c_long;
+    X509_verify_cert_error_string(c_long) -> *const c_char;
+    X509_check_host(*mut c_void, *const c_char, usize, c_uint, *mut *mut c_char) -> c_int;
+    X509_check_ip_asc(*mut c_void, *const c_char, c_uint) -> c_int;
+    X509_free(*mut c_void);
+}
+
+/// The address of a function in what is loaded. The name ends with a zero.
+fn find(name: &'static str) -> Option<NonNull<c_void>> {
+    // SAFETY: a C string.
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr().cast()) })
+}
+
+/// Whether this nginx has TLS for us; `Err`: why not.
+pub fn check_available() -> Result<(), String> {
+    bits::size().ok_or("it was built for an nginx without SSL")?;
+    Functions::find().map_err(|name| format!("there is no {name}() in this nginx"))?;
+    Ok(())
+}
+
+/// How connections are secured. What it shows for debugging tells it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the certificate has to be trusted, and to be for the name.
+    pub verify: bool,
+    /// How many authorities may be between one that is trusted and the certificate.
+    pub verify_depth: usize,
+    /// A file with authorities; none: the system's.
+    pub trusted: Option<Bytes>,
+    /// A file with what was revoked.
+    pub crl: Option<Bytes>,
+    /// The name; none: the host of each server.
+    pub name: Option<Bytes>,
+    /// Whether the server is told the name.
+    pub server_name: bool,
+    /// nginx's bits for versions.
+    pub protocols: usize,
+    /// OpenSSL's list.
+    pub ciphers: Bytes,
+    /// Files with our own certificate and its key.
+    pub certificate: Option<(Bytes, Bytes)>,
+}
+
+/// What connections that are secured in one way have in common. It lives as long as the configuration.
+pub struct Context {
+    functions: Functions,
+    /// An `ngx_ssl_t` in the pool of the configuration.
+    ssl: NonNull<c_void>,
+    options: Options,
+}
+
+impl Context {
+    /// nginx says what is wrong with a file.
+    pub fn new(conf: &Conf<'_>, options: Options) -> Result<Context, LineError> {
+        let unavailable = |why: String| LineError::Text(format!("\"memcache_ssl\" is not supported: {why}"));
+        let size = bits::size().ok_or_else(|| unavailable("it was built for an nginx without SSL".into()))?;
+        let functions = Functions::find().map_err(|name| unavailable(format!("there is no {name}()")))?;
+        let cf = conf.as_ptr();
+        // SAFETY: the pool of the configuration, whose memory begins as zeros here; a log that lives as long.
+        let ssl = unsafe {
+            let ssl = NonNull::new(ngx_pcalloc((*cf).pool, size)).ok_or(LineError::Logged)?;
+            bits::set_log(ssl.as_ptr(), (*cf).log);
+            (functions.ngx_ssl_create)(ssl.as_ptr(), options.protocols, ptr::null_mut())
+                .eq(&(NGX_OK as ngx_int_t))
+                .then_some(ssl)
+                .ok_or(LineError::Logged)?
+        };
+        // From here on dropping it frees what nginx has made.
+        let context = Context { functions, ssl, options };
+        context.load(conf).then_some(context).ok_or(LineError::Logged)
+    }
+
+    /// Whether all files could be read.
+    fn load(&self, conf: &Conf<'_>) -> bool {
+        let Context { functions, ssl, options } = self;
+        let (cf, ssl) = (conf.as_ptr(), ssl.as_ptr());
+        let ok = |code: ngx_int_t| code == NGX_OK as ngx_int_t;
+        let Some(mut ciphers) = string(conf, &options.ciphers) else { return false };
+        // SAFETY: nginx's structures, as the functions want them; the strings are in the pool of the configuration and end
+        // with a zero.
+        unsafe {
+            if !ok((functions.ngx_ssl_ciphers)(cf, ssl, &raw mut ciphers, 0)) {
+                return false;
+            }
+            if let Some((certificate, key)) = &options.certificate {
+                let Some((mut certificate, mut key)) = string(conf, certificate).zip(string(conf, key)) else {
+                    return false;
+                };
+                let (certificate, key) = (&raw mut certificate, &raw mut key);
+                if !ok((functions.ngx_ssl_certificate)(cf, ssl, certificate, key, ptr::null_mut())) {
+                    return false;
+                }
+            }
+            if !options.verify {
+                return true;
+            }
+            let Some((mut trusted, mut crl)) = string(conf, options.trusted.as_deref().unwrap_or_default())
+                .zip(string(conf, options.crl.as_deref().unwrap_or_default()))
+            else {
+                return false;
+            };
+            let depth = ngx_int_t::try_from(options.verify_depth).unwrap_or(ngx_int_t::MAX);
+            let system = options.trusted.is_none();
+            ok((functions.ngx_ssl_trusted_certificate)(cf, ssl, &raw mut trusted, depth))
+                && (!system || (functions.SSL_CTX_set_default_verify_paths)(bits::ctx(ssl)) == 1)
+                && ok((functions.ngx_ssl_crl)(cf, ssl, &raw mut crl))
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: nginx has made it, and connections hold what they need of it themselves.
+        unsafe { (self.functions.ngx_ssl_cleanup_ctx)(self.ssl.as_ptr()) };
+    }
+}
+
+/// A copy that ends with a zero, in the pool of the configuration.
+fn string(conf: &Conf<'_>, text: &[u8]) -> Option<ngx_str_t> {
+    // SAFETY: the pool is there; so much memory was asked for.
+    unsafe {
+        let data: *mut u8 = ngx_pnalloc((*conf.as_ptr()).pool, text.len().saturating_add(1)).cast();
+        if data.is_null() {
+            return None;
+        }
+        data.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        data.add(text.len()).write(0);
+        Some(ngx_str_t { len: text.len(), data })
+    }
+}
+
+/// The server at the other end of secured connections.
+pub struct Peer {
+    context: Rc<Context>,
+    /// Empty: it has none.
+    name: CString,
+    is_ip: bool,
+}
+
+/// The host of an address with a port; empty: it is the path of a socket.
+pub fn host(address: &[u8]) -> &[u8] {
+    if address.starts_with(b"unix:") {
+        return &[];
+    }
+    let colon = address.iter().rposition(|&byte| byte == b':').unwrap_or(address.len());
+    let host = address.get(..colon).unwrap_or_default();
+    host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host)
+}
+
+/// How far a handshake is.
+pub enum Handshake {
+    /// The connection is secured, and the server is who it has to be.
+    Done,
+    /// An event will tell when to go on.
+    Pending,
+    /// It failed; with what OpenSSL says, if it does.
+    Failed(Loss, String),
+}
+
+impl Peer {
+    /// `host`: as the configuration says it, without a port.
+    pub fn new(context: &Rc<Context>, host: &[u8]) -> Peer {
+        let name = context.options.name.as_deref().unwrap_or(host);
+        let is_ip = core::str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok());
+        Peer { context: context.clone(), name: CString::new(name).unwrap_or_default(), is_ip }
+    }
+
+    /// Prepares a connection that is open. `None`: there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open, has no TLS yet, and is closed by [`close`](Peer::close).
+    pub unsafe fn begin(&self, c: *mut ngx_connection_t) -> Option<()> {
+        let Context { functions, ssl, options } = &*self.context;
+        // SAFETY: by the contract; OpenSSL copies the name.
+        unsafe {
+            (*c).pool = ngx_create_pool(POOL, (*c).log);
+            if (*c).pool.is_null()
+                || (functions.ngx_ssl_create_connection)(ssl.as_ptr(), c, CLIENT) != NGX_OK as ngx_int_t
+            {
+                return None;
+            }
+            // The RFC allows no addresses.
+            if options.server_name && !self.is_ip && !self.name.is_empty() {
+                let name = self.name.as_ptr().cast_mut().cast();
+                if (functions.SSL_ctrl)(bits::of(c), SET_HOST_NAME, HOST_NAME, name) == 0 {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Whether what the server says first is TLS; `None`: it has said nothing yet.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open, and nothing was read from it.
+    pub unsafe fn is_tls(&self, c: *mut ngx_connection_t) -> Option<bool> {
+        let mut byte = 0u8;
+        // SAFETY: by the contract; one byte is looked at.
+        let seen = unsafe { libc::recv((*c).fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        (seen == 1).then(|| RECORD_TYPES.contains(&byte))
+    }
+
+    /// Goes on with the handshake. nginx has put handlers of its own into the events then.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open, and [`begin`](Peer::begin) has prepared it.
+    pub unsafe fn handshake(&self, c: *mut ngx_connection_t) -> Handshake {
+        // SAFETY: by the contract.
+        let code = unsafe { (self.context.functions.ngx_ssl_handshake)(c) };
+        match c_int::try_from(code).unwrap_or_default() {
+            0 => match self.verify(c) {
+                Ok(()) => Handshake::Done,
+                Err((loss, text)) => Handshake::Failed(loss, text),
+            },
+            NGX_AGAIN => Handshake::Pending,
+            _ => Handshake::Failed(Loss::Handshake, String::new()),
+        }
+    }
+
+    /// Whether the server is who it has to be.
+    fn verify(&self, c: *mut ngx_connection_t) -> Result<(), (Loss, String)> {
+        let Context { functions, options, .. } = &*self.context;
+        if !options.verify {
+            return Ok(());
+        }
+        // SAFETY: the handshake is over, so the connection has TLS; the certificate is ours until it is freed, and the text
+        // is a constant.
+        unsafe {
+            let ssl = bits::of(c);
+            let certificate = (functions.peer_certificate)(ssl);
+            if certificate.is_null() {
+                return Err((Loss::Untrusted, "the server has shown no certificate".into()));
+            }
+            let (name, len) = (self.name.as_ptr(), self.name.as_bytes().len());
+            let is_named = !self.name.is_empty()
+                && match self.is_ip {
+                    true => (functions.X509_check_ip_asc)(certificate, name, 0) == 1,
+                    false => (functions.X509_check_host)(certificate, name, len, 0, ptr::null_mut()) == 1,
+                };
+            (functions.X509_free)(certificate);
+            let code = (functions.SSL_get_verify_result)(ssl);
+            if code != VERIFIED {
+                let text = CStr::from_ptr((functions.X509_verify_cert_error_string)(code)).to_string_lossy();
+                let loss = if code == HAS_EXPIRED { Loss::Expired } else { Loss::Untrusted };
+                return Err((loss, format!("certificate verify error: ({code}:{text})")));
+            }
+            if !is_named {
+                let name = self.name.to_bytes().escape_ascii();
+                return Err((Loss::WrongName, format!("the certificate does not match \"{name}\"")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says goodbye. nginx closes the socket next.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open, and [`begin`](Peer::begin) was called for it. What is returned is dropped when it is closed.
+    pub unsafe fn close(&self, c: *mut ngx_connection_t) -> PoolOf {
+        // SAFETY: by the contract. No answer is waited for, so that nginx does not need the connection any more.
+        unsafe {
+            if !bits::of(c).is_null() {
+                bits::no_wait_shutdown(c);
+                (self.context.functions.ngx_ssl_shutdown)(c);
+            }
+            PoolOf(mem::replace(&mut (*c).pool, ptr::null_mut()))
+        }
+    }
+}
+
+/// The pool of a connection that is being closed.
+pub struct PoolOf(*mut nginx_sys::ngx_pool_t);
+
+impl Drop for PoolOf {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: it was the connection's, which is closed.
+            unsafe { ngx_destroy_pool(self.0) };
+        }
+    }
+}

@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+
+# Tests for memcache module: what the configuration accepts and refuses of TLS.
+# Names of tests that begin with a C and a number are rows of the matrix of
+# bad configurations.
+
+###############################################################################
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+
+use lib 'lib';
+use Test::Nginx;
+use Test::Nginx::Conf;
+use Test::Nginx::Memcache;
+use Test::Nginx::Lines;
+use Test::Certificates;
+
+###############################################################################
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('openssl');
+
+my $d = $t->testdir();
+my $ca = Test::Certificates->authority($d);
+$ca->sign('one');
+$ca->sign('two');
+
+my $server = 'memcache_server 127.0.0.1:11211;';
+my $use = 'server { listen 127.0.0.1:8080; }';
+my $own = "memcache_ssl_certificate $d/one.pem;";
+
+# name; lines for the http block; text of the error
+my @bad = (
+	(map { ["C1 $_", "$_;",
+		"invalid number of arguments in \"$_\" directive"] }
+		map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
+		_trusted_certificate _name _server_name _protocols _ciphers
+		_certificate _certificate_key /),
+	(map { ["C27 $_", "$_; $_;",
+		'"' . (split)[0] . '" directive is duplicate'] }
+		map { "memcache_ssl$_" } ' on', '_verify on', '_verify_depth 1',
+		'_crl a', '_trusted_certificate a', '_name a', '_server_name on',
+		'_protocols TLSv1.2', '_ciphers HIGH', '_certificate a',
+		'_certificate_key a'),
+	(map { ["C29 $_", "$_ maybe;", "invalid value \"maybe\" in \"$_\" "
+		. 'directive, it must be "on" or "off"'] }
+		qw/ memcache_ssl memcache_ssl_verify memcache_ssl_server_name /),
+	['C28 depth', 'memcache_ssl_verify_depth 101;',
+		'"memcache_ssl_verify_depth" value must be between 0 and 100'],
+	['C30 protocol', 'memcache_ssl_protocols TLSv1.2 SSLv2;',
+		'invalid value "SSLv2" in "memcache_ssl_protocols" directive, it '
+		. 'must be "TLSv1", "TLSv1.1", "TLSv1.2" or "TLSv1.3"'],
+	(map { ["C34 $_", "$_ \$host;",
+		"variables are not supported in \"$_\""] }
+		map { "memcache_ssl_$_" } qw/ trusted_certificate crl name ciphers
+		certificate certificate_key /),
+	['C37 no key', "$own memcache_ssl on; $server $use",
+		"no \"memcache_ssl_certificate_key\" is defined for certificate "
+		. "\"$d/one.pem\""],
+	['C38 a socket has no name', 'memcache_ssl on; '
+		. "memcache_server unix:/a; $use", 'memcache server "unix:/a" has no '
+		. 'name for its certificate: "memcache_ssl_name" has to say it, or '
+		. '"memcache_ssl_verify" has to be off'],
+);
+
+# The same of what nginx or OpenSSL has read, whose error has no line.
+my @files = (
+	['C37 no such authorities', 'memcache_ssl_trusted_certificate none.pem;',
+		qr/cannot load certificate "\S+none\.pem"|SSL_CTX_load_verify_loc/],
+	['C37 no such certificate', 'memcache_ssl_certificate none.pem; '
+		. "memcache_ssl_certificate_key $d/one.key;",
+		qr/cannot load certificate "\S+none\.pem": .*No such file/],
+	['C37 no such key', "$own memcache_ssl_certificate_key none.key;",
+		qr/cannot load certificate key "\S+none\.key": .*No such file/],
+	['C37 the key of another', "$own memcache_ssl_certificate_key $d/two.key;",
+		qr/SSL_CTX_use_PrivateKey\("\S+two\.key"\) failed .*mismatch/],
+	['C37 no such list of what is revoked', 'memcache_ssl_crl none.pem;',
+		qr/none\.pem"\) failed .*No such file/],
+	['C37 no ciphers', 'memcache_ssl_ciphers NOTHING;',
+		qr/SSL_CTX_set_cipher_list\("NOTHING"\) failed/],
+);
+
+my @good = (
+	'memcache_ssl on;', 'memcache_ssl off;', 'memcache_ssl_verify_depth 0;',
+	"memcache_ssl on; memcache_ssl_trusted_certificate $d/ca.pem;",
+	'memcache_ssl on; memcache_ssl_trusted_certificate "";',
+	'memcache_ssl on; memcache_ssl_verify off; memcache_server unix:/a;',
+	'memcache_ssl on; memcache_ssl_name a; memcache_server unix:/a;',
+	"memcache_ssl on; $own memcache_ssl_certificate_key $d/one.key;",
+	'memcache_ssl on; memcache_ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;',
+	# what is not used may be anywhere
+	'memcache_ssl_trusted_certificate none.pem;',
+);
+
+my $preload = "$d/no_ssl.so";
+my $can_preload = !$ENV{VALGRIND_NGINX}
+	&& ($ENV{TEST_NGINX_SIBLING_CFLAGS} // '') !~ /sanitize/
+	&& system("gcc -fPIC -shared -o $preload preload/no_ssl.c -ldl 2>$d/gcc")
+		== 0;
+
+$t->plan(@bad + @files + 2 * 11 + @good + 4);
+
+###############################################################################
+
+for (@bad) {
+	my ($name, $lines, $text) = @$_;
+	like(check($t, http => $lines),
+		qr/\[emerg\] .*\Q$text\E.* in \S*nginx\.conf:\d+/, $name);
+}
+
+for (@files) {
+	my ($name, $lines, $text) = @$_;
+	like(check($t, http => "memcache_ssl on; $lines $server $use"),
+		qr/\[emerg\] .*$text.*test failed/s, $name);
+}
+
+for my $name (map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
+	_trusted_certificate _name _server_name _protocols _ciphers _certificate
+	_certificate_key /)
+{
+	like(check($t, $_ => "$name a;"),
+		qr/\[emerg\] "$name" directive is not allowed here in /,
+		"C3 $name in $_") for qw/ main location /;
+}
+
+for my $lines (@good) {
+	like(check($t, http => "$lines $server $use"), qr/test is successful/,
+		$lines);
+}
+
+# nginx without SSL
+
+like(`nm -D --undefined-only @{[
+	Test::Nginx::Conf::modules() ]}/ngx_http_memcache_module.so`,
+	qr/^(?!.*\b(?:ngx_ssl_|SSL_|X509_)).*\bngx_/s,
+	'the module needs none of its functions to be loaded');
+
+SKIP: {
+	skip 'no preload', 3 unless $can_preload;
+	local $ENV{LD_PRELOAD} = $preload;
+
+	like(check($t, http => "memcache_ssl on; $server $use"),
+		qr/"memcache_ssl on" is not supported: there is no ngx_ssl_create\(\) /,
+		'refused');
+	like(check($t, http => "memcache_ssl off; $server $use"),
+		qr/test is successful/, 'off');
+	like(check($t, http => "$server $use"), qr/test is successful/, 'not said');
+}
+
+###############################################################################
