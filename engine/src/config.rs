@@ -1,4 +1,4 @@
-//! A cluster as configured: types that cannot hold a bad value, and the parameters of `memcache_server`.
+//! The configuration of a cluster: types that cannot hold an invalid value, and the parameters of `memcache_server`.
 
 mod choice;
 mod cluster;

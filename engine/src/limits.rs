@@ -1,4 +1,4 @@
-//! Bounds of what can grow, and of what may be configured.
+//! Bounds of everything that can grow, and of the configuration.
 
 use std::time::Duration;
 
@@ -15,62 +15,62 @@ pub const DEFAULT_PORT: u16 = 11_211;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 
-/// What the weights of all servers may add up to with `memcache_hash consistent`, whose ring has 160 points of 6 bytes
-/// for each: 15 MiB per client. As many servers as there may be fit with a weight of 1.
+/// The largest sum of all servers' weights with `memcache_hash consistent`, whose ring has 160 points of 6 bytes
+/// for each: 15 MiB per client. The largest number of servers fits with a weight of 1.
 ///
 /// The ring of `ketama` has 160 points per server, whatever the weights; the other hashes have none.
 pub const MAX_RING_WEIGHT: u32 = 16_384;
 
-/// The places that `memcache_hash modulo` spreads keys over: what is taken of a key's hash has 15 bits.
+/// The number of values of a key's hash with `memcache_hash modulo`, which has 15 bits.
 pub const MODULO_PLACES: u32 = 32_768;
 
-/// The bound of a connection's pipeline, in units of `memcache_pipeline`: so many replies may be pending when no other
+/// The bound of a connection's pipeline, in units of `memcache_pipeline`: the most pending replies when no other
 /// connection may be opened.
 pub const PIPELINE_BOUND: usize = 8;
 
 /// Bytes of values that may wait to be sent to one server; beyond, operations are [`Busy`](crate::Error::Busy).
 pub const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 
-/// Room for so many bytes is made for a read.
+/// The room in bytes for a read.
 pub(crate) const READ_CHUNK: usize = 16 * 1024;
 
-/// A value of more bytes is large: what is put behind it on its connection would wait for it.
+/// A value of more bytes is large: further operations on its connection would wait for it.
 pub(crate) const BULK: usize = 64 * 1024;
 
-/// Unwanted bytes that may be under way to a server, by estimate.
+/// The most unwanted bytes that may be pending from a server, by estimate.
 pub(crate) const MAX_WASTE: u64 = 256 * 1024;
 
-/// Bytes that may be under way on a connection of values that are known to be large.
+/// The most pending bytes, on a connection, of values that are known to be large.
 pub(crate) const MAX_LARGE: u64 = 4 * 1024 * 1024;
 
-/// So often the deadline of an operation is put off while large values come on its connection, each time by
-/// `memcache_timeout`, if that is the time that it was given.
+/// How often the deadline of an operation is extended while large values are transferred on its connection. Each time adds
+/// `memcache_timeout`. An operation with a timeout of its own is not extended.
 pub const PATIENCE: u8 = 9;
 
-/// Bytes of memory of large values that a client keeps for the next ones.
+/// Bytes of memory of large values that a client keeps for later ones.
 pub const SPARE_VALUES: usize = 4 * 1024 * 1024;
 
-/// Memory of large values that has not been used for so long is freed, and for twice as long at most.
+/// Memory of large values is freed when it was not used for this time, and after twice this time at the latest.
 pub const SPARE_TIME: Duration = Duration::from_secs(5);
 
-/// Connects to one server within a second, on average; up to [`CONNECT_BURST`] of them at once.
+/// Connects to one server per second, on average; up to [`CONNECT_BURST`] at once.
 pub const CONNECT_RATE: u32 = 32;
 
 /// Connects to one server at once.
 pub const CONNECT_BURST: u32 = 16;
 
-/// Bytes that the lines of a server's statistics may have.
+/// The largest size of a server's statistics, in bytes.
 pub const MAX_STATS: usize = 64 * 1024;
 
 /// Servers that [`Client::explain`](crate::Client::explain) names for a key.
 pub const MAX_CANDIDATES: usize = 8;
 
-/// The pause between two probes never grows beyond this, unless `memcache_retry` is longer.
+/// The longest interval between two probes, unless `memcache_retry` is longer.
 pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 
-/// The most that batches of a client hold of values, in bytes, from when they come until the batch is handed out. A
-/// value that would exceed it is dropped, and its key ends with [`Busy`](crate::Error::Busy); one alone is always held.
+/// The most bytes of values that the batches of a client hold until they are delivered. A value beyond it is dropped, and
+/// its key ends with [`Busy`](crate::Error::Busy). A single value is always held.
 pub const MAX_GATHERED: usize = 64 * 1024 * 1024;
 
-/// Seconds that the place of a lease is given which two have touched at once, where one has set it to live for ever.
+/// The expiry in seconds of a lease's placeholder after two touches at once, one of which has removed its expiry.
 pub(crate) const PLACE_LIFE: u32 = 60;

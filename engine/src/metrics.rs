@@ -1,5 +1,5 @@
-//! Numbers that others may read meanwhile: counters, histograms, and what they were in the last minutes. What is counted
-//! is not known here.
+//! Numbers that other processes may read: counters, histograms, and their history of the last minutes. They do not depend on
+//! what is counted.
 
 pub mod counter;
 pub mod histogram;

@@ -1,4 +1,4 @@
-//! What may be asked and answered: requests and their keys, replies, errors.
+//! Operations: requests and their keys, replies, errors.
 
 pub mod error;
 pub mod key;

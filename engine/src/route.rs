@@ -1,7 +1,7 @@
 //! Which server has a key.
 //!
-//! Each way is that of other clients, key for key, so that a cluster can be shared with them. What is hashed of a
-//! server is its configured name: a name that resolves to another address keeps its keys.
+//! Each method routes every key like other clients, so that they can share a cluster. The hash uses a server's configured
+//! name: a name that resolves to another address keeps its keys.
 
 mod continuum;
 mod rendezvous;

@@ -1,9 +1,8 @@
-//! What workers have in common: memory that several processes share.
+//! Memory that the workers share.
 //!
-//! A worker counts in a slot of its own, and the slots of all are summed when they are read. What a worker has counted
-//! stays when it exits or crashes: the next one in its slot goes on from there. A worker for which there is no slot, or no
-//! memory behind it, adds what it counts to memory that all such workers share. So the sums only grow, through crashes
-//! and reloads.
+//! Each worker counts in a slot of its own. Readers sum up all slots. The counts of a worker remain when it exits or crashes:
+//! the next one in its slot continues from there. A worker without a slot, or without memory for it, adds its counts to memory
+//! that all such workers share. So the sums never decrease, through crashes and reloads.
 
 mod health;
 mod key;

@@ -1,4 +1,4 @@
-//! What is counted, per server.
+//! The counters of a server.
 
 mod counters;
 mod fault;

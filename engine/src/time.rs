@@ -1,4 +1,4 @@
-//! Time as an argument: the engine never asks for it.
+//! Time as an argument: the engine reads no clock.
 
 use std::time::Duration;
 

@@ -1,19 +1,19 @@
-//! What is due when.
+//! Timers.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, TryReserveError, VecDeque};
 
 use crate::time::Instant;
 
-/// So many entries need not be swept.
+/// Up to this many entries are not swept.
 const SWEEP_FLOOR: usize = 256;
 
 /// A queue of moments.
 ///
-/// Nearly every entry is an operation's deadline, nearly all have the same timeout, and so come in the order in which
-/// they are due: those go in a plain queue, at no cost worth naming. All others go in a heap, among them whatever is due
-/// long after those: it would be the last of the queue, and everything after it out of order. Nothing is removed when
-/// it is no longer needed; `live` tells, and what is dead is dropped when it comes to the front.
+/// Nearly all entries are deadlines of operations with the same timeout, so they are added in the order in which they are
+/// due. A plain queue holds these, at nearly no cost. A heap holds all others, including those that are due much later: in
+/// the queue, all later entries would be out of order behind them. Entries that are no longer needed are not removed. They
+/// are dropped at the front, if `live` says so.
 #[derive(Debug)]
 pub(crate) struct Timers<K: Ord> {
     ordered: VecDeque<(Instant, K)>,
@@ -27,7 +27,7 @@ impl<K: Ord + Copy> Timers<K> {
         Timers { ordered: VecDeque::new(), heap: BinaryHeap::new(), swept: 0 }
     }
 
-    /// Makes sure that the next entry needs no more memory.
+    /// Reserves memory for the next entry.
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.ordered.try_reserve(1)?;
         self.heap.try_reserve(1)
@@ -37,7 +37,7 @@ impl<K: Ord + Copy> Timers<K> {
         self.heap.push(Reverse((at, key)));
     }
 
-    /// For entries that come in the order in which they are due, as far as is known.
+    /// Adds an entry that is probably due after all others of the queue.
     pub fn insert_last(&mut self, at: Instant, key: K) {
         match self.ordered.back() {
             Some(&(last, _)) if at < last => self.insert(at, key),
@@ -58,7 +58,7 @@ impl<K: Ord + Copy> Timers<K> {
         [ordered, heap].into_iter().flatten().min()
     }
 
-    /// Takes an entry that is due, live or not.
+    /// Removes an entry that is due, live or not.
     pub fn pop_due(&mut self, now: Instant) -> Option<K> {
         if self.ordered.front().is_some_and(|&(at, _)| at <= now) {
             return self.ordered.pop_front().map(|(_, key)| key);
@@ -69,7 +69,7 @@ impl<K: Ord + Copy> Timers<K> {
         None
     }
 
-    /// Drops what is dead, now and then: when there is twice as much as the last time left.
+    /// Drops dead entries, when there are twice as many entries as after the last time.
     pub fn sweep(&mut self, live: impl Fn(&K) -> bool) {
         if self.len() <= self.swept.saturating_mul(2).saturating_add(SWEEP_FLOOR) {
             return;

@@ -1,4 +1,4 @@
-//! What there is to choose from.
+//! Settings with a choice.
 
 /// How keys are spread over the servers (`memcache_hash`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,13 +37,13 @@ impl Hash {
     }
 }
 
-/// What becomes of the operations for a server that is down (`memcache_failover`).
+/// What happens to operations for a server that is down (`memcache_failover`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Failover {
-    /// They fail at once. Its keys stay where they are, so nothing stale appears when it returns.
+    /// They fail at once. Its keys do not move, so nothing stale appears when it returns.
     #[default]
     Off,
-    /// The next live server stands in for it. When it returns it has what it had before, outdated or not.
+    /// The next live server stands in for it. When it returns, it still has its old items, outdated or not.
     Next,
 }
 

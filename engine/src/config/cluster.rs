@@ -1,4 +1,4 @@
-//! A cluster as configured.
+//! The configuration of a cluster.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::params::PoolLimits;
 /// A server of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// The address as configured, with its port: what logs and diagnostics show and what hashing uses.
+    /// The address as configured, with its port. Logs, diagnostics and hashing use it.
     pub name: Bytes,
-    /// How many socket addresses the name stands for; a connect that fails is tried on the next.
+    /// The number of socket addresses of the name. A connect that fails is tried on the next one.
     pub addresses: usize,
     /// The pool's numbers.
     pub pool: PoolLimits,
@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub weight: u32,
 }
 
-/// Everything that decides how a client behaves. Two equal ones may share a client.
+/// All settings of a client. Equal ones may share a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`](crate::limits::MAX_SERVERS), with weights that
@@ -43,11 +43,11 @@ pub struct Config {
     pub pipeline: usize,
     /// Operations that may wait per server.
     pub queue: usize,
-    /// Whether equal gets that are under way share one exchange.
+    /// Whether equal gets share one exchange while it is pending.
     pub coalesce: bool,
     /// The largest value in either direction, in bytes.
     pub max_value: usize,
-    /// Put in front of every key.
+    /// The prefix of every key.
     pub prefix: Bytes,
     /// How connections are secured, as a text that is the same where they are secured the same; empty: not at all. The
     /// driver secures them. The engine only tells clients apart by it.
@@ -67,8 +67,8 @@ impl Config {
     pub const PIPELINE: usize = 128;
     /// Default of `memcache_queue`.
     pub const QUEUE: usize = 1024;
-    /// Default of `memcache_max_value`, in bytes: what memcached takes with any key where its items may have a MiB, which is
-    /// its default. The item's head, key and flags take up to 320 bytes (seen from 1.6.10 to 1.6.45).
+    /// Default of `memcache_max_value`, in bytes. memcached accepts such a value with any key if its items may have 1 MiB, which
+    /// is its default. The item's head, key and flags take up to 320 bytes (measured with 1.6.10 to 1.6.45).
     pub const MAX_VALUE: usize = 1023 * 1024;
 
     /// The defaults with these servers.

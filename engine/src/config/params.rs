@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::limits::{MAX_CONNECTIONS, MAX_IDLE, MAX_WEIGHT};
 
-/// What is wrong with a `memcache_server` line; the text is what `nginx -t` prints.
+/// An error of a `memcache_server` line; `nginx -t` prints the text.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ParamError {
     /// Not `name=value` with a known name and a value in range.
@@ -111,8 +111,7 @@ impl ServerParams {
         }
     }
 
-    /// The pool's numbers and the weight. A default gives way to a number that was written down: `max=1` alone means
-    /// `smax=1`.
+    /// The pool's numbers and the weight. Defaults adapt to the given numbers: `max=1` alone means `smax=1`.
     pub fn finish(&self) -> Result<(PoolLimits, u32), ParamError> {
         let min = self.min.unwrap_or(0);
         let max = self.max.unwrap_or(Self::MAX.max(min).max(self.smax.unwrap_or(0)));

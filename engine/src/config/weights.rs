@@ -1,4 +1,4 @@
-//! What the weights of a list of servers may be; that differs from hash to hash.
+//! Limits of the weights of a list of servers; they depend on the hash.
 
 use thiserror::Error;
 
@@ -6,10 +6,10 @@ use super::choice::Hash;
 use super::cluster::Config;
 use crate::limits::{MAX_RING_WEIGHT, MODULO_PLACES};
 
-/// What is wrong with the weights; the text is what `nginx -t` prints.
+/// An error of the weights; `nginx -t` prints the text.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum WeightError {
-    /// The scheme that is shared with others knows none.
+    /// The hash has no weights.
     #[error("\"weight\" is not supported with \"memcache_hash {}\"", .hash.name())]
     Unsupported {
         /// The configured hash.
@@ -24,13 +24,13 @@ pub enum WeightError {
         hash: Hash,
         /// The sum of all weights.
         sum: u64,
-        /// The server with which they became too many.
+        /// The server with which the sum becomes too large.
         server: usize,
     },
 }
 
 impl WeightError {
-    /// Whose weight it is: a place in [`Config::servers`].
+    /// The server with this weight: an index in [`Config::servers`].
     pub fn server(&self) -> usize {
         match *self {
             WeightError::Unsupported { server, .. } | WeightError::TooLarge { server, .. } => server,
@@ -58,8 +58,8 @@ impl Config {
         }
     }
 
-    /// The first server that has no keys whatever they are: with `memcache_hash modulo`, the last ones get nothing when
-    /// the weights add up to more than there are places. A client works all the same.
+    /// The first server that can have no keys: with `memcache_hash modulo`, the last ones get none if the sum of the weights is
+    /// larger than the number of hash values. A client still works.
     pub fn first_without_keys(&self) -> Option<usize> {
         if self.hash != Hash::Modulo {
             return None;
@@ -67,7 +67,7 @@ impl Config {
         self.weights().position(|(begin, _)| begin >= u64::from(MODULO_PLACES))
     }
 
-    /// For each server, what the weights before it add up to, and that with its own.
+    /// For each server, the sum of the weights before it, and the sum including its own.
     fn weights(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.servers.iter().scan(0_u64, |sum, server| {
             let begin = *sum;

@@ -1,4 +1,4 @@
-//! A number in memory that others may read.
+//! Counters in memory that others may read.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A number that one client writes, and that any thread or process may read meanwhile.
 ///
-/// It is not locked and nothing is exchanged: the only writer loads and stores, which costs what a plain number does.
+/// It needs no lock and no atomic exchange: the only writer loads and stores, at the cost of a plain number.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Counter(AtomicU64);
@@ -49,7 +49,7 @@ impl Counter {
         }
     }
 
-    /// Adds what `own` has counted since `told`, which remembers that. Here, and only here, several may write at once.
+    /// Adds what `own` has counted since `told`, and updates `told`. Only this function allows several writers.
     pub(crate) fn fold(&self, own: &Counter, told: &Counter) {
         let now = own.get();
         if now != told.get() {
@@ -58,7 +58,7 @@ impl Counter {
         }
     }
 
-    /// As [`raise`](Counter::raise), where several may write at once.
+    /// Like [`raise`](Counter::raise), for several writers.
     pub(crate) fn fold_largest(&self, own: &Counter) {
         if own.get() > self.get() {
             self.0.fetch_max(own.get(), Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Counter {
     }
 }
 
-/// Where a client keeps what others may read.
+/// A client's memory for numbers that others may read.
 #[derive(Debug)]
 pub enum Memory<T: 'static> {
     /// In memory of its process.

@@ -1,8 +1,8 @@
-//! How long things took: durations in buckets that grow with them.
+//! Histograms of durations, in buckets that grow with the duration.
 //!
 //! Up to 32 µs each microsecond has its bucket; from there on each power of two has [`STEPS`] of equal width, so that a
-//! bucket is never wider than a sixteenth of what is in it. A percentile is given as the middle of its bucket, which is
-//! off by 1/33 at most.
+//! bucket is never wider than a sixteenth of its durations. A percentile is the middle of its bucket, with an error of at
+//! most 1/33.
 
 use super::counter::Counter;
 use crate::time::Instant;
@@ -31,7 +31,7 @@ fn range(bucket: usize) -> (u64, u64) {
     (low, low | !(u64::MAX << shift))
 }
 
-/// Durations, as they are counted. Zeros are an empty one.
+/// A histogram that is being counted. Zeros are an empty one.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Histogram {
@@ -62,7 +62,7 @@ impl Histogram {
         self.max.raise(micros);
     }
 
-    /// How many are in a power of two; all below 16 µs are in the first.
+    /// The number of durations in a power of two; the first one has all below 16 µs.
     pub(crate) fn octave(&self, octave: usize) -> u64 {
         let buckets = self.buckets.chunks(STEPS).nth(octave).unwrap_or_default();
         buckets.iter().map(Counter::get).fold(0, u64::wrapping_add)
@@ -75,7 +75,7 @@ impl Histogram {
     }
 }
 
-/// Durations, as they were counted by one or several.
+/// The sum of one or several histograms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
     buckets: Vec<u64>,
@@ -91,7 +91,7 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    /// Adds what was counted there.
+    /// Adds a histogram.
     pub fn add(&mut self, histogram: &Histogram) {
         for (bucket, more) in self.buckets.iter_mut().zip(&histogram.buckets) {
             let more = more.get();
@@ -102,7 +102,7 @@ impl Distribution {
         self.max = self.max.max(histogram.max.get());
     }
 
-    /// Adds all of another one.
+    /// Adds another sum.
     pub fn merge(&mut self, other: &Distribution) {
         for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
             *bucket = bucket.wrapping_add(*more);
@@ -112,12 +112,12 @@ impl Distribution {
         self.max = self.max.max(other.max);
     }
 
-    /// How many there are.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// All together, in microseconds.
+    /// Their sum, in microseconds.
     pub fn sum(&self) -> u64 {
         self.sum
     }
@@ -127,7 +127,8 @@ impl Distribution {
         self.max
     }
 
-    /// So many thousandths took no longer, in microseconds; 0 if there are none. Off by 1/33 at most, up to [`BOUND`].
+    /// The duration, in microseconds, that so many thousandths do not exceed; 0 if there are none. The error is at most 1/33, up
+    /// to [`BOUND`].
     pub fn permille(&self, part: u32) -> u64 {
         let rank = u128::from(self.count).saturating_mul(part.into()).div_ceil(1000).max(1);
         let mut seen = 0u128;

@@ -1,7 +1,7 @@
-//! The last minutes: what was counted in each [`SPAN`].
+//! The history of the last minutes: the counts of each [`SPAN`].
 //!
-//! Nothing runs by timer. The first operation of a new span closes the one before it, so that an idle client sleeps:
-//! spans in which nothing began are not there, and are zero.
+//! There is no timer, so that an idle client sleeps. The first operation of a new span closes the one before it. Spans
+//! without operations are missing, and count as zero.
 
 use std::sync::atomic::{fence, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 /// The length of a span.
 pub const SPAN: Duration = Duration::from_secs(10);
-/// So many spans are kept: ten minutes.
+/// The number of spans that are kept: ten minutes.
 pub const SPANS: usize = 60;
 
 /// Buckets of durations: below 16 µs, then one for each power of two.
@@ -20,14 +20,14 @@ pub(crate) const OCTAVES: usize = 21;
 pub(crate) const NUMBERS: usize = 4 + OCTAVES;
 const WORDS: usize = NUMBERS.div_ceil(2);
 
-/// What all had come to at a moment.
+/// All totals at a moment.
 pub(crate) type Numbers = [u64; NUMBERS];
 
 /// The spans of a client for one server. Zeros are an empty history.
 #[derive(Debug)]
 #[repr(C)]
 pub struct History {
-    /// The span that is open, counted from the origin of time, and what all had come to when it began.
+    /// The number of the open span, counted from the origin of time, and the totals at its start.
     open: Counter,
     base: [Counter; NUMBERS],
     spans: [Span; SPANS],
@@ -36,7 +36,7 @@ pub struct History {
 #[derive(Debug)]
 #[repr(C)]
 struct Span {
-    /// Which, and one more, so that 0 is none.
+    /// The number plus one, so that 0 is none.
     number: Counter,
     words: [Counter; WORDS],
 }
@@ -51,7 +51,7 @@ impl Default for History {
     }
 }
 
-/// What happened in a span, or is happening in the one that is open.
+/// The counts of a span, which may be the open one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     numbers: Numbers,
@@ -80,7 +80,7 @@ impl History {
     pub(crate) fn roll(&self, totals: Numbers, now: Instant) {
         if let Some(span) = self.slot(self.open.get()) {
             let sample = self.since_base(&totals);
-            // Who reads meanwhile sees that it is none, rather than a half of each.
+            // A concurrent reader sees no span, rather than half of each.
             span.number.set(0);
             fence(Ordering::Release);
             for (word, pair) in span.words.iter().zip(sample.numbers.chunks(2)) {
@@ -106,7 +106,7 @@ impl History {
         sample
     }
 
-    /// What happened in the span of this number; `totals` are asked for if it is open.
+    /// The counts of the span with this number; `totals` is called if it is open.
     pub(crate) fn read(&self, totals: impl FnOnce() -> Numbers, number: u64) -> Sample {
         let mut sample = Sample::default();
         if self.open.get() == number {
@@ -135,7 +135,7 @@ pub(crate) fn spans(now: Instant) -> impl Iterator<Item = (u64, Instant)> {
 }
 
 impl Sample {
-    /// Adds what happened in another one.
+    /// Adds another one.
     pub(crate) fn add(&mut self, other: &Sample) {
         self.numbers.iter_mut().zip(other.numbers).for_each(|(to, from)| *to = to.saturating_add(from));
     }
@@ -160,8 +160,8 @@ impl Sample {
         self.numbers[3]
     }
 
-    /// So many thousandths of the operations took no longer, in microseconds; 0 if there were none. The buckets are
-    /// powers of two, within which the durations are taken to be spread evenly: enough for a picture.
+    /// The duration, in microseconds, that so many thousandths of the operations did not exceed; 0 if there were none. The
+    /// buckets are powers of two. Durations are assumed to be uniform within a bucket, which is enough for a picture.
     pub fn permille(&self, part: u32) -> u64 {
         let octaves = self.numbers.get(4..).unwrap_or_default();
         let count = octaves.iter().fold(0, |sum: u64, &count| sum.saturating_add(count));

@@ -1,4 +1,4 @@
-//! Keys that can be sent, and nothing else.
+//! Keys. The type cannot hold a key that cannot be sent.
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
@@ -16,7 +16,7 @@ pub enum KeyError {
     /// A key has at least one byte.
     #[error("the key is empty")]
     Empty,
-    /// The key is too long with the prefix and, if it has bytes that cannot be sent as they are, encoded.
+    /// The key is too long, including the prefix, and encoded if it has bytes that cannot be sent as they are.
     #[error("the key needs {0} bytes, the limit is {MAX_KEY}")]
     TooLong(usize),
 }
@@ -48,7 +48,7 @@ impl Key {
         raw.clear();
         raw.extend_from_slice(prefix);
         raw.extend_from_slice(key);
-        // All of them, without a way out: so the compiler looks at many bytes at once.
+        // No early return: so the compiler checks many bytes at once.
         let binary = raw.iter().fold(false, |found, &b| found | (b <= 0x20) | (b == 0x7f));
         if binary {
             let encoded = base64::encoded_len(len, true).unwrap_or(usize::MAX);
@@ -59,8 +59,8 @@ impl Key {
         Ok(Key { raw, binary })
     }
 
-    /// A key that nobody uses, for trying a server. It is sent encoded, which has to be tried too, and begins with as much
-    /// of the prefix as there is room for.
+    /// A key that no caller uses, for the trial of a server. It is sent encoded, since this must be tested, too. It begins with as
+    /// much of the prefix as fits.
     pub(crate) fn greeting(prefix: &[u8], random: u64) -> Self {
         let name = format!("ngx_http_memcache greeting {random:016x}");
         let room = MAX_BINARY_KEY.saturating_sub(name.len());
@@ -68,27 +68,27 @@ impl Key {
         Key { raw: [prefix, name.as_bytes()].concat(), binary: true }
     }
 
-    /// The key that a server named, prefix included; `None` if it is none that we would have sent.
+    /// The key that a server has named, including the prefix; `None` if this client would never send it.
     pub(crate) fn from_wire(bytes: &[u8], encoded: bool) -> Option<Self> {
         let raw = if encoded { STANDARD.decode(bytes).ok()? } else { bytes.to_vec() };
         Key::new(&[], &raw, Vec::new()).ok()
     }
 
-    /// Whether a server that names a key so means this one.
+    /// Whether a key that a server has named is this one.
     ///
-    /// memcached names an item's key encoded if whoever stored it has sent it so, whatever we have done. An item that it
-    /// has made by itself, for `ma` with an initial value or for a lease, it names as it is, with all bytes that a line
-    /// cannot have (seen from 1.6.10 to 1.6.45).
+    /// memcached names an item's key encoded if the item was stored with an encoded key, however this client has sent it. For
+    /// an item that it has made by itself, for `ma` with an initial value or for a lease, it names the raw key, even with bytes
+    /// that a line cannot have (measured with 1.6.10 to 1.6.45).
     pub(crate) fn is_named(&self, name: &[u8], encoded: bool) -> bool {
         match (self.binary, encoded) {
             (false, false) => name == self.raw,
             (false, true) => self.encoded(|encoded| name == encoded),
-            // As it is, it can be no other key, and as it was sent it is none that anybody uses.
+            // The raw form can be no other key, and no caller uses a key like the encoded form.
             (true, _) => name == self.raw || self.encoded(|encoded| name == encoded),
         }
     }
 
-    /// Prefix and key as the caller wrote them: what routing hashes.
+    /// Prefix and key as the caller has passed them. Routing hashes these.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }

@@ -1,13 +1,13 @@
-//! What comes back.
+//! Answers.
 
 use bytes::Bytes;
 
 use crate::operation::error::Error;
 
-/// The answer of an operation: what the server said, or why there is no answer.
+/// The answer of an operation, or the error.
 pub type Answer = Result<Outcome, Error>;
 
-/// What the server said.
+/// The answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The item of a get.
@@ -24,9 +24,9 @@ pub enum Outcome {
     Number(u64),
     /// The answer of a lease get.
     Lease(Lease),
-    /// What is known of an item.
+    /// The metadata of an item.
     Metadata(Metadata),
-    /// What became of each key of a batch, in their order.
+    /// The answers of a batch, in the order of its keys.
     Many(Vec<Part>),
     /// The text of a `version`; the lines of `stats`, each `name value` and a line feed.
     Text(Bytes),
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-/// What became of one key of a batch.
+/// The answer of one key of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Its answer.
@@ -61,35 +61,33 @@ pub struct Part {
     pub stand_in: bool,
 }
 
-/// The answer of a lease get: who makes the item.
+/// The answer of a lease get.
 ///
-/// An empty item that another caller was told to make anew before it expires cannot be told from one that is missing:
-/// it is taken for missing.
+/// An empty item that another caller makes anew before it expires looks like a missing one, and counts as missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// Nobody has to: it is there, and good.
+    /// The item exists and is not stale.
     Hit(Item),
-    /// The caller has to, and nobody else was told so. It stores the item with this version, or hands the lease back
-    /// by marking that version as stale once more, or by deleting it where there was none.
+    /// The caller has the lease to make the item. It stores the item with this version. To give the lease back, it marks that
+    /// version as stale again, or deletes it if there was no item.
     Won {
         /// The version to replace.
         cas: u64,
-        /// What can be used until then, if there is anything.
+        /// The item that can be used until then, if there is one.
         old: Option<Item>,
         /// Whether that was marked as stale; if not, it is good until it expires.
         stale: bool,
     },
-    /// Somebody else was told to.
+    /// Another caller has the lease.
     Lost {
-        /// The version of what is there: of the place that the other one was told to fill, or of the stale item. 0: it is
-        /// not known, as the lease get has waited in vain.
+        /// The version of the placeholder, or of the stale item. 0: it is unknown, as the lease get has waited in vain.
         cas: u64,
         /// The stale item that can be used meanwhile, if there is one.
         old: Option<Item>,
     },
 }
 
-/// What is known of an item without reading it.
+/// The metadata of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// Bytes of the value.
@@ -106,7 +104,7 @@ pub struct Metadata {
     pub fetched: bool,
     /// Whether it was marked as stale.
     pub stale: bool,
-    /// Whether somebody was told to make it anew.
+    /// Whether a caller has the lease to make it anew.
     pub leased: bool,
 }
 
@@ -124,7 +122,7 @@ pub struct Item {
 /// Values up to this many bytes are copied by [`keep`].
 pub const KEEP_COPIES: usize = 1024;
 
-/// Takes a received value along for longer than the current turn.
+/// Keeps a received value for longer than the current turn.
 ///
 /// A value is a slice of a read buffer of 16 KiB or more. A large one is kept as it is; a small one is copied, so that
 /// a slow client that waits for 100 bytes does not pin 16 KiB.

@@ -1,14 +1,14 @@
-//! What can be asked of a client.
+//! Requests to a client.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Seconds up to which memcached reads an expiry as relative; above, it is a moment in Unix time.
+/// memcached reads an expiry up to this many seconds as relative, and a larger one as a moment in Unix time.
 const MAX_RELATIVE: u32 = 30 * 24 * 60 * 60;
 
-/// The last moment that memcached knows, in Unix time: it reads 31 bits.
+/// The last moment that memcached supports, in Unix time: it reads 31 bits.
 const LAST_MOMENT: u64 = 0x7fff_ffff;
 
 /// How long an item lives, in the protocol's own form.
@@ -21,9 +21,9 @@ impl Ttl {
 
     /// `secs` seconds from now; `0` is [`NEVER`](Ttl::NEVER).
     ///
-    /// memcached takes more than 30 days for a moment in Unix time, so those are converted with `unix_now`, the seconds
-    /// since 1970. The last moment that it knows is in January 2038: beyond, it takes the item for expired, or refuses the
-    /// command. What would be later expires then, or, where that is less than 30 days away, in 30 days.
+    /// memcached reads more than 30 days as a moment in Unix time, so these are converted with `unix_now`, the seconds since
+    /// 1970. Its last moment is in January 2038: with a later one, the item is expired, or the command is refused. So a later
+    /// expiry is set to that moment, or to 30 days if that is later.
     pub fn secs(secs: u32, unix_now: u64) -> Ttl {
         let relative = Ttl(secs.min(MAX_RELATIVE));
         if secs <= MAX_RELATIVE {
@@ -36,9 +36,9 @@ impl Ttl {
         u32::try_from(at).map_or(relative, Ttl)
     }
 
-    /// What an item has left to live, as memcached says it; `None`: it does not expire.
+    /// An item's remaining time, as memcached reports it; `None`: it does not expire.
     ///
-    /// 0 would be for ever, and more than 30 days would be a moment: these have a second, or 30 days.
+    /// 0 would mean never, and more than 30 days would be a moment: these become a second, or 30 days.
     pub(crate) fn remaining(secs: Option<u32>) -> Ttl {
         secs.map_or(Ttl::NEVER, |secs| Ttl(secs.clamp(1, MAX_RELATIVE)))
     }
@@ -47,13 +47,13 @@ impl Ttl {
         self.0
     }
 
-    /// Seconds where the protocol has no other form for more than 30 days: then it is 30 days.
+    /// Seconds for commands that allow at most 30 days; longer ones become 30 days.
     pub(crate) fn bounded(secs: u32) -> u32 {
         secs.min(MAX_RELATIVE)
     }
 }
 
-/// Which store it is.
+/// Kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreMode {
     /// Whether or not there is an item; with `cas`, compare-and-swap.
@@ -68,7 +68,7 @@ pub enum StoreMode {
     Prepend,
 }
 
-/// Which way a counter goes.
+/// The direction of counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Wraps around at 2^64.
@@ -85,13 +85,13 @@ pub enum Verb {
         /// The new expiry, if any.
         touch: Option<Ttl>,
     },
-    /// Reads the item, and appoints one caller to make it anew where that is due: a lease.
+    /// Reads the item, and gives one caller the lease to make it anew when that is due.
     Lease {
-        /// Seconds for which a missing item is somebody's to make; at most 30 days, longer ones are cut.
+        /// Seconds of the lease on a missing item; at most 30 days, longer ones are cut.
         vivify: NonZeroU32,
         /// An item that has fewer seconds left, at most 30 days, is made anew before it expires; 0: none is.
         recache: u32,
-        /// Instead of losing with nothing to use, wait for the item that somebody else makes, until the deadline.
+        /// Wait for the item that another caller makes, until the deadline, instead of losing without a value.
         wait: bool,
     },
     /// Asks about the item without reading it, and without counting as a use of it.
@@ -114,7 +114,7 @@ pub enum Verb {
         /// If not 0: only if the item still has this version.
         cas: u64,
     },
-    /// Marks the item as stale: gets miss it, and a lease get hands out the old value while one caller makes a new one.
+    /// Marks the item as stale: gets miss it, and a lease get returns the old value while one caller makes a new one.
     Invalidate {
         /// How long the stale item is kept, if not as long as before.
         ttl: Option<Ttl>,
@@ -161,18 +161,18 @@ impl Verb {
         }
     }
 
-    /// Whether the operation changes something at the server, as a get that touches does, and one that may be given the
-    /// lease: it is not repeated where it may have been carried out.
+    /// Whether the operation changes something at the server. A get that touches does, and so does a lease get. It is not
+    /// repeated if it may have been carried out.
     pub fn is_write(&self) -> bool {
         !matches!(self, Verb::Get { touch: None } | Verb::Inspect)
     }
 
-    /// Whether it is to delete, or to mark, one version of an item.
+    /// Whether it deletes or marks one version of an item.
     pub(crate) fn compares_on_delete(&self) -> bool {
         matches!(self, Verb::Delete { cas: 1.. } | Verb::Invalidate { cas: 1.., .. })
     }
 
-    /// Forgets the value: it was sent, and a store that was sent is not sent again.
+    /// Drops the value: it was sent, and a store that was sent is not repeated.
     pub(crate) fn release_value(&mut self) {
         if let Verb::Store { value, .. } = self {
             *value = Bytes::new();
@@ -221,12 +221,12 @@ impl ServerVerb {
     }
 }
 
-/// What to do, and by when.
+/// An operation on a key, with its timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The key without the configured prefix.
     pub key: &'a [u8],
-    /// What to do with it.
+    /// The operation.
     pub verb: Verb,
     /// Queue, connect and exchange together; `None` is the configured timeout. Bounded by
     /// [`MAX_TIMEOUT`](crate::limits::MAX_TIMEOUT).

@@ -1,8 +1,8 @@
-//! What becomes of an operation whose connection ended: the table in [`error`](super::error).
+//! Repeats an operation after the end of its connection, or not: the table in [`error`](super::error).
 
 use super::error::Error;
 
-/// How an operation stood when its connection ended.
+/// The state of an operation when its connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted {
     /// A byte of it was written.

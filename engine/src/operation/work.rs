@@ -1,13 +1,13 @@
-//! What an operation does: on a key, or on a server.
+//! The work of an operation: on a key, or on a server.
 
 use super::request::{ServerVerb, Ttl, Verb};
 
-/// What an operation does.
+/// The work of an operation.
 #[derive(Debug)]
 pub(crate) enum Work {
     Keyed(Verb),
     Server(ServerVerb),
-    /// The client's own: sets the life of what was touched to what it was, see [`Undo`](crate::connection::Undo).
+    /// An internal operation: restores the expiry of a touched item, see [`Undo`](crate::connection::Undo).
     SetBack {
         life: Ttl,
         again: bool,
@@ -28,7 +28,7 @@ impl Work {
         matches!(self, Work::Keyed(verb) if verb.compares_on_delete())
     }
 
-    /// Whether it reads an item, and so hits or misses.
+    /// Whether it reads an item, and so can hit or miss.
     pub fn is_get(&self) -> bool {
         matches!(self, Work::Keyed(Verb::Get { .. } | Verb::Lease { .. }))
     }

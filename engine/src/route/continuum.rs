@@ -8,7 +8,7 @@ use crate::limits::{DEFAULT_PORT, MAX_RING_WEIGHT, MAX_SERVERS};
 /// Points per server and weight, in both schemes (before ketama's rounding).
 const POINTS: u32 = 160;
 
-/// Where a key is looked for is apart from what is found there: that is smaller, and more of it stays in the cache.
+/// Points and servers are in separate lists: the list that is searched is smaller, so more of it stays in the cache.
 #[derive(Debug)]
 pub(crate) struct Continuum {
     /// Invariant: strictly increasing.
@@ -83,12 +83,12 @@ impl Continuum {
     }
 }
 
-/// A ring in the making: points with their servers below them, so that a point that two servers share is the first
-/// one's when they are sorted.
+/// A ring that is being built: each entry has a point in its upper bits and a server in its lower bits. After sorting, a point
+/// of two servers belongs to the first one.
 struct Points(Vec<u64>);
 
 impl Points {
-    /// With room for the points of so much weight, which is bounded by [`Config::check_weights`].
+    /// With room for the points of this weight, which is bounded by [`Config::check_weights`].
     ///
     /// [`Config::check_weights`]: crate::Config::check_weights
     fn for_weight(weight: u32) -> Self {
@@ -111,10 +111,10 @@ impl Points {
     }
 }
 
-/// What libmemcached hashes of a server, with the `-` before the number: `HOST:PORT`, but `HOST` alone if the port is
+/// The text that libmemcached hashes for a server, with the `-` before the number: `HOST:PORT`, but `HOST` alone if the port is
 /// 11211, an IPv6 address without its brackets, and the path of a socket.
 ///
-/// A socket is what it is for PHP, which calls `memcached_server_add`. For `memcached_server_add_unix_socket` it has
+/// A socket is hashed as in PHP, which calls `memcached_server_add`. For `memcached_server_add_unix_socket` it has
 /// the port 0, and other points.
 fn ketama_name(name: &[u8]) -> Vec<u8> {
     let (host, port) = host_and_port(name);
@@ -145,7 +145,7 @@ fn little_endian(bytes: &[u8]) -> u32 {
     bytes.first_chunk().map_or(0, |&four| u32::from_le_bytes(four))
 }
 
-/// As nginx takes a server's name apart: a port is what digits there are behind the last colon.
+/// Splits a server's name as nginx does: digits after the last colon are a port.
 fn host_and_port(name: &[u8]) -> (&[u8], &[u8]) {
     if let Some((_, path)) = name.split_at_checked(5).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"unix:")) {
         return (path, &[]);

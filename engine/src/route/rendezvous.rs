@@ -20,7 +20,7 @@ impl Rendezvous {
     }
 }
 
-/// What spreads a combined hash over all 64 bits: the end of SplitMix64.
+/// Spreads a combined hash over all 64 bits: the end of SplitMix64.
 fn mix(mut x: u64) -> u64 {
     x ^= x >> 30;
     x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,11 +29,11 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// What Rust's standard hasher makes of a slice of bytes where `usize` has 64 bits and the low byte comes first:
+/// The value of Rust's standard hasher for a slice of bytes, on little-endian machines with 64 bits:
 /// SipHash-1-3 with the key 0, over the length and the bytes.
 ///
-/// Written here because the standard library does not promise to keep its hasher: a compiler of another version must
-/// not move the keys of a cluster.
+/// The standard library may change its hasher. So this is a copy: another version of the compiler must not move the keys of
+/// a cluster.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut state = Sip::new();
     state.add(bytes.len() as u64);

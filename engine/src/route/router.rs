@@ -1,4 +1,4 @@
-//! How keys are spread over servers.
+//! Distribution of keys over servers.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use super::continuum::{ketama_hash, Continuum};
 use super::rendezvous::Rendezvous;
 use crate::config::{Hash, ServerConfig};
 
-/// How the keys are spread over a list of servers, made once from the configuration.
+/// The distribution of keys over a list of servers. It is made once from the configuration.
 #[derive(Debug)]
 pub(crate) enum Router {
     /// The sum of the weights up to and including each server.
@@ -19,12 +19,13 @@ pub(crate) enum Router {
     Rendezvous(Rendezvous),
 }
 
-/// Why a key goes where it goes.
+/// The explanation of a key's route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     /// The key's hash: 15 bits for `modulo`, 32 for a ring; `rendezvous` has one for each server instead.
     pub hash: Option<u32>,
-    /// What of it decides: for `modulo` the rest of a division by the sum of the weights, for a ring the next point.
+    /// The value that selects the server: for `modulo` the remainder after division by the sum of the weights, for a ring the
+    /// next point.
     pub point: Option<u32>,
     /// The key's server, and those that would stand in for it, in this order.
     pub candidates: Vec<usize>,
@@ -49,7 +50,7 @@ impl Router {
     /// The index of the key's server.
     pub fn route(&self, key: &[u8]) -> usize {
         match self {
-            // Most have one server, and need no hash to find it.
+            // With one server, no hash is needed.
             Router::Modulo(bounds) if bounds.len() == 1 => 0,
             Router::Modulo(bounds) => {
                 let total = bounds.last().copied().unwrap_or(1);
@@ -62,7 +63,7 @@ impl Router {
         }
     }
 
-    /// Why the key goes where it goes, with the first `most` servers in the order in which they are asked.
+    /// Explains the key's route, with the first `most` servers in the order in which they are asked.
     pub fn explain(&self, key: &[u8], most: usize) -> Explanation {
         let (hash, point) = match self {
             Router::Modulo(bounds) => {

@@ -1,7 +1,7 @@
 //! Which servers an operation may go to: all, or some that a caller has chosen.
 //!
-//! A subset has a routing of its own, which is that of a client with just these servers, over the connections of this
-//! client. What one subset has asked for never answers another, unless it is the same server's.
+//! A subset routes keys like a client with just these servers. It uses the connections of its client. An answer for one
+//! subset is never used for another one, except from the same server.
 
 use thiserror::Error as ThisError;
 
@@ -26,7 +26,7 @@ impl Subset {
         self.0.into()
     }
 
-    /// From any number; one that never was a subset has no servers.
+    /// A subset from any number; one that does not exist has no servers.
     pub fn from_index(index: usize) -> Self {
         Subset(u16::try_from(index).unwrap_or(u16::MAX))
     }
@@ -35,15 +35,15 @@ impl Subset {
 /// Why there is no such subset.
 #[derive(Clone, Copy, Debug, ThisError, PartialEq, Eq)]
 pub enum SubsetError {
-    /// No server, one twice, or one that there is not.
+    /// There is no server, a server is given twice, or it does not exist.
     #[error("a subset has at least one server, each once, and only servers of the client")]
     Servers,
-    /// There are as many as there may be.
+    /// There are [`MAX_SUBSETS`] already.
     #[error("a client has at most {MAX_SUBSETS} subsets")]
     TooMany,
 }
 
-/// A subset's servers, and how keys are spread over them.
+/// A subset's servers, and their routing.
 #[derive(Debug)]
 struct Route {
     /// Invariant: in the order of the configuration, each once, at least one.
@@ -122,7 +122,7 @@ impl Routes {
         self.0.get(subset.index())?.stand_in(key, live)
     }
 
-    /// Why a key goes where it goes among all servers, with so many of them at most.
+    /// Explains a key's route among all servers, with at most so many of them.
     pub fn explain(&self, key: &Key, candidates: usize) -> Explanation {
         self.0.first().map(|all| all.router.explain(key.raw(), candidates)).unwrap_or_default()
     }

@@ -1,10 +1,10 @@
-//! What the clients of several processes know of a server together.
+//! The health of a server, shared by clients of several processes.
 //!
-//! A client that finds a server down, or up again, says so in the shared health, and the others take that over instead of
-//! finding it out each by itself. One of them probes: the one that holds the lease, which expires, so that a prober
-//! that dies is replaced. There is no lock: whoever dies at any point leaves memory that the others go on with.
+//! A client that finds a server down, or up again, notes it here. The others adopt that, instead of finding it out by
+//! themselves. One of them probes: the one with the right to probe, which expires, so that a prober that dies is replaced.
+//! There is no lock: a process may die at any point, and the others can go on.
 //!
-//! All moments in it are those of one clock. Should one be out of all proportion, it counts as past.
+//! All moments are of one clock. An implausible one counts as past.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,8 +13,7 @@ use crate::limits::{MAX_PROBE_PAUSE, MAX_TIMEOUT};
 use crate::metrics::counter::Counter;
 use crate::time::Instant;
 
-/// What is known of a server, in memory that its clients share. Zeros mean that nothing was written: the server is
-/// live.
+/// The health of a server, in memory that its clients share. Zeros mean that nothing was written: the server is live.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct SharedHealth {
@@ -22,14 +21,14 @@ pub struct SharedHealth {
     state: AtomicU64,
     /// [`ProbeRight`]
     lease: AtomicU64,
-    /// Of the state, written by who has changed it. They are not exchanged together with it: to read older ones does no
-    /// more harm than a probe too early.
+    /// Details of the state, written by the client that has changed it. They are not exchanged together with it: reading older
+    /// ones can only cause a probe that is too early.
     since: Counter,
     retry_at: Counter,
     downs: Counter,
     /// The address that the server is asked at, by its number.
     address: AtomicU64,
-    /// When somebody is to try whether an earlier address works.
+    /// When an earlier address is to be tried.
     trial_at: Counter,
 }
 
@@ -48,7 +47,7 @@ impl SharedState {
     }
 }
 
-/// Why a server is down for those who have not found it so themselves.
+/// The details of a server that another client has found down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// When that was found.
@@ -59,7 +58,7 @@ pub(crate) struct Finding {
     pub downs: u32,
 }
 
-/// Who probes, and until when: milliseconds and a process.
+/// The process with the right to probe, and its end in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ProbeRight(u64);
 
@@ -88,17 +87,17 @@ impl SharedHealth {
         SharedState(self.state.load(Ordering::Acquire))
     }
 
-    /// Whether the server is down, as far as all know together.
+    /// Whether the server is down.
     pub fn is_down(&self) -> bool {
         self.state().is_down()
     }
 
-    /// Since when it is so; `None`: nothing was ever found.
+    /// The time of the last change; `None`: there was none.
     pub fn since(&self) -> Option<Instant> {
         (self.state() != SharedState::default()).then(|| Instant::from_micros(self.since.get()))
     }
 
-    /// What is known of a server that is down.
+    /// The details of a server that is down.
     pub(crate) fn finding(&self, now: Instant) -> Finding {
         let retry_at = Instant::from_micros(self.retry_at.get());
         let latest = now.after(LONGEST_PAUSE);
@@ -109,7 +108,7 @@ impl SharedHealth {
         }
     }
 
-    /// Says that the server is down. True for the first one to say so.
+    /// Notes that the server is down. True for the first client that does.
     pub(crate) fn declare_down(&self, finding: Finding) -> (bool, SharedState) {
         let declared = self.declare(true);
         if declared.0 {
@@ -119,7 +118,7 @@ impl SharedHealth {
         declared
     }
 
-    /// Says that the server is live. True for the first one to say so.
+    /// Notes that the server is live. True for the first client that does.
     pub(crate) fn declare_live(&self, now: Instant) -> (bool, SharedState) {
         let declared = self.declare(false);
         if declared.0 {
@@ -142,25 +141,25 @@ impl SharedHealth {
         }
     }
 
-    /// Says when the next probe is due.
+    /// Sets the time of the next probe.
     pub(crate) fn put_off(&self, finding: Finding) {
         self.retry_at.set(finding.retry_at.as_micros());
         self.downs.set(finding.downs.into());
     }
 
-    /// Which of its addresses the server is asked at.
+    /// The address in use.
     #[inline]
     pub fn address(&self) -> usize {
         usize::try_from(self.address.load(Ordering::Acquire)).unwrap_or(0)
     }
 
-    /// Says that it is asked at another one. False: somebody else has said so.
+    /// Changes the address in use. False: another client has done so.
     pub(crate) fn move_address(&self, from: usize, to: usize) -> bool {
         let moved = self.address.compare_exchange(from as u64, to as u64, Ordering::AcqRel, Ordering::Acquire);
         moved.is_ok()
     }
 
-    /// When somebody is to try whether an earlier address works.
+    /// When an earlier address is to be tried.
     pub(crate) fn trial_at(&self, now: Instant) -> Instant {
         let trial_at = Instant::from_micros(self.trial_at.get());
         if trial_at > now.after(LONGEST_PAUSE) {
@@ -170,12 +169,12 @@ impl SharedHealth {
         }
     }
 
-    /// Nobody needs to before that.
+    /// Sets that time.
     pub(crate) fn put_trial_off(&self, at: Instant) {
         self.trial_at.set(at.as_micros());
     }
 
-    /// Asks for the right to probe, for so long. `Err`: somebody else has it, until then.
+    /// Asks for the right to probe, for this time. `Err`: another process has it, until then.
     pub(crate) fn lease(&self, holder: u32, time: Duration, now: Instant) -> Result<(), Instant> {
         let current = ProbeRight(self.lease.load(Ordering::Acquire));
         if let Some(until) = held(current, holder, time, now) {
@@ -188,11 +187,11 @@ impl SharedHealth {
         }
     }
 
-    /// Gives the right to probe back, if this one has it.
+    /// Gives the right to probe back, if this process has it.
     pub(crate) fn release(&self, holder: u32) {
         let current = self.lease.load(Ordering::Acquire);
         if ProbeRight(current).is_of(holder) {
-            // Nothing is lost where it has been taken over meanwhile.
+            // If another process has taken it meanwhile, nothing is lost.
             let _ = self.lease.compare_exchange(current, ProbeRight::NONE.0, Ordering::AcqRel, Ordering::Acquire);
         }
     }
@@ -205,7 +204,7 @@ const LONGEST_PAUSE: Duration = if MAX_PROBE_PAUSE.as_secs() > MAX_TIMEOUT.as_se
     Duration::from_secs(MAX_TIMEOUT.as_secs() * 2)
 };
 
-/// Until when somebody else holds the lease.
+/// Until when another process has the right.
 fn held(lease: ProbeRight, holder: u32, time: Duration, now: Instant) -> Option<Instant> {
     let until = lease.until();
     let plausible = until <= now.after(time.saturating_mul(10));

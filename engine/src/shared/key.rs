@@ -1,19 +1,18 @@
-//! Which memory belongs to which server.
+//! Keys of a server's memory.
 
 use md5::{Digest, Md5};
 
 use crate::config::Config;
 
-/// What tells a server in a configuration from all others: 128 bits that are the same whenever it is configured the
-/// same.
+/// The key of a server: 128 bits that depend on its configuration alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerKey(pub(super) [u8; 16]);
 
 /// A piece of a server's memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
-    /// The [`SharedHealth`](crate::SharedHealth) of the server at these socket addresses. What is known of a server belongs to where it is: when its
-    /// name leads elsewhere, nothing is known.
+    /// The [`SharedHealth`](crate::SharedHealth) of the server at these socket addresses. It belongs to the addresses: it starts anew when the
+    /// name has others.
     SharedHealth(&'a [u8]),
     /// The [`Counters`](crate::Counters) of the workers in this table of slots. They belong to the name.
     Slots(usize),
@@ -34,12 +33,12 @@ impl ServerKey {
     }
 }
 
-/// The keys of the servers of some clients, in their order. A server is the same in another configuration if its name is
-/// and all settings of its client are; its weight and pool may differ, and the client's other servers.
+/// The keys of the servers of some clients, in their order. A server has the same key in another configuration if its name and
+/// all settings of its client are the same. Its weight, its pool, and the client's other servers may differ.
 pub fn keys<'a>(configs: impl IntoIterator<Item = &'a Config>) -> Vec<Vec<ServerKey>> {
     let mut taken: Vec<ServerKey> = Vec::new();
     let mut key = |config: &Config, name: &[u8]| {
-        // Clients with the same settings may share a server: each has its own.
+        // Clients with the same settings may have the same server: each has its own key.
         let mut nth = 0u32;
         loop {
             let key = key(config, name, nth);

@@ -1,9 +1,8 @@
-//! Which memory is in use, and by whom.
+//! Ownership of memory in a zone.
 //!
-//! **The rule.** Whoever may write to memory keeps it, whether it does so now, later, or never: a process may use all
-//! memory of the configuration that it was started with, from the moment when it was forked until it is gone. It does not
-//! matter whether it has a slot, has asked for a client, or has run at all yet. The same is true of a configuration that
-//! is still there in the process itself. Everything else may be given away.
+//! **The rule.** A process may use all memory of the configuration that it was started with, from its fork until it has
+//! exited. It does not matter whether it has a slot, has asked for a client, or has run at all. The same is true of a
+//! configuration that still exists in the process itself. All other memory may be freed.
 
 use super::key::ServerKey;
 
@@ -14,14 +13,14 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Takes note of all processes that there are. Those that were not there the last time have been started since, with
-    /// the configuration `running`: the one that a master had between reading two others.
+    /// Notes all current processes. New ones were started with the configuration `running`: the one that the master had between
+    /// reading two others.
     pub fn update(&mut self, pids: impl IntoIterator<Item = u32>, running: u64) {
         let generation = |pid: u32| self.known.iter().find(|(known, _)| *known == pid).map_or(running, |known| known.1);
         self.known = pids.into_iter().map(|pid| (pid, generation(pid))).collect();
     }
 
-    /// How many there are.
+    /// The number of processes.
     pub fn count(&self) -> usize {
         self.known.len()
     }
@@ -32,7 +31,7 @@ impl Processes {
     }
 }
 
-/// Which memory belongs to which server, over all configurations that nginx has read. `R` is a piece of memory.
+/// The memory of each server, over all configurations that nginx has read. `R` is a piece of memory.
 #[derive(Debug)]
 pub struct Ledger<R> {
     generation: u64,
@@ -68,13 +67,13 @@ impl<R: Copy> Ledger<R> {
         Some(entry.record)
     }
 
-    /// This is the memory with this key from now on.
+    /// Adds the memory with this key.
     pub fn add(&mut self, key: ServerKey, record: R) {
         self.entries.push(Entry { key, record, since: self.generation, used: self.generation });
     }
 
-    /// Takes out what nobody may use: see the rule at the top. `in_use` are the configurations that are there, in this
-    /// process or in others.
+    /// Removes the memory that no process may use: see the rule at the top. `in_use` are the configurations of this process and
+    /// of others.
     pub fn expire(&mut self, in_use: &[u64]) -> Vec<R> {
         let generation = self.generation;
         let is_used = |entry: &Entry<R>| {

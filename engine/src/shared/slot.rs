@@ -1,10 +1,10 @@
-//! Which worker counts where.
+//! The slots of workers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::metrics::counter::Counter;
 
-/// A worker's place in shared memory. Zeros are a place that nobody has.
+/// A worker's slot in shared memory. Zeros are a free one.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Slot {
@@ -19,7 +19,7 @@ impl Slot {
         Some((pid, self.generation.get()))
     }
 
-    /// Gives the place up, if this process has it.
+    /// Frees the slot, if this process has it.
     pub fn release(&self, pid: u32) {
         let _ = self.pid.compare_exchange(pid.into(), 0, Ordering::AcqRel, Ordering::Relaxed);
     }
@@ -33,7 +33,7 @@ impl Slot {
     }
 }
 
-/// Takes a place for a process: that of one that has died, or else a free one; which of them. `None`: all are in use.
+/// Takes a slot for a process: that of a dead one, or else a free one. Returns its number. `None`: all are in use.
 pub fn claim<'a>(
     slots: impl Iterator<Item = &'a Slot> + Clone,
     pid: u32,

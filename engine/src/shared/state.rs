@@ -1,6 +1,6 @@
-//! What workers say of a server.
+//! States of a server.
 
-/// What is known of a server. The crate for siblings and the status have an enum of their own, as neither depends on this
+/// The state of a server. The crate for siblings and the status have an enum of their own, as neither depends on this
 /// crate; `src/` does not compile without a value of theirs for each of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -1,4 +1,4 @@
-//! What one client counts for one server.
+//! All counters of one client for one server.
 
 use super::fault::LastFault;
 use super::gauges::Gauges;
@@ -12,7 +12,7 @@ use crate::operation::request::{Direction, ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 use crate::time::Instant;
 
-/// What a caller took back, or did wrong, is not a failure of the server.
+/// Cancelled operations and errors of the caller are no failures of the server.
 const OF_THE_CALLER: [&str; 3] = ["cancelled", "client", "too_large"];
 
 /// Kinds of operations with a histogram of their own: those whose durations differ.
@@ -32,7 +32,7 @@ impl Kind {
     /// All of them.
     pub const ALL: [Kind; 4] = [Kind::Get, Kind::Store, Kind::Count, Kind::Other];
 
-    /// Whose histogram an operation is counted in.
+    /// The kind of an operation.
     fn of(work: &Work) -> Self {
         match work {
             Work::Keyed(Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
@@ -54,15 +54,14 @@ impl Kind {
     }
 }
 
-/// All that one client counts for one server, in memory that others may read: atomic numbers and nothing else, for which
-/// zeros are the beginning. The clients of several processes may have theirs side by side in shared memory: no line of a
-/// processor's cache belongs to two of them.
+/// All counters of one client for one server, in memory that others may read. They are atomic numbers that start with zeros.
+/// Clients of several processes may have theirs side by side in shared memory: they do not share cache lines.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Counters {
     /// Numbers.
     pub stats: Stats<Counter>,
-    /// What there is now.
+    /// The current state.
     pub gauges: Gauges,
     /// The last fault.
     pub last_fault: LastFault,
@@ -82,7 +81,7 @@ impl Counters {
         stats
     }
 
-    /// Adds what `own` has counted since `told`, which remembers that.
+    /// Adds what `own` has counted since `told`, and updates `told`.
     pub(super) fn fold(&self, own: &Counters, told: &Counters, now: Instant) {
         self.look_at(now);
         self.stats.fold(&own.stats, &told.stats);
@@ -91,7 +90,7 @@ impl Counters {
         self.last_fault.fold(&own.last_fault);
     }
 
-    /// Sees to it that what is counted from now on is in the history at its time.
+    /// Closes the history's open span if `now` is after it.
     #[inline]
     pub(crate) fn look_at(&self, now: Instant) {
         if self.history.is_over(now) {
@@ -122,7 +121,7 @@ impl Counters {
                 Verb::Count { direction: Direction::Decr, .. } => &ops.decr,
                 Verb::Touch { .. } => &ops.touch,
             },
-            // Nobody has asked for it.
+            // No caller has asked for it.
             Work::SetBack { .. } => return,
             Work::Server(verb) => match verb {
                 ServerVerb::Noop => &ops.noop,
@@ -174,7 +173,7 @@ impl Counters {
         self.last_fault.note_error(error, now);
     }
 
-    /// What the history keeps: operations, hits, misses, errors, and durations.
+    /// The totals for the history: operations, hits, misses, errors, and durations.
     pub(super) fn totals(&self) -> Numbers {
         let stats = &self.stats;
         let mut numbers = [0; NUMBERS];

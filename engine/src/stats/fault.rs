@@ -8,7 +8,7 @@ use crate::time::Instant;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident: $class:literal, $text:literal, $hint:literal;)*) => {
-        /// What was wrong with a server.
+        /// An error of a server.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Fault {
             $($(#[$doc])* $name,)*
@@ -25,14 +25,14 @@ macro_rules! faults {
                 }
             }
 
-            /// What was seen, in a few words. Nothing that a server has sent is in them.
+            /// What happened, in a few words, without any bytes of a server.
             pub fn text(self) -> &'static str {
                 match self {
                     $(Fault::$name => $text,)*
                 }
             }
 
-            /// What it may come from, or where to look; may be empty.
+            /// A possible cause, or where to look; may be empty.
             pub fn hint(self) -> &'static str {
                 match self {
                     $(Fault::$name => $hint,)*
@@ -145,7 +145,7 @@ faults! {
 }
 
 impl Fault {
-    /// [`text`](Fault::text), and how long it took where a time has run out that has a directive.
+    /// [`text`](Fault::text), with the time if a timeout of a directive has expired.
     pub fn text_with(self, connect_timeout: Duration) -> String {
         match self {
             Fault::ConnectTimeout | Fault::TlsTimeout | Fault::Unanswered | Fault::Stalled => {
@@ -155,8 +155,8 @@ impl Fault {
         }
     }
 
-    /// What an operation's error says of the server. What follows from something that was noted before, such as
-    /// [`Error::ServerDown`], says nothing more, and what the caller did, such as [`Error::Client`], nothing at all.
+    /// The fault of the server behind an operation's error. There is none for errors that follow from an earlier fault, such as
+    /// [`Error::ServerDown`], and for errors of the caller, such as [`Error::Client`].
     fn of(error: &Error) -> Option<Self> {
         match error {
             Error::Timeout { .. } => Some(Fault::Timeout),
@@ -168,7 +168,7 @@ impl Fault {
 
 const CODE_BITS: u32 = 8;
 
-/// The last fault, and when it was: zero for none.
+/// The last fault, and its time; zero for none.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct LastFault(Counter);

@@ -1,10 +1,10 @@
-//! What there is now.
+//! The current state of a server.
 
 use crate::metrics::counter::Counter;
 use crate::protocol::version::Version;
 use crate::shared::State;
 
-/// What a client has of a server now, as others see it: renewed by [`Client::publish`](crate::Client::publish).
+/// A client's current state of a server, for others to read. It is updated by [`Client::publish`](crate::Client::publish).
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Gauges {
@@ -20,7 +20,7 @@ pub struct Gauges {
     pub pending: Counter,
     /// [`ServerView::queued`](crate::ServerView::queued)
     pub queued: Counter,
-    /// The [`Version`] that the server has said it is, as a number; 0: none of memcached's.
+    /// The [`Version`] that the server has reported, as a number; 0: it is not one of memcached.
     version: Counter,
 }
 
@@ -32,7 +32,7 @@ impl Gauges {
         gauges.into_iter().zip(now).for_each(|(gauge, now)| gauge.set(now as u64));
     }
 
-    /// There is no client any more.
+    /// The client has ended.
     pub fn clear(&self) {
         let gauges =
             [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued, &self.version];
@@ -43,12 +43,12 @@ impl Gauges {
         self.version.set(version.map_or(0, Version::to_u64));
     }
 
-    /// The version that the server has said it is, if it is one of memcached's.
+    /// The version that the server has reported, if it is one of memcached.
     pub fn version(&self) -> Option<Version> {
         Version::from_u64(self.version.get())
     }
 
-    /// What the client thinks of the server.
+    /// The state of the server, for the client.
     pub fn state(&self) -> State {
         let state = self.state.get();
         [State::Live, State::Down, State::Disabled].into_iter().find(|&s| s as u64 == state).unwrap_or(State::Live)

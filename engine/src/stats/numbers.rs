@@ -28,7 +28,7 @@ macro_rules! counters {
                 $(self.$field = self.$field.wrapping_add(more.$field.get());)*
             }
 
-            /// What was counted after that.
+            /// The difference to earlier counts.
             pub fn since(&self, before: &Self) -> Self {
                 $name {
                     $($group: self.$group.since(&before.$group),)*
@@ -165,7 +165,7 @@ counters! {
         misses,
         /// Gets that shared the exchange of another one.
         coalesced,
-        /// Leases that came to somebody who does not make the item, and were handed back.
+        /// Leases that were given back because the caller does not make the item.
         handed_back,
         /// Operations that went to another server, as this one was down.
         failed_over,

@@ -1,11 +1,11 @@
-//! What happened in the last minutes.
+//! The last minutes of several counters.
 
 use super::counters::Counters;
 use crate::metrics::history::{spans, Sample};
 use crate::time::Instant;
 
-/// The last spans, the oldest first and the one that `now` is in last: when each began, and the sum over all of
-/// `counters` of what happened in it.
+/// The last spans, the oldest first, the current one last: the start of each, and the sum of its counts over all
+/// `counters`.
 pub fn history<'a>(
     counters: impl Iterator<Item = &'a Counters> + Clone,
     now: Instant,

@@ -1,15 +1,15 @@
-//! What a client counts that has no memory of its own which others read.
+//! Counters of clients without shared memory of their own.
 
 use super::counters::Counters;
 use crate::metrics::counter::Memory;
 use crate::time::Instant;
 
-/// The sum of what several clients count. There is no place for what each of them has now, and when two of them enter a
-/// new span at once, the history may lose what one has told of the span before; no counter ever does.
+/// The sum of the counters of several clients. It has no gauges of each. If two clients enter a new span at the same time, the
+/// history may lose counts of the span before; counters lose none.
 #[derive(Debug)]
 pub(crate) struct Rest {
     sum: Memory<Counters>,
-    /// What of this client's is in the sum.
+    /// This client's part of the sum.
     told: Box<Counters>,
 }
 
@@ -18,7 +18,7 @@ impl Rest {
         Rest { sum, told: Box::default() }
     }
 
-    /// Tells what this client has counted by now.
+    /// Adds this client's new counts.
     pub fn tell(&self, own: &Counters, now: Instant) {
         self.sum.fold(own, &self.told, now);
     }

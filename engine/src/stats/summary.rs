@@ -1,4 +1,4 @@
-//! The line that sums up what went wrong with a server.
+//! The log line that sums up the failures of a server.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::fault::Fault;
 use super::numbers::Errors;
 
-/// What went wrong with a server since the last line about it.
+/// The failures of a server since the last line about it.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Operations that failed.
@@ -16,19 +16,17 @@ pub struct Summary {
     pub said: Bytes,
     /// Connections that were lost or could not be made, without a line of their own.
     pub connections: u32,
-    /// What was wrong with the last of them.
+    /// The fault of the last of them.
     pub fault: Option<Fault>,
 }
 
-/// So many bytes of what a server said go to the log.
+/// The most bytes of a server's text in the log.
 const QUOTED: usize = 64;
 
 impl Summary {
-    /// The line for the log, about the server called `name`; `None` if nothing was wrong. What the server said is
-    /// escaped.
+    /// The log line about the server called `name`; `None` if there was no failure. The server's text is escaped.
     ///
-    /// Not in it is what only its caller can do something about, and what the caller itself took back:
-    /// [`Errors::client`] and [`Errors::cancelled`].
+    /// It leaves out errors of the caller, and cancelled operations: [`Errors::client`] and [`Errors::cancelled`].
     pub fn text(&self, name: &[u8]) -> Option<String> {
         let Errors { not_sent, unknown, timeout, busy, server_down, server, protocol, too_large, no_memory, .. } =
             self.errors;
