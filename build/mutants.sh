@@ -22,7 +22,7 @@ what gave up leaves no placeholder | connection/due.rs | s/if index < self.encod
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
 what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
-max is no bound | server/pool.rs | s/(self.at.leaving()) < self.settings.pool.max() as usize/(self.at.leaving()) < usize::MAX/
+max is no bound | server/pool.rs | s/(self.addresses.leaving()) < self.settings.pool.max() as usize/(self.addresses.leaving()) < usize::MAX/
 written writes are sent again | operation/retry.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_in_queue()/Target::Queue if false/

@@ -1,6 +1,6 @@
 //! One memcached: who waits for it, its connections, whether it is up, where it is, and how often it may be connected to.
 
-mod address;
+mod addresses;
 mod admit;
 mod arrive;
 mod backlog;

@@ -107,7 +107,7 @@ impl<T> Client<T> {
                     server.answer_dropped();
                 }
             }
-            Owner::Nobody => self.own = self.own.saturating_sub(1),
+            Owner::Nobody => self.internal = self.internal.saturating_sub(1),
             Owner::Caller(_) => {}
         }
     }

@@ -120,7 +120,7 @@ impl<T> Client<T> {
             self.exchanges.try_reserve()?;
         }
         match target {
-            Target::Exchange(name) => self.exchanges.try_reserve_in(name, self.late(name)),
+            Target::Group(name) => self.exchanges.try_reserve_in(name, self.late(name)),
             Target::Connection(conn) => self.network.connections.get_mut(conn).map_or(Ok(()), Connection::try_reserve),
             Target::Queue | Target::Nowhere => self.servers.get_mut(id).map_or(Ok(()), Server::reserve_queue),
         }

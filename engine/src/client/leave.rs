@@ -1,7 +1,7 @@
 //! How an operation gives up its place.
 
 use super::call::{Call, Owner, Stage, Task};
-use super::share::Leaver;
+use super::share::FormerLeader;
 use super::state::Client;
 use crate::connection::{SideEffect, Undo};
 use crate::id::{CallId, ServerId};
@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 impl<T> Client<T> {
     /// The lease of an operation that is cancelled when it had won, and before it was told so.
-    fn untold(call: &Call<T>) -> Option<SideEffect> {
+    fn unclaimed_lease(call: &Call<T>) -> Option<SideEffect> {
         let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
         let key = call.key.clone()?;
         let undo = match (*stale, old) {
@@ -34,7 +34,7 @@ impl<T> Client<T> {
     pub(super) fn take_back(&mut self, id: CallId, now: Instant) -> Option<T> {
         let mut call = self.calls.remove(id)?;
         self.release_gathered(&call.task);
-        if let Some(side_effect) = Self::untold(&call) {
+        if let Some(side_effect) = Self::unclaimed_lease(&call) {
             self.hand_back(call.server, side_effect, now);
         }
         if let Some(key) = call.waits_for() {
@@ -44,8 +44,8 @@ impl<T> Client<T> {
             server.release(call.hold.take());
         }
         let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
-        let leaver = Leaver { group: call.group, server: call.server, stage: call.stage, overdue };
-        if self.hand_over(leaver, now).is_none() {
+        let former = FormerLeader { group: call.group, server: call.server, stage: call.stage, overdue };
+        if self.hand_over(former, now).is_none() {
             self.unmark(call.group, call.key.as_ref());
             self.give_up_place(call.server, call.stage, call.take_backlog(), overdue, now);
         }

@@ -23,7 +23,7 @@ impl<T> Client<T> {
         }
         self.published = now;
         for id in 0..self.servers.len() {
-            if self.servers.get_mut(id).is_some_and(Server::take_touched) {
+            if self.servers.get_mut(id).is_some_and(Server::take_changed) {
                 if let Some(view) = self.server(id) {
                     view.publish(now);
                 }
@@ -36,9 +36,9 @@ impl<T> Client<T> {
         (0..self.servers.len()).filter_map(|id| self.server(id)).for_each(|view| view.publish(now));
     }
 
-    pub(super) fn touch(&mut self, id: ServerId) {
+    pub(super) fn note_change(&mut self, id: ServerId) {
         if let Some(server) = self.servers.get_mut(id) {
-            server.touch();
+            server.note_change();
         }
     }
 }

@@ -98,7 +98,7 @@ impl<T> Client<T> {
 
     /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
     pub(super) fn after_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
-        self.touch(id);
+        self.note_change(id);
         if self.has_waiting(id) {
             self.pump(id, now);
         }

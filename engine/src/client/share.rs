@@ -13,7 +13,7 @@ use crate::time::Instant;
 
 /// A get that others follow gives up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Leaver {
+pub(super) struct FormerLeader {
     /// What it led; it does not any more.
     pub group: Option<CallId>,
     pub server: ServerId,
@@ -36,14 +36,14 @@ impl<T> Client<T> {
     }
 
     /// When an exchange is late that was begun by this get.
-    pub(super) fn late(&self, name: CallId) -> Instant {
-        self.calls.get(name).map_or(Instant::default(), |leader| leader.since.after(self.config.timeout))
+    pub(super) fn late(&self, group: CallId) -> Instant {
+        self.calls.get(group).map_or(Instant::default(), |leader| leader.since.after(self.config.timeout))
     }
 
-    pub(super) fn follow(&mut self, id: CallId, name: CallId) {
-        let leader = self.exchanges.join(name, id, self.late(name));
+    pub(super) fn follow(&mut self, id: CallId, group: CallId) {
+        let leader = self.exchanges.join(group, id, self.late(group));
         if let Some(call) = self.calls.get_mut(id) {
-            call.stage = Stage::Following(name);
+            call.stage = Stage::Following(group);
         }
         let server = self.calls.get(leader).map(|leader| leader.server);
         if let Some(server) = server.and_then(|server| self.servers.get_mut(server)) {
@@ -77,15 +77,15 @@ impl<T> Client<T> {
     }
 
     /// The one that leads an exchange has its answer: so have all.
-    pub(super) fn finish_group(&mut self, leader: CallId, name: CallId, answer: &Answer, now: Instant) {
+    pub(super) fn finish_group(&mut self, leader: CallId, group: CallId, answer: &Answer, now: Instant) {
         let Some(call) = self.calls.get(leader) else { return };
         // It may have moved since it was followed.
         let server = call.server;
         if let Some(key) = &call.key {
-            self.exchanges.close_named(name, key.raw());
+            self.exchanges.close_named(group, key.raw());
         }
-        for follower in self.exchanges.end(name) {
-            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.stage == Stage::Following(name)) {
+        for follower in self.exchanges.end(group) {
+            if let Some(call) = self.calls.get_mut(follower).filter(|call| call.stage == Stage::Following(group)) {
                 call.server = server;
                 self.finish(follower, answer.clone(), now);
             }
@@ -96,21 +96,21 @@ impl<T> Client<T> {
     /// its place is still to be left; otherwise, whether it was sent.
     ///
     /// It has ended already: nothing that happens here can send it.
-    pub(super) fn hand_over(&mut self, leaver: Leaver, now: Instant) -> Option<bool> {
-        let Leaver { group, server, stage, overdue } = leaver;
-        let name = group?;
+    pub(super) fn hand_over(&mut self, former: FormerLeader, now: Instant) -> Option<bool> {
+        let FormerLeader { group, server, stage, overdue } = former;
+        let group = group?;
         // A server that is down is asked nothing, and may answer yet.
         let is_down = !self.servers.get(server).is_some_and(Server::is_live);
-        let next = self.next_leader(name, now)?;
-        let in_time = is_down || !self.exchanges.is_late(name, now);
+        let next = self.next_leader(group, now)?;
+        let in_time = is_down || !self.exchanges.is_late(group, now);
         let (Stage::Sent(conn, number), true) = (stage, in_time) else {
             let sent = self.give_up_place(server, stage, 0, overdue, now);
-            self.lead_anew(name, next, server, sent, now);
+            self.lead_anew(group, next, server, sent, now);
             return Some(sent);
         };
-        self.exchanges.hand_over(name, next);
+        self.exchanges.hand_over(group, next);
         let call = self.calls.get_mut(next)?;
-        call.group = Some(name);
+        call.group = Some(group);
         call.stage = stage;
         // The leader may have moved since it was followed.
         call.server = server;
@@ -122,26 +122,26 @@ impl<T> Client<T> {
 
     /// One of those that follow is late. If its exchange is late as well, the others do not wait for that any longer: it
     /// goes on for its leader alone.
-    pub(super) fn desert(&mut self, name: CallId, now: Instant) {
-        let Some(leader) = self.exchanges.leader(name).filter(|_| self.exchanges.is_late(name, now)) else { return };
+    pub(super) fn leave_exchange(&mut self, group: CallId, now: Instant) {
+        let Some(leader) = self.exchanges.leader(group).filter(|_| self.exchanges.is_late(group, now)) else { return };
         let Some(server) = self.calls.get(leader).map(|call| call.server) else { return };
         if !self.servers.get(server).is_some_and(Server::is_live) {
             return;
         }
-        let Some(next) = self.next_leader(name, now) else { return };
+        let Some(next) = self.next_leader(group, now) else { return };
         if let Some(leader) = self.calls.get_mut(leader) {
             leader.group = None;
         }
-        self.lead_anew(name, next, server, true, now);
+        self.lead_anew(group, next, server, true, now);
     }
 
     /// Another exchange begins for those who share one; `again`: the one before was sent.
-    fn lead_anew(&mut self, name: CallId, leader: CallId, server: ServerId, again: bool, now: Instant) {
+    fn lead_anew(&mut self, group: CallId, leader: CallId, server: ServerId, again: bool, now: Instant) {
         let late = now.after(self.config.timeout);
         let key = self.calls.get(leader).and_then(|call| call.key.as_ref());
-        self.exchanges.begin_anew(name, leader, key.map(Key::raw), late);
+        self.exchanges.begin_anew(group, leader, key.map(Key::raw), late);
         let Some(call) = self.calls.get_mut(leader) else { return };
-        call.group = Some(name);
+        call.group = Some(group);
         call.server = server;
         call.retried |= again;
         if let Some(server) = self.servers.get(server).filter(|_| again) {
@@ -152,10 +152,10 @@ impl<T> Client<T> {
 
     /// Takes the first one that follows and still has time out of an exchange, which is no more if there is none. Who is
     /// late as well waits for nobody any more, and ends by its own timer.
-    fn next_leader(&mut self, name: CallId, now: Instant) -> Option<CallId> {
+    fn next_leader(&mut self, group: CallId, now: Instant) -> Option<CallId> {
         let calls = &mut self.calls;
-        self.exchanges.take_next(name, |id| {
-            let Some(call) = calls.get_mut(id).filter(|call| call.stage == Stage::Following(name)) else {
+        self.exchanges.take_next(group, |id| {
+            let Some(call) = calls.get_mut(id).filter(|call| call.stage == Stage::Following(group)) else {
                 return false;
             };
             let has_time = call.deadline > now;

@@ -53,7 +53,7 @@ pub struct Client<T> {
     pub(super) routes: Routes,
     pub(super) calls: SlotMap<CallId, Call<T>>,
     /// How many of them are the client's own.
-    pub(super) own: usize,
+    pub(super) internal: usize,
     pub(super) network: Network,
     pub(super) servers: Vec<Server>,
     /// Operations that have their answer; some may be cancelled.
@@ -91,7 +91,7 @@ impl<T> Client<T> {
         let mut client = Client {
             routes: Routes::new(&config),
             calls: SlotMap::with_key(),
-            own: 0,
+            internal: 0,
             network: Network::new(seed),
             servers: config.servers.iter().enumerate().map(server).collect(),
             completions: VecDeque::new(),
@@ -130,7 +130,7 @@ impl<T> Client<T> {
     /// Operations that were submitted and have neither been handed out nor cancelled. While there are any, a worker
     /// that exits has to wait for [`next_timeout`](Client::next_timeout). The client's own are not among them.
     pub fn pending(&self) -> usize {
-        self.calls.len().saturating_sub(self.own)
+        self.calls.len().saturating_sub(self.internal)
     }
 
     /// As configured.

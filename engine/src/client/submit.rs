@@ -121,7 +121,7 @@ impl<T> Client<T> {
         let id = new.server;
         let bulk = self.large_items.bulk(new.key.as_ref(), &new.work);
         let target = match self.group_for(new, now) {
-            Some(group) => Target::Exchange(group),
+            Some(group) => Target::Group(group),
             None => self.target(id, new.key.as_ref(), bulk),
         };
         let has_memory = self.make_room(id, target).is_ok();
@@ -151,7 +151,7 @@ impl<T> Client<T> {
         let server = new.server;
         let call = self.enter(owner, new, timeout, now);
         match room.target {
-            Target::Exchange(group) => self.follow(call, group),
+            Target::Group(group) => self.follow(call, group),
             target => {
                 self.mark(call);
                 if !self.place(call, server, target.connection(), room.bulk) {

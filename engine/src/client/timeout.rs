@@ -1,7 +1,7 @@
 //! What time brings about.
 
 use super::call::{Call, Stage};
-use super::share::Leaver;
+use super::share::FormerLeader;
 use super::state::Client;
 use crate::connection::Phase;
 use crate::id::{CallId, ServerId};
@@ -68,12 +68,12 @@ impl<T> Client<T> {
             Timer::Overdue(conn, number) => {
                 let connection = self.network.connections.get(conn).filter(|c| c.awaits(number))?;
                 // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
-                let patience = connection.moved_at().after(self.config.timeout);
+                let give_up_at = connection.moved_at().after(self.config.timeout);
                 if !connection.is_overdue(now) {
                     // An operation with a longer deadline is in front of it.
                     self.network.timers.insert(now.after(self.config.timeout), timer);
-                } else if patience > now {
-                    self.network.timers.insert(patience, timer);
+                } else if give_up_at > now {
+                    self.network.timers.insert(give_up_at, timer);
                 } else {
                     self.fail(conn, Cause::Overdue, false, now);
                 }
@@ -81,7 +81,7 @@ impl<T> Client<T> {
             Timer::Ask(id) => self.ask(id, now),
             Timer::SpareValues => self.network.age_spare_values(now),
             Timer::Server(id) => {
-                if self.servers.get_mut(id)?.take_due(now) {
+                if self.servers.get_mut(id)?.take_maintenance(now) {
                     self.maintain(id, now);
                 }
             }
@@ -126,9 +126,9 @@ impl<T> Client<T> {
         call.stage = Stage::Done;
         let group = call.group;
         if let Stage::Following(name) = stage {
-            self.desert(name, now);
+            self.leave_exchange(name, now);
         }
-        let sent = match self.hand_over(Leaver { group, server, stage, overdue }, now) {
+        let sent = match self.hand_over(FormerLeader { group, server, stage, overdue }, now) {
             Some(sent) => {
                 if let Some(call) = self.calls.get_mut(id) {
                     call.group = None;

@@ -21,7 +21,7 @@ impl Server {
             self.refused(&error, now);
             return Err(error);
         }
-        self.touched = true;
+        self.changed = true;
         if target == Target::Queue && self.connecting == 0 && self.is_full() {
             self.counters.stats.limits.pipeline.bump();
         }

@@ -33,7 +33,7 @@ impl Server {
     /// Connects to the next address of the server, if none works and there is one that has not been tried. True if so.
     pub(super) fn try_next_address(&mut self, network: &mut Network, now: Instant) -> bool {
         let is_disabled = self.health.state() == State::Disabled;
-        if is_disabled || !self.connections.is_empty() || !self.at.next(self.settings.addresses) {
+        if is_disabled || !self.connections.is_empty() || !self.addresses.next(self.settings.address_count) {
             return false;
         }
         self.open(network, now);
@@ -43,13 +43,13 @@ impl Server {
     /// Whether others ask it elsewhere.
     #[inline]
     pub fn is_elsewhere(&self) -> bool {
-        self.shared_health.address() != self.at.agreed()
+        self.shared_health.address() != self.addresses.agreed()
     }
 
     /// Goes where the others have gone. True if it did.
     pub fn follow_others(&mut self, network: &mut Network, now: Instant) -> bool {
         let address = self.shared_health.address();
-        let is_known = address < self.settings.addresses;
+        let is_known = address < self.settings.address_count;
         if is_known {
             self.move_to(address, network, now);
         }
@@ -58,8 +58,8 @@ impl Server {
 
     /// A connection has passed its greeting: it is one of those that operations may go to.
     pub fn arrived(&mut self, conn: ConnId) {
-        if self.at.trial() == Some(conn) {
-            self.at.end_trial();
+        if self.addresses.trial() == Some(conn) {
+            self.addresses.end_trial();
             self.connections.push(conn);
             self.give_lease_back();
         } else {
@@ -72,7 +72,7 @@ impl Server {
         let Some(address) = network.connections.get(conn).map(|connection| connection.address) else {
             return Arrival::Closed;
         };
-        let agreed = self.at.agreed();
+        let agreed = self.addresses.agreed();
         let mut others = self.connections.iter().filter(|&&other| other != conn);
         if address > agreed && others.any(|&other| usable(&network.connections, other).is_some()) {
             self.close(conn, network);
@@ -85,17 +85,17 @@ impl Server {
             self.move_to(address, network, now);
             network.outputs.push_back(Output::Event(Event::AddressChanged { server: self.id, address }));
         }
-        self.at.works(address);
+        self.addresses.works(address);
         Arrival::Here
     }
 
     /// From now on the server is asked at this address, and nowhere else.
     fn move_to(&mut self, address: usize, network: &mut Network, now: Instant) {
         let trial_at = now.after(self.trial_pause(0, network));
-        self.at.move_to(address, trial_at);
+        self.addresses.move_to(address, trial_at);
         self.latest = None;
-        self.passed = Bytes::new();
-        self.touched = true;
+        self.passed_version = Bytes::new();
+        self.changed = true;
         self.stop_failing_back(network);
         for conn in self.connections.clone() {
             let Some(connection) = network.connections.get_mut(conn).filter(|c| c.address != address) else { continue };
@@ -106,7 +106,7 @@ impl Server {
             connection.leaving = true;
             network.timers.insert(now.after(self.settings.timeout), Timer::Leave(conn));
             self.connections.retain(|&other| other != conn);
-            self.at.leave();
+            self.addresses.leave();
         }
         if address > 0 {
             self.maintain_at(trial_at, network);

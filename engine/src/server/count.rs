@@ -13,43 +13,43 @@ use crate::time::Instant;
 impl Server {
     /// Its gauges may have changed.
     #[inline]
-    pub fn touch(&mut self) {
-        self.touched = true;
+    pub fn note_change(&mut self) {
+        self.changed = true;
     }
 
     /// Whether its gauges may have changed since this was asked last.
-    pub fn take_touched(&mut self) -> bool {
-        std::mem::take(&mut self.touched)
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// An operation that somebody waits for has its answer.
     #[inline]
     pub fn completed(&mut self, answer: &Answer, work: Option<&Work>, since: Instant, now: Instant) {
-        self.touched = true;
+        self.changed = true;
         self.counters.answered(answer, work, since, now);
     }
 
     /// An operation was refused.
     pub fn refused(&mut self, error: &Error, now: Instant) {
-        self.touched = true;
+        self.changed = true;
         self.counters.failed_with(error, now);
     }
 
     /// An operation was taken back.
     pub fn cancelled(&mut self) {
-        self.touched = true;
+        self.changed = true;
         self.counters.stats.errors.cancelled.bump();
     }
 
     /// A batch would hold too many bytes with this answer.
     pub fn answer_dropped(&mut self) {
-        self.touched = true;
+        self.changed = true;
         self.counters.stats.errors.busy.bump();
     }
 
     /// An operation goes to the server that stands in for it.
     pub fn failed_over(&mut self) {
-        self.touched = true;
+        self.changed = true;
         self.counters.stats.failed_over.bump();
     }
 
@@ -103,8 +103,8 @@ impl Server {
 
     /// Reads what a connection has got of its greeting, and remembers what the server says of itself.
     pub fn read_greeting(&mut self, connection: &mut Connection, now: Instant) -> Result<Progress, Unfit> {
-        let passed = self.passed.clone();
-        let answered = connection.read_greeting(&passed, |text| self.passed = text.clone(), now);
+        let passed = self.passed_version.clone();
+        let answered = connection.read_greeting(&passed, |text| self.passed_version = text.clone(), now);
         match &answered {
             Ok(Progress::Done) => {
                 self.dialect = connection.dialect();
@@ -112,7 +112,7 @@ impl Server {
             }
             Ok(Progress::Asks | Progress::Waits) => {}
             Err(unfit) => {
-                self.passed = Bytes::new();
+                self.passed_version = Bytes::new();
                 if let Unfit::TooOld(version) = unfit {
                     self.counters.gauges.set_version(Some(*version));
                 }

@@ -18,20 +18,20 @@ const SLACK: Duration = Duration::from_secs(1);
 impl Server {
     /// Tries whether an earlier address works, if it is time to.
     pub(super) fn maybe_fail_back(&mut self, network: &mut Network, now: Instant) {
-        if self.at.agreed() == 0 || self.at.trial().is_some() || network.draining {
+        if self.addresses.agreed() == 0 || self.addresses.trial().is_some() || network.draining {
             return;
         }
         if !self.is_live() || !self.has_ready(&network.connections) {
             return;
         }
-        if self.at.is_moving() {
+        if self.addresses.is_moving() {
             return self.maintain_at(now.after(self.settings.timeout), network);
         }
-        let due = self.at.trial_at().max(self.shared_health.trial_at(now));
+        let due = self.addresses.trial_at().max(self.shared_health.trial_at(now));
         if due > now {
             return self.maintain_at(due, network);
         }
-        let addresses = u32::try_from(self.at.agreed()).unwrap_or(u32::MAX);
+        let addresses = u32::try_from(self.addresses.agreed()).unwrap_or(u32::MAX);
         let time = self.settings.connect_timeout.saturating_mul(addresses).saturating_add(SLACK);
         match self.shared_health.lease(self.process, time, now) {
             Ok(()) => self.try_earlier(0, network, now),
@@ -41,29 +41,29 @@ impl Server {
 
     fn try_earlier(&mut self, address: usize, network: &mut Network, now: Instant) {
         let token = network.rng.u32(..);
-        if let Err(at) = self.connects.take(now) {
-            self.at.put_trial_off(at);
+        if let Err(at) = self.throttle.take(now) {
+            self.addresses.put_trial_off(at);
             self.give_lease_back();
             return self.maintain_at(at, network);
         }
         let conn = self.connect(address, token, network, now);
-        self.at.begin_trial(conn);
+        self.addresses.begin_trial(conn);
     }
 
     /// If this is the connection that tries an earlier address: it has found that the address does not work. True if so.
     pub fn trial_failed(&mut self, conn: ConnId, address: usize, network: &mut Network, now: Instant) -> bool {
-        if self.at.trial() != Some(conn) {
+        if self.addresses.trial() != Some(conn) {
             return false;
         }
-        self.at.end_trial();
+        self.addresses.end_trial();
         let next = address.saturating_add(1);
-        if next < self.at.agreed() && self.is_live() && !network.draining {
+        if next < self.addresses.agreed() && self.is_live() && !network.draining {
             self.try_earlier(next, network, now);
             return true;
         }
-        let trials = self.at.count_trial();
+        let trials = self.addresses.count_trial();
         let due = now.after(self.trial_pause(trials, network));
-        self.at.put_trial_off(due);
+        self.addresses.put_trial_off(due);
         self.shared_health.put_trial_off(due);
         self.give_lease_back();
         self.maintain_at(due, network);
@@ -72,7 +72,7 @@ impl Server {
 
     /// Nobody tries any more whether an earlier address works.
     pub(super) fn stop_failing_back(&mut self, network: &mut Network) {
-        let Some(conn) = self.at.end_trial() else { return };
+        let Some(conn) = self.addresses.end_trial() else { return };
         drop(network.connections.remove(conn));
         network.outputs.push_back(Output::Close { conn });
         self.give_lease_back();

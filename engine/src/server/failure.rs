@@ -120,9 +120,9 @@ impl Server {
         if !self.health.failure(weight, policy, now) {
             return false;
         }
-        self.touched = true;
-        self.passed = Bytes::new();
-        self.at.start_over();
+        self.changed = true;
+        self.passed_version = Bytes::new();
+        self.addresses.start_over();
         if self.tell_down(now) {
             network.outputs.push_back(Output::Event(Event::ServerDown { server: self.id, cause: cause.clone() }));
         }
@@ -144,7 +144,7 @@ impl Server {
     /// Takes the server out of use, as if it were down but without probes, or back into it. True if that is a change.
     pub fn set_disabled(&mut self, disabled: bool, now: Instant) -> bool {
         let changed = self.health.set_disabled(disabled, now);
-        self.touched |= changed;
+        self.changed |= changed;
         changed
     }
 }

@@ -9,9 +9,9 @@ use crate::time::Instant;
 /// The pause between probes doubles so many times at most.
 const MAX_DOUBLINGS: u32 = 6;
 /// The pause after a first connect that failed while the server is still thought to be live.
-const HOLD: Duration = Duration::from_millis(50);
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// It doubles so many times at most, so that it stays below the time that operations have.
-const MAX_HOLD_DOUBLINGS: u32 = 3;
+const MAX_CONNECT_DOUBLINGS: u32 = 3;
 /// Pauses start short again when a server has been live without trouble for so long, asked or not. A server that comes and
 /// goes faster than this is tried less and less often.
 const STABLE: Duration = Duration::from_secs(30);
@@ -35,9 +35,9 @@ pub(crate) struct Health {
     /// Failures since the last success.
     fails: u32,
     /// Connects that failed while it was live, since it was stable.
-    refusals: u32,
+    failed_connects: u32,
     /// How often it went down, or a probe failed, since it was stable.
-    downs: u32,
+    times_down: u32,
     /// When one of these two was counted last.
     troubled_at: Instant,
     /// No connect before this.
@@ -52,8 +52,8 @@ impl Health {
             state: State::Live,
             since: now,
             fails: 0,
-            refusals: 0,
-            downs: 0,
+            failed_connects: 0,
+            times_down: 0,
             troubled_at: now,
             retry_at: now,
             disabled: false,
@@ -85,7 +85,7 @@ impl Health {
 
     /// What others have to know of a server that is down.
     pub fn finding(&self) -> Finding {
-        Finding { since: self.since, retry_at: self.retry_at, downs: self.downs }
+        Finding { since: self.since, retry_at: self.retry_at, times_down: self.times_down }
     }
 
     /// Others have found the server down.
@@ -99,7 +99,7 @@ impl Health {
     /// Others have said when the next probe is due.
     pub fn put_off(&mut self, finding: Finding) {
         self.retry_at = finding.retry_at;
-        self.downs = finding.downs;
+        self.times_down = finding.times_down;
     }
 
     /// When the state was entered.
@@ -128,8 +128,8 @@ impl Health {
     /// Time decides: a server that nobody asked anything has been live as long as one that has answered.
     fn note_stability(&mut self, now: Instant) {
         if self.state == State::Live && now.since(self.troubled_at.max(self.since)) >= STABLE {
-            self.refusals = 0;
-            self.downs = 0;
+            self.failed_connects = 0;
+            self.times_down = 0;
         }
     }
 
@@ -147,7 +147,7 @@ impl Health {
         self.state = State::Live;
         self.since = now;
         self.retry_at = now;
-        self.refusals = 0;
+        self.failed_connects = 0;
         self.fails = policy.max_fails.saturating_sub(1);
         true
     }
@@ -157,13 +157,14 @@ impl Health {
         self.note_stability(now);
         let pause = match self.state {
             State::Live => {
-                let pause = doubled(HOLD, self.refusals.min(MAX_HOLD_DOUBLINGS));
-                self.refusals = self.refusals.saturating_add(1);
+                let pause = doubled(CONNECT_PAUSE, self.failed_connects.min(MAX_CONNECT_DOUBLINGS));
+                self.failed_connects = self.failed_connects.saturating_add(1);
                 pause
             }
             State::Down | State::Disabled => {
-                let pause = doubled(policy.retry, self.downs.min(MAX_DOUBLINGS)).min(MAX_PROBE_PAUSE.max(policy.retry));
-                self.downs = self.downs.saturating_add(1);
+                let pause =
+                    doubled(policy.retry, self.times_down.min(MAX_DOUBLINGS)).min(MAX_PROBE_PAUSE.max(policy.retry));
+                self.times_down = self.times_down.saturating_add(1);
                 pause
             }
         };

@@ -22,7 +22,7 @@ pub(crate) enum Target {
     /// Onto this connection.
     Connection(ConnId),
     /// Nowhere by itself: it shares the exchange of this group of gets.
-    Exchange(CallId),
+    Group(CallId),
     /// Into the queue: it has to wait.
     Queue,
     /// It has to go where there is no room for it.
@@ -33,7 +33,7 @@ impl Target {
     pub fn connection(self) -> Option<ConnId> {
         match self {
             Target::Connection(conn) => Some(conn),
-            Target::Exchange(_) | Target::Queue | Target::Nowhere => None,
+            Target::Group(_) | Target::Queue | Target::Nowhere => None,
         }
     }
 }

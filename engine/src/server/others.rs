@@ -24,7 +24,7 @@ impl Server {
     /// Whether others have found something out since.
     #[inline]
     pub fn has_news(&self) -> bool {
-        self.shared_health.state() != self.seen
+        self.shared_health.state() != self.seen_state
     }
 
     /// Takes over what others have found out.
@@ -45,18 +45,18 @@ impl Server {
             }
         }
         let policy = self.settings.policy(network.rng.f64());
-        self.seen = state;
+        self.seen_state = state;
         match (was_down, is_down) {
             (false, true) => {
                 self.health.adopt(finding, now);
-                self.at.start_over();
-                self.touched = true;
-                self.passed = Bytes::new();
+                self.addresses.start_over();
+                self.changed = true;
+                self.passed_version = Bytes::new();
                 Some(News::Down)
             }
             (true, false) => {
                 self.health.connected(policy, now);
-                self.touched = true;
+                self.changed = true;
                 Some(News::Up)
             }
             _ => None,
@@ -66,7 +66,7 @@ impl Server {
     /// The server is down, as this client has found. True if it is the first one.
     pub(super) fn tell_down(&mut self, now: Instant) -> bool {
         let (first, state) = self.shared_health.declare_down(self.health.finding());
-        self.seen = state;
+        self.seen_state = state;
         if !first {
             self.health.put_off(self.shared_health.finding(now));
         }
@@ -95,8 +95,8 @@ impl Server {
     /// The server is back, as this client has found.
     fn back(&mut self, network: &mut Network, now: Instant) {
         let (first, state) = self.shared_health.declare_live(now);
-        self.seen = state;
-        self.touched = true;
+        self.seen_state = state;
+        self.changed = true;
         self.give_lease_back();
         if first {
             network.outputs.push_back(Output::Event(Event::ServerUp { server: self.id }));
@@ -119,7 +119,7 @@ impl Server {
             return Ok(());
         }
         // As long as a connect may take to each address, and some time to notice that.
-        let addresses = u32::try_from(self.settings.addresses).unwrap_or(u32::MAX);
+        let addresses = u32::try_from(self.settings.address_count).unwrap_or(u32::MAX);
         let time = self.settings.connect_timeout.saturating_mul(addresses).saturating_add(LEASE_SLACK);
         // Those who have to wait look again when it is over, so that they learn of a server that is back.
         self.shared_health.lease(self.process, time, now)

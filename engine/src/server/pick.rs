@@ -13,7 +13,7 @@ impl Server {
     /// with, if they are many.
     #[inline(always)]
     pub(super) fn pick(&self, connections: &Connections, bulk: u32) -> Option<ConnId> {
-        if self.at.is_moving() {
+        if self.addresses.is_moving() {
             return None;
         }
         if bulk > 0 {
@@ -21,10 +21,10 @@ impl Server {
             return self.pick_bulky(connections, conn, connection);
         }
         // It has room, and nothing large.
-        if let Some((conn, _)) = self.begun(connections) {
+        if let Some((conn, _)) = self.used_this_turn(connections) {
             return Some(conn);
         }
-        let (conn, connection) = self.quietest(connections)?;
+        let (conn, connection) = self.least_burdened(connections)?;
         if connection.load() >= self.settings.pipeline_bound() {
             return None;
         }
@@ -64,10 +64,10 @@ impl Server {
 
     /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
     pub(super) fn least_loaded<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
-        self.begun(connections).or_else(|| self.quietest(connections))
+        self.used_this_turn(connections).or_else(|| self.least_burdened(connections))
     }
 
-    fn quietest<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+    fn least_burdened<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
         let bound = self.settings.pipeline_bound();
         let ready = self.connections.iter().filter_map(|&conn| usable(connections, conn));
         ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
@@ -76,9 +76,9 @@ impl Server {
     /// What one turn of the event loop submits goes to one connection, as long as it has room: a write and a read of their
     /// own would cost more than it costs to wait for each other.
     #[inline]
-    fn begun<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
-        let begun = |c: &Connection| c.dirty && c.load() < self.settings.pipeline && !c.is_bulky() && !c.late;
-        usable(connections, self.latest?).filter(|(_, c)| begun(c))
+    fn used_this_turn<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        let has_room = |c: &Connection| c.dirty && c.load() < self.settings.pipeline && !c.is_bulky() && !c.late;
+        usable(connections, self.latest?).filter(|(_, c)| has_room(c))
     }
 
     /// Whether a connection is ready for operations.

@@ -15,7 +15,7 @@ const REFILL: Duration = Duration::from_millis(100);
 impl Server {
     /// Whether it may have another connection, next to those that are leaving.
     fn has_room(&self) -> bool {
-        self.connections.len().saturating_add(self.at.leaving()) < self.settings.pool.max() as usize
+        self.connections.len().saturating_add(self.addresses.leaving()) < self.settings.pool.max() as usize
     }
 
     fn may_grow(&self) -> bool {
@@ -54,12 +54,13 @@ impl Server {
     /// Opens a connection, unless there were too many connects just now: then later. True if it did.
     pub fn open(&mut self, network: &mut Network, now: Instant) -> bool {
         let token = network.rng.u32(..);
-        let address = if self.has_ready(&network.connections) { self.at.agreed() } else { self.at.tried() };
+        let address =
+            if self.has_ready(&network.connections) { self.addresses.agreed() } else { self.addresses.tried() };
         if !self.has_room() {
             return false;
         }
-        if let Err(at) = self.connects.take(now) {
-            if self.due.is_none_or(|due| at < due) {
+        if let Err(at) = self.throttle.take(now) {
+            if self.maintenance_at.is_none_or(|due| at < due) {
                 self.counters.stats.limits.connects.bump();
             }
             self.maintain_at(at, network);
@@ -68,7 +69,7 @@ impl Server {
         let conn = self.connect(address, token, network, now);
         self.connections.push(conn);
         self.connecting = self.connecting.saturating_add(1);
-        self.touched = true;
+        self.changed = true;
         true
     }
 
@@ -133,17 +134,17 @@ impl Server {
 
     /// Asks for maintenance at this time, or earlier.
     pub fn maintain_at(&mut self, at: Instant, network: &mut Network) {
-        if self.due.is_none_or(|due| at < due) {
-            self.due = Some(at);
+        if self.maintenance_at.is_none_or(|due| at < due) {
+            self.maintenance_at = Some(at);
             network.timers.insert(at, Timer::Server(self.id));
         }
     }
 
     /// Whether maintenance is due that was asked for. It is not any more.
-    pub fn take_due(&mut self, now: Instant) -> bool {
-        let is_due = self.due.is_some_and(|due| due <= now);
+    pub fn take_maintenance(&mut self, now: Instant) -> bool {
+        let is_due = self.maintenance_at.is_some_and(|due| due <= now);
         if is_due {
-            self.due = None;
+            self.maintenance_at = None;
         }
         is_due
     }
@@ -192,9 +193,9 @@ impl Server {
     pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
         self.connections.retain(|&other| other != conn);
         if connection.leaving {
-            return self.at.left();
+            return self.addresses.left();
         }
-        self.touched = true;
+        self.changed = true;
         if connection.phase != Phase::Ready {
             self.connecting = self.connecting.saturating_sub(1);
         }

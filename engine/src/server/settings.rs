@@ -11,7 +11,7 @@ use crate::limits::PIPELINE_BOUND;
 pub(crate) struct Settings {
     pub pool: PoolLimits,
     /// How many socket addresses it has.
-    pub addresses: usize,
+    pub address_count: usize,
     /// Replies that a connection awaits before another one is opened, and operations that may wait.
     pub pipeline: usize,
     pub queue: usize,
@@ -26,7 +26,7 @@ impl Settings {
     pub fn new(config: &Config, server: &ServerConfig) -> Self {
         Settings {
             pool: server.pool,
-            addresses: server.addresses,
+            address_count: server.addresses,
             pipeline: config.pipeline,
             queue: config.queue,
             max_value: config.max_value,

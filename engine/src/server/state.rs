@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::address::At;
+use super::addresses::Addresses;
 use super::backlog::Backlog;
 use super::health::Health;
 use super::memory::ServerMemory;
@@ -42,24 +42,24 @@ pub(crate) struct Server {
     /// What all clients of the server know together.
     pub(super) shared_health: Memory<SharedHealth>,
     /// Of that, what this client has acted on.
-    pub(super) seen: SharedState,
+    pub(super) seen_state: SharedState,
     /// When it has answered last.
     pub(super) answered_at: Instant,
     /// What it speaks, as far as it has said so.
     pub(super) dialect: Dialect,
     /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
-    pub(super) passed: Bytes,
-    pub(super) connects: Throttle,
+    pub(super) passed_version: Bytes,
+    pub(super) throttle: Throttle,
     /// How much of what it sends is unwanted.
     pub(super) waste: Waste,
     /// Which of its addresses it is asked at.
-    pub(super) at: At,
+    pub(super) addresses: Addresses,
     /// When maintenance is due.
-    pub(super) due: Option<Instant>,
+    pub(super) maintenance_at: Option<Instant>,
     pub(super) counters: Memory<Counters>,
     pub(super) rest: Option<Rest>,
     /// Whether its gauges may have changed since they were published.
-    pub(super) touched: bool,
+    pub(super) changed: bool,
 }
 
 impl Server {
@@ -78,16 +78,16 @@ impl Server {
             backlog: Backlog::default(),
             health: Health::new(now),
             dialect: Dialect::default(),
-            passed: Bytes::new(),
-            connects: Throttle::default(),
+            passed_version: Bytes::new(),
+            throttle: Throttle::default(),
             waste: Waste::default(),
-            at: At::default(),
-            due: None,
+            addresses: Addresses::default(),
+            maintenance_at: None,
             counters,
             rest: rest.map(Rest::new),
-            touched: true,
+            changed: true,
             shared_health,
-            seen: SharedState::default(),
+            seen_state: SharedState::default(),
             answered_at: Instant::default(),
         }
     }

@@ -25,7 +25,7 @@ pub struct SharedHealth {
     /// ones can only cause a probe that is too early.
     since: Counter,
     retry_at: Counter,
-    downs: Counter,
+    times_down: Counter,
     /// The address that the server is asked at, by its number.
     address: AtomicU64,
     /// When an earlier address is to be tried.
@@ -55,7 +55,7 @@ pub(crate) struct Finding {
     /// When it is to be probed.
     pub retry_at: Instant,
     /// How often it has gone down, or a probe failed, since it was stable.
-    pub downs: u32,
+    pub times_down: u32,
 }
 
 /// The process with the right to probe, and its end in milliseconds.
@@ -104,7 +104,7 @@ impl SharedHealth {
         Finding {
             since: Instant::from_micros(self.since.get()),
             retry_at: if retry_at > latest { now } else { retry_at },
-            downs: u32::try_from(self.downs.get()).unwrap_or(u32::MAX),
+            times_down: u32::try_from(self.times_down.get()).unwrap_or(u32::MAX),
         }
     }
 
@@ -144,7 +144,7 @@ impl SharedHealth {
     /// Sets the time of the next probe.
     pub(crate) fn put_off(&self, finding: Finding) {
         self.retry_at.set(finding.retry_at.as_micros());
-        self.downs.set(finding.downs.into());
+        self.times_down.set(finding.times_down.into());
     }
 
     /// The address in use.
@@ -225,10 +225,10 @@ mod tests {
     fn the_first_one_says_it() {
         let shared_health = SharedHealth::default();
         assert_eq!((shared_health.is_down(), shared_health.since()), (false, None));
-        let finding = Finding { since: at(5), retry_at: at(5_005), downs: 1 };
+        let finding = Finding { since: at(5), retry_at: at(5_005), times_down: 1 };
         let (first, state) = shared_health.declare_down(finding);
         assert!(first && state.is_down());
-        let late = Finding { since: at(6), retry_at: at(9_999), downs: 7 };
+        let late = Finding { since: at(6), retry_at: at(9_999), times_down: 7 };
         assert_eq!(shared_health.declare_down(late), (false, state));
         assert_eq!(shared_health.finding(at(7)), finding);
         assert_eq!(shared_health.since(), Some(at(5)));
@@ -257,7 +257,7 @@ mod tests {
         let shared_health = SharedHealth::default();
         assert_eq!(shared_health.lease(1, SECOND, at(60_000)), Ok(()), "by a clock that is a minute ahead");
         assert_eq!(shared_health.lease(2, SECOND, at(0)), Ok(()));
-        shared_health.declare_down(Finding { since: at(0), retry_at: Instant::from_micros(u64::MAX), downs: 1 });
+        shared_health.declare_down(Finding { since: at(0), retry_at: Instant::from_micros(u64::MAX), times_down: 1 });
         assert_eq!(shared_health.finding(at(3)).retry_at, at(3));
     }
 }

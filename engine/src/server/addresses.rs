@@ -5,14 +5,14 @@ use crate::time::Instant;
 
 /// What is known of the addresses of a server.
 #[derive(Debug, Default)]
-pub(super) struct At {
+pub(super) struct Addresses {
     /// The one that connections which are ready are at.
     agreed: usize,
     /// The one that is tried where none is ready.
     tried: usize,
-    /// How many were tried in vain since one worked, and the first of them.
-    vain: usize,
-    first: usize,
+    /// How many have failed since one worked, and the first of them.
+    failed: usize,
+    first_tried: usize,
     /// The connection that tries whether an earlier one works. It is not among the server's.
     trial: Option<ConnId>,
     /// How often that was in vain, and when it is due again.
@@ -22,7 +22,7 @@ pub(super) struct At {
     leaving: usize,
 }
 
-impl At {
+impl Addresses {
     /// The address in use.
     pub fn agreed(&self) -> usize {
         self.agreed
@@ -61,12 +61,12 @@ impl At {
 
     /// The next try begins with the first address.
     pub fn start_over(&mut self) {
-        (self.tried, self.vain) = (0, 0);
+        (self.tried, self.failed) = (0, 0);
     }
 
     /// This one works.
     pub fn works(&mut self, address: usize) {
-        (self.tried, self.vain) = (address, 0);
+        (self.tried, self.failed) = (address, 0);
     }
 
     /// This one is in use from now on; an earlier one is tried at that time.
@@ -79,14 +79,14 @@ impl At {
 
     /// The next address to try, if there is one that was not tried: in order, after the one that had worked.
     pub fn next(&mut self, addresses: usize) -> bool {
-        let next = if self.vain == 0 {
-            self.first = self.tried;
+        let next = if self.failed == 0 {
+            self.first_tried = self.tried;
             0
         } else {
             self.tried.saturating_add(1)
         };
-        let next = if next == self.first { next.saturating_add(1) } else { next };
-        self.vain = self.vain.saturating_add(1);
+        let next = if next == self.first_tried { next.saturating_add(1) } else { next };
+        self.failed = self.failed.saturating_add(1);
         if next >= addresses {
             self.start_over();
             return false;
