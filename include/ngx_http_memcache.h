@@ -173,8 +173,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *
  * Where they come. What submit() returns has no handler; what submit_many() refuses of one key alone is in its result:
  *
- *     of submit() alone             INVALID_KEY, and all errors of a call but NO_MEMORY
- *     of submit() or in the handler BUSY, SERVER_DOWN, UNSUPPORTED, SHUTDOWN, NO_MEMORY; TOO_LARGE: the value that is given
+ *     of submit() alone             all errors of a call but NO_MEMORY
+ *     of submit() or in the handler BUSY, SERVER_DOWN, UNSUPPORTED, SHUTDOWN, NO_MEMORY; INVALID_KEY: in the handler if the
+ *                                   server turns out to speak text; TOO_LARGE: the value that is given
  *                                   in submit(), the one that was read in the handler
  *     in the handler alone          NOT_SENT, UNKNOWN, TIMEOUT, SERVER, CLIENT, PROTOCOL
  *
@@ -192,7 +193,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding */
 #define NGX_HTTP_MEMCACHE_TOO_LARGE       26  /* the value, given or read, is larger than "memcache_max_value" */
 #define NGX_HTTP_MEMCACHE_CANCELLED       27  /* only ever the answer to a misuse: cancelled calls have no handler */
-#define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server's memcached does not do that; not sent */
+#define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server does not do that; not sent; see "Operations" */
 
 /* errors of a call: nothing was submitted */
 #define NGX_HTTP_MEMCACHE_NOT_AVAILABLE   32  /* not in a worker: configuration, master, cache manager or loader */
@@ -231,6 +232,12 @@ typedef uint32_t  ngx_http_memcache_status_t;
  *
  * DELETE and INVALIDATE with cas are UNSUPPORTED on memcached 1.6.10, 1.6.11 and 1.6.12, where the comparison always fails.
  * There a lease cannot be given back; it ends after its time.
+ *
+ * A server that is spoken to in the text protocol ("memcache_protocol") compares versions on SET alone, and has neither
+ * LEASE, INVALIDATE nor INSPECT. Some do not know GAT, TOUCH, STATS and FLUSH_ALL either. All that is UNSUPPORTED, and
+ * result->value says what is missing, if the call was accepted. Keys with spaces or control characters are INVALID_KEY
+ * there. INCR and DECR with INITIAL are several steps: what is submitted for the key behind one may be carried out in
+ * between.
  *
  * An item that was extended may be larger than "memcache_max_value". Reading it is TOO_LARGE then. INSPECT returns its length,
  * and an APPEND or PREPEND with its cas extends only that version.

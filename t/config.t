@@ -125,7 +125,7 @@ my @bad = (
 		qw/ 99999999999999g x -1 0 /),
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
-		'memcache_hash modulo', 'memcache_failover off',
+		'memcache_hash modulo', 'memcache_failover off', 'memcache_protocol auto',
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
 		'memcache_retry 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
@@ -139,6 +139,9 @@ my @bad = (
 	['C30 R54 failover', 'memcache_failover foo;',
 		'invalid value "foo" in "memcache_failover" directive, '
 		. 'it must be "off" or "next"'],
+	['C30 R54 protocol', 'memcache_protocol binary;',
+		'invalid value "binary" in "memcache_protocol" directive, '
+		. 'it must be "auto", "meta" or "text"'],
 	['R54 limit of a parameter', 'memcache_server 127.0.0.1 max=0;',
 		'invalid parameter "max=0", it must be a number from 1 to 65535'],
 	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
@@ -215,7 +218,8 @@ my @bad = (
 my @misplaced = (
 	(map { ([$_, 'main'], [$_, 'location']) }
 		'memcache_server a', 'memcache_hash modulo',
-		'memcache_failover off', 'memcache_timeout 1s', 'memcache_connect_timeout 1s',
+		'memcache_failover off', 'memcache_protocol text',
+		'memcache_timeout 1s', 'memcache_connect_timeout 1s',
 		'memcache_max_fails 1', 'memcache_retry 1s',
 		'memcache_pipeline 1', 'memcache_queue 1',
 		'memcache_coalesce on', 'memcache_max_value 1k',
@@ -237,6 +241,7 @@ my @good = (
 	"$server memcache_server [::1]:11211;",
 	'memcache_hash modulo;', 'memcache_failover off;',
 	'memcache_failover next;', 'memcache_coalesce on;',
+	(map { "memcache_protocol $_;" } qw/ auto meta text /),
 	'memcache_coalesce off;',
 	(map { "memcache_hash $_ memcache_server 127.0.0.1:2 weight=5;" }
 		'consistent; memcache_server 127.0.0.1:1 weight=16379;',

@@ -73,7 +73,7 @@ my @rows = (
 		$t->run_daemon(memcached('-p', shift, '-U', 0, '-Y',
 			"$dir/password")) }, 'unauthenticated',
 		qr/server "127\S+" wants a password, which is not supported/],
-	['a proxy of the old protocol', '127.0.0.1:8106',
+	['a proxy of the text protocol', '127.0.0.1:8106',
 		has('nutcracker -V') ? \&proxy : 'no nutcracker', 'hung_up',
 		qr/no connection to "127\S+": closed by the server at the greeting/],
 	['stopped', '127.0.0.1:8107', sub { hold(shift)->pause() },
@@ -112,7 +112,7 @@ my @rows = (
 		'too_old', qr/is memcached 1\.6\.9, which is too old: 1\.6\.10/],
 	['a clone', '127.0.0.1:8115', sub { says(shift, raw => sub {
 		"VERSION 1.6.18\r\n-ERR\x1b[2J\r\n" }) }, 'dialect',
-		qr/does not speak memcached's meta protocol: it answered "-ERR\\x1b/],
+		qr/does not speak memcached's protocol: it answered "-ERR\\x1b/],
 	['a firewall that drops', '10.9.0.3:11211', $routes, 'connect_timeout',
 		qr/no connection to "10\S+": connecting timed out/],
 	['no route', '10.9.1.1:11211', $routes, 'unreachable',
@@ -125,7 +125,8 @@ my @rows = (
 
 # a server block for each, after those of the configuration
 my $listen = 8200;
-my $blocks = join '', map { block($_->[5] = $listen++, $_->[1]) } @rows;
+my $blocks = join '', map { block($_->[5] = $listen++, $_->[1],
+	$_->[3] eq 'too_old' || $_->[0] =~ /^a proxy/ ? 'meta' : 'auto') } @rows;
 my $config = http_conf(<<'EOF');
 
     memcache_timeout 5s;
@@ -247,7 +248,7 @@ undef $t;
 ###############################################################################
 
 sub block {
-	my ($listen, $server) = @_;
+	my ($listen, $server, $protocol) = (@_, 'auto');
 
 	return <<"EOF";
     server {
@@ -255,6 +256,7 @@ sub block {
         server_name  localhost;
 
         memcache_server $server;
+        memcache_protocol $protocol;
 
         location /kv/ {
             memcache_kv on;

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
-# Tests for memcache module: memcacheds that are too old, and what resembles
-# memcached (R2).  memcached before 1.6.10 answers "mn" as newer ones do, but has
-# other meta commands, and runs the value of a store that it refuses: it is sent
-# nothing but a greeting.
+# Tests for memcache module: memcacheds that are too old for the meta protocol,
+# where that has to be spoken, and what resembles memcached (R2).  memcached before
+# 1.6.10 answers "mn" as newer ones do, but has other meta commands, and runs the
+# value of a store that it refuses: it is sent nothing but a greeting.  With the
+# text protocol all of them work, see text.t.
 
 ###############################################################################
 
@@ -55,6 +56,7 @@ my $servers = kv_servers(@versions + @names + @partly, '');
 
 $t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $servers));
 
+    memcache_protocol meta;
     memcache_retry 100ms;
     memcache_connect_timeout 5s;
     memcache_timeout 5s;
@@ -159,7 +161,7 @@ for my $i (0 .. $#names) {
 
 like(http_get('/status'), qr/memcached 1\.6\.9 is too old: 1\.6\.10 or later is needed/,
 	'R2 page');
-like(messages($t), qr/ does not speak memcached's meta protocol: it answered "CLIENT_ERROR bad command line fo"/,
+like(messages($t), qr/ does not speak memcached's protocol: it answered "CLIENT_ERROR bad command line fo"/,
 	'R2 dialect - logged');
 is(scalar(grep { /is too old.*[^\n\x20-\x7e]/ } messages($t)), 0, 'R2 escaped');
 

@@ -223,7 +223,7 @@ is_deeply([@labels[0 .. 2]], \@names, 'D4 Prometheus - names as they are');
 
 my %label = map { ($_ => 1) } $body =~ /[{,]([a-z_]+)="/g;
 is_deeply([sort keys %label],
-	[qw/ abi address class client le nginx op server version /], 'D7 labels');
+	[qw/ abi address class client le nginx op protocol server version /], 'D7 labels');
 my $series = () = $body =~ /^memcache_/mg;
 http_get("/metrics?key=$_") for 1 .. 20;
 my $now = () = http_content(http_get('/metrics')) =~ /^memcache_/mg;

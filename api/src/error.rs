@@ -112,9 +112,10 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
-    /// The server's version of memcached cannot do that; nothing was sent. To delete one version of an item, or to mark it as
-    /// stale, needs memcached 1.6.13 or later.
-    #[error("the server's version of memcached does not support that")]
+    /// The server cannot do that; nothing was sent. A delete, or a mark as stale, of one version of an item needs memcached
+    /// 1.6.13 or later. A server that is spoken to in the text protocol (`memcache_protocol`) has no leases, stale items and
+    /// metadata, and compares versions on set alone; what else it may not know depends on the server.
+    #[error("the server's memcached, or the protocol that it speaks, does not support that")]
     Unsupported,
 
     /// The call was made on another thread than the event loop's. Use a `Remote` there, with the feature `tokio`.

@@ -5,6 +5,7 @@ mod batch;
 mod call;
 mod check;
 mod complete;
+mod create;
 mod dispatch;
 mod greet;
 mod leave;

@@ -5,7 +5,7 @@ mod cluster;
 mod params;
 mod weights;
 
-pub use choice::{Failover, Hash};
+pub use choice::{Failover, Hash, Protocol};
 pub use cluster::{Config, ServerConfig};
 pub use params::{parse_seconds, ParamError, PoolLimits, ServerParams};
 pub use weights::WeightError;

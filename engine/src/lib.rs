@@ -30,7 +30,7 @@
 //! | [`config`] | a cluster as configured |
 //! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
 //! | `route` | which server has a key |
-//! | `server` | one memcached: its pool, its queue, whether it is up and where; all that is counted of it |
+//! | `server` | whether one is up, and how often it may be connected to |
 //! | [`stats`], [`metrics`] | what is counted; with what |
 //! | `timers`, [`time`] | what is due; time as an argument |
 //! | [`shared`] | memory that the workers of a host share |
@@ -56,7 +56,7 @@ pub mod time;
 mod timers;
 
 pub use client::{Client, Completion, Rejected};
-pub use config::{Config, Failover, Hash, PoolLimits, ServerConfig, ServerParams};
+pub use config::{Config, Failover, Hash, PoolLimits, Protocol, ServerConfig, ServerParams};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
     CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_TIME,

@@ -8,6 +8,7 @@ mod check;
 mod count;
 mod fail_back;
 mod failure;
+mod greet;
 mod health;
 mod memory;
 mod order;

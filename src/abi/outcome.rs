@@ -41,6 +41,7 @@ pub fn result_of(answer: Answer, stand_in: bool) -> (Result, Bytes) {
             result.maybe_applied = error.maybe_applied().into();
             match error {
                 Error::Server(text) | Error::Client(text) => text,
+                Error::Unsupported(what) => Bytes::from_static(what.as_bytes()),
                 _ => Bytes::new(),
             }
         }
@@ -127,7 +128,7 @@ pub fn status_of(error: &Error) -> Status {
         Error::TooLarge { .. } => NGX_HTTP_MEMCACHE_TOO_LARGE,
         Error::NoSuchServer => NGX_HTTP_MEMCACHE_INVALID,
         Error::NoMemory => NGX_HTTP_MEMCACHE_NO_MEMORY,
-        Error::Unsupported => NGX_HTTP_MEMCACHE_UNSUPPORTED,
+        Error::Unsupported(_) => NGX_HTTP_MEMCACHE_UNSUPPORTED,
     }
 }
 

@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use memcache_engine::config::Protocol;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
 use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1};
@@ -37,7 +38,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 27] = [
+pub static mut COMMANDS: [ngx_command_t; 28] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -47,6 +48,11 @@ pub static mut COMMANDS: [ngx_command_t; 27] = [
         let parse =
             || Failover::parse(line.arg()).ok_or_else(|| invalid_word(line, &Failover::ALL.map(Failover::name)));
         once(&mut conf.settings.failover, parse)
+    }),
+    in_server(c"memcache_protocol", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        let parse =
+            || Protocol::parse(line.arg()).ok_or_else(|| invalid_word(line, &Protocol::ALL.map(Protocol::name)));
+        once(&mut conf.settings.protocol, parse)
     }),
     in_server(c"memcache_timeout", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.timeout, || timeout(line))

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::config::{Config, Failover, Hash, ServerConfig};
+use memcache_engine::config::{Config, Failover, Hash, Protocol, ServerConfig};
 use memcache_engine::limits::MODULO_PLACES;
 
 use super::level::{take, At};
@@ -36,6 +36,8 @@ pub struct Settings {
     pub hash: Option<At<Hash>>,
     /// `memcache_failover`.
     pub failover: Option<Failover>,
+    /// `memcache_protocol`.
+    pub protocol: Option<Protocol>,
     /// `memcache_timeout`.
     pub timeout: Option<At<Duration>>,
     /// `memcache_connect_timeout`.
@@ -64,6 +66,7 @@ impl Settings {
         take(&mut self.servers, &outer.servers);
         take(&mut self.hash, &outer.hash);
         take(&mut self.failover, &outer.failover);
+        take(&mut self.protocol, &outer.protocol);
         take(&mut self.timeout, &outer.timeout);
         take(&mut self.connect_timeout, &outer.connect_timeout);
         take(&mut self.max_fails, &outer.max_fails);
@@ -84,6 +87,7 @@ impl Settings {
         let config = Config {
             hash: self.hash.as_ref().map_or(defaults.hash, |hash| hash.value),
             failover: self.failover.unwrap_or(defaults.failover),
+            protocol: self.protocol.unwrap_or(defaults.protocol),
             timeout: self.timeout.as_ref().map_or(defaults.timeout, |time| time.value),
             connect_timeout: self.connect_timeout.as_ref().map_or(defaults.connect_timeout, |time| time.value),
             max_fails: self.max_fails.unwrap_or(defaults.max_fails),

@@ -37,14 +37,14 @@ impl Driver {
             Event::AddressChanged { address, .. } => Some(*address),
             // These are about all of them, or about one that is not in use.
             Event::ServerDown { .. } | Event::ConnectFailed { .. } => None,
-            Event::ServerUp { .. } | Event::ConnectionLost { .. } => {
+            Event::ServerUp { .. } | Event::SpeaksText { .. } | Event::ConnectionLost { .. } => {
                 self.view(|client| Some(client.server(id)?.address)).flatten()
             }
         };
         let text = || event.text(&server.at(address)) + &server.whose;
         match event {
             Event::AddressChanged { .. } => self.log(|log| log.warn(format_args!("{}", text()))),
-            Event::ServerUp { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
+            Event::ServerUp { .. } | Event::SpeaksText { .. } => self.log(|log| log.notice(format_args!("{}", text()))),
             Event::ServerDown { .. } => {
                 server.log_state.quiet.set(now.after(QUIET));
                 self.log(|log| log.error(format_args!("{}", text())));

@@ -5,6 +5,7 @@
 use std::mem;
 use std::time::Duration;
 
+use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
@@ -135,6 +136,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
         hash: config.hash.name(),
         failover: config.failover.name(),
+        protocol: config.protocol.name(),
         timeout_ms: millis(config.timeout),
         connect_timeout_ms: millis(config.connect_timeout),
         max_fails: config.max_fails,
@@ -212,7 +214,9 @@ impl View<'_> {
                 latency(&|counters, sum| counters.latency.get(kind as usize).into_iter().for_each(|h| sum.add(h)));
             (kind.name(), one)
         };
-        let version = living.clone().chain(counters.clone()).find_map(|counters| counters.gauges.version());
+        let mut said = living.clone().chain(counters.clone()).map(|counters| &counters.gauges);
+        let version = said.clone().find_map(|gauges| gauges.version());
+        let protocol = said.find_map(|gauges| gauges.protocol());
         snapshot::Server {
             address: text(&config.name),
             asked_at: String::new(),
@@ -220,6 +224,7 @@ impl View<'_> {
             state: of_state(server.state),
             since: self.calendar.millis(server.since),
             version: version.map(|version| version.to_string()),
+            protocol: protocol.map(Protocol::name),
             weight: config.weight,
             pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
             connections: connections(&stats, gauge),

@@ -165,6 +165,7 @@ impl<'a> Section<'a> {
         vec![
             ("hash", client.hash.into()),
             ("failover", client.failover.into()),
+            ("protocol", client.protocol.into()),
             ("timeout", show::setting(client.timeout_ms)),
             ("connect timeout", show::setting(client.connect_timeout_ms)),
             ("max fails", client.max_fails.to_string()),

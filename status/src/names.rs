@@ -24,10 +24,10 @@ pub fn name_clients(clients: &mut [Client]) {
 
 /// The number for clients with equal names: FNV-1a of all settings that distinguish clients.
 fn number_of_settings(client: &Client) -> u32 {
-    let Client { hash, failover, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
+    let Client { hash, failover, protocol, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
     let Client { pipeline, queue, max_value, coalesce, prefix, .. } = client;
     let settings = format!(
-        "{hash} {failover} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
+        "{hash} {failover} {protocol} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
          {coalesce} {prefix}"
     );
     let servers = client.servers.iter().map(|server| format!(" {} {}", server.address, server.weight));

@@ -13,7 +13,7 @@ use crate::snapshot::{Latency, Server, Snapshot};
 
 use self::table::{
     float, Counters, Latencies, OfClient, OfServer, ADDRESS, ALL, CLIENTS, COUNTER, COUNTERS, GAUGE, HISTOGRAMS,
-    SERVERS,
+    PROTOCOL, SERVERS,
 };
 
 /// Upper bounds of the buckets in microseconds: 2^6, 2^7, …, 2^20. The engine's own buckets, many more, end there too.
@@ -73,6 +73,7 @@ impl<'a> Metrics<'a> {
         }
         let Some(at) = at.saturating_sub(CLIENTS.len()).checked_sub(1) else {
             self.addresses();
+            self.protocols();
             return Some(());
         };
         if let Some(&(name, kind, help, value)) = SERVERS.get(at) {
@@ -121,6 +122,14 @@ impl<'a> Metrics<'a> {
         self.head(ADDRESS, GAUGE, "Always 1; the address that the server is asked at is in the label.");
         for (of, server) in self.of() {
             let _ = writeln!(self.text, "{ADDRESS}{{{of},address=\"{}\"}} 1", Escaped(&server.asked_at));
+        }
+    }
+
+    fn protocols(&mut self) {
+        self.head(PROTOCOL, GAUGE, "Always 1; the protocol that the server is spoken to in is in the label.");
+        for (of, server) in self.of() {
+            let protocol = server.protocol.unwrap_or("unknown");
+            let _ = writeln!(self.text, "{PROTOCOL}{{{of},protocol=\"{}\"}} 1", Escaped(protocol));
         }
     }
 

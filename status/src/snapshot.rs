@@ -88,6 +88,8 @@ pub struct Client {
     pub hash: &'static str,
     /// `memcache_failover`
     pub failover: &'static str,
+    /// `memcache_protocol`
+    pub protocol: &'static str,
     /// `memcache_timeout`
     pub timeout_ms: u64,
     /// `memcache_connect_timeout`
@@ -132,6 +134,8 @@ pub struct Server {
     pub since: Millis,
     /// The memcached version that it has reported, if any.
     pub version: Option<String>,
+    /// What it is spoken to in, `meta` or `text`; `None`: it has not been greeted yet.
+    pub protocol: Option<&'static str>,
     /// Its share of the keys.
     pub weight: u32,
     /// As configured, for each worker.

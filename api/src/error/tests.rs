@@ -102,9 +102,8 @@ fn name(error: &memcache_engine::Error) -> &'static str {
         Protocol { .. } => "PROTOCOL",
         Shutdown { .. } => "SHUTDOWN",
         NoMemory => "NO_MEMORY",
-        Unsupported => "UNSUPPORTED",
-        // These say more in the engine: what is wrong with the key, and how large the value is.
-        InvalidKey(_) | TooLarge { .. } => "",
+        // These say more in the engine: what is wrong with the key, how large the value is, and what is missing.
+        InvalidKey(_) | TooLarge { .. } | Unsupported(_) => "",
         // The module's own numbers of servers are right: a wrong one is INVALID, a defect of this crate.
         NoSuchServer => "",
     }
@@ -126,7 +125,6 @@ fn an_error_says_the_same_in_the_engine_and_here() {
             Protocol { maybe_applied },
             Shutdown { maybe_applied },
             NoMemory,
-            Unsupported,
         ];
         for theirs in errors {
             let (_, status) = statuses().into_iter().find(|(found, _)| *found == name(&theirs)).unwrap();

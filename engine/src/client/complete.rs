@@ -44,6 +44,10 @@ impl<T> Client<T> {
 
     /// An operation has its answer, unless it is one that waits on.
     pub(super) fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
+        // Of what is counted on an item that is not there, and of what is stored for that.
+        let may_go_on = matches!(answer, Ok(Outcome::Miss | Outcome::NotStored | Outcome::Done));
+        let answer = if may_go_on { self.after_step(id, answer, now) } else { Some(answer) };
+        let Some(answer) = answer else { return };
         // Only what a lease get is told can be a reason to wait on.
         let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
         let wait = if of_lease { self.waits_on(id, &answer, now) } else { Wait::Ends };

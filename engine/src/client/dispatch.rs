@@ -73,7 +73,7 @@ impl<T> Client<T> {
     /// The same as [`place`](Client::place), but where there is no room for the operation it ends.
     fn put(&mut self, call: CallId, id: ServerId, target: Target, bulk: u32, now: Instant) -> bool {
         if target != Target::Nowhere {
-            return self.place(call, id, target.connection(), bulk);
+            return self.place(call, id, target.connection(), bulk, now);
         }
         if let Some(server) = self.servers.get(id) {
             server.pipeline_full();
@@ -84,12 +84,28 @@ impl<T> Client<T> {
 
     /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
     /// was the least loaded one, so that no other is needed then.
-    pub(super) fn place(&mut self, id: CallId, server: ServerId, target: Option<ConnId>, bulk: u32) -> bool {
+    pub(super) fn place(
+        &mut self,
+        id: CallId,
+        server: ServerId,
+        target: Option<ConnId>,
+        bulk: u32,
+        now: Instant,
+    ) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
         {
+            let work = call.work();
             let (expect, is_write) =
-                call.work().map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
+                work.map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
+            let version = connection.version();
+            // What was accepted when less was known of the server, or for another one.
+            let refused = work.filter(|work| !connection.dialect().supports(call.key.as_ref(), work, || version));
+            if let Some(work) = refused {
+                let error = connection.dialect().refusal(call.key.as_ref(), work);
+                self.complete(id, Err(error), now);
+                return true;
+            }
             call.stage = Stage::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let Some(server) = self.servers.get_mut(server) {
                 server.sent(conn);

@@ -6,6 +6,7 @@ use super::state::Client;
 use crate::connection::{SideEffect, Undo};
 use crate::id::{CallId, ServerId};
 use crate::network::Timer;
+use crate::operation::key::Key;
 use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
@@ -47,7 +48,7 @@ impl<T> Client<T> {
         let former = FormerLeader { group: call.group, server: call.server, stage: call.stage, overdue };
         if self.hand_over(former, now).is_none() {
             self.unmark(call.group, call.key.as_ref());
-            self.give_up_place(call.server, call.stage, call.take_backlog(), overdue, now);
+            self.give_up_place(call.server, call.stage, call.take_backlog(), call.key.as_ref(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.cancelled();
@@ -56,12 +57,20 @@ impl<T> Client<T> {
         call.owner.into_caller()
     }
 
+    /// The key of an operation that gives up this place, if what comes there has to be compared with it.
+    pub(super) fn key_left(&self, id: CallId, stage: Stage) -> Option<Key> {
+        let Stage::Sent(conn, _) = stage else { return None };
+        self.network.connections.get(conn).filter(|connection| !connection.dialect().has_tokens())?;
+        self.calls.get(id)?.key.clone()
+    }
+
     /// An operation that gives up leaves its place. Returns whether the server may carry it out.
     pub(super) fn give_up_place(
         &mut self,
         id: ServerId,
         stage: Stage,
         backlog: usize,
+        key: Option<&Key>,
         overdue: Instant,
         now: Instant,
     ) -> bool {
@@ -73,7 +82,7 @@ impl<T> Client<T> {
         }
         let Stage::Sent(conn, number) = stage else { return false };
         let Some(connection) = self.network.connections.get_mut(conn) else { return false };
-        if connection.abandon(number, overdue) {
+        if connection.abandon(number, key, overdue) {
             self.network.timers.insert(overdue, Timer::Overdue(conn, number));
             return true;
         }

@@ -9,9 +9,9 @@ use super::state::Client;
 use crate::connection::{Connection, LostRequest, Phase};
 use crate::id::ConnId;
 use crate::network::{Cause, Loss, Output};
-use crate::operation::key::Key;
 use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
+use crate::protocol::greeting::TriedKeys;
 use crate::protocol::outbound::Outbound;
 use crate::time::Instant;
 
@@ -26,12 +26,13 @@ impl<T> Client<T> {
 
     /// The socket of an [`Output::Open`] is connected.
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
-        let key = Key::greeting(&self.config.prefix, self.network.rng.u64(..));
+        let keys = TriedKeys::new(&self.config.prefix, self.network.rng.u64(..));
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
+        let Some(server) = self.servers.get(connection.server) else { return };
         if connection.phase != Phase::Connecting {
             return;
         }
-        connection.greet(key);
+        connection.greet(keys, server.known());
         self.network.writes.mark(conn, connection);
     }
 

@@ -104,7 +104,8 @@ impl<T> Client<T> {
         let next = self.next_leader(group, now)?;
         let in_time = is_down || !self.exchanges.is_late(group, now);
         let (Stage::Sent(conn, number), true) = (stage, in_time) else {
-            let sent = self.give_up_place(server, stage, 0, overdue, now);
+            let key = self.key_left(next, stage);
+            let sent = self.give_up_place(server, stage, 0, key.as_ref(), overdue, now);
             self.lead_anew(group, next, server, sent, now);
             return Some(sent);
         };

@@ -41,6 +41,7 @@ mod share;
 mod shared_health;
 mod stats;
 mod subsets;
+mod text;
 mod wait;
 
 /// A client whose driver is the test.

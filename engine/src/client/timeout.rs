@@ -135,7 +135,10 @@ impl<T> Client<T> {
                 }
                 sent
             }
-            None => self.give_up_place(server, stage, backlog, overdue, now),
+            None => {
+                let key = self.key_left(id, stage);
+                self.give_up_place(server, stage, backlog, key.as_ref(), overdue, now)
+            }
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         if self.has_waiting(server) {

@@ -27,7 +27,8 @@ impl<T> Client<T> {
             Undo::Life { life, again } => (Work::SetBack { life, again }, None),
         };
         // Without the version, it could be somebody's new item that is marked or deleted.
-        let Some(work) = [Some(work), instead].into_iter().flatten().find(|work| self.supports(id, work)) else {
+        let Some(work) = [Some(work), instead].into_iter().flatten().find(|work| self.supports(id, Some(&key), work))
+        else {
             return;
         };
         // Without room now, the lease ends by itself, after the time that its asker chose.
@@ -38,7 +39,7 @@ impl<T> Client<T> {
             if let Some(server) = self.servers.get(id) {
                 server.handed_back();
             }
-            self.place(call, id, Some(target), 0);
+            self.place(call, id, Some(target), 0, now);
         }
     }
 }

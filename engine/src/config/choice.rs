@@ -37,6 +37,37 @@ impl Hash {
     }
 }
 
+/// What servers are spoken to in (`memcache_protocol`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Each in meta if it speaks that, and otherwise in text.
+    #[default]
+    Auto,
+    /// The meta commands of memcached from 1.6.10 on, and nothing else.
+    Meta,
+    /// The classic text protocol, and nothing else.
+    Text,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Protocol; 3] = [Protocol::Auto, Protocol::Meta, Protocol::Text];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Auto => "auto",
+            Protocol::Meta => "meta",
+            Protocol::Text => "text",
+        }
+    }
+
+    /// The protocol with this word.
+    pub fn parse(word: &[u8]) -> Option<Protocol> {
+        Protocol::ALL.into_iter().find(|protocol| protocol.name().as_bytes() == word)
+    }
+}
+
 /// What happens to operations for a server that is down (`memcache_failover`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Failover {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::choice::{Failover, Hash};
+use super::choice::{Failover, Hash, Protocol};
 use super::params::PoolLimits;
 
 /// A server of the list.
@@ -30,6 +30,8 @@ pub struct Config {
     pub hash: Hash,
     /// Whether another server stands in for one that is down.
     pub failover: Failover,
+    /// What the servers are spoken to in.
+    pub protocol: Protocol,
     /// Deadline of an operation: queue, connect and exchange together.
     pub timeout: Duration,
     /// Deadline of a connect and its handshake.
@@ -77,6 +79,7 @@ impl Config {
             servers,
             hash: Hash::default(),
             failover: Failover::default(),
+            protocol: Protocol::default(),
             timeout: Self::TIMEOUT,
             connect_timeout: Self::CONNECT_TIMEOUT,
             max_fails: Self::MAX_FAILS,

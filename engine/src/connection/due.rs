@@ -2,18 +2,23 @@
 
 use super::state::Connection;
 use crate::id::CallId;
+use crate::operation::key::Key;
 use crate::protocol::expect::Expect;
 use crate::time::Instant;
 
 impl Connection {
     /// The operation with this number gives up. True if its request is written, or in part, or about to be: then its
-    /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it.
-    pub fn abandon(&mut self, number: u32, overdue: Instant) -> bool {
+    /// reply is awaited until `overdue`, and the server carries it out. False if nothing is left of it. `key`: that of the
+    /// operation, which the reply may have to be compared with.
+    pub fn abandon(&mut self, number: u32, key: Option<&Key>, overdue: Instant) -> bool {
         let index = self.index(number);
         let Some(pending) = self.pending.get_mut(index) else { return false };
         let had = pending.call.take();
         pending.overdue.get_or_insert(overdue);
         if index < self.encoded {
+            if self.dialect.needs_key(pending.expect) {
+                pending.key = key.cloned().map(Box::new);
+            }
             if had.is_some() && pending.len > 0 {
                 self.ahead.gave_up(pending.expect);
             }

@@ -1,21 +1,22 @@
 //! What is received, and the greeting.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::state::{Connection, Phase};
 use crate::limits::READ_CHUNK;
-use crate::operation::key::Key;
-use crate::protocol::greeting::{Greeting, Progress, Unfit};
+use crate::protocol::greeting::{Greeting, Progress, TriedKeys, Unfit};
+use crate::protocol::known::Known;
 use crate::time::Instant;
 
 /// Less room than this is not worth a read.
 const READ_LEAST: usize = 4 * 1024;
 
 impl Connection {
-    /// The socket is connected; asks whether a memcached is behind it, and tries it with this key.
-    pub fn greet(&mut self, key: Key) {
+    /// The socket is connected; asks whether a memcached is behind it, given what is known of that, and tries it with these
+    /// keys.
+    pub fn greet(&mut self, keys: TriedKeys, known: Known) {
         self.phase = Phase::Greeting;
-        let greeting = self.greeting.insert(Box::new(Greeting::new(key)));
+        let greeting = self.greeting.insert(Box::new(Greeting::new(keys, known)));
         greeting.start(&mut self.out);
     }
 
@@ -49,19 +50,19 @@ impl Connection {
         }
     }
 
-    /// Reads the answers to the greeting. `passed` is the version text that the server has passed with before, or
-    /// empty; `pass` is told the one that it passes with now.
-    pub fn read_greeting(&mut self, passed: &[u8], pass: impl FnOnce(&Bytes), now: Instant) -> Result<Progress, Unfit> {
+    /// Reads the answers to the greeting. `learn` is told what is known of the server when that is over.
+    pub fn read_greeting(&mut self, learn: impl FnOnce(Known), now: Instant) -> Result<Progress, Unfit> {
         let Some(greeting) = &mut self.greeting else {
             // Nothing was asked yet.
             return Err(Unfit::foreign(&self.input));
         };
-        let progress = greeting.read(&mut self.decoder, &mut self.input, &mut self.out, passed)?;
+        let progress = greeting.read(&mut self.decoder, &mut self.input, &mut self.out)?;
+        if matches!(progress, Progress::Done | Progress::Again) {
+            learn(greeting.known().clone());
+        }
         if progress == Progress::Done {
-            self.dialect = greeting.dialect();
-            let (text, version) = greeting.version();
-            pass(text);
-            self.version = version;
+            self.dialect = greeting.known().dialect();
+            self.version = greeting.version();
             self.greeting = None;
             self.input.clear();
             // The greeting is no request of the FIFO.
@@ -70,6 +71,11 @@ impl Connection {
             self.ready_at = Some(now);
         }
         Ok(progress)
+    }
+
+    /// What is known of a server by its closing the connection in its greeting, if that is an answer.
+    pub fn closed_greeting(&self) -> Option<Known> {
+        self.greeting.as_ref()?.closed(&self.input)
     }
 
     /// What a server has said instead of a line, before its connection ended without one.

@@ -34,19 +34,20 @@ impl Connection {
             // Bytes that nothing was asked for: whatever they are, they are not for the next request.
             let head = self.pending.front().filter(|head| self.sent(head) != Sent::Nothing).ok_or(Malformed::Syntax)?;
             let complete = self.sent(head) == Sent::All;
-            let line = self.dialect.line(&mut self.decoder, &self.input, head.key.as_deref())?;
+            let line = self.dialect.line(&mut self.decoder, &self.input, head.expect, head.key.as_deref())?;
             let Some((line, used)) = line else { return Ok(None) };
             let (answer, in_sync) = match line {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
                     return Err(Malformed::Syntax);
                 }
-                Line::Head(_) | Line::Noop | Line::Ok | Line::Version(_) | Line::Stat(_) | Line::End if !complete => {
+                // Only errors come before the request is there.
+                _ if !complete && !matches!(line, Line::ServerError(_) | Line::ClientError(_)) => {
                     return Err(Malformed::Syntax);
                 }
                 Line::Head(line) => {
                     let own = || head.key.as_deref().or_else(|| head.call.and_then(&key));
                     self.dialect.check(head.expect, head.token, &line, own)?;
-                    self.doubtful = false;
+                    self.doubtful &= !self.dialect.proves_order(&line);
                     let takes_value = line.code == Code::Value && head.expect.takes_value();
                     // What is stale, or is not there yet, is missing for those who have not asked for a lease.
                     let wanted = !(head.expect.is_get() && line.is_hidden());
@@ -66,9 +67,9 @@ impl Connection {
                     }
                     let skipped = !wanted || !fits || room.is_err();
                     if skipped {
-                        self.decoder.skip(line.size);
+                        self.decoder.skip(line.size, self.dialect.value_end());
                     } else {
-                        self.decoder.want(line.size);
+                        self.decoder.want(line.size, self.dialect.value_end());
                     }
                     let large = line.key.filter(|_| line.size > BULK).and_then(|key| Key::from_wire(key, line.binary));
                     let (line, size) = (Head { token: None, key: None, ..line }, line.size);
@@ -98,7 +99,13 @@ impl Connection {
                 Line::Noop if head.expect == Expect::Noop => (Ok(Outcome::Done), true),
                 Line::Ok if head.expect == Expect::FlushAll => (Ok(Outcome::Done), true),
                 // memcached has read the whole request when it says so, and is where the next one begins.
-                Line::ServerError(text) => (Err(Error::Server(Bytes::copy_from_slice(text))), complete),
+                Line::ServerError(text) => {
+                    let taken = !head.expect.has_body() || self.dialect.has_taken_value(text);
+                    // Of what may read the value as requests the next line tells.
+                    self.doubtful |= head.expect.has_body() && !self.dialect.has_tokens();
+                    (Err(Error::Server(Bytes::copy_from_slice(text))), complete && taken)
+                }
+                Line::Number(number) if head.expect == Expect::Count => (Ok(Outcome::Number(number)), true),
                 // So it has where no value is behind the line. A value may be read as requests next.
                 Line::ClientError(text) => {
                     let usual = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
@@ -129,11 +136,11 @@ impl Connection {
         }
         let call = head.call?;
         let key = key(call).filter(|key| !key.is_binary())?;
-        let Hit { line, size, flags, cas } = self.dialect.hit(&self.input, key.raw(), head.token)?;
+        let Hit { whole, line, size, flags, cas } = self.dialect.hit(&self.input, key.raw(), head.token)?;
         if size > max_value.min(READ_CHUNK) {
             return None;
         }
-        let mut value = self.input.split_to(line.saturating_add(size).saturating_add(2)).freeze();
+        let mut value = self.input.split_to(whole).freeze();
         value.advance(line);
         value.truncate(size);
         self.answered = self.answered.saturating_add(1);
@@ -176,7 +183,7 @@ impl Connection {
     /// A buffer with room for a large value of `size` bytes and its line end, and with what the input has of it behind the
     /// `used` bytes of its line. `None`: the input has room itself, or will get it, as the value is not large.
     fn room_for(&self, size: usize, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
-        let size = size.saturating_add(2);
+        let size = size.saturating_add(self.dialect.value_end().len());
         if size <= READ_CHUNK || size <= self.input.capacity().saturating_sub(used) {
             return Ok(None);
         }

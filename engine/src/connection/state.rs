@@ -37,7 +37,7 @@ pub(super) struct Pending {
     /// The operation; `None`: a placeholder.
     pub(super) call: Option<CallId>,
     /// Its key, if that is sent encoded and the reply may name it: as it is, it cannot be read without being known, and
-    /// a placeholder's reply has to be read too.
+    /// a placeholder's reply has to be read too. That of a placeholder whose reply only its key tells from another, too.
     pub(super) key: Option<Box<Key>>,
     pub(super) expect: Expect,
     pub(super) token: Token,
@@ -234,6 +234,6 @@ impl Connection {
 
     /// Whether the reply that has to come next is to a request whose key was sent encoded.
     pub fn is_due_encoded(&self) -> bool {
-        self.pending.front().is_some_and(|pending| pending.key.is_some())
+        self.pending.front().and_then(|pending| pending.key.as_deref()).is_some_and(Key::is_binary)
     }
 }

@@ -45,6 +45,11 @@ pub enum Event {
         /// The number of the address.
         address: usize,
     },
+    /// The server speaks the text protocol.
+    SpeaksText {
+        /// Which.
+        server: ServerId,
+    },
 }
 
 impl Event {
@@ -55,6 +60,7 @@ impl Event {
             | Event::ConnectionLost { server, .. }
             | Event::ServerDown { server, .. }
             | Event::ServerUp { server }
+            | Event::SpeaksText { server }
             | Event::AddressChanged { server, .. } => server,
         }
     }
@@ -73,7 +79,7 @@ impl Event {
                 ),
                 Unfit::Unauthenticated => format!("memcache: server \"{name}\" wants a password, which is not supported"),
                 Unfit::Dialect { tried, answer } => format!(
-                    "memcache: server \"{name}\" does not speak memcached's meta protocol: it answered \"{}\" to \"{tried}\"",
+                    "memcache: server \"{name}\" does not speak memcached's protocol: it answered \"{}\" to \"{tried}\"",
                     escape(answer)
                 ),
                 Unfit::Foreign(bytes) => {
@@ -90,6 +96,10 @@ impl Event {
             }
             Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.reason()),
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
+            Event::SpeaksText { .. } => format!(
+                "memcache: server \"{name}\" speaks the text protocol: it has no leases, stale items, metadata and deletes of \
+                 one version, and no keys with spaces or control characters"
+            ),
             Event::AddressChanged { .. } => format!("memcache: server \"{name}\" is asked there from now on"),
         }
     }

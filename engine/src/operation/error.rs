@@ -101,10 +101,10 @@ pub enum Error {
     #[error("no memory")]
     NoMemory,
 
-    /// The server's version of memcached cannot do that; nothing was sent. It is a delete, or a mark, of one version of an
-    /// item: before 1.6.13, memcached answers that any version is another one.
-    #[error("the server's version of memcached does not support that")]
-    Unsupported,
+    /// The server cannot do that; nothing was sent. What it cannot do depends on what it speaks: see README, *Which servers*.
+    /// Before 1.6.13, memcached's meta commands delete and mark no single version of an item.
+    #[error("the server does not support {0}")]
+    Unsupported(&'static str),
 
     /// The client has no server with this number.
     #[error("there is no such server")]

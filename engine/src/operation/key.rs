@@ -19,6 +19,9 @@ pub enum KeyError {
     /// The key is too long, including the prefix, and encoded if it has bytes that cannot be sent as they are.
     #[error("the key needs {0} bytes, the limit is {MAX_KEY}")]
     TooLong(usize),
+    /// The key has a byte up to 0x20 or 0x7f, and its server speaks the text protocol, which cannot carry it.
+    #[error("the key has spaces or control characters, which the server's text protocol cannot carry")]
+    NotText,
 }
 
 /// A key with its prefix, 1 to 250 bytes on the wire.
@@ -48,8 +51,7 @@ impl Key {
         raw.clear();
         raw.extend_from_slice(prefix);
         raw.extend_from_slice(key);
-        // No early return: so the compiler checks many bytes at once.
-        let binary = raw.iter().fold(false, |found, &b| found | (b <= 0x20) | (b == 0x7f));
+        let binary = !is_text(&raw);
         if binary {
             let encoded = base64::encoded_len(len, true).unwrap_or(usize::MAX);
             if encoded > MAX_KEY {
@@ -66,6 +68,15 @@ impl Key {
         let room = MAX_BINARY_KEY.saturating_sub(name.len());
         let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
         Key { raw: [prefix, name.as_bytes()].concat(), binary: true }
+    }
+
+    /// The same for what takes no such keys: as it is, and without a prefix that could not be sent so.
+    pub(crate) fn text_greeting(prefix: &[u8], random: u64) -> Self {
+        let name = format!("ngx_http_memcache_greeting_{random:016x}");
+        let room = MAX_KEY.saturating_sub(name.len());
+        let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
+        let prefix = if is_text(prefix) { prefix } else { &[] };
+        Key { raw: [prefix, name.as_bytes()].concat(), binary: false }
     }
 
     /// The key that a server has named, including the prefix; `None` if this client would never send it.
@@ -119,6 +130,13 @@ impl Key {
     }
 }
 
+/// Whether the text protocol can carry these bytes.
+#[inline]
+fn is_text(bytes: &[u8]) -> bool {
+    // All of them, without a way out: so the compiler looks at many bytes at once.
+    !bytes.iter().fold(false, |found, &b| found | (b <= 0x20) | (b == 0x7f))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +188,10 @@ mod tests {
             assert!(Key::new(b"", key.raw(), Vec::new()).is_ok_and(|same| same == key), "{len}");
         }
         assert_eq!(Key::greeting(b"p:", 1).raw(), b"p:ngx_http_memcache greeting 0000000000000001");
+        for prefix in [&b""[..], b"p:", b"a b", b"\r\n", &[b'p'; 207], &[b'p'; 208], &[b'p'; 249]] {
+            let key = Key::text_greeting(prefix, u64::MAX);
+            assert!(Key::new(b"", key.raw(), Vec::new()).is_ok_and(|same| same == key && !same.is_binary()));
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ impl Ttl {
         secs.map_or(Ttl::NEVER, |secs| Ttl(secs.clamp(1, MAX_RELATIVE)))
     }
 
+    /// The shortest life.
+    pub(crate) const SECOND: Ttl = Ttl(1);
+
     pub(crate) fn wire(self) -> u32 {
         self.0
     }

@@ -1,12 +1,19 @@
 //! The work of an operation: on a key, or on a server.
 
-use super::request::{ServerVerb, Ttl, Verb};
+use super::request::{Direction, ServerVerb, Ttl, Verb};
 
 /// The work of an operation.
 #[derive(Debug)]
 pub(crate) enum Work {
     Keyed(Verb),
     Server(ServerVerb),
+    /// The store of a counter that is not there, for a count with an initial value, where no command does both.
+    Create {
+        direction: Direction,
+        delta: u64,
+        value: u64,
+        ttl: Ttl,
+    },
     /// An internal operation: restores the expiry of a touched item, see [`Undo`](crate::connection::Undo).
     SetBack {
         life: Ttl,
@@ -19,7 +26,7 @@ impl Work {
         match self {
             Work::Keyed(verb) => verb.is_write(),
             Work::Server(verb) => verb.is_write(),
-            Work::SetBack { .. } => true,
+            Work::SetBack { .. } | Work::Create { .. } => true,
         }
     }
 
@@ -37,7 +44,7 @@ impl Work {
     pub fn value_len(&self) -> usize {
         match self {
             Work::Keyed(verb) => verb.value_len(),
-            Work::Server(_) | Work::SetBack { .. } => 0,
+            Work::Server(_) | Work::Create { .. } | Work::SetBack { .. } => 0,
         }
     }
 }

@@ -12,9 +12,9 @@ enum Reading {
     /// A line, of which so many bytes are known to have no line end.
     #[default]
     Line,
-    /// A value of so many bytes, and the line end behind it.
+    /// A value of so many bytes, and what ends it.
     Value(usize),
-    /// The rest of a value that nobody wants, and the line end behind it.
+    /// The rest of a value that nobody wants, and what ends it.
     Skip(usize),
 }
 
@@ -22,6 +22,8 @@ enum Reading {
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     reading: Reading,
+    /// What ends the value.
+    end: &'static [u8],
     /// Bytes at the front of the buffer that have no line end.
     pub(super) scanned: usize,
 }
@@ -50,14 +52,16 @@ impl Decoder {
         Ok(Some((line, end.saturating_add(1))))
     }
 
-    /// The value of `size` bytes that comes next is wanted.
-    pub fn want(&mut self, size: usize) {
+    /// The value of `size` bytes that comes next is wanted; `end` has to be behind it.
+    pub fn want(&mut self, size: usize, end: &'static [u8]) {
         self.reading = Reading::Value(size);
+        self.end = end;
     }
 
     /// The value of `size` bytes that comes next is not wanted.
-    pub fn skip(&mut self, size: usize) {
+    pub fn skip(&mut self, size: usize, end: &'static [u8]) {
         self.reading = Reading::Skip(size);
+        self.end = end;
     }
 
     /// Whether nothing of what the buffer has was looked at.
@@ -85,25 +89,20 @@ impl Decoder {
         };
         // What is behind the value is checked as soon as it is there: a wrong length shows before more is read.
         let behind = buffer.get(size..).unwrap_or_default();
-        if !behind.is_empty() && !behind.starts_with(b"\r") {
-            return Err(Malformed::Syntax);
-        }
-        match behind.get(1) {
-            None => return Ok(None),
-            Some(b'\n') => {}
-            Some(_) => return Err(Malformed::Syntax),
+        if !behind.starts_with(self.end) {
+            return if self.end.starts_with(behind) { Ok(None) } else { Err(Malformed::Syntax) };
         }
         self.reading = Reading::Line;
         let value = buffer.split_to(size).freeze();
-        buffer.advance(2);
+        buffer.advance(self.end.len());
         Ok(Some(value))
     }
 
-    /// How many bytes more the value that is being read needs, its line end included, given what the buffer has.
+    /// How many bytes more the value that is being read needs, its end included, given what the buffer has.
     pub fn missing(&self, buffered: usize) -> usize {
         match self.reading {
             Reading::Line => 0,
-            Reading::Value(size) => size.saturating_add(2).saturating_sub(buffered),
+            Reading::Value(size) => size.saturating_add(self.end.len()).saturating_sub(buffered),
             // Skipped bytes need no room of their own.
             Reading::Skip(_) => 0,
         }

@@ -39,6 +39,7 @@ impl From<&Work> for Expect {
             Work::Server(ServerVerb::Version) => Expect::Version,
             Work::Server(ServerVerb::Stats) => Expect::Stats,
             Work::Server(ServerVerb::FlushAll { .. }) => Expect::FlushAll,
+            Work::Create { .. } => Expect::Conditional,
             Work::SetBack { again: false, .. } => Expect::SetBack,
             Work::SetBack { again: true, .. } => Expect::SetBackAgain,
             Work::Keyed(verb) => match verb {

@@ -75,6 +75,8 @@ pub(crate) enum Line<'a> {
     Ok,
     /// `VERSION text`
     Version(&'a [u8]),
+    /// A counter's new value, where it has a line of its own.
+    Number(u64),
     /// `STAT name value`
     Stat(&'a [u8]),
     /// `END`
@@ -88,6 +90,8 @@ pub(crate) enum Line<'a> {
 /// The item that a get has found, where its reply has all that is expected, in the usual form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
+    /// Bytes of all of it.
+    pub whole: usize,
     /// Bytes of the line, its end included.
     pub line: usize,
     /// Bytes of the value; these, and the line end behind them, are there.

@@ -8,3 +8,6 @@ pub(super) mod check;
 pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod hit;
+
+/// What is behind a value.
+pub(super) const VALUE_END: &[u8] = b"\r\n";

@@ -1,7 +1,7 @@
 //! Decimal numbers, as memcached writes them.
 
 /// The decimal digits at the front, of which there is at least one and as many as fit 64 bits, and what is behind them.
-#[inline]
+#[inline(always)]
 pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     /// So many fit, whatever they are.
     const SURE: usize = 19;

@@ -8,8 +8,6 @@
 //! anything is sent to another one: nobody knows whether both are the same memcached. Connections that are being given up
 //! count for `max`; the one that tries an earlier address comes on top of it.
 
-use bytes::Bytes;
-
 use super::pick::usable;
 use super::state::Server;
 use crate::connection::Phase;
@@ -94,7 +92,7 @@ impl Server {
         let trial_at = now.after(self.trial_pause(0, network));
         self.addresses.move_to(address, trial_at);
         self.latest = None;
-        self.passed_version = Bytes::new();
+        self.known.forget();
         self.changed = true;
         self.stop_failing_back(network);
         for conn in self.connections.clone() {

@@ -1,13 +1,9 @@
 //! What is counted of a server.
 
-use bytes::Bytes;
-
 use super::state::Server;
-use crate::connection::Connection;
 use crate::operation::error::Error;
 use crate::operation::reply::Answer;
 use crate::operation::work::Work;
-use crate::protocol::greeting::{Progress, Unfit};
 use crate::time::Instant;
 
 impl Server {
@@ -99,25 +95,5 @@ impl Server {
     #[inline]
     pub fn first_written(&self, since: Instant, now: Instant) {
         self.counters.queue_time.record(since, now);
-    }
-
-    /// Reads what a connection has got of its greeting, and remembers what the server says of itself.
-    pub fn read_greeting(&mut self, connection: &mut Connection, now: Instant) -> Result<Progress, Unfit> {
-        let passed = self.passed_version.clone();
-        let answered = connection.read_greeting(&passed, |text| self.passed_version = text.clone(), now);
-        match &answered {
-            Ok(Progress::Done) => {
-                self.dialect = connection.dialect();
-                self.counters.gauges.set_version(connection.version());
-            }
-            Ok(Progress::Asks | Progress::Waits) => {}
-            Err(unfit) => {
-                self.passed_version = Bytes::new();
-                if let Unfit::TooOld(version) = unfit {
-                    self.counters.gauges.set_version(Some(*version));
-                }
-            }
-        }
-        answered
     }
 }

@@ -1,7 +1,5 @@
 //! What the end of a connection says about its server.
 
-use bytes::Bytes;
-
 use super::state::Server;
 use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
@@ -22,6 +20,11 @@ impl Server {
         now: Instant,
     ) -> bool {
         self.detach(conn, connection);
+        let is_hung_up = matches!(cause, Cause::HungUp | Cause::CutOff);
+        if let Some(known) = connection.closed_greeting().filter(|_| is_hung_up) {
+            self.greet_anew(known, network, now);
+            return false;
+        }
         match connection.phase {
             // The server is not asked there any more.
             _ if connection.leaving => false,
@@ -78,6 +81,9 @@ impl Server {
     fn connect_failed(&mut self, cause: &Cause, network: &mut Network, now: Instant) -> bool {
         self.counters.stats.failed.bump();
         self.counters.last_fault.note(Fault::from(cause), now);
+        if matches!(cause, Cause::HungUp | Cause::CutOff | Cause::Unfit(_)) {
+            self.known.forget();
+        }
         if cause.is_news() {
             let event = Event::ConnectFailed { server: self.id, cause: cause.clone() };
             network.outputs.push_back(Output::Event(event));
@@ -121,7 +127,7 @@ impl Server {
             return false;
         }
         self.changed = true;
-        self.passed_version = Bytes::new();
+        self.known.forget();
         self.addresses.start_over();
         if self.tell_down(now) {
             network.outputs.push_back(Output::Event(Event::ServerDown { server: self.id, cause: cause.clone() }));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::state::Server;
 use crate::network::{Event, Network, Output};
 use crate::time::Instant;
@@ -51,7 +49,7 @@ impl Server {
                 self.health.adopt(finding, now);
                 self.addresses.start_over();
                 self.changed = true;
-                self.passed_version = Bytes::new();
+                self.known.forget();
                 Some(News::Down)
             }
             (true, false) => {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::health::Policy;
-use crate::config::{Config, PoolLimits, ServerConfig};
+use crate::config::{Config, PoolLimits, Protocol, ServerConfig};
 use crate::limits::PIPELINE_BOUND;
 
 /// What a server needs to know of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub pool: PoolLimits,
+    pub protocol: Protocol,
     /// How many socket addresses it has.
     pub address_count: usize,
     /// Replies that a connection awaits before another one is opened, and operations that may wait.
@@ -26,6 +27,7 @@ impl Settings {
     pub fn new(config: &Config, server: &ServerConfig) -> Self {
         Settings {
             pool: server.pool,
+            protocol: config.protocol,
             address_count: server.addresses,
             pipeline: config.pipeline,
             queue: config.queue,

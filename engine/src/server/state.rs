@@ -1,7 +1,5 @@
 //! A server as a client knows it.
 
-use bytes::Bytes;
-
 use super::addresses::Addresses;
 use super::backlog::Backlog;
 use super::health::Health;
@@ -13,8 +11,7 @@ use super::throttle::Throttle;
 use crate::connection::Waste;
 use crate::id::{ConnId, ServerId};
 use crate::metrics::counter::Memory;
-use crate::operation::work::Work;
-use crate::protocol::dialect::Dialect;
+use crate::protocol::known::Known;
 use crate::shared::{SharedHealth, SharedState, State};
 use crate::stats::{Counters, Rest};
 use crate::time::Instant;
@@ -45,10 +42,8 @@ pub(crate) struct Server {
     pub(super) seen_state: SharedState,
     /// When it has answered last.
     pub(super) answered_at: Instant,
-    /// What it speaks, as far as it has said so.
-    pub(super) dialect: Dialect,
-    /// The version text with which it has passed a whole greeting since it went down last; empty: it has not.
-    pub(super) passed_version: Bytes,
+    /// What is known of how it speaks.
+    pub(super) known: Known,
     pub(super) throttle: Throttle,
     /// How much of what it sends is unwanted.
     pub(super) waste: Waste,
@@ -77,8 +72,7 @@ impl Server {
             writes: PendingWrites::default(),
             backlog: Backlog::default(),
             health: Health::new(now),
-            dialect: Dialect::default(),
-            passed_version: Bytes::new(),
+            known: Known::new(settings.protocol),
             throttle: Throttle::default(),
             waste: Waste::default(),
             addresses: Addresses::default(),
@@ -90,12 +84,6 @@ impl Server {
             seen_state: SharedState::default(),
             answered_at: Instant::default(),
         }
-    }
-
-    /// Whether it can do that, as far as it has said what it is.
-    #[inline]
-    pub fn supports(&self, work: &Work) -> bool {
-        self.dialect.supports(work, || self.counters.gauges.version())
     }
 
     /// Whether operations are sent to it.

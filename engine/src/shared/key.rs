@@ -58,6 +58,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         servers: _,
         hash,
         failover,
+        protocol,
         timeout,
         connect_timeout,
         max_fails,
@@ -70,9 +71,10 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         security,
     } = config;
     let settings = format!(
-        "{} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {nth} ",
+        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {nth} ",
         hash.name(),
         failover.name(),
+        protocol.name(),
         prefix.escape_ascii(),
     );
     ServerKey(Md5::new().chain_update(settings).chain_update(name).chain_update(security).finalize().into())

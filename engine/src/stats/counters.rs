@@ -37,7 +37,7 @@ impl Kind {
         match work {
             Work::Keyed(Verb::Get { .. } | Verb::Lease { .. } | Verb::Inspect) => Kind::Get,
             Work::Keyed(Verb::Store { .. }) => Kind::Store,
-            Work::Keyed(Verb::Count { .. }) => Kind::Count,
+            Work::Keyed(Verb::Count { .. }) | Work::Create { .. } => Kind::Count,
             Work::Keyed(Verb::Delete { .. } | Verb::Invalidate { .. } | Verb::Touch { .. }) => Kind::Other,
             Work::Server(_) | Work::SetBack { .. } => Kind::Other,
         }
@@ -122,7 +122,7 @@ impl Counters {
                 Verb::Touch { .. } => &ops.touch,
             },
             // No caller has asked for it.
-            Work::SetBack { .. } => return,
+            Work::SetBack { .. } | Work::Create { .. } => return,
             Work::Server(verb) => match verb {
                 ServerVerb::Noop => &ops.noop,
                 ServerVerb::Version => &ops.version,
@@ -164,7 +164,7 @@ impl Counters {
             Error::Protocol { .. } => &errors.protocol,
             Error::TooLarge { .. } => &errors.too_large,
             Error::NoMemory => &errors.no_memory,
-            Error::Unsupported => &errors.unsupported,
+            Error::Unsupported(_) => &errors.unsupported,
             // These end before a server is chosen.
             Error::InvalidKey(_) | Error::NoSuchServer | Error::Shutdown { .. } => return,
         };

@@ -81,7 +81,7 @@ faults! {
         "it answered before: memcached hangs, is overloaded, or three round trips take longer than memcache_connect_timeout";
     /// [`Cause::HungUp`](crate::Cause::HungUp)
     HungUp: "hung_up", "closed by the server at the greeting",
-        "a TLS port, the binary protocol, a proxy without the meta protocol, or authentication";
+        "a TLS port, the binary protocol, or authentication; with memcache_protocol meta, a proxy of the text protocol";
     /// The same, where the server has said its version before.
     CutOff: "cut_off", "closed by the server at the greeting, which it answered before",
         "memcached is being stopped or was restarted with other options, or something between closes connections";
@@ -92,7 +92,8 @@ faults! {
     Tls: "tls", "a TLS port",
         "memcached or something before it wants TLS: memcache_ssl on";
     /// [`Unfit::TooOld`](crate::Unfit::TooOld)
-    TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed", "";
+    TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed",
+        "memcache_protocol is meta; with auto it is spoken to in text";
     /// [`Unfit::TooManyConnections`](crate::Unfit::TooManyConnections)
     Full: "full", "the server has too many connections",
         "memcached has as many as its option -c allows";
@@ -100,7 +101,7 @@ faults! {
     Unauthenticated: "unauthenticated", "the server wants a password, which is not supported",
         "memcached was started with -Y";
     /// [`Unfit::Dialect`](crate::Unfit::Dialect)
-    Dialect: "dialect", "the server does not know all of memcached's meta commands",
+    Dialect: "dialect", "the server does not know all of memcached's commands",
         "a proxy or a clone; the error log has what it answered to what";
     /// [`Cause::Protocol`](crate::Cause::Protocol)
     Protocol: "protocol", "unexpected reply",

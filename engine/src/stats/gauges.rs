@@ -1,5 +1,6 @@
 //! The current state of a server.
 
+use crate::config::Protocol;
 use crate::metrics::counter::Counter;
 use crate::protocol::version::Version;
 use crate::shared::State;
@@ -22,6 +23,8 @@ pub struct Gauges {
     pub queued: Counter,
     /// The [`Version`] that the server has reported, as a number; 0: it is not one of memcached.
     version: Counter,
+    /// Whether it speaks text: 1, or meta: 2; 0: it has said nothing.
+    dialect: Counter,
 }
 
 impl Gauges {
@@ -34,9 +37,8 @@ impl Gauges {
 
     /// The client has ended.
     pub fn clear(&self) {
-        let gauges =
-            [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued, &self.version];
-        gauges.into_iter().for_each(|gauge| gauge.set(0));
+        let gauges = [&self.state, &self.open, &self.connecting, &self.busy, &self.pending, &self.queued];
+        gauges.into_iter().chain([&self.version, &self.dialect]).for_each(|gauge| gauge.set(0));
     }
 
     pub(crate) fn set_version(&self, version: Option<Version>) {
@@ -46,6 +48,22 @@ impl Gauges {
     /// The version that the server has reported, if it is one of memcached.
     pub fn version(&self) -> Option<Version> {
         Version::from_u64(self.version.get())
+    }
+
+    /// The server speaks text, or meta. True if it is text and was not before.
+    pub(crate) fn set_text(&self, text: bool) -> bool {
+        let before = self.dialect.get();
+        self.dialect.set(if text { 1 } else { 2 });
+        text && before != 1
+    }
+
+    /// What the server speaks, as `memcache_protocol` has it; `None`: it has said nothing.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self.dialect.get() {
+            1 => Some(Protocol::Text),
+            2 => Some(Protocol::Meta),
+            _ => None,
+        }
     }
 
     /// The state of the server, for the client.

@@ -17,6 +17,8 @@ pub struct Chaos {
     pub every: u64,
     /// Somebody meddles with replies.
     pub meddling: bool,
+    /// As far as text can tell: there a reply carries nothing that says whose it is, but for a value's key.
+    pub in_text: bool,
 }
 
 impl Chaos {
@@ -91,7 +93,8 @@ impl Chaos {
             4 => link.session.mishap = Some(Mishap::Refuse { early: rng.bool() }),
             5 => link.session.mishap = Some(Mishap::Cut(rng.usize(..60))),
             6 => link.session.mishap = Some(Mishap::ClientError),
-            7 if self.meddling => link.session.blurt(&garbage(rng)),
+            7 if self.meddling && !self.in_text => link.session.blurt(&garbage(rng)),
+            _ if self.meddling && self.in_text => link.session.mishap = Some(Mishap::OtherKey),
             _ if self.meddling => {
                 let garbage = garbage(rng);
                 let mishaps =

@@ -15,6 +15,9 @@ use crate::op::OF_BATCH;
 use crate::session::{Mishap, Session};
 
 mod leases;
+mod text;
+
+pub use text::Speaks;
 
 /// From here on, a life is one that this has said, and not the tag of an operation.
 pub const LIVES: u64 = 2_000_000;
@@ -48,6 +51,8 @@ pub struct Server {
     pub stalled: bool,
     /// Its misses carry no flags, as before memcached 1.6.22.
     pub bare_misses: bool,
+    /// What it understands.
+    pub speaks: Speaks,
     /// The largest value it takes.
     pub item_limit: usize,
     pub weather: Weather,
@@ -72,6 +77,7 @@ impl Server {
             mode: Mode::Memcached,
             stalled: false,
             bare_misses: false,
+            speaks: Speaks::Meta,
             item_limit: usize::MAX,
             weather,
             dead_addresses: 0,
@@ -151,7 +157,7 @@ impl Server {
             return false;
         };
         let line = session.input[..=end].to_vec();
-        if session.mishap == Some(Mishap::ClientError) && !line.starts_with(b"ms") {
+        if session.mishap == Some(Mishap::ClientError) && !text::has_value(&line) {
             session.mishap = None;
             session.input.advance(line.len());
             session.output.extend(b"CLIENT_ERROR bad command line format\r\n");
@@ -168,7 +174,7 @@ impl Server {
     fn execute_alone(&mut self, id: usize, text: &[u8], ledger: &mut Ledger, now: Instant) -> Option<Vec<u8>> {
         Some(match text {
             b"mn" => b"MN\r\n".to_vec(),
-            b"version" => format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes(),
+            b"version" => self.version(id),
             b"stats" => b"STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n".to_vec(),
             b"flush_all" => {
                 self.forget(ledger, now);
@@ -188,6 +194,14 @@ impl Server {
         now: Instant,
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
+        if self.speaks.closes(text) {
+            session.input.clear();
+            session.over = true;
+            return Some(Vec::new());
+        }
+        if self.speaks != Speaks::Meta || text::is_get(text) {
+            return self.execute_text(id, line, session, ledger, now);
+        }
         if let Some(reply) = self.execute_alone(id, text, ledger, now) {
             session.input.advance(line.len());
             return Some(reply);
@@ -224,6 +238,23 @@ impl Server {
             });
         };
         assert_eq!(command.word, "ms");
+        let value = match self.take_value(&command, size, line, session, ledger, now)? {
+            Ok(value) => value,
+            Err(refusal) => return Some(refusal),
+        };
+        Some(self.store(&command, value, ledger, now))
+    }
+
+    /// Takes the value of a store, or refuses it; `None`: it has not all come.
+    fn take_value(
+        &mut self,
+        command: &Command,
+        size: usize,
+        line: &[u8],
+        session: &mut Session,
+        ledger: &mut Ledger,
+        now: Instant,
+    ) -> Option<Result<Bytes, Vec<u8>>> {
         let early = session.mishap == Some(Mishap::Refuse { early: true });
         if early || session.mishap == Some(Mishap::Refuse { early: false }) || size > self.item_limit {
             if !early && session.input.len() < line.len() + size + 2 {
@@ -235,7 +266,7 @@ impl Server {
                 ledger.changed(self.id, &command.key, None, now);
             }
             session.mishap = session.mishap.take().filter(|m| !matches!(m, Mishap::Refuse { .. }));
-            return Some(b"SERVER_ERROR out of memory storing object\r\n".to_vec());
+            return Some(Err(b"SERVER_ERROR out of memory storing object\r\n".to_vec()));
         }
         if session.input.len() < line.len() + size + 2 {
             return None;
@@ -244,7 +275,7 @@ impl Server {
         let value = session.input.split_to(size).freeze();
         assert_eq!(&session.input[..2], b"\r\n", "behind a value");
         session.input.advance(2);
-        Some(self.store(&command, value, ledger, now))
+        Some(Ok(value))
     }
 
     fn get(&mut self, command: &Command, session: &mut Session, ledger: &mut Ledger, now: Instant) -> Vec<u8> {

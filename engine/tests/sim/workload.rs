@@ -36,6 +36,8 @@ pub struct Workload {
     /// Batches are among the operations; some go to a subset of the servers.
     batches: bool,
     subset: Subset,
+    /// Some servers speak text: there a counter is not made in one step, which no server sees as one operation.
+    pub in_text: bool,
     /// Every operation has all the time it could need.
     pub patient: bool,
     /// The versions that were seen last, by key.
@@ -83,6 +85,7 @@ impl Workload {
             leases: [0, 0, 30, 90][rng.usize(..4)],
             batches: rng.bool(),
             subset: Subset::ALL,
+            in_text: false,
             patient: false,
             seen,
             next: 1,
@@ -235,6 +238,7 @@ impl Workload {
                 let pipeline = world.worker.client.config().pipeline * PIPELINE_BOUND + queue;
                 assert!(match rejected.error {
                     Error::ServerDown => !world.down().is_empty(),
+                    Error::Unsupported(_) | Error::InvalidKey(_) => world.ledger.in_text,
                     // Or so much is on the connection that it has to go to.
                     Error::Busy => views().any(|view| view.queued >= queue || view.pending >= pipeline),
                     _ => false,
@@ -338,7 +342,7 @@ impl Workload {
             135..165 => Verb::Count {
                 direction: if rng.bool() { Direction::Incr } else { Direction::Decr },
                 delta: number,
-                initial: rng.bool().then(|| (rng.u64(..), Ttl::NEVER)),
+                initial: (rng.bool() && !self.in_text).then(|| (rng.u64(..), Ttl::NEVER)),
                 cas: if rng.u8(..) < 64 { cas } else { 0 },
             },
             n => {

@@ -15,6 +15,8 @@ pub type Latencies = fn(&Server) -> Vec<(Option<&'static str>, &Latency)>;
 
 /// The one whose value is in a label.
 pub const ADDRESS: &str = "memcache_server_address_info";
+/// The same.
+pub const PROTOCOL: &str = "memcache_server_protocol_info";
 /// A number that goes up and down.
 pub const GAUGE: &str = "gauge";
 /// A number that only grows.

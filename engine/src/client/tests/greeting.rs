@@ -1,13 +1,19 @@
 //! What a server says before it is used.
 
 use super::*;
+use crate::config::Protocol;
 use crate::protocol::version::Version;
 
 const TRIED: &str = "EN O1\r\nHD O2\r\nMN\r\n";
 
+/// One server that has to speak meta.
+fn one_in_meta() -> World {
+    world(Config { protocol: Protocol::Meta, ..config(&[&[]]) })
+}
+
 /// A connection that was asked for by a get, and says this to the greeting.
 fn greeted(answers: &[&str]) -> World {
-    let mut w = one(&[]);
+    let mut w = one_in_meta();
     w.get("a", 1);
     w.client.connected(w.conn(0), w.now);
     for answer in answers {
@@ -153,7 +159,7 @@ fn r2_what_was_down_is_tried_again() {
 /// What answers before it was asked, or hangs up, or says nothing.
 #[test]
 fn r27_what_was_seen_is_what_is_reported() {
-    let mut w = one(&[]);
+    let mut w = one_in_meta();
     w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
     w.client.connected(w.conn(0), w.now);

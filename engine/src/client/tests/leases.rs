@@ -310,9 +310,13 @@ fn r2_deletes_of_a_version_are_refused_where_they_are_not_known() {
             if known {
                 continue;
             }
-            assert_eq!(w.done(), [(1, Err(Error::Unsupported))]);
+            assert_eq!(w.done(), [(1, Err(Error::Unsupported("a version to compare on delete")))]);
             assert_eq!(w.view().queued, 0);
-            assert_eq!(w.submit("k", verb.clone(), 3), Err(Error::Unsupported), "and behind it everybody");
+            assert_eq!(
+                w.submit("k", verb.clone(), 3),
+                Err(Error::Unsupported("a version to compare on delete")),
+                "and behind it everybody"
+            );
             assert_eq!(w.view().stats().errors.unsupported, 2);
             // Nor is a lease handed back, by what would mean somebody else's item.
             let token = tokens(&sent)[0];

@@ -13,6 +13,11 @@ pub(crate) fn greeting(out: &mut Outbound) {
     server(out, ServerVerb::Noop);
 }
 
+/// Asks for nothing but an answer.
+pub(crate) fn noop(out: &mut Outbound) {
+    server(out, ServerVerb::Noop);
+}
+
 /// What tells a server that speaks our dialect from one that resembles it: the key is read with the flags that reads have,
 /// and stored with those that stores have. The value is empty, so that what refuses the store, and takes its value for
 /// a command, takes it for an empty one; the `mn` behind it shows that. The item lives for a second.
@@ -39,7 +44,7 @@ pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work, token:
         (Work::Keyed(verb), Some(key)) => keyed(out, key, verb, token),
         (Work::SetBack { life, .. }, Some(key)) => touch(out, key, *life, token),
         (Work::Server(verb), _) => server(out, *verb),
-        (Work::Keyed(_) | Work::SetBack { .. }, None) => {}
+        (Work::Create { .. }, _) | (Work::Keyed(_) | Work::SetBack { .. }, None) => {}
     }
 }
 

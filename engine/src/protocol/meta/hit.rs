@@ -9,7 +9,7 @@ use crate::protocol::token::Token;
 
 /// The reply at the front of the buffer, if it is the one to a get of this key, as it is on the wire, with this token,
 /// and has arrived completely: `VA size f… c… kKEY O…` and its value; with `t…` in front of the key where it was touched.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
     let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
     let (flags, rest) = leading_number(rest.strip_prefix(b" f")?)?;
@@ -20,7 +20,8 @@ pub(crate) fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
     let size = usize::try_from(size).ok()?;
     let is_whole = value.get(size..)?.starts_with(b"\r\n");
     let line = buffer.len().saturating_sub(value.len());
-    is_whole.then_some(Hit { line, size, flags: u32::try_from(flags).ok()?, cas })
+    let whole = line.saturating_add(size).saturating_add(2);
+    is_whole.then_some(Hit { whole, line, size, flags: u32::try_from(flags).ok()?, cas })
 }
 
 /// What is behind the life that an item had, and the ` k`.
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_usual_reply() {
-        let hit = Hit { line: 39, size: 3, flags: 7, cas: u64::MAX };
+        let hit = Hit { whole: 44, line: 39, size: 3, flags: 7, cas: u64::MAX };
         assert_eq!(read(USUAL, b"cow", 9), Some(hit));
     }
 
@@ -67,7 +68,7 @@ mod tests {
             [("t0", true), ("t4294967295", true), ("t-1", true), ("t", false), ("t-2", false), ("l5", false)]
         {
             let reply = usual.replace(" k", &format!(" {life} k"));
-            let hit = Hit { line: 40 + life.len(), size: 3, flags: 7, cas: u64::MAX };
+            let hit = Hit { whole: 45 + life.len(), line: 40 + life.len(), size: 3, flags: 7, cas: u64::MAX };
             assert_eq!(read(reply.as_bytes(), b"cow", 9), is_one.then_some(hit), "{life}");
         }
     }

@@ -1,0 +1,43 @@
+//! Counters that are made where no command counts and makes in one.
+//!
+//! A count with an initial value misses only there. Then the counter is stored, if nobody else has done so meanwhile; and
+//! if somebody has, it is counted on that, and so on until the deadline. It is not one step: what is submitted for the key
+//! behind the count may be carried out before the counter is made, and what ends with an error in between may have made it.
+
+use super::call::{Stage, Task};
+use super::state::Client;
+use crate::id::CallId;
+use crate::operation::error::Error;
+use crate::operation::reply::{Answer, Outcome};
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
+use crate::time::Instant;
+
+impl<T> Client<T> {
+    /// What an answer means to the operation: the same, unless it is a step of such a count. `None`: the next step is on its
+    /// way.
+    pub(super) fn after_step(&mut self, id: CallId, answer: Answer, now: Instant) -> Option<Answer> {
+        let Some(call) = self.calls.get_mut(id) else { return Some(answer) };
+        let Task::Work(work) = &call.task else { return Some(answer) };
+        let next = match (work, &answer) {
+            (&Work::Keyed(Verb::Count { direction, delta, initial: Some((value, ttl)), .. }), Ok(Outcome::Miss)) => {
+                Work::Create { direction, delta, value, ttl }
+            }
+            (&Work::Create { direction, delta, value, ttl }, Ok(Outcome::NotStored)) => {
+                Work::Keyed(Verb::Count { direction, delta, initial: Some((value, ttl)), cas: 0 })
+            }
+            (Work::Create { value, .. }, Ok(Outcome::Done)) => return Some(Ok(Outcome::Number(*value))),
+            _ => return Some(answer),
+        };
+        call.task = Task::Work(next);
+        let (server, hold) = (call.server, call.hold.take());
+        let Some(known) = self.servers.get_mut(server) else { return Some(Err(Error::NoSuchServer)) };
+        known.release(hold);
+        if !known.is_live() {
+            return Some(Err(Error::ServerDown));
+        }
+        call.stage = Stage::Queued;
+        self.dispatch(id, server, now);
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! The reply that nearly every get has, which is known beforehand but for three numbers. Whatever differs from it in the
+//! least is for the [`decode`](super::decode) of all replies to judge.
+
+use super::VALUE_END;
+use crate::protocol::line::Hit;
+use crate::protocol::number::leading_number;
+
+/// The reply at the front of the buffer, if it is the one to a get of this key, and has arrived completely:
+/// `VALUE KEY flags size version`, its value, and `END`.
+#[inline(never)]
+pub(crate) fn read(buffer: &[u8], key: &[u8]) -> Option<Hit> {
+    let rest = buffer.strip_prefix(b"VALUE ")?.strip_prefix(key)?;
+    let (flags, rest) = leading_number(rest.strip_prefix(b" ")?)?;
+    let (size, rest) = leading_number(rest.strip_prefix(b" ")?)?;
+    let (cas, rest) = leading_number(rest.strip_prefix(b" ")?)?;
+    let value = rest.strip_prefix(b"\r\n")?;
+    let size = usize::try_from(size).ok()?;
+    let is_whole = value.get(size..)?.starts_with(VALUE_END);
+    let line = buffer.len().saturating_sub(value.len());
+    let whole = line.saturating_add(size).saturating_add(VALUE_END.len());
+    is_whole.then_some(Hit { whole, line, size, flags: u32::try_from(flags).ok()?, cas })
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::decoder::Decoder;
+    use crate::protocol::expect::Expect;
+    use crate::protocol::line::{Code, Head, Line};
+
+    const USUAL: &[u8] = b"VALUE cow 7 3 18446744073709551615\r\nmoo\r\nEND\r\nEND\r\n";
+
+    #[test]
+    fn the_usual_reply() {
+        let hit = Hit { whole: 46, line: 36, size: 3, flags: 7, cas: u64::MAX };
+        assert_eq!(read(USUAL, b"cow"), Some(hit));
+        for key in [&b""[..], b"co", b"cows", b"cot"] {
+            assert_eq!(read(USUAL, key), None);
+        }
+        for len in 0..USUAL.len() - 5 {
+            assert_eq!(read(&USUAL[..len], b"cow"), None, "{len} bytes");
+        }
+    }
+
+    /// A reply that has one byte more, one less, or another one somewhere.
+    fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
+        let byte = proptest::sample::select(b"0179 VALUEDwc-\r\n\0".to_vec());
+        (0..USUAL.len() - 5, 0..4, byte).prop_map(|(at, how, byte)| {
+            let mut reply = USUAL.to_vec();
+            match how {
+                0 => reply.insert(at, byte),
+                1 => drop(reply.remove(at)),
+                2 => reply[at] = byte,
+                _ => {}
+            }
+            reply
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// It is never taken for something else than by the decoder of all replies.
+        #[test]
+        fn is_what_it_is_taken_for(reply in nearly_usual()) {
+            if let Some(hit) = read(&reply, b"cow") {
+                let (line, used) = Decoder::default().text_line(&reply, Expect::Get).unwrap().unwrap();
+                let Hit { size, flags, cas, .. } = hit;
+                let head = Head { code: Code::Value, size, key: Some(b"cow"), flags, cas, ..Head::default() };
+                prop_assert_eq!(line, Line::Head(head));
+                prop_assert_eq!(used, hit.line);
+                prop_assert!(reply[used + size..].starts_with(VALUE_END));
+            }
+        }
+    }
+}
