@@ -243,7 +243,8 @@ impl Client {
         self.operation(sys::NGX_HTTP_MEMCACHE_INSPECT, key)
     }
 
-    /// The version of the item that a [`get`](Client::get) would find, without reading it: `None` if there is none.
+    /// The version of the item that a [`get`](Client::get) would find, without reading it: `None` if there is none. Where a
+    /// server has no metadata, as with `memcache_protocol text`, the item is read.
     ///
     /// For memcached, an item that is [stale](Client::invalidate) exists, and so does the place of one that a caller was told to
     /// [make](Client::lease): `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts on
@@ -257,8 +258,12 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn found<K: AsRef<[u8]>>(&self, key: K) -> Result<Option<u64>, Error> {
-        let metadata = self.inspect(key).await?;
-        Ok(metadata.filter(|metadata| !metadata.stale).map(|metadata| metadata.cas))
+        let key = key.as_ref();
+        match self.inspect(key).await {
+            // Who has no metadata has nothing stale either: what is there is found.
+            Err(Error::Unsupported) => Ok(self.get(key).await?.map(|item| item.cas())),
+            metadata => Ok(metadata?.filter(|metadata| !metadata.stale).map(|metadata| metadata.cas)),
+        }
     }
 
     /// The largest value, in bytes, that can be stored: `memcache_max_value`.

@@ -25,21 +25,35 @@ pub struct Content<'a> {
     pub ttl: Ttl,
 }
 
+/// An item that a read would find.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    pub cas: u64,
+    pub size: usize,
+}
+
+/// Looks at what a read would find. A server that has no metadata has neither stale items nor leases: there it is read.
+async fn look(mc: &Client, key: &[u8]) -> Result<Option<Seen>, Error> {
+    match mc.inspect(key).await {
+        Err(Error::Unsupported) => {
+            let item = mc.get(key).await?;
+            Ok(item.map(|item| Seen { cas: item.cas(), size: item.value().len() }))
+        }
+        about => Ok(about?.filter(|about| !about.stale).map(|Metadata { cas, size, .. }| Seen { cas, size })),
+    }
+}
+
 /// The result of changing one version.
 pub type Changed<T> = Result<Result<T, Cas>, Error>;
 
 /// Changes the item that a read would find; `None`: there is none.
 ///
-/// `once` gets the item's metadata, and changes that version. If the version has changed meanwhile, this tries again after a
+/// `once` gets the item's version and size, and changes that version. If the version has changed meanwhile, this tries again after a
 /// random pause. After too many attempts the result is busy.
-pub async fn found_one<T>(
-    mc: &Client,
-    key: &[u8],
-    once: impl AsyncFn(Metadata) -> Changed<T>,
-) -> Result<Option<T>, Error> {
+pub async fn found_one<T>(mc: &Client, key: &[u8], once: impl AsyncFn(Seen) -> Changed<T>) -> Result<Option<T>, Error> {
     for attempt in 0..TRIES {
-        let Some(about) = mc.inspect(key).await?.filter(|about| !about.stale) else { return Ok(None) };
-        match once(about).await? {
+        let Some(seen) = look(mc, key).await? else { return Ok(None) };
+        match once(seen).await? {
             Ok(done) => return Ok(Some(done)),
             Err(Cas::Missing) => return Ok(None),
             Err(_) => http::sleep(pause(attempt)).await,
@@ -79,7 +93,12 @@ pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<boo
         if mc.found(key).await?.is_some() {
             return Ok(false);
         }
-        let (version, held) = match mc.lease(key, 1.secs()).await? {
+        let lease = match mc.lease(key, 1.secs()).await {
+            // Without leases nothing is there that is not found: it was there a moment ago.
+            Err(Error::Unsupported) => continue,
+            lease => lease?,
+        };
+        let (version, held) = match lease {
             Lease::Hit(_) => return Ok(false),
             Lease::Won(won) => (won.cas, Some(Held::new(*mc, key, won))),
             Lease::Lost { cas, .. } => (cas, None),

@@ -14,7 +14,12 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
     if let Some(item) = mc.get(key).await? {
         return Ok(named(&item, tags));
     }
-    let Some(about) = mc.inspect(key).await? else {
+    let about = match mc.inspect(key).await {
+        // Such a server has nothing that a get does not find.
+        Err(Error::Unsupported) => return Ok(None),
+        about => about?,
+    };
+    let Some(about) = about else {
         // There is no item, but perhaps a placeholder of a lease. Its process distinguishes it from another one. A lease is
         // given once, so the first of several such tags is enough.
         if tags.iter().any(Tag::is_vacant) {

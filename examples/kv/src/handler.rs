@@ -6,7 +6,7 @@ use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, bits, Body, Respond, Response};
 use ngx_memcache::{Cas, Client, Error, Item, Metadata, Origin, Seconds, Server, Ttl};
 
-use crate::change::{self, Content};
+use crate::change::{self, Content, Seen};
 use crate::condition;
 use crate::lease;
 use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, Which, WithBody};
@@ -57,9 +57,15 @@ async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
 /// Reads and touches an item that a read finds, and nothing else: two touches of a placeholder at the same time could restore
 /// each other's expiry.
 async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, Error> {
-    let (about, origin) = mc.inspect(&key).with_origin().await?;
-    if about.is_none_or(|about| about.stale) {
-        return Ok(from(origin, Response::new(HTTPStatus::NOT_FOUND)));
+    match mc.inspect(&key).with_origin().await {
+        // It has no leases either.
+        Err(Error::Unsupported) => {}
+        about => {
+            let (about, origin) = about?;
+            if about.is_none_or(|about| about.stale) {
+                return Ok(from(origin, Response::new(HTTPStatus::NOT_FOUND)));
+            }
+        }
     }
     let (item, origin) = mc.get_and_touch(key, Ttl::from_protocol(ttl)).with_origin().await?;
     Ok(from(origin, item_or_404(item)))
@@ -122,12 +128,18 @@ async fn count(
     (direction, delta): (Direction, u64),
     initial: Option<(u64, Ttl)>,
 ) -> Result<Option<u64>, Error> {
-    let once = async |about: Metadata| {
+    let once = async |about: Seen| {
         let count = match direction {
             Direction::Up => mc.incr(key, delta),
             Direction::Down => mc.decr(key, delta),
         };
         match count.cas(about.cas).await {
+            // Such a server has no stale items, on which one must not count: whatever is there is one to count on.
+            Err(Error::Unsupported) => Ok(match direction {
+                Direction::Up => mc.incr(key, delta).await?,
+                Direction::Down => mc.decr(key, delta).await?,
+            }
+            .ok_or(Cas::Missing)),
             // memcached answers this before it compares versions: it may be the placeholder of a new lease.
             Err(error) if is_no_number(&error) && mc.found(key).await? != Some(about.cas) => Ok(Err(Cas::Changed)),
             other => other,
@@ -161,7 +173,7 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
             done_or(HTTPStatus::NOT_FOUND, marked)
         }
         Which::Present => {
-            let once = async |about: Metadata| match mc.invalidate(key).ttl(ttl).cas(about.cas).await {
+            let once = async |about: Seen| match mc.invalidate(key).ttl(ttl).cas(about.cas).await {
                 Err(Error::Unsupported) => Ok(change::done(mc.invalidate(key).ttl(ttl).await?)),
                 marked => marked.map(change::swapped),
             };
@@ -184,7 +196,7 @@ async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Erro
             done_or(HTTPStatus::NOT_FOUND, found && deleted)
         }
         Which::Present => {
-            let once = async |about: Metadata| match mc.delete(key).cas(about.cas).await {
+            let once = async |about: Seen| match mc.delete(key).cas(about.cas).await {
                 Err(Error::Unsupported) => Ok(change::done(mc.delete(key).await?)),
                 deleted => deleted.map(change::swapped),
             };
@@ -206,7 +218,7 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
                 Condition::None => mc.set(key, value).flags(flags).ttl(ttl).await.map(|()| true)?,
                 Condition::Absent => change::create(&mc, &key, Content { value, flags, ttl }).await?,
                 Condition::Present => {
-                    let once = async |about: Metadata| {
+                    let once = async |about: Seen| {
                         let store = mc.set(&key, value).flags(flags).ttl(ttl).cas(about.cas);
                         store.await.map(change::swapped)
                     };
@@ -229,7 +241,7 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
 
 /// Extends the item that a read would find, unless the result would be too large to read.
 async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
-    let once = async |about: Metadata| {
+    let once = async |about: Seen| {
         if about.size.saturating_add(value.len()) > mc.max_value() {
             return Ok(Ok(Err("the item would be larger than memcache_max_value: nothing was done\n")));
         }
@@ -237,7 +249,15 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
             End::Front => mc.prepend(key, value),
             End::Back => mc.append(key, value),
         };
-        Ok(match change::swapped(extend.cas(about.cas).await?) {
+        let extended = match extend.cas(about.cas).await {
+            // As for a count.
+            Err(Error::Unsupported) => change::done(match end {
+                End::Front => mc.prepend(key, value).await?,
+                End::Back => mc.append(key, value).await?,
+            }),
+            extended => change::swapped(extended?),
+        };
+        Ok(match extended {
             // memcached also answers this if it has no room for the longer item.
             Err(Cas::Missing) if mc.found(key).await? == Some(about.cas) => {
                 Ok(Err("memcached does not take the longer item: nothing was done\n"))
