@@ -9,7 +9,7 @@
 //! | `table` | the function table: it checks and reads the arguments from C, and calls `crate::functions` |
 //! | `operation`, `sized` | arguments of siblings: operations, and structures with a size field |
 //! | `outcome` | results for siblings |
-//! | `callback`, `request`, `binding` | a pending call: its handler, and the request that it is bound to |
+//! | `callback`, `request`, `link`, `binding` | a pending call: its handler, and the request that it is bound to |
 //! | `retained` | values that siblings keep |
 //! | `stats` | the operations of a request |
 //! | `pointer` | checks of pointers, for all functions |
@@ -17,6 +17,7 @@
 
 pub mod binding;
 pub mod callback;
+mod link;
 pub mod operation;
 pub mod outcome;
 mod pointer;

@@ -11,8 +11,9 @@ use memcache_engine::{Answer, CallId, Outcome, Part};
 use nginx_sys::{ngx_http_request_t, ngx_uint_t};
 
 use super::binding::{Binding, Calls, Unbound};
+use super::link::Link;
 use super::outcome::{self, Status};
-use super::request::{self, Link};
+use super::request;
 use super::sys::*;
 
 /// A sibling's handler.

@@ -19,7 +19,6 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use memcache_engine::{CallId, Instant};
 use nginx_sys::{
     ngx_array_push, ngx_http_cleanup_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_handler_pt,
     ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_request_t, ngx_int_t, ngx_palloc, ngx_pool_cleanup_t, NGX_ALIGNMENT,
@@ -27,10 +26,8 @@ use nginx_sys::{
 };
 
 use super::binding::{Binding, Calls, Unbound};
-use super::outcome::{self, Status};
+use super::link::Link;
 use super::stats::RequestStats;
-use super::sys::ngx_http_memcache_result_t;
-use crate::nginx::clock;
 use crate::nginx::conf::HttpBlock;
 use crate::nginx::guard::guard;
 use crate::nginx::module;
@@ -59,18 +56,6 @@ struct Owned {
     owner: Owner,
 }
 
-/// A call of an owner. It lives in the request's pool. When the call has ended, the link is marked as free, and the next
-/// call uses it.
-pub struct Link {
-    next: Option<NonNull<Link>>,
-    owner: NonNull<Owner>,
-    /// The client's calls; `None` until the link is used.
-    calls: Cell<Option<NonNull<dyn Calls>>>,
-    /// 0: the link is free.
-    call: Cell<u64>,
-    binding: Cell<Binding>,
-}
-
 /// The context of a request that has ended without an owner points to this.
 static ENDED: u8 = 0;
 
@@ -90,8 +75,7 @@ pub unsafe fn bind(
         let owner = Owner::of(main)?;
         owner.spare().map_or_else(|| owner.link(main), Some).ok_or(Unbound::NoMemory)?
     };
-    link.calls.set(Some(calls.into()));
-    link.binding.set(binding);
+    link.take(calls, binding);
     Ok(link.into())
 }
 
@@ -214,6 +198,7 @@ impl Owner {
                 return None;
             }
             let owner = NonNull::new(&raw mut (*owned).owner)?;
+            let stats = NonNull::new(&raw mut (*owned).owner.stats)?;
             let data = owner.as_ptr().cast();
             owned.write(Owned {
                 early: ngx_http_cleanup_t { handler: Some(on_request_end), data, next: (*main).cleanup },
@@ -221,7 +206,7 @@ impl Owner {
                 owner: Owner {
                     stats: RequestStats::new(),
                     links: Cell::new(None),
-                    first: Link::new(owner, None),
+                    first: Link::new(stats, None),
                     ended: Cell::new(false),
                     is_over: Cell::new(false),
                 },
@@ -238,14 +223,14 @@ impl Owner {
         core::iter::from_fn(move || {
             // SAFETY: links are in the pool that their owner is in, and stay there as long.
             let link: &Link = unsafe { next?.as_ref() };
-            next = link.next;
+            next = link.next();
             Some(link)
         })
     }
 
     /// A link that is free again, so that a long request with many operations does not grow.
     fn spare(&self) -> Option<&Link> {
-        self.all().take(LOOK_FOR_SPARE).find(|link| link.call.get() == 0)
+        self.all().take(LOOK_FOR_SPARE).find(|link| link.is_free())
     }
 
     /// A new link.
@@ -257,7 +242,7 @@ impl Owner {
         // SAFETY: by the contract; memory of a pool is aligned for numbers and pointers.
         unsafe {
             let link = NonNull::new(ngx_palloc((*main).pool, size_of::<Link>()).cast::<Link>())?;
-            link.write(Link::new(self.into(), self.links.get()));
+            link.write(Link::new((&self.stats).into(), self.links.get()));
             self.links.set(Some(link));
             Some(link.as_ref())
         }
@@ -271,80 +256,6 @@ impl Owner {
         self.ended.set(true);
         self.all().for_each(Link::end);
         self.is_over.set(true);
-    }
-}
-
-impl Link {
-    fn new(owner: NonNull<Owner>, next: Option<NonNull<Link>>) -> Link {
-        Link {
-            next,
-            owner,
-            calls: Cell::new(None),
-            call: Cell::new(0),
-            binding: Cell::new(Binding { cancels: true, operations: 1, reads: false }),
-        }
-    }
-
-    fn stats(&self) -> &RequestStats {
-        // SAFETY: the owner is in the pool that the link is in.
-        unsafe { &self.owner.as_ref().stats }
-    }
-
-    /// The operation has begun, or was refused with this status.
-    pub fn submitted(&self, call: &Result<CallId, Status>) {
-        let operations = self.binding.get().operations;
-        match *call {
-            Ok(call) => {
-                self.call.set(call.to_u64());
-                self.stats().begin(operations, self.latest());
-            }
-            Err(status) => self.stats().refused(operations, outcome::logged_status(status, false)),
-        }
-    }
-
-    /// It has been answered.
-    pub fn answered(&self, results: &[ngx_http_memcache_result_t]) {
-        let reads = self.binding.get().reads;
-        results.iter().for_each(|result| self.stats().note(reads, outcome::logged_status(result.status, reads)));
-        if self.call.replace(0) != 0 {
-            self.stats().end(self.latest());
-        }
-    }
-
-    /// It has been cancelled, if it has not ended.
-    pub fn cancelled(&self) {
-        if self.call.replace(0) != 0 {
-            self.stats().note(false, outcome::CANCELLED);
-            self.stats().end(clock::now());
-        }
-    }
-
-    /// The request ends.
-    fn end(&self) {
-        let call = self.call.get();
-        if call == 0 {
-            return;
-        }
-        self.cancelled();
-        if let Some(calls) = self.calls() {
-            let call = CallId::from_u64(call);
-            if self.binding.get().cancels {
-                // The link is free already, and dropping the callback says so again while it is there.
-                calls.cancel(call);
-            } else {
-                calls.unbind(call);
-            }
-        }
-    }
-
-    fn calls(&self) -> Option<&dyn Calls> {
-        // SAFETY: a client lives as long as its cycle, which outlives the worker's requests.
-        self.calls.get().map(|calls| unsafe { calls.as_ref() })
-    }
-
-    /// The time of the client's last event: an operation was accepted, or a reply has arrived.
-    fn latest(&self) -> Instant {
-        self.calls().map_or_else(clock::now, Calls::latest)
     }
 }
 
