@@ -197,7 +197,7 @@ for my $kind (KINDS) {
 
 my @well = (PeerAddr => '127.0.0.1:' . port(8088));
 kv_get('x' x 300, @well) for 1 .. 5;
-is(scalar(() = messages($t) =~ /memcache: invalid key, client: /g), 5,
+is(scalar(() = messages($t) =~ /\[info\] .*memcache: the key of \d+ bytes is too long: .*, client: /g), 5,
 	'invalid keys');
 kv_put('cow', 'moo', @well);
 is(code(kv_post('cow', 'incr=1', @well)), 409, 'no number');

@@ -213,7 +213,7 @@ unlike($t->read_file('error.log'), qr/rate_limit: not counted/,
 	'all keys are counted');
 is(join(' ', map { code(http_get_as('a', 8086)) } 1, 2), '500 500',
 	'a prefix that leaves no room - refused');
-like($t->read_file('error.log'), qr/rate_limit: refused: invalid key/,
+like($t->read_file('error.log'), qr/rate_limit: refused: the key of \d+ bytes is too long/,
 	'a prefix that leaves no room - logged');
 
 is(join(' ', map { code(http_get('/off')) } 1 .. 5), '200 200 200 200 200',
@@ -261,7 +261,7 @@ is(join(' ', map { code(http_get('/pass', @down)) } 1 .. 3), '200 200 200',
 is(code(http_get('/refuse', @down)), 503, 'down - refuse');
 like($t->read_file('error.log'), qr/memcache: server "[^"]*" is down/,
 	'down - logged');
-unlike($t->read_file('error.log'), qr/rate_limit: (?:refused|not counted): (?!invalid key|CLIENT_ERROR)/,
+unlike($t->read_file('error.log'), qr/rate_limit: (?:refused|not counted): (?!the key of|CLIENT_ERROR)/,
 	'R28 down - not by each request');
 
 $t->stop();

@@ -100,8 +100,11 @@ pub enum Error {
 
     /// The key is empty, or longer than 250 bytes together with the prefix (186 if it is sent encoded because it has
     /// control characters, spaces or the like).
-    #[error("invalid key")]
-    InvalidKey,
+    #[error("{}", about_key(*.len))]
+    InvalidKey {
+        /// Bytes of the key, without the prefix.
+        len: Option<usize>,
+    },
 
     /// The value is larger than `memcache_max_value`; nothing was sent.
     #[error("the value is larger than memcache_max_value")]
@@ -202,7 +205,7 @@ impl Error {
             Error::Client(text) if is_no_number(text) => (Fault::Caller, 409),
             Error::Client(_) | Error::Decode(_) => (Fault::Caller, 502),
             Error::Shutdown { .. } => (Fault::Exit, 503),
-            Error::InvalidKey => (Fault::Caller, 400),
+            Error::InvalidKey { .. } => (Fault::Caller, 400),
             Error::TooLarge => (Fault::Caller, 413),
             Error::ItemTooLarge => (Fault::Setup, 502),
             Error::Unsupported => (Fault::Setup, 501),
@@ -258,6 +261,14 @@ impl Error {
         self.meaning().1
     }
 
+    /// The same, of an operation on this key.
+    pub(crate) fn of_key(self, key: usize) -> Self {
+        match self {
+            Error::InvalidKey { .. } => Error::InvalidKey { len: Some(key) },
+            error => error,
+        }
+    }
+
     /// From a status of the header that is not a result; `text` is what the server said, if it did.
     pub(crate) fn from_status(status: u32, maybe_applied: bool, text: &[u8]) -> Self {
         match status {
@@ -270,7 +281,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_CLIENT => Error::Client(text.into()),
             sys::NGX_HTTP_MEMCACHE_PROTOCOL => Error::Protocol { maybe_applied },
             sys::NGX_HTTP_MEMCACHE_SHUTDOWN => Error::Shutdown { maybe_applied },
-            sys::NGX_HTTP_MEMCACHE_INVALID_KEY => Error::InvalidKey,
+            sys::NGX_HTTP_MEMCACHE_INVALID_KEY => Error::InvalidKey { len: None },
             sys::NGX_HTTP_MEMCACHE_TOO_LARGE => Error::TooLarge,
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
@@ -281,6 +292,18 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_RETAIN_LIMIT => Error::RetainLimit,
             other => Error::Other(other),
         }
+    }
+}
+
+/// What is wrong with a key that cannot be sent. How long the prefix is, only the module knows.
+fn about_key(len: Option<usize>) -> String {
+    match len {
+        None => "invalid key".into(),
+        Some(0) => "the key is empty".into(),
+        Some(len) => format!(
+            "the key of {len} bytes is too long: with memcache_prefix, 250 are the most, or 186 with spaces or control \
+             characters"
+        ),
     }
 }
 

@@ -169,7 +169,7 @@ fn r28_the_module_logs_what_servers_cause() {
 #[test]
 fn http_statuses() {
     let cases = [
-        (Error::InvalidKey, 400),
+        (Error::InvalidKey { len: Some(0) }, 400),
         (Error::TooLarge, 413),
         (Error::Timeout { maybe_applied: true }, 504),
         (Error::Busy, 503),

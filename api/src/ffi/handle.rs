@@ -74,7 +74,8 @@ impl Handle {
         let function = self.table.0.server_of_key.ok_or(MISSING)?;
         let mut index = 0;
         // SAFETY: by the invariant; the key is read before it returns.
-        ok(unsafe { function(self.client.as_ptr(), &borrowed(key), &mut index) })?;
+        ok(unsafe { function(self.client.as_ptr(), &borrowed(key), &mut index) })
+            .map_err(|error| error.of_key(key.len()))?;
         Ok(index)
     }
 
@@ -92,7 +93,7 @@ impl Handle {
         let function = self.table.0.submit.ok_or(MISSING)?;
         let mut call = 0;
         // SAFETY: by the invariant, and guaranteed by the caller; key and value are read before it returns.
-        ok(unsafe { function(self.client.as_ptr(), op, &mut call) })?;
+        ok(unsafe { function(self.client.as_ptr(), op, &mut call) }).map_err(|error| error.of_key(op.key.len))?;
         Ok(call)
     }
 

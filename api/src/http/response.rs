@@ -13,6 +13,7 @@ use ngx::http::{HTTPStatus, Request};
 
 use super::door;
 use super::headers::{HeaderValue, Headers};
+use crate::nginx::log;
 use crate::nginx::output::{self, NoMemory, Parts as _};
 use crate::nginx::request::RequestRef;
 use crate::operation::item::Item;
@@ -43,6 +44,8 @@ pub(super) struct Parts {
     content_type: Option<Cow<'static, str>>,
     headers: Headers,
     content: Content,
+    /// The content is for the error log, too.
+    is_refusal: bool,
 }
 
 /// The body of a [`Response`]. All of these become it by `into()`.
@@ -69,6 +72,17 @@ impl Response {
     /// With a status of 300 or more and without a body it is nginx that makes the page, and `error_page` applies.
     pub fn new(status: HTTPStatus) -> Self {
         Response(Box::new(Parts::new(status, Content::Empty)))
+    }
+
+    /// A request that is refused for what is wrong with it: the text is the body, and a line in the error log, at level
+    /// "info" as nginx's own about clients.
+    pub fn refused(status: HTTPStatus, why: impl Into<String>) -> Self {
+        let mut text = why.into();
+        text.push('\n');
+        let mut response =
+            Self::new(status).header("X-Content-Type-Options", "nosniff").content_type("text/plain").body(text);
+        response.0.is_refusal = true;
+        response
     }
 
     /// 200.
@@ -106,7 +120,7 @@ impl Response {
 
 impl Parts {
     pub(super) fn new(status: HTTPStatus, content: Content) -> Self {
-        Parts { status, content_type: None, headers: Headers::default(), content }
+        Parts { status, content_type: None, headers: Headers::default(), content, is_refusal: false }
     }
 
     /// Sends it, and says what the handler is to return to nginx.
@@ -114,6 +128,9 @@ impl Parts {
         let request = RequestRef::new(request);
         if request.is_gone() {
             return Status::NGX_ERROR;
+        }
+        if let (true, Content::Bytes(why)) = (self.is_refusal, &self.content) {
+            request.with(|request| log::info(request, why.trim_ascii_end().escape_ascii()));
         }
         match self.write(request) {
             Ok(status) | Err(status) => status,

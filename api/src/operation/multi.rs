@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nginx_sys::{ngx_msec_t, ngx_str_t};
 
+use crate::error::Error;
 use crate::ffi::call::Call;
 use crate::ffi::handle::Handle;
 use crate::ffi::table::borrowed;
@@ -24,7 +25,7 @@ use crate::sys;
 pub struct GetMulti<K> {
     client: Handle,
     timeout: ngx_msec_t,
-    /// Until they are asked for.
+    /// Until they are answered.
     keys: Vec<K>,
     /// In the order of the keys.
     batches: Vec<Batch>,
@@ -70,9 +71,8 @@ impl<K: AsRef<[u8]>> Future for GetMulti<K> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let keys = std::mem::take(&mut this.keys);
-        if !keys.is_empty() {
-            this.batches = keys.chunks(MAX_KEYS).map(|keys| this.ask(keys, cx)).collect();
+        if this.batches.is_empty() {
+            this.batches = this.keys.chunks(MAX_KEYS).map(|keys| this.ask(keys, cx)).collect();
         }
 
         let mut pending = false;
@@ -93,9 +93,15 @@ impl<K: AsRef<[u8]>> Future for GetMulti<K> {
         };
         let mut batches = std::mem::take(&mut this.batches).into_iter().map(answered);
         let first = batches.next().unwrap_or_default();
-        Poll::Ready(batches.fold(first, |mut all, more| {
+        let mut all = batches.fold(first, |mut all, more| {
             all.extend(more);
             all
-        }))
+        });
+        for (found, key) in all.iter_mut().zip(std::mem::take(&mut this.keys)) {
+            if let Err(error @ Error::InvalidKey { .. }) = found {
+                *error = Error::InvalidKey { len: Some(key.as_ref().len()) };
+            }
+        }
+        Poll::Ready(all)
     }
 }

@@ -4,7 +4,7 @@ use ngx::core::Status;
 use ngx::ffi::{NGX_HTTP_GET, NGX_HTTP_HEAD};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, NgxHttpCoreModule, Request};
 use ngx_memcache::http::{self, bits, Body, Respond, Response};
-use ngx_memcache::{Cas, Client, Error, Item, Metadata, Origin, Seconds, Server, Ttl};
+use ngx_memcache::{Cas, Client, Error, Fault, Item, Metadata, Origin, Seconds, Server, Ttl};
 
 use crate::change::{self, Content, Seen};
 use crate::condition;
@@ -22,8 +22,8 @@ pub fn handle(request: &mut Request) -> Status {
     };
     match command {
         // Most requests are this one. Its future has a fourth of the size of all others, and is moved.
-        Command::Plain(Plain::Get { key }) => http::spawn(request, get(mc, key)),
-        Command::Plain(command) => http::spawn(request, plain(mc, command)),
+        Command::Plain(Plain::Get { key }) => http::spawn(request, async move { told(get(mc, key).await) }),
+        Command::Plain(command) => http::spawn(request, async move { told(plain(mc, command).await) }),
         Command::WithBody(command) => {
             let (WithBody::Store { key, .. } | WithBody::Extend { key, .. }) = &command;
             let key = key.clone();
@@ -35,18 +35,21 @@ pub fn handle(request: &mut Request) -> Status {
     }
 }
 
-/// What the client did wrong is said to it.
+/// Answers what the client did wrong with a text that says so.
 fn told(answer: Result<Response, Error>) -> Result<Response, Error> {
-    match answer {
-        Err(error @ Error::TooLarge) => {
-            Ok(text(HTTPStatus(error.http_status().into()), format!("{error}: nothing was done\n")))
-        }
-        answer => answer,
-    }
+    let error = match answer {
+        Err(error) if error.fault() == Fault::Caller && error.http_status() < 500 => error,
+        answer => return answer,
+    };
+    let status = HTTPStatus(error.http_status().into());
+    Ok(match error {
+        Error::Server(_) => Response::refused(status, format!("{error}: an item that was there is deleted")),
+        _ => refused(status, &error.to_string()),
+    })
 }
 
-fn text(status: HTTPStatus, text: String) -> Response {
-    foreign(status).content_type("text/plain").body(text)
+fn refused(status: HTTPStatus, why: &str) -> Response {
+    Response::refused(status, format!("{why}: nothing was done"))
 }
 
 async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
@@ -105,9 +108,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
                 Ok(Some(number)) => Response::ok().content_type("text/plain").body(number.to_string()),
                 Ok(None) => Response::new(HTTPStatus::NOT_FOUND),
                 // The request is valid, but the item is not a number.
-                Err(error) if is_no_number(&error) => Response::new(HTTPStatus::CONFLICT)
-                    .content_type("text/plain")
-                    .body("the item is no number: nothing was done\n"),
+                Err(error) if is_no_number(&error) => refused(HTTPStatus::CONFLICT, "the item is no number"),
                 Err(error) => return Err(error),
             }
         }
@@ -243,7 +244,7 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
 async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
     let once = async |about: Seen| {
         if about.size.saturating_add(value.len()) > mc.max_value() {
-            return Ok(Ok(Err("the item would be larger than memcache_max_value: nothing was done\n")));
+            return Ok(Ok(Err("the item would be larger than memcache_max_value")));
         }
         let extend = match end {
             End::Front => mc.prepend(key, value),
@@ -260,13 +261,13 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
         Ok(match extended {
             // memcached also answers this if it has no room for the longer item.
             Err(Cas::Missing) if mc.found(key).await? == Some(about.cas) => {
-                Ok(Err("memcached does not take the longer item: nothing was done\n"))
+                Ok(Err("memcached does not take the longer item"))
             }
             other => other.map(Ok),
         })
     };
     Ok(match change::found_one(mc, key, once).await? {
-        Some(Err(why)) => Response::new(HTTPStatus::REQUEST_ENTITY_TOO_LARGE).content_type("text/plain").body(why),
+        Some(Err(why)) => refused(HTTPStatus::REQUEST_ENTITY_TOO_LARGE, why),
         extended => done_or(HTTPStatus::NOT_FOUND, extended.is_some()),
     })
 }
@@ -370,19 +371,20 @@ fn line(server: &Server, version: &str) -> String {
 }
 
 fn refuse(refusal: Refusal) -> Response {
+    const BAD_REQUEST: HTTPStatus = HTTPStatus::BAD_REQUEST;
+
     match refusal {
-        Refusal::BadRequest => Response::new(HTTPStatus::BAD_REQUEST),
-        Refusal::BadArgument(name) => foreign(HTTPStatus::BAD_REQUEST)
-            .content_type("text/plain")
-            .body(format!("the argument {} is not right here: nothing was done\n", name.escape_ascii())),
-        Refusal::UnknownCondition(header) => Response::new(HTTPStatus::BAD_REQUEST)
-            .content_type("text/plain")
-            .body(format!("{header} is not known here: nothing was done\n")),
-        Refusal::PreconditionFailed => Response::new(HTTPStatus::PRECONDITION_FAILED),
-        Refusal::MethodNotAllowed => {
-            Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "GET, HEAD, PUT, POST, DELETE")
+        Refusal::BadRequest(why) => refused(BAD_REQUEST, &why),
+        Refusal::BadArgument(name) => {
+            refused(BAD_REQUEST, &format!("the argument {} is not right here", name.escape_ascii()))
         }
-        Refusal::OnlyByPost => Response::new(HTTPStatus::NOT_ALLOWED).header("Allow", "POST"),
+        Refusal::UnknownCondition(header) => refused(BAD_REQUEST, &format!("{header} is not known here")),
+        Refusal::PreconditionFailed => Response::new(HTTPStatus::PRECONDITION_FAILED),
+        Refusal::MethodNotAllowed => refused(HTTPStatus::NOT_ALLOWED, "there is no such method here")
+            .header("Allow", "GET, HEAD, PUT, POST, DELETE"),
+        Refusal::OnlyByPost => {
+            refused(HTTPStatus::NOT_ALLOWED, "GET and HEAD change nothing, this is for POST").header("Allow", "POST")
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Parses method, key, arguments and headers of a request into a command. It does not depend on nginx.
 
+mod args;
+
 use std::borrow::Cow;
-use std::str;
 
 use percent_encoding::percent_decode;
 
 use crate::tag::Tag;
+
+use args::Args;
 
 /// Keys that one request may ask for.
 pub const MAX_KEYS: usize = 100;
@@ -130,8 +133,8 @@ pub enum End {
 /// Why a request is refused without asking memcached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// 400.
-    BadRequest,
+    /// 400, for this reason.
+    BadRequest(String),
     /// 400: an argument that the action does not know, that is given twice, or that has a value and takes none. It is not
     /// ignored: with a misspelt `ttl`, an item would never expire.
     BadArgument(Vec<u8>),
@@ -144,6 +147,12 @@ pub enum Refusal {
     OnlyByPost,
     /// 412: its condition cannot hold.
     PreconditionFailed,
+}
+
+impl Refusal {
+    fn bad(why: std::fmt::Arguments<'_>) -> Self {
+        Refusal::BadRequest(why.to_string())
+    }
 }
 
 impl Command {
@@ -187,10 +196,11 @@ fn list(args: Args<'_>) -> Result<Plain, Refusal> {
         Some("stats") => return Ok(Plain::OnServer { server: args.required("stats")?, action: Action::Stats }),
         _ => {}
     }
-    let list = args.value("keys").filter(|list| !list.is_empty()).ok_or(Refusal::BadRequest)?;
+    let list = args.value("keys").filter(|list| !list.is_empty());
+    let list = list.ok_or_else(|| Refusal::bad(format_args!("there is no key, and no list of keys")))?;
     let keys: Vec<_> = list.split(|&byte| byte == b',').map(decoded).collect();
     if keys.len() > MAX_KEYS {
-        return Err(Refusal::BadRequest);
+        return Err(Refusal::bad(format_args!("{} keys were asked for, {MAX_KEYS} are the most", keys.len())));
     }
     Ok(Plain::GetMulti { keys })
 }
@@ -204,14 +214,19 @@ fn put(parts: Parts<'_>, args: Args<'_>) -> Result<WithBody, Refusal> {
         (Some(list), None) => Condition::Tagged(tags(list)?),
         (_, Some(_)) => return Err(Refusal::UnknownCondition("If-None-Match")),
     };
-    let flags = parts.flags.map(number).transpose()?.unwrap_or_default();
-    Ok(WithBody::Store { key: parts.key, condition, flags, ttl: args.number("ttl")?.unwrap_or_default() })
+    let flags = parts.flags.map(|flags| args::number(flags, format_args!("X-Memcache-Flags"))).transpose()?;
+    Ok(WithBody::Store {
+        key: parts.key,
+        condition,
+        flags: flags.unwrap_or_default(),
+        ttl: args.number("ttl")?.unwrap_or_default(),
+    })
 }
 
 fn post(parts: Parts<'_>, args: Args<'_>) -> Result<Command, Refusal> {
     let Some(action) = args.only(&ACTIONS)? else {
         args.check(&[])?;
-        return Err(Refusal::BadRequest);
+        return Err(Refusal::bad(format_args!("POST needs an action: {}", ACTIONS.join(", "))));
     };
     if matches!(action, "append" | "prepend" | "invalidate") {
         args.flag(action)?;
@@ -261,18 +276,21 @@ fn change(action: &str, key: Vec<u8>, which: Which, args: Args<'_>) -> Result<Pl
             vivify @ 1..=THIRTY_DAYS => {
                 Plain::Lease { key, vivify, recache: args.number("recache")?.unwrap_or_default() }
             }
-            _ => return Err(Refusal::BadRequest),
+            _ => return Err(Refusal::bad(format_args!("the argument lease has to be from 1 to {THIRTY_DAYS}"))),
         },
         "invalidate" => Plain::Invalidate { key, which, ttl: ttl()? },
-        _ => return Err(Refusal::BadRequest),
+        _ => return Err(Refusal::bad(format_args!("{action} is no action"))),
     })
 }
 
 /// `POST ?flush_all=n`: it has no key.
 fn flush_all(key: &[u8], args: Args<'_>) -> Result<Plain, Refusal> {
     let delay = args.number("delay")?.unwrap_or_default();
-    if !key.is_empty() || delay > THIRTY_DAYS {
-        return Err(Refusal::BadRequest);
+    if !key.is_empty() {
+        return Err(Refusal::bad(format_args!("flush_all is for a server, and not for a key")));
+    }
+    if delay > THIRTY_DAYS {
+        return Err(Refusal::bad(format_args!("the argument delay has to be from 0 to {THIRTY_DAYS}")));
     }
     Ok(Plain::OnServer { server: args.required("flush_all")?, action: Action::FlushAll(delay) })
 }
@@ -315,74 +333,8 @@ fn tags(list: &[u8]) -> Result<Vec<Tag>, Refusal> {
     }
 }
 
-/// Decimal digits.
-fn number<T: str::FromStr>(text: &[u8]) -> Result<T, Refusal> {
-    let digits = str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or(Refusal::BadRequest)
-}
-
 fn decoded(text: &[u8]) -> Vec<u8> {
     Cow::from(percent_decode(text)).into_owned()
-}
-
-/// `name=value&name`.
-#[derive(Clone, Copy)]
-struct Args<'a>(&'a [u8]);
-
-impl<'a> Args<'a> {
-    /// The value of an argument, empty if it has none.
-    fn value(self, name: &str) -> Option<&'a [u8]> {
-        // Most requests have no arguments, and many names are asked for.
-        if self.0.is_empty() {
-            return None;
-        }
-        self.0.split(|&byte| byte == b'&').find_map(|arg| match arg.strip_prefix(name.as_bytes())? {
-            [] => Some(&[][..]),
-            [b'=', value @ ..] => Some(value),
-            _ => None,
-        })
-    }
-
-    /// Refuses other arguments than these, and arguments that are given twice.
-    fn check(self, known: &[&str]) -> Result<(), Refusal> {
-        let mut seen = Vec::new();
-        for arg in self.0.split(|&byte| byte == b'&').filter(|arg| !arg.is_empty()) {
-            let name = arg.split(|&byte| byte == b'=').next().unwrap_or_default();
-            if seen.contains(&name) || !known.iter().any(|known| known.as_bytes() == name) {
-                return Err(Refusal::BadArgument(name.to_vec()));
-            }
-            seen.push(name);
-        }
-        Ok(())
-    }
-
-    /// Whether there is an argument that takes no value.
-    fn flag(self, name: &str) -> Result<bool, Refusal> {
-        match self.value(name) {
-            None => Ok(false),
-            Some([]) => Ok(true),
-            Some(_) => Err(Refusal::BadArgument(name.into())),
-        }
-    }
-
-    /// The number in an argument.
-    fn number<T: str::FromStr>(self, name: &str) -> Result<Option<T>, Refusal> {
-        self.value(name).map(number).transpose()
-    }
-
-    /// The same for a required argument.
-    fn required<T: str::FromStr>(self, name: &str) -> Result<T, Refusal> {
-        self.number(name)?.ok_or(Refusal::BadRequest)
-    }
-
-    /// The one of these arguments that is given; two of them contradict each other.
-    fn only(self, names: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
-        let mut asked = names.iter().copied().filter(|name| self.value(name).is_some());
-        match (asked.next(), asked.next()) {
-            (asked, None) => Ok(asked),
-            _ => Err(Refusal::BadRequest),
-        }
-    }
 }
 
 #[cfg(test)]

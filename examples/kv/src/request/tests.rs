@@ -1,5 +1,10 @@
 use super::*;
 
+/// Whether it is refused with a reason.
+fn is_bad<T>(result: Result<T, Refusal>) -> bool {
+    matches!(result, Err(Refusal::BadRequest(why)) if !why.is_empty())
+}
+
 fn parse(method: &str, key: &str, args: &str) -> Result<Command, Refusal> {
     Command::parse(Parts { method, key: key.into(), args: args.as_bytes(), ..Parts::default() })
 }
@@ -43,7 +48,7 @@ fn get() {
     assert_eq!(parse("HEAD", "cow", ""), Ok(Command::Plain(Plain::Get { key: key() })));
     assert_eq!(parse("POST", "cow", "gat=60"), Ok(Command::Plain(Plain::GetAndTouch { key: key(), ttl: 60 })));
     for args in ["gat", "gat=-1", "gat=60&touch=60"] {
-        assert_eq!(parse("POST", "cow", args), Err(Refusal::BadRequest), "{args}");
+        assert!(is_bad(parse("POST", "cow", args)), "{args}");
     }
 }
 
@@ -69,7 +74,7 @@ fn lease() {
     assert_eq!(parse("POST", "cow", "lease=30"), lease(30, 0));
     assert_eq!(parse("POST", "cow", "lease=2592000&recache=10"), lease(2_592_000, 10));
     for args in ["lease", "lease=0", "lease=x", "lease=2592001", "lease=30&recache=x", "lease=30&touch=1"] {
-        assert_eq!(parse("POST", "cow", args), Err(Refusal::BadRequest), "{args}");
+        assert!(is_bad(parse("POST", "cow", args)), "{args}");
     }
 }
 
@@ -86,12 +91,12 @@ fn servers_by_their_numbers() {
     assert_eq!(parse("POST", "", "flush_all=1"), on_server(1, Action::FlushAll(0)));
     assert_eq!(parse("POST", "", "flush_all=1&delay=60"), on_server(1, Action::FlushAll(60)));
     for args in ["noop", "noop=x", "stats=-1", "stats=0&noop=0"] {
-        assert_eq!(parse("GET", "", args), Err(Refusal::BadRequest), "{args}");
+        assert!(is_bad(parse("GET", "", args)), "{args}");
     }
     for args in ["flush_all", "flush_all=x", "flush_all=0&delay=x", "flush_all=0&delay=2592001"] {
-        assert_eq!(parse("POST", "", args), Err(Refusal::BadRequest), "{args}");
+        assert!(is_bad(parse("POST", "", args)), "{args}");
     }
-    assert_eq!(parse("POST", "key", "flush_all=0"), Err(Refusal::BadRequest), "a key is not a server");
+    assert!(is_bad(parse("POST", "key", "flush_all=0")), "a key is not a server");
 }
 
 #[test]
@@ -114,8 +119,8 @@ fn invalidate() {
     assert_eq!(parse(Some("*"), "invalidate"), expected(Which::Present, 0));
     assert_eq!(parse(Some(&quoted), "invalidate"), expected(Which::Tagged(vec![tag]), 0));
     assert_eq!(parse(Some("3"), "invalidate"), Err(Refusal::PreconditionFailed));
-    assert_eq!(parse(None, "invalidate&ttl=x"), Err(Refusal::BadRequest));
-    assert_eq!(parse(None, "invalidate&touch=1"), Err(Refusal::BadRequest));
+    assert!(is_bad(parse(None, "invalidate&ttl=x")));
+    assert!(is_bad(parse(None, "invalidate&touch=1")));
 }
 
 #[test]
@@ -123,12 +128,12 @@ fn get_several() {
     let keys = vec![b"a".to_vec(), b"b,c".to_vec(), b" ".to_vec()];
     assert_eq!(parse("GET", "", "keys=a,b%2Cc,%20"), Ok(Command::Plain(Plain::GetMulti { keys })));
     assert_eq!(parse("GET", "", "servers"), Ok(Command::Plain(Plain::Servers)));
-    assert_eq!(parse("GET", "", ""), Err(Refusal::BadRequest));
-    assert_eq!(parse("GET", "", "keys="), Err(Refusal::BadRequest));
+    assert!(is_bad(parse("GET", "", "")));
+    assert!(is_bad(parse("GET", "", "keys=")));
 
     let list = |n| format!("keys={}", vec!["k"; n].join(","));
     assert!(parse("GET", "", &list(MAX_KEYS)).is_ok());
-    assert_eq!(parse("GET", "", &list(MAX_KEYS + 1)), Err(Refusal::BadRequest));
+    assert!(is_bad(parse("GET", "", &list(MAX_KEYS + 1))));
 }
 
 #[test]
@@ -161,11 +166,11 @@ fn put_flags_and_ttl() {
     };
     assert_eq!(put("0", ""), store(0, 0));
     assert_eq!(put("4294967295", "ttl=4294967295"), store(u32::MAX, u32::MAX));
-    assert_eq!(put("4294967296", ""), Err(Refusal::BadRequest));
-    assert_eq!(put("0x1", ""), Err(Refusal::BadRequest));
-    assert_eq!(put("+1", ""), Err(Refusal::BadRequest));
-    assert_eq!(put("", ""), Err(Refusal::BadRequest));
-    assert_eq!(put("1", "ttl=1h"), Err(Refusal::BadRequest));
+    assert!(is_bad(put("4294967296", "")));
+    assert!(is_bad(put("0x1", "")));
+    assert!(is_bad(put("+1", "")));
+    assert!(is_bad(put("", "")));
+    assert!(is_bad(put("1", "ttl=1h")));
 }
 
 #[test]
@@ -182,7 +187,7 @@ fn post() {
     assert_eq!(parse("POST", "n", "prepend="), extend(End::Front));
 
     for args in ["", "incr", "incr=x", "incr=-1", "incr=1&decr=1", "incr=1&append", "incr=1&initial=x", "touch=x"] {
-        assert_eq!(parse("POST", "n", args), Err(Refusal::BadRequest), "{args}");
+        assert!(is_bad(parse("POST", "n", args)), "{args}");
     }
 }
 
