@@ -41,6 +41,13 @@ memcache_bits_ssl_no_wait_shutdown(ngx_connection_t *c)
     c->ssl->no_wait_shutdown = 1;
 }
 
+
+void
+memcache_bits_ssl_save_session(ngx_connection_t *c, void (*save)(ngx_connection_t *c))
+{
+    c->ssl->save_session = save;
+}
+
 #else
 
 size_t
@@ -72,6 +79,12 @@ memcache_bits_ssl_of(ngx_connection_t *c)
 
 void
 memcache_bits_ssl_no_wait_shutdown(ngx_connection_t *c)
+{
+}
+
+
+void
+memcache_bits_ssl_save_session(ngx_connection_t *c, void (*save)(ngx_connection_t *c))
 {
 }
 

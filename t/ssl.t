@@ -15,7 +15,7 @@ use IO::Socket::INET;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use lib 'lib';
-use Test::Nginx;
+use Test::Nginx qw/ :DEFAULT http_end /;
 use Test::Nginx::Memcache;
 use Test::Certificates;
 use Test::Memcached;
@@ -76,6 +76,7 @@ my @rows = (
 );
 
 my $blocks = '';
+my $debug = `$Test::Nginx::NGINX -V 2>&1` =~ /--with-debug/;
 for my $n (0 .. $#rows) {
 	my (undef, $options, $address, $lines) = @{$rows[$n]};
 	my ($listen, $port) = (8020 + $n, 8040 + $n);
@@ -91,6 +92,26 @@ for my $n (0 .. $#rows) {
     }
 EOF
 	start($t, port($port), @$options);
+}
+
+# Those of which several connections are made, that is one for each request at
+# a time.
+
+for my $n (16, 17) {
+	my $reuse = $n == 16 ? 'on' : 'off';
+	$blocks .= <<"EOF";
+    server {
+        listen       127.0.0.1:80$n;
+        server_name  localhost;
+        memcache_server 127.0.0.1:%%PORT_80@{[62 + $n - 16]}%% max=4;
+        memcache_pipeline 1;
+        memcache_ssl on;
+        memcache_ssl_session_reuse $reuse;
+        $trusted
+        location /kv/ { memcache_kv on; }
+    }
+EOF
+	start($t, port(8062 + $n - 16), 'right');
 }
 
 # What says something before it is asked, as if that had been asked for.
@@ -133,7 +154,7 @@ EOF
 
 # OpenSSL asks for it when the configuration is read
 $ENV{SSL_CERT_FILE} = "$dir/ca.pem";
-$t->plan(2 * 7 + 3 * 6 + 9)->run();
+$t->plan(2 * 7 + 3 * 6 + 13)->run();
 
 ###############################################################################
 
@@ -177,6 +198,33 @@ is(content(kv_get('', args => 'keys=' . join(',', map { "k$_" } 1 .. 100),
 is(code(kv_put('a b', 'value', PeerAddr => $to)), 204, 'binary key: stored');
 is(content(kv_get('a b', PeerAddr => $to)), '200 value', 'binary key: read');
 is(code(kv_get('none', PeerAddr => $to)), 404, 'a miss');
+
+# sessions
+
+for my $n (17, 16) {
+	my $to = '127.0.0.1:' . port(8000 + $n);
+	my $opened = sub { server_status('127.0.0.1:' . port(8062 + $n - 16))
+		->{connections}{opened} };
+
+	my $reused = sub { scalar(() = $t->read_file('error.log')
+		=~ /SSL reused session/g) };
+	my $before = $reused->();
+
+	kv_put('key', 'value', PeerAddr => $to);
+	for (1 .. 50) {
+		last if $opened->() > 2;
+		my @open = map { http("GET /kv/key HTTP/1.0\r\n\r\n", start => 1,
+			PeerAddr => $to) } 1 .. 8;
+		http_end($_) for @open;
+	}
+	cmp_ok($opened->(), '>', 2, 'sessions: several connections');
+
+	SKIP: {
+		skip 'no debug log', 1 unless $debug;
+		my $times = $reused->() - $before;
+		ok($n == 16 ? $times > 0 : $times == 0, "sessions: $n, $times");
+	}
+}
 
 # what comes before TLS is not read
 isnt(code(kv_get('k', PeerAddr => '127.0.0.1:' . port(8018))), 200, 'early: refused');

@@ -42,16 +42,17 @@ my @bad = (
 		"invalid number of arguments in \"$_\" directive"] }
 		map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
 		_trusted_certificate _name _server_name _protocols _ciphers
-		_certificate _certificate_key /),
+		_certificate _certificate_key _session_reuse /),
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
 		map { "memcache_ssl$_" } ' on', '_verify on', '_verify_depth 1',
 		'_crl a', '_trusted_certificate a', '_name a', '_server_name on',
 		'_protocols TLSv1.2', '_ciphers HIGH', '_certificate a',
-		'_certificate_key a'),
+		'_certificate_key a', '_session_reuse on'),
 	(map { ["C29 $_", "$_ maybe;", "invalid value \"maybe\" in \"$_\" "
 		. 'directive, it must be "on" or "off"'] }
-		qw/ memcache_ssl memcache_ssl_verify memcache_ssl_server_name /),
+		qw/ memcache_ssl memcache_ssl_verify memcache_ssl_server_name
+		memcache_ssl_session_reuse /),
 	['C28 depth', 'memcache_ssl_verify_depth 101;',
 		'"memcache_ssl_verify_depth" value must be between 0 and 100'],
 	['C30 protocol', 'memcache_ssl_protocols TLSv1.2 SSLv2;',
@@ -105,7 +106,7 @@ my $can_preload = !$ENV{VALGRIND_NGINX}
 	&& system("gcc -fPIC -shared -o $preload preload/no_ssl.c -ldl 2>$d/gcc")
 		== 0;
 
-$t->plan(@bad + @files + 2 * 11 + @good + 4);
+$t->plan(@bad + @files + 2 * 12 + @good + 4);
 
 ###############################################################################
 
@@ -123,7 +124,7 @@ for (@files) {
 
 for my $name (map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
 	_trusted_certificate _name _server_name _protocols _ciphers _certificate
-	_certificate_key /)
+	_certificate_key _session_reuse /)
 {
 	like(check($t, $_ => "$name a;"),
 		qr/\[emerg\] "$name" directive is not allowed here in /,

@@ -4,12 +4,16 @@ use core::ffi::c_void;
 
 use nginx_sys::{ngx_connection_t, ngx_log_t};
 
+/// What nginx calls with a connection that has got a session.
+pub type Save = unsafe extern "C" fn(*mut ngx_connection_t);
+
 extern "C" {
     fn memcache_bits_ssl_size() -> usize;
     fn memcache_bits_ssl_set_log(ssl: *mut c_void, log: *mut ngx_log_t);
     fn memcache_bits_ssl_ctx(ssl: *mut c_void) -> *mut c_void;
     fn memcache_bits_ssl_of(c: *mut ngx_connection_t) -> *mut c_void;
     fn memcache_bits_ssl_no_wait_shutdown(c: *mut ngx_connection_t);
+    fn memcache_bits_ssl_save_session(c: *mut ngx_connection_t, save: Option<Save>);
 }
 
 /// Bytes of an `ngx_ssl_t`. `None`: the nginx that this was built for has no SSL, and nothing else here is of use.
@@ -56,4 +60,14 @@ pub unsafe fn of(c: *mut ngx_connection_t) -> *mut c_void {
 pub unsafe fn no_wait_shutdown(c: *mut ngx_connection_t) {
     // SAFETY: by the contract.
     unsafe { memcache_bits_ssl_no_wait_shutdown(c) }
+}
+
+/// Sets `c->ssl->save_session`.
+///
+/// # Safety
+///
+/// The connection is open and has TLS; the function may be called as long as it has.
+pub unsafe fn save_session(c: *mut ngx_connection_t, save: Option<Save>) {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_save_session(c, save) }
 }

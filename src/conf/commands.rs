@@ -38,7 +38,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 28] = [
+pub static mut COMMANDS: [ngx_command_t; 29] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -108,6 +108,9 @@ pub static mut COMMANDS: [ngx_command_t; 28] = [
     }),
     in_server(c"memcache_ssl_ciphers", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.ssl.ciphers, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_session_reuse", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.session_reuse, || flag(line))
     }),
     in_server(c"memcache_ssl_certificate", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.ssl.certificate, || Ok(At { value: ssl::text(line)?, position: line.position() }))

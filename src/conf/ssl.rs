@@ -35,6 +35,8 @@ pub struct SslSettings {
     pub protocols: Option<usize>,
     /// `memcache_ssl_ciphers`.
     pub ciphers: Option<Bytes>,
+    /// `memcache_ssl_session_reuse`.
+    pub session_reuse: Option<bool>,
     /// `memcache_ssl_certificate`.
     pub certificate: Option<At<Bytes>>,
     /// `memcache_ssl_certificate_key`.
@@ -53,6 +55,7 @@ impl SslSettings {
         take(&mut self.server_name, &outer.server_name);
         take(&mut self.protocols, &outer.protocols);
         take(&mut self.ciphers, &outer.ciphers);
+        take(&mut self.session_reuse, &outer.session_reuse);
         take(&mut self.certificate, &outer.certificate);
         take(&mut self.key, &outer.key);
     }
@@ -82,6 +85,7 @@ impl SslSettings {
             server_name: self.server_name.unwrap_or(true),
             protocols: self.protocols.unwrap_or(USUAL_PROTOCOLS),
             ciphers: self.ciphers.clone().unwrap_or(Bytes::from_static(b"DEFAULT")),
+            session_reuse: self.session_reuse.unwrap_or(true),
             certificate,
         }))
     }

@@ -5,7 +5,10 @@
 
 #![allow(unsafe_code)]
 
-use core::ffi::{c_char, c_int, c_long, c_uint, c_void, CStr};
+mod functions;
+
+use core::cell::Cell;
+use core::ffi::{c_int, c_long, c_void, CStr};
 use core::mem;
 use core::net::IpAddr;
 use core::ptr::{self, NonNull};
@@ -16,10 +19,11 @@ use bytes::Bytes;
 use memcache_bits::ssl as bits;
 use memcache_engine::Loss;
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_pnalloc,
-    ngx_str_t, ngx_uint_t, NGX_AGAIN, NGX_OK,
+    ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_pnalloc, ngx_str_t, ngx_uint_t,
+    NGX_AGAIN, NGX_OK,
 };
 
+use self::functions::Functions;
 use super::conf::{Conf, LineError};
 
 /// nginx's `NGX_SSL_CLIENT`.
@@ -33,62 +37,6 @@ const HAS_EXPIRED: c_long = 10;
 const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
 /// Bytes of a connection's pool, which has little more than its `ngx_ssl_connection_t`.
 const POOL: usize = 512;
-
-macro_rules! functions {
-    ($($name:ident($($arg:ty),*) $(-> $result:ty)?;)*) => {
-        /// The functions, each with the type that its header gives it; structures are opaque.
-        #[allow(non_snake_case)]
-        #[derive(Clone, Copy)]
-        struct Functions {
-            $($name: unsafe extern "C" fn($($arg),*) $(-> $result)?,)*
-            peer_certificate: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
-        }
-
-        impl Functions {
-            /// `Err`: the name of one that is not there.
-            fn find() -> Result<Functions, &'static str> {
-                Ok(Functions {
-                    $($name: {
-                        let found = find(concat!(stringify!($name), "\0")).ok_or(stringify!($name))?;
-                        // SAFETY: it is that function, and this its type.
-                        unsafe { mem::transmute::<NonNull<c_void>, unsafe extern "C" fn($($arg),*) $(-> $result)?>(found) }
-                    },)*
-                    peer_certificate: {
-                        let found = find("SSL_get1_peer_certificate\0").or_else(|| find("SSL_get_peer_certificate\0"));
-                        let found = found.ok_or("SSL_get_peer_certificate")?;
-                        // SAFETY: it has two names, and under both this type.
-                        unsafe { mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_void) -> *mut c_void>(found) }
-                    },
-                })
-            }
-        }
-    };
-}
-
-functions! {
-    ngx_ssl_create(*mut c_void, ngx_uint_t, *mut c_void) -> ngx_int_t;
-    ngx_ssl_cleanup_ctx(*mut c_void);
-    ngx_ssl_ciphers(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_uint_t) -> ngx_int_t;
-    ngx_ssl_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, *mut ngx_str_t, *mut ngx_array_t) -> ngx_int_t;
-    ngx_ssl_trusted_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_int_t) -> ngx_int_t;
-    ngx_ssl_crl(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t) -> ngx_int_t;
-    ngx_ssl_create_connection(*mut c_void, *mut ngx_connection_t, ngx_uint_t) -> ngx_int_t;
-    ngx_ssl_handshake(*mut ngx_connection_t) -> ngx_int_t;
-    ngx_ssl_shutdown(*mut ngx_connection_t) -> ngx_int_t;
-    SSL_CTX_set_default_verify_paths(*mut c_void) -> c_int;
-    SSL_ctrl(*mut c_void, c_int, c_long, *mut c_void) -> c_long;
-    SSL_get_verify_result(*const c_void) -> c_long;
-    X509_verify_cert_error_string(c_long) -> *const c_char;
-    X509_check_host(*mut c_void, *const c_char, usize, c_uint, *mut *mut c_char) -> c_int;
-    X509_check_ip_asc(*mut c_void, *const c_char, c_uint) -> c_int;
-    X509_free(*mut c_void);
-}
-
-/// The address of a function in what is loaded. The name ends with a zero.
-fn find(name: &'static str) -> Option<NonNull<c_void>> {
-    // SAFETY: a C string.
-    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr().cast()) })
-}
 
 /// Whether this nginx has TLS for us; `Err`: why not.
 pub fn check_available() -> Result<(), String> {
@@ -116,6 +64,8 @@ pub struct Options {
     pub protocols: usize,
     /// OpenSSL's list.
     pub ciphers: Bytes,
+    /// Whether a connection takes up the session of one before.
+    pub session_reuse: bool,
     /// Files with our own certificate and its key.
     pub certificate: Option<(Bytes, Bytes)>,
 }
@@ -159,6 +109,9 @@ impl Context {
         // with a zero.
         unsafe {
             if !ok((functions.ngx_ssl_ciphers)(cf, ssl, &raw mut ciphers, 0)) {
+                return false;
+            }
+            if !ok((functions.ngx_ssl_client_session_cache)(cf, ssl, options.session_reuse.into())) {
                 return false;
             }
             if let Some((certificate, key)) = &options.certificate {
@@ -214,6 +167,8 @@ pub struct Peer {
     /// Empty: it has none.
     name: CString,
     is_ip: bool,
+    /// The last session that the server has given, an `SSL_SESSION` of ours; NULL: none.
+    session: Cell<*mut c_void>,
 }
 
 /// The host of an address with a port; empty: it is the path of a socket.
@@ -241,15 +196,21 @@ impl Peer {
     pub fn new(context: &Rc<Context>, host: &[u8]) -> Peer {
         let name = context.options.name.as_deref().unwrap_or(host);
         let is_ip = core::str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok());
-        Peer { context: context.clone(), name: CString::new(name).unwrap_or_default(), is_ip }
+        Peer {
+            context: context.clone(),
+            name: CString::new(name).unwrap_or_default(),
+            is_ip,
+            session: Cell::new(ptr::null_mut()),
+        }
     }
 
-    /// Prepares a connection that is open. `None`: there is no memory.
+    /// Prepares a connection that is open. `None`: there is no memory. `save` is called with it when the server gives a session,
+    /// and calls [`save_session`](Peer::save_session).
     ///
     /// # Safety
     ///
     /// The connection is open, has no TLS yet, and is closed by [`close`](Peer::close).
-    pub unsafe fn begin(&self, c: *mut ngx_connection_t) -> Option<()> {
+    pub unsafe fn begin(&self, c: *mut ngx_connection_t, save: bits::Save) -> Option<()> {
         let Context { functions, ssl, options } = &*self.context;
         // SAFETY: by the contract; OpenSSL copies the name.
         unsafe {
@@ -258,6 +219,13 @@ impl Peer {
                 || (functions.ngx_ssl_create_connection)(ssl.as_ptr(), c, CLIENT) != NGX_OK as ngx_int_t
             {
                 return None;
+            }
+            if options.session_reuse {
+                bits::save_session(c, Some(save));
+                let session = self.session.get();
+                if !session.is_null() && (functions.ngx_ssl_set_session)(c, session) != NGX_OK as ngx_int_t {
+                    return None;
+                }
             }
             // The RFC allows no addresses.
             if options.server_name && !self.is_ip && !self.name.is_empty() {
@@ -290,13 +258,33 @@ impl Peer {
     pub unsafe fn handshake(&self, c: *mut ngx_connection_t) -> Handshake {
         // SAFETY: by the contract.
         let code = unsafe { (self.context.functions.ngx_ssl_handshake)(c) };
-        match c_int::try_from(code).unwrap_or_default() {
-            0 => match self.verify(c) {
-                Ok(()) => Handshake::Done,
-                Err((loss, text)) => Handshake::Failed(loss, text),
-            },
+        let done = match c_int::try_from(code).unwrap_or_default() {
+            0 => self.verify(c).map_or_else(|(loss, text)| Handshake::Failed(loss, text), |()| Handshake::Done),
             NGX_AGAIN => Handshake::Pending,
             _ => Handshake::Failed(Loss::Handshake, String::new()),
+        };
+        if matches!(done, Handshake::Failed(..)) {
+            // It has the certificate of the time when it began: the next one is to be looked at.
+            self.set_session(ptr::null_mut());
+        }
+        done
+    }
+
+    /// Keeps the session that the server has given.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open and has TLS.
+    pub unsafe fn save_session(&self, c: *mut ngx_connection_t) {
+        // SAFETY: by the contract; what is returned is ours.
+        self.set_session(unsafe { (self.context.functions.ngx_ssl_get_session)(c) });
+    }
+
+    fn set_session(&self, session: *mut c_void) {
+        let before = self.session.replace(session);
+        if !before.is_null() {
+            // SAFETY: it was ours; connections that use it have it themselves.
+            unsafe { (self.context.functions.SSL_SESSION_free)(before) };
         }
     }
 
@@ -344,11 +332,18 @@ impl Peer {
         // SAFETY: by the contract. No answer is waited for, so that nginx does not need the connection any more.
         unsafe {
             if !bits::of(c).is_null() {
+                bits::save_session(c, None);
                 bits::no_wait_shutdown(c);
                 (self.context.functions.ngx_ssl_shutdown)(c);
             }
             PoolOf(mem::replace(&mut (*c).pool, ptr::null_mut()))
         }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.set_session(ptr::null_mut());
     }
 }
 

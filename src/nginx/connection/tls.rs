@@ -6,8 +6,10 @@ use std::io::IoSlice;
 
 use bytes::Buf;
 use memcache_engine::Loss;
+use nginx_sys::ngx_connection_t;
 
-use super::{Connection, Io, Owner, Step};
+use super::{Connection, Inner, Io, Owner, Step};
+use crate::nginx::guard::guard;
 use crate::nginx::ssl::Handshake;
 
 /// The most that is written at once: what a record of TLS may have.
@@ -27,7 +29,7 @@ impl<O: Owner> Connection<O> {
             self.0.handshake.set(Step::Begun);
             self.set_action(c"making TLS with");
             // SAFETY: the connection is open; it is closed by its `Drop`.
-            if unsafe { peer.begin(c) }.is_none() {
+            if unsafe { peer.begin(c, save_session::<O>) }.is_none() {
                 return Handshake::Failed(Loss::NoResources, String::new());
             }
         }
@@ -95,4 +97,16 @@ impl<O: Owner> Connection<O> {
             _ => Io::Bytes(accepted),
         }
     }
+}
+
+/// The server has given a session.
+unsafe extern "C" fn save_session<O: Owner>(c: *mut ngx_connection_t) {
+    guard((), || {
+        // SAFETY: nginx calls it for connections that are open, whose data is ours.
+        let inner = unsafe { (*c).data.cast::<Inner<O>>().as_ref() };
+        if let Some(peer) = inner.and_then(|inner| inner.tls.as_ref()) {
+            // SAFETY: as above, and it has TLS.
+            unsafe { peer.save_session(c) };
+        }
+    });
 }
