@@ -219,13 +219,14 @@ prove-nginx: ## the same with the nginx of another Debian: RELEASE=trixie or sid
 	cargo test -p memcache-bits
 	@$(for_suite) TEST_NGINX_BINARY=$(SUITE_DIR)/nginx prove
 
-check: nginx-headers ## formatting, lints, where unsafe is, imports, sizes of files, documentation, the header as C and as C++, dependencies
+check: nginx-headers ## formatting, lints, where unsafe is, imports, sizes of files, what mutants break, documentation, the header as C and as C++, dependencies
 	@bash build/deps.sh g++
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@bash build/check-unsafe.sh
 	@bash build/check-docs.sh
 	@bash build/check-size.sh
+	@bash build/mutants.sh 0
 	@$(MAKE) --no-print-directory imports
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --no-default-features --all-targets -- -D warnings

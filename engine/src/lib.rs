@@ -30,7 +30,7 @@
 //! | [`config`] | a cluster as configured |
 //! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
 //! | `route` | which server has a key |
-//! | `server` | whether one is up, and how often it may be connected to |
+//! | `server` | one memcached: its pool, its queue, whether it is up and where; all that is counted of it |
 //! | [`stats`], [`metrics`] | what is counted; with what |
 //! | `timers`, [`time`] | what is due; time as an argument |
 //! | [`shared`] | memory that the workers of a host share |

@@ -8,8 +8,9 @@ use ngx_memcache::{Cas, Client, Error, Fault, Item, Metadata, Origin, Seconds, S
 
 use crate::change::{self, Content, Seen};
 use crate::condition;
+use crate::count;
 use crate::lease;
-use crate::request::{self, Action, Command, Condition, Direction, End, Parts, Plain, Refusal, Which, WithBody};
+use crate::request::{self, Action, Command, Condition, End, Parts, Plain, Refusal, Which, WithBody};
 use crate::tag::Tag;
 
 /// The content handler.
@@ -104,11 +105,11 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
         },
         Plain::Count { key, direction, delta, initial, ttl } => {
             let initial = initial.map(|number| (number, Ttl::from_protocol(ttl)));
-            match count(&mc, &key, (direction, delta), initial).await {
+            match count::count(&mc, &key, (direction, delta), initial).await {
                 Ok(Some(number)) => Response::ok().content_type("text/plain").body(number.to_string()),
                 Ok(None) => Response::new(HTTPStatus::NOT_FOUND),
                 // The request is valid, but the item is not a number.
-                Err(error) if is_no_number(&error) => refused(HTTPStatus::CONFLICT, "the item is no number"),
+                Err(error) if count::is_no_number(&error) => refused(HTTPStatus::CONFLICT, "the item is no number"),
                 Err(error) => return Err(error),
             }
         }
@@ -120,43 +121,6 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
         Plain::Invalidate { key, which, ttl } => invalidate(&mc, &key, &which, Ttl::from_protocol(ttl)).await?,
         Plain::Delete { key, which } => delete(&mc, &key, &which).await?,
     })
-}
-
-/// Counts on the item that a read would find, or creates a missing one with the initial number; `None`: there is none.
-async fn count(
-    mc: &Client,
-    key: &[u8],
-    (direction, delta): (Direction, u64),
-    initial: Option<(u64, Ttl)>,
-) -> Result<Option<u64>, Error> {
-    let once = async |about: Seen| {
-        let count = match direction {
-            Direction::Up => mc.incr(key, delta),
-            Direction::Down => mc.decr(key, delta),
-        };
-        match count.cas(about.cas).await {
-            // Such a server has no stale items, on which one must not count: whatever is there is one to count on.
-            Err(Error::Unsupported) => Ok(match direction {
-                Direction::Up => mc.incr(key, delta).await?,
-                Direction::Down => mc.decr(key, delta).await?,
-            }
-            .ok_or(Cas::Missing)),
-            // memcached answers this before it compares versions: it may be the placeholder of a new lease.
-            Err(error) if is_no_number(&error) && mc.found(key).await? != Some(about.cas) => Ok(Err(Cas::Changed)),
-            other => other,
-        }
-    };
-    for _ in 0..2 {
-        if let Some(number) = change::found_one(mc, key, once).await? {
-            return Ok(Some(number));
-        }
-        let Some((number, ttl)) = initial else { return Ok(None) };
-        if change::create(mc, key, Content { value: number.to_string().as_bytes(), flags: 0, ttl }).await? {
-            return Ok(Some(number));
-        }
-    }
-    // Others keep creating and deleting it.
-    Err(Error::Busy)
 }
 
 /// Marks an item as stale. A stale item is marked again, with the new time. A placeholder is marked, too, without a longer
@@ -283,11 +247,6 @@ async fn if_tagged(
         Some(version) => Ok(change(version).await? == Cas::Applied),
         None => Ok(false),
     }
-}
-
-/// Whether the item is not a number.
-fn is_no_number(error: &Error) -> bool {
-    matches!(error, Error::Client(text) if text.ends_with(b"non-numeric value"))
 }
 
 fn done_or(otherwise: HTTPStatus, done: bool) -> Response {

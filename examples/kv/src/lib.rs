@@ -14,6 +14,8 @@ mod change;
 #[cfg(not(test))]
 mod condition;
 #[cfg(not(test))]
+mod count;
+#[cfg(not(test))]
 mod handler;
 #[cfg(not(test))]
 mod lease;
