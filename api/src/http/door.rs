@@ -93,8 +93,8 @@ pub(super) fn set_content_type(request: RequestRef<'_>, content_type: Option<&st
 }
 
 /// Says that a handler asked for what cannot be, and what it is answered with.
-pub(super) fn refused(request: RequestRef<'_>, what: impl std::fmt::Display) -> Status {
-    request.with(|request| log::error(request, what));
+pub(super) fn refused(mut request: RequestRef<'_>, what: impl std::fmt::Display) -> Status {
+    log::error(request.get_mut(), what);
     HTTPStatus::INTERNAL_SERVER_ERROR.into()
 }
 

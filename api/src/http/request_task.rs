@@ -182,9 +182,9 @@ impl RequestTask {
         self.request()?;
         let ended = self.poll()?;
         // The request may have ended meanwhile, in the future's hands.
-        let request = self.request()?;
+        let mut request = self.request()?;
         Some(ended.unwrap_or_else(|panic| {
-            request.with(|request| log::error(request, format_args!("the handler {panic}")));
+            log::error(request.get_mut(), format_args!("the handler {panic}"));
             HTTPStatus::INTERNAL_SERVER_ERROR.into()
         }))
     }

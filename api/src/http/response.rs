@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
-use std::mem;
 
 use bytes::Bytes;
 use memcache_bits::request as bits;
@@ -125,19 +124,19 @@ impl Parts {
 
     /// Sends it, and says what the handler is to return to nginx.
     pub(super) fn send(&mut self, request: &mut Request) -> Status {
-        let request = RequestRef::new(request);
+        let mut request = RequestRef::new(request);
         if request.is_gone() {
             return Status::NGX_ERROR;
         }
         if let (true, Content::Bytes(why)) = (self.is_refusal, &self.content) {
-            request.with(|request| log::info(request, why.trim_ascii_end().escape_ascii()));
+            log::info(request.get_mut(), why.trim_ascii_end().escape_ascii());
         }
         match self.write(request) {
             Ok(status) | Err(status) => status,
         }
     }
 
-    fn write(&mut self, request: RequestRef<'_>) -> Result<Status, Status> {
+    fn write(&mut self, mut request: RequestRef<'_>) -> Result<Status, Status> {
         if !FINAL.contains(&self.status.0) {
             return Err(door::refused(request, format_args!("{} is no status of a response", self.status.0)));
         }
@@ -149,17 +148,15 @@ impl Parts {
         request.discard_body()?;
 
         let length = self.content.len().try_into().map_err(|_| NoMemory)?;
-        request.with(|r| {
-            let r = r.as_mut();
-            r.headers_out.status = self.status.0;
-            r.headers_out.content_length_n = length;
-            if r.method != NGX_HTTP_GET as usize && r.method != NGX_HTTP_HEAD as usize {
-                // If-Match and the like are about the item then, not about this response.
-                bits::set_disable_not_modified(r, true);
-            }
-        });
+        let r = request.get_mut().as_mut();
+        r.headers_out.status = self.status.0;
+        r.headers_out.content_length_n = length;
+        if r.method != NGX_HTTP_GET as usize && r.method != NGX_HTTP_HEAD as usize {
+            // If-Match and the like are about the item then, not about this response.
+            bits::set_disable_not_modified(r, true);
+        }
         door::set_content_type(request, self.content_type.as_deref())?;
-        let chain = request.chain(mem::take(&mut self.content))?;
+        let chain = request.chain(&mut self.content)?;
         Ok(request.send(chain))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 
 use memcache_bits::request as bits;
 use ngx::core::Status;
@@ -188,8 +188,8 @@ fn begin_with_body(r: RequestRef<'_>) -> Result<RequestTask, Status> {
 }
 
 /// Has nginx read the body, and the task be polled then: what the handler is to return.
-fn read_body(task: &RequestTask, r: RequestRef<'_>) -> Status {
-    r.with(|r| bits::set_request_body_in_single_buf(r.as_mut(), true));
+fn read_body(task: &RequestTask, mut r: RequestRef<'_>) -> Status {
+    bits::set_request_body_in_single_buf(r.get_mut().as_mut(), true);
     // From now on the request belongs to nginx and the task, until nginx has the body or fails.
     let status = r.read_body::<ThenPoll>();
     if status >= SPECIAL_RESPONSE {
@@ -215,17 +215,19 @@ where
     type Output = Status;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Status> {
-        match self.project().future.poll(cx) {
-            Poll::Ready(output) => Poll::Ready(respond(output)),
-            Poll::Pending => Poll::Pending,
-        }
+        let output = ready!(self.project().future.poll(cx));
+        let Some(mut request) = turn::request() else { return Poll::Ready(Status::NGX_ERROR) };
+        Poll::Ready(output.respond(request.get_mut()))
     }
 }
 
 /// Does it with the request whose task is being polled. Outputs are large: they are not moved for that.
 #[inline(always)]
 fn respond(output: impl Respond) -> Status {
-    turn::request().map_or(Status::NGX_ERROR, |request| request.with(|request| output.respond(request)))
+    match turn::request() {
+        Some(mut request) => output.respond(request.get_mut()),
+        None => Status::NGX_ERROR,
+    }
 }
 
 /// Polls a task for the first time, in its handler: what the handler is to return.
@@ -283,8 +285,8 @@ fn refuse(r: RequestRef<'_>) -> Status {
     Status::NGX_ERROR
 }
 
-fn error(r: RequestRef<'_>, text: &str) {
-    r.with(|request| log::error(request, text));
+fn error(mut r: RequestRef<'_>, text: &str) {
+    log::error(r.get_mut(), text);
 }
 
 const SPECIAL_RESPONSE: ngx_int_t = NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t;

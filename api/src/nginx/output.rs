@@ -29,7 +29,7 @@ impl From<NoMemory> for Status {
 }
 
 /// What has bytes that are sent.
-pub(crate) trait Parts: 'static {
+pub(crate) trait Parts: Default + 'static {
     /// They stay where they are as long as this does.
     fn parts(&self) -> impl Iterator<Item = &[u8]>;
 }
@@ -67,11 +67,10 @@ impl<'r> RequestRef<'r> {
     }
 
     /// Adds a header to the response. An `ETag` is one that filters look at, too.
-    pub(crate) fn push_header(self, name: &'static str, value: &'r [u8], is_etag: bool) -> Result<(), NoMemory> {
-        let header = self.with(|r| {
-            // SAFETY: nginx keeps headers of this type there.
-            unsafe { ngx_list_push(&mut r.as_mut().headers_out.headers).cast::<ngx_table_elt_t>() }
-        });
+    pub(crate) fn push_header(mut self, name: &'static str, value: &'r [u8], is_etag: bool) -> Result<(), NoMemory> {
+        // SAFETY: nginx keeps headers of this type there.
+        let header =
+            unsafe { ngx_list_push(&mut self.get_mut().as_mut().headers_out.headers).cast::<ngx_table_elt_t>() };
         if header.is_null() {
             return Err(NoMemory);
         }
@@ -84,19 +83,17 @@ impl<'r> RequestRef<'r> {
             (*header).hash = 1;
         }
         if is_etag {
-            self.with(|r| r.as_mut().headers_out.etag = header);
+            self.get_mut().as_mut().headers_out.etag = header;
         }
         Ok(())
     }
 
     /// Sets the type of the body.
-    pub(crate) fn set_content_type(self, content_type: &'r [u8]) {
-        self.with(|r| {
-            let out = &mut r.as_mut().headers_out;
-            out.content_type = string(content_type);
-            out.content_type_len = content_type.len();
-            out.content_type_lowcase = ptr::null_mut();
-        });
+    pub(crate) fn set_content_type(mut self, content_type: &'r [u8]) {
+        let out = &mut self.get_mut().as_mut().headers_out;
+        out.content_type = string(content_type);
+        out.content_type_len = content_type.len();
+        out.content_type_lowcase = ptr::null_mut();
     }
 
     /// Sets it to what `types` and `default_type` say, if it has none.
@@ -123,23 +120,18 @@ impl<'r> RequestRef<'r> {
         }
     }
 
-    /// Moves a value into its pool, which drops it when it is destroyed, and makes a chain of its parts.
-    pub(crate) fn chain<T: Parts>(self, value: T) -> Result<Chain, NoMemory> {
+    /// Takes a value into its pool, which drops it when it is destroyed, and makes a chain of its parts.
+    pub(crate) fn chain<T: Parts>(self, value: &mut T) -> Result<Chain, NoMemory> {
         let is_last = self == self.main();
         let kept = Kept::new(self, value)?;
         // SAFETY: the pool keeps all of it, and nothing else has a reference to the first link.
         let (parts, first) = unsafe { ((*kept).value.parts(), &raw mut (*kept).first) };
         let mut last: Option<*mut Link> = None;
         for part in parts {
-            let link = last.map_or(Ok(first), |_| self.place(Link::new()))?;
-            let bytes = part.as_ptr_range();
-            // SAFETY: as above.
+            let link = last.map_or(Ok(first), |_| self.allocate())?;
+            // SAFETY: there is room for a link; all of them are in the pool.
             unsafe {
-                (*link).buffer.pos = bytes.start.cast_mut();
-                (*link).buffer.last = bytes.end.cast_mut();
-                // Filters may read it, but not change it.
-                (*link).buffer.set_memory(1);
-                (*link).chain.buf = &raw mut (*link).buffer;
+                Link::write(link, part);
                 if let Some(last) = last {
                     (*last).chain.next = &raw mut (*link).chain;
                 }
@@ -149,40 +141,41 @@ impl<'r> RequestRef<'r> {
         // SAFETY: as above. A chain without a part has an empty buffer.
         unsafe {
             let end = last.unwrap_or(first);
-            (*end).chain.buf = &raw mut (*end).buffer;
-            (*end).buffer.set_sync(u32::from(last.is_none() && !is_last));
+            if last.is_none() {
+                Link::write(end, &[]);
+                (*end).buffer.set_sync(u32::from(!is_last));
+            }
             (*end).buffer.set_last_buf(u32::from(is_last));
             (*end).buffer.set_last_in_chain(1);
             Ok(Chain(&raw mut (*first).chain))
         }
     }
 
-    /// Moves a value into its pool, which does not drop it.
-    fn place<T>(self, value: T) -> Result<*mut T, NoMemory> {
+    /// Memory in its pool, with nothing in it.
+    fn allocate<T>(self) -> Result<*mut T, NoMemory> {
         const { assert!(mem::align_of::<T>() <= NGX_ALIGNMENT, "pools do not align to more than this") };
 
-        // SAFETY: the pool is there, and what comes from it is aligned.
-        unsafe {
-            let place = ngx_palloc(self.read(|r| r.pool), mem::size_of::<T>()).cast::<T>();
-            if place.is_null() {
-                return Err(NoMemory);
-            }
-            place.write(value);
-            Ok(place)
+        // SAFETY: the pool is there as long as the request.
+        let place = unsafe { ngx_palloc(self.read(|r| r.pool), mem::size_of::<T>()).cast::<T>() };
+        match place.is_null() {
+            false => Ok(place),
+            true => Err(NoMemory),
         }
     }
 }
 
 impl<T: Parts> Kept<T> {
-    fn new(request: RequestRef<'_>, value: T) -> Result<*mut Self, NoMemory> {
-        let cleanup =
-            ngx_pool_cleanup_t { handler: Some(drop_value::<T>), data: ptr::null_mut(), next: ptr::null_mut() };
-        let kept = request.place(Kept { cleanup, value, first: Link::new() })?;
-        // SAFETY: it is in the pool, and so is the list of what is to be cleaned up; `ngx_pool_cleanup_add()` does the same.
+    /// Its first link is for the caller to write.
+    fn new(request: RequestRef<'_>, value: &mut T) -> Result<*mut Self, NoMemory> {
+        let kept: *mut Self = request.allocate()?;
+        // SAFETY: there is room for it. Values are large: this one is moved to where it stays, and another one is put where it was.
+        // The pool has a list of what is to be cleaned up, to which `ngx_pool_cleanup_add()` adds in the same way.
         unsafe {
+            (&raw mut (*kept).value).copy_from_nonoverlapping(value, 1);
+            ptr::write(value, T::default());
             let pool = request.read(|r| r.pool);
-            (*kept).cleanup.data = kept.cast();
-            (*kept).cleanup.next = (*pool).cleanup;
+            let (handler, data) = (Some(drop_value::<T> as unsafe extern "C" fn(*mut c_void)), kept.cast());
+            (&raw mut (*kept).cleanup).write(ngx_pool_cleanup_t { handler, data, next: (*pool).cleanup });
             (*pool).cleanup = &raw mut (*kept).cleanup;
         }
         Ok(kept)
@@ -190,10 +183,24 @@ impl<T: Parts> Kept<T> {
 }
 
 impl Link {
-    fn new() -> Self {
-        let chain = ngx_chain_t { buf: ptr::null_mut(), next: ptr::null_mut() };
-        // SAFETY: a buffer of zeros is an empty one.
-        Link { chain, buffer: unsafe { mem::zeroed() } }
+    /// Makes a link of these bytes, the last one of its chain.
+    ///
+    /// # Safety
+    ///
+    /// There is room for it at `link`, and the bytes are there as long as the chain.
+    unsafe fn write(link: *mut Link, bytes: &[u8]) {
+        // SAFETY: guaranteed by the caller; a buffer of zeros is an empty one.
+        unsafe {
+            let chain = ngx_chain_t { buf: &raw mut (*link).buffer, next: ptr::null_mut() };
+            link.write(Link { chain, buffer: mem::zeroed() });
+            if !bytes.is_empty() {
+                let bytes = bytes.as_ptr_range();
+                (*link).buffer.pos = bytes.start.cast_mut();
+                (*link).buffer.last = bytes.end.cast_mut();
+                // Filters may read it, but not change it.
+                (*link).buffer.set_memory(1);
+            }
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use ngx::http::{HTTPStatus, HttpModuleMainConf, NgxHttpCoreModule, Request};
 /// A request that is there for `'r`, with its main request and its connection.
 ///
 /// It ends when it is finalized, or when its phases are run: whoever does that does not use it any more, or asks the task
-/// whether it still has a request. References to nginx's structure last for one call of [`read`](Self::read) or
-/// [`with`](Self::with), inside of which nothing else has one.
+/// whether it still has a request. References to nginx's structure last for one call of [`read`](Self::read), or for what is
+/// done at once with that of [`get_mut`](Self::get_mut); nothing else has one meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestRef<'r>(NonNull<ngx_http_request_t>, PhantomData<&'r ngx_http_request_t>);
 
@@ -59,11 +59,10 @@ impl<'r> RequestRef<'r> {
         read(unsafe { self.0.as_ref() })
     }
 
-    /// Calls what takes a request.
-    #[inline(always)]
-    pub(crate) fn with<R>(self, function: impl FnOnce(&mut Request) -> R) -> R {
+    /// For what changes it, or takes a request.
+    pub(crate) fn get_mut(&mut self) -> &mut Request {
         // SAFETY: the request is there, and nobody else refers to it meanwhile: see the type.
-        function(unsafe { Request::from_ngx_http_request(self.as_ptr()) })
+        unsafe { Request::from_ngx_http_request(self.as_ptr()) }
     }
 
     /// The main request, which may be itself.
@@ -89,21 +88,19 @@ impl<'r> RequestRef<'r> {
 
     /// Has nginx keep the request, and leave it alone, until it is finalized or its phases are run again. The handler is
     /// to return `NGX_DONE`.
-    pub(crate) fn wait(self) {
+    pub(crate) fn wait(mut self) {
         let in_content_phase = self.is_in_content_phase();
-        self.with(|r| r.as_mut().write_event_handler = Some(ngx_http_request_empty_handler));
+        self.get_mut().as_mut().write_event_handler = Some(ngx_http_request_empty_handler);
         // A write event of the client would run the phases. The content phase gives up a reference for NGX_DONE; the others
         // do not.
         if in_content_phase {
-            self.main().with(|main| {
-                let count = bits::count(main.as_ref()).saturating_add(1);
-                bits::set_count(main.as_mut(), count);
-            });
+            let count = self.main().read(bits::count).saturating_add(1);
+            bits::set_count(self.main().get_mut().as_mut(), count);
         }
     }
 
     /// Has nginx notice when the client closes its connection, which ends the request.
-    pub(crate) fn watch_client(self) -> Result<(), Status> {
+    pub(crate) fn watch_client(mut self) -> Result<(), Status> {
         // nginx reads the rest of the request itself, or nobody is there any more.
         if self.read(|r| bits::discard_body(r) || bits::post_action(r)) {
             return Ok(());
@@ -117,15 +114,15 @@ impl<'r> RequestRef<'r> {
                 return Err(HTTPStatus::INTERNAL_SERVER_ERROR.into());
             }
         }
-        self.with(|r| r.as_mut().read_event_handler = Some(ngx_http_test_reading));
+        self.get_mut().as_mut().read_event_handler = Some(ngx_http_test_reading);
         Ok(())
     }
 
     /// The handler has ended: nginx is no longer to look for the client, unless it reads a body that nobody wants, which the
     /// response has started.
-    pub(crate) fn stop_watching(self) {
+    pub(crate) fn stop_watching(mut self) {
         if !self.read(bits::discard_body) {
-            self.with(|r| r.as_mut().read_event_handler = Some(ngx_http_block_reading));
+            self.get_mut().as_mut().read_event_handler = Some(ngx_http_block_reading);
         }
     }
 
@@ -142,8 +139,8 @@ impl<'r> RequestRef<'r> {
     }
 
     /// Runs its phases from where they are. The request may be gone afterwards.
-    pub(crate) fn run_phases(self) {
-        self.with(|r| r.as_mut().write_event_handler = Some(ngx_http_core_run_phases));
+    pub(crate) fn run_phases(mut self) {
+        self.get_mut().as_mut().write_event_handler = Some(ngx_http_core_run_phases);
         // SAFETY: as above.
         unsafe { ngx_http_core_run_phases(self.as_ptr()) };
     }
