@@ -49,7 +49,7 @@ pub fn init_module(cycle: Cycle<'_>) -> Option<()> {
     if need > limit / 2 {
         // The log for nginx's own warnings. The new log has the level of `error_log`, by default "error".
         let reading = cycle.old().and_then(Cycle::log).unwrap_or(log);
-        reading.warn(format_args!("{text}"));
+        reading.warn(format_args!("{text}: that is more than half, and clients need connections, too"));
     }
     Some(())
 }

@@ -49,6 +49,9 @@ my @bad = (
 	['C7 empty', 'memcache_server "";', 'no host in memcache server ""'],
 	['C7 bracket', 'memcache_server [::1;',
 		'invalid host in memcache server "[::1"'],
+	(map { ["C8 $_ without brackets", "memcache_server $_;",
+		"an IPv6 address has to be in brackets, as \"[::1]:11211\", in "
+		. "memcache server \"$_\""] } qw/ ::1 fe80::1:11211 /),
 	['C8 IPv6', 'memcache_server [::g]:1;',
 		'invalid IPv6 address in memcache server "[::g]:1"'],
 	['C9 no path', 'memcache_server unix:;',
@@ -189,6 +192,14 @@ my @bad = (
 	['C27 status', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_status; memcache_status; } }",
 		'"memcache_status" directive is duplicate'],
+	(map { my ($one, $other) = @$_; ["two answers - $other", "$server
+		server { location / { $one; $other; } }", '"'
+		. (split ' ', $other)[0] . '" is in a location that another '
+		. 'directive makes the answer of'] }
+		['memcache_kv on', 'memcache_status'],
+		['memcache_status', 'memcache_kv on'],
+		['proxy_pass http://127.0.0.1:1', 'memcache_kv on'],
+		['stub_status', 'memcache_status']),
 	(map { ["zone $_", "memcache_zone $_;", "invalid zone size \"$_\""] }
 		qw/ memcache memcache: memcache:x memcache:0 memcache:-1
 		memcache:1q memcache:99999999999999999999g /),
@@ -306,8 +317,8 @@ my $need = 'memcache pools need 24 connections, worker_connections is';
 like(check($t, http => $pools, events => 'worker_connections 24;'),
 	qr/\[emerg\] $need 24\n/, 'C20 not enough');
 like(check($t, http => $pools, events => 'worker_connections 40;'),
-	qr/\[warn\] $need 40\n.*test is successful/s, 'C20 hardly enough');
-like(check_config($t, <<"EOF"), qr/\[warn\] $need 40\n.*successful/s,
+	qr/\[warn\] $need 40: that is more than half.*test is successful/s, 'C20 hardly enough');
+like(check_config($t, <<"EOF"), qr/\[warn\] $need 40: .*successful/s,
 %%MEMCACHE_GLOBALS%%
 pid %%TESTDIR%%/nginx.pid;
 error_log %%TESTDIR%%/error.log error;

@@ -25,7 +25,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http ssi rewrite/)->has_daemon('memcached')
-	->plan(100);
+	->plan(101);
 
 my $config = <<'EOF';
 
@@ -271,6 +271,7 @@ $t->stop();
 for (
 	['rate_limit a;', '"rate_limit" needs "limit=" and "window="'],
 	['rate_limit a limit=1;', '"rate_limit" needs "limit=" and "window="'],
+	['rate_limit limit=5 window=1m;', '"rate_limit" needs a key before "limit=" and "window="'],
 	['rate_limit a limit=0 window=1s;', 'invalid parameter "limit=0" in "rate_limit" directive, it must be a number from 1'],
 	['rate_limit a limit=x window=1s;', 'invalid parameter "limit=x"'],
 	['rate_limit a limit=1 window=0;', 'invalid parameter "window=0"'],

@@ -20,7 +20,7 @@ use Test::Nginx::Memcache;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(26);
+my $t = Test::Nginx->new()->has(qw/http/)->plan(28);
 
 ###############################################################################
 
@@ -35,13 +35,15 @@ like(check($t, '', $load, $_), qr/test is successful/, "good - $_")
 	for "$in sid required; }", "$in sid 1h required; }",
 	"memcache_session sid; $in off; }";
 
-for my $bad ('sid 0', 'sid x', 'sid 69y', 'sid 200y') {
+for my $bad ('sid 0', 'sid x', 'sid requierd', 'sid 1h no', 'sid 69y', 'sid 200y') {
+	my ($word) = $bad =~ /(\S+)$/;
 	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
-		"memcache_session"\ directive\ has\ an\ invalid\ time,\ it
-		\ must\ be\ from\ 1s\ to\ 68y\ in/x, "bad - $bad");
+		invalid\ parameter\ "$word"\ in\ "memcache_session"\ directive,
+		\ there\ are\ a\ time\ from\ 1s\ to\ 68y\ and\ "required",\ in\ this
+		\ order\ in/x, "bad - $bad");
 }
-like(check($t, 'memcache_session sid 1h no;'), qr/\[emerg\] .*
-	has\ an\ invalid\ parameter,\ there\ is\ "required"\ in/x, 'bad - word');
+like(check($t, 'memcache_session on;'),
+	qr/\[emerg\] .* needs the name of a cookie in place of "on" in/, 'bad - on');
 like(check($t, "memcache_session $_;"), qr/\[emerg\] .*
 	has\ an\ invalid\ name\ of\ a\ cookie\ in/x, "bad - $_")
 	for 'a=b', '"a;b"', '"a b"', '"a\r\nb"', '"a,b"', "\xff", '""';

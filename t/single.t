@@ -21,7 +21,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(10)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(11)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -56,6 +56,15 @@ http {
 }
 
 EOF
+
+my $conf = $t->read_file('nginx.conf');
+
+$t->write_file('nginx.conf', $conf =~ s/^http \{\K/ memcache_zone mc:1m;/mr);
+like(`$Test::Nginx::NGINX -p @{[$t->testdir()]} -c nginx.conf -t 2>&1`,
+	qr/\[warn\] .*zone "mc" is not used with "master_process off" in .*:\d+/,
+	'a zone');
+$t->write_file('nginx.conf', $conf);
+unlink $t->testdir() . '/nginx.pid';
 
 my $m = Test::Memcached->start($t, port(8081));
 

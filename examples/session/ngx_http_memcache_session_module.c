@@ -287,6 +287,10 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "cannot be used here";
     }
 
+    if (ngx_http_session_is(&value[1], "on")) {
+        return "needs the name of a cookie in place of \"on\"";
+    }
+
     if (value[1].len == 0
         || strspn((char *) value[1].data, TOKEN) != value[1].len)
     {
@@ -308,15 +312,15 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (i > 2) {
-            return "has an invalid parameter, there is \"required\"";
-        }
-
-        scf->ttl = ngx_parse_time(&value[i], 1);
+        scf->ttl = i == 2 ? ngx_parse_time(&value[i], 1) : 0;
         if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0
             || scf->ttl > NGX_MAX_INT32_VALUE)
         {
-            return "has an invalid time, it must be from 1s to 68y";
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\" directive, there are "
+                               "a time from 1s to 68y and \"required\", in this order",
+                               &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
         }
     }
 

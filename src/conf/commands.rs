@@ -161,7 +161,7 @@ fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), LineEr
     if conf.status.replace(format).is_some() {
         return Err(LineError::DUPLICATE);
     }
-    line.set_handler::<Status>();
+    line.set_handler::<Status>()?;
     let place = line.position();
     if let Some(clusters) = line.main::<Clusters>() {
         clusters.status.get_or_insert(place);

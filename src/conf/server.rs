@@ -87,6 +87,10 @@ fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Li
     let (addresses, has_no_port) =
         Addresses::resolve(line, address, DEFAULT_PORT).map_err(|unresolved| match unresolved {
             Unresolved::NoMemory => LineError::Logged,
+            // nginx takes what follows the first colon for the port.
+            Unresolved::Invalid(text) if is_bare_ipv6(address.as_bytes()) => {
+                of(&format!("{text}, an IPv6 address has to be in brackets, as \"[::1]:11211\","))
+            }
             Unresolved::Invalid(text) => of(&text),
             Unresolved::NotFound => of("host not found"),
         })?;
@@ -95,6 +99,12 @@ fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), Li
         name.extend_from_slice(format!(":{DEFAULT_PORT}").as_bytes());
     }
     Ok((name.into(), addresses))
+}
+
+/// Whether it has two colons or more, as only an IPv6 address has, and no brackets.
+fn is_bare_ipv6(address: &[u8]) -> bool {
+    let hex = |&b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'%');
+    address.iter().filter(|&&b| b == b':').count() > 1 && address.iter().all(hex)
 }
 
 /// An address in a message, as it was written. `check_characters` has checked it.

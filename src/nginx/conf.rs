@@ -119,15 +119,20 @@ impl<'a> Conf<'a> {
         core.map_or(&[], |core| core.server_name.as_bytes())
     }
 
-    /// Sets the handler of the location that is being read.
-    pub fn set_handler<H: Handler>(&mut self) {
+    /// Sets the handler of the location that is being read. It can have one: nginx would take the last one, without a word.
+    pub fn set_handler<H: Handler>(&mut self) -> Result<(), LineError> {
         // SAFETY: a location has a configuration of nginx's core, which nobody refers to now.
         unsafe {
             let core = self.ctx().and_then(|ctx| module::core_conf::<ngx_http_core_loc_conf_t>(ctx.loc_conf));
-            if let Some(core) = core {
-                (*core.as_ptr()).handler = Some(request::handle::<H>);
+            let handler = core.map(|core| &mut (*core.as_ptr()).handler).ok_or(LineError::Logged)?;
+            if handler.replace(request::handle::<H>).is_some() {
+                return Err(LineError::Text(format!(
+                    "\"{}\" is in a location that another directive makes the answer of",
+                    self.name().escape_ascii()
+                )));
             }
         }
+        Ok(())
     }
 
     /* the line that is being read */

@@ -83,7 +83,10 @@ impl Zone {
         let before = before.and_then(Zone::content);
         let (name, position) = (&self.name, &self.position);
         let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
-        let Some(workers) = self.cycle.worker_processes() else { return Some(()) };
+        let Some(workers) = self.cycle.worker_processes() else {
+            log.warn(format_args!("zone \"{name}\" is not used with \"master_process off\" in {position}"));
+            return Some(());
+        };
         // Room for the new and the old workers of a reload, and for nginx's helpers, which take no slot.
         let need = need(&[workers, workers.saturating_add(HELPERS)], servers);
         if self.size < need {

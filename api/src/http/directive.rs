@@ -214,7 +214,11 @@ pub unsafe fn set(
     // SAFETY: guaranteed by the caller: the configuration is a flag.
     match unsafe { cf.read_flag(command, location) } {
         Ok((true, name)) => match require_at(cf, &name).ok().and_then(|()| cf.set_content_handler(handler)) {
-            Some(()) => ptr::null_mut(),
+            Some(true) => ptr::null_mut(),
+            Some(false) => {
+                cf.log_emerg(format_args!("\"{name}\" is in a location that another directive makes the answer of"));
+                NGX_CONF_ERROR
+            }
             None => NGX_CONF_ERROR,
         },
         Ok((false, _)) => ptr::null_mut(),

@@ -69,10 +69,11 @@ impl<'c> ConfRef<'c> {
         Some(())
     }
 
-    /// Makes it the content handler of the location.
-    pub(crate) fn set_content_handler(self, handler: ngx_http_handler_pt) -> Option<()> {
-        NgxHttpCoreModule::location_conf_mut(self.get())?.handler = handler;
-        Some(())
+    /// Makes it the content handler of the location. `Some(false)`: it has one already; nginx would take the last one,
+    /// without a word.
+    pub(crate) fn set_content_handler(self, handler: ngx_http_handler_pt) -> Option<bool> {
+        let location = NgxHttpCoreModule::location_conf_mut(self.get())?;
+        Some(std::mem::replace(&mut location.handler, handler).is_none())
     }
 
     /// The configuration of a location whose module has one directive, a flag. NULL: there is no memory.

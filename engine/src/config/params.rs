@@ -100,7 +100,10 @@ impl ServerParams {
             b"ttl" => {
                 let days = MAX_IDLE / 86_400;
                 let seconds = parse_seconds(value).filter(|&secs| secs <= MAX_IDLE);
-                (&mut self.ttl, seconds.ok_or_else(|| invalid(format!("it must be a time up to {days}d, or 0"))))
+                (
+                    &mut self.ttl,
+                    seconds.ok_or_else(|| invalid(format!("it must be a time in whole seconds up to {days}d, or 0"))),
+                )
             }
             _ => return Err(unknown()),
         };
@@ -233,7 +236,7 @@ mod tests {
         let of = [
             ("max=0", "it must be a number from 1 to 65535"),
             ("min=-1", "it must be a number from 0 to 65535"),
-            ("ttl=366d", "it must be a time up to 365d, or 0"),
+            ("ttl=366d", "it must be a time in whole seconds up to 365d, or 0"),
             ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\" and \"weight=\""),
         ];
         of.iter().for_each(|(param, text)| {

@@ -65,7 +65,7 @@ faults! {
     Eof: "closed", "closed by the server",
         "memcached was stopped or restarted, or something between closes connections";
     /// [`Loss::Error`](crate::Loss::Error)
-    Lost: "lost", "connection failed",
+    Lost: "lost", "the connection broke",
         "memcached was stopped or restarted, or something between closes connections";
     /// [`Loss::Closing`](crate::Loss::Closing)
     Closing: "closing", "closed here", "";

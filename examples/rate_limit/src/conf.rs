@@ -202,6 +202,9 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
     if key.as_bytes() == b"off" && rest.is_empty() {
         return Ok(Rule::Off);
     }
+    if [&b"limit="[..], b"window="].iter().any(|name| key.as_bytes().starts_with(name)) {
+        return Err(Some("\"rate_limit\" needs a key before \"limit=\" and \"window=\"".into()));
+    }
     let (mut requests, mut window) = (None, None);
     for arg in rest {
         let refused = |valid| Some(format!("invalid parameter \"{arg}\" in \"rate_limit\" directive, {valid}"));
