@@ -192,6 +192,7 @@ session-config: ## build examples/session by its script "config", and test that
 
 doc: nginx-headers ## the documentation of the crates: that of ngx-memcache is for siblings, in target/doc/ngx_memcache/
 	cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio
+	@echo "For siblings: $(CARGO_TARGET_DIR)/doc/ngx_memcache/index.html"
 
 readme: nginx-headers ## build the sibling that README.md shows
 	@bash api/tests/readme.sh $(CARGO_TARGET_DIR)/readme/visits.so

@@ -112,23 +112,24 @@ try() {
     [[ $got_status == "$status" && $got_body == $body ]] || is_wrong "[$status] $body"
 }
 
-# The JSON of the status without its long lists: the counts of each latency, and the last minutes.
+# A part of the JSON of the status, which has much more: what most look at first.
 brief_json() {
     perl -MJSON::PP -0e '
-        sub brief {
-            my ($it) = @_;
-            return [map { brief($_) } @$it] if ref $it eq "ARRAY";
-            return $it unless ref $it eq "HASH";
-            return { map { $_ => /^(?:buckets|history)$/ ? "..." : brief($it->{$_}) } keys %$it };
-        }
-        print JSON::PP->new->pretty->canonical->encode(brief(decode_json(<STDIN>)))'
+        my $all = decode_json(<STDIN>);
+        my @clients = map { my $client = $_; +{ name => $client->{name}, servers => [map { my $server = $_; +{
+            (map { $_ => $server->{$_} } qw/ address state version hits misses connections /),
+            operations => { map { $server->{operations}{$_} ? ($_ => $server->{operations}{$_}) : () }
+                keys %{$server->{operations}} },
+        } } @{$client->{servers}}] } } @{$all->{clients}};
+        print JSON::PP->new->pretty->canonical->encode({ clients => \@clients })'
+    echo "(and more, which is left out here)"
 }
 
 # ask_memcached ANSWER COMMAND: the same with memcached's own protocol.
 ask_memcached() {
     local pattern=$1 command=$2 answer
 
-    printf '$ %s\n' "$command"
+    printf 'to memcached: %s\n' "$command"
     exec {socket}<>"/dev/tcp/127.0.0.1/$memcached_port"
     printf '%s\r\nquit\r\n' "$command" >&"$socket"
     answer=$(tr -d '\r' <&"$socket")
