@@ -11,6 +11,7 @@ use FindBin;
 use IO::Socket::INET;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
+use File::Temp qw/ tempdir /;
 use MIME::Base64 qw/ encode_base64 /;
 
 use constant START_TIME => 5;
@@ -18,11 +19,34 @@ use constant START_TIME => 5;
 # What "stats" says when nobody else is connected.  One that is new may have
 # others' connections before it is asked for the first time, so it is not asked
 # for this.  The socket that it listens on counts as a connection that was made.
-use constant { OURS => 1, OURS_TOTAL => 2 };
+# So does each more of these.
+use constant LISTENERS => $ENV{TEST_NGINX_TLS} ? 2 : 1;
+use constant { OURS => LISTENERS, OURS_TOTAL => 1 + LISTENERS };
 
 # The suites of Debian whose memcached "make memcacheds" has fetched, and where.
 use constant SUITES => qw/ bullseye trixie sid /;
 use constant FETCHED => $FindBin::Bin . '/../target/memcached';
+
+# With TEST_NGINX_TLS=1, nginx talks to all of them by TLS.  The test's own
+# connection is in plain text, on another port.
+my $tls;
+
+sub tls {
+	return if !$ENV{TEST_NGINX_TLS};
+	return $tls if $tls;
+
+	require Test::Certificates;
+	$tls = tempdir(CLEANUP => 1);
+	Test::Certificates->authority($tls)
+		->sign('server', for => 'DNS:localhost,IP:127.0.0.1,IP:::1');
+	return $tls;
+}
+
+if (my $dir = tls()) {
+	$ENV{TEST_NGINX_GLOBALS_HTTP} = join "\n",
+		$ENV{TEST_NGINX_GLOBALS_HTTP} // (), 'memcache_ssl on;',
+		"memcache_ssl_trusted_certificate $dir/ca.pem;";
+}
 
 # The memcacheds that there are, by version, each as a command: the one that all
 # tests use, the fetched ones, and those of TEST_NGINX_MEMCACHEDS.
@@ -75,9 +99,12 @@ sub start {
 	my @command = $where{version}
 		? @{{ $class->versions() }->{$where{version}}} : command();
 
-	$t->run_daemon(@{$where{under} // []}, @command, $where{socket}
-		? ('-s', $where{socket}, '-a', '0777')
-		: ('-l', $where{address}, '-p', $port, '-U', '0'),
+	$self->{plain_port} = $port;
+	my @listen = $where{socket} ? ('-s', $where{socket}, '-a', '0777')
+		: ('-l', $where{address}, '-p', $port, '-U', '0');
+	@listen = $self->tls_listen() if tls() && !$where{socket};
+
+	$t->run_daemon(@{$where{under} // []}, @command, @listen,
 		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
 
 	for (1 .. START_TIME * 50) {
@@ -102,7 +129,22 @@ sub connect {
 	return $self->{connection} = $self->{socket}
 		? IO::Socket::UNIX->new(Peer => $self->{socket})
 		: IO::Socket::IP->new(PeerHost => $self->{address},
-			PeerPort => $self->{port});
+			PeerPort => $self->{plain_port});
+}
+
+# The options for TLS on its port, and plain text on another one.
+sub tls_listen {
+	my ($self) = @_;
+	my ($dir, $address) = (tls(), $self->{address});
+
+	my $free = IO::Socket::IP->new(Listen => 1, LocalHost => $address)
+		or die "Can't listen: $!\n";
+	$self->{plain_port} = $free->sockport();
+	$address = "[$address]" if $address =~ /:/;
+
+	return ('-p', $self->{port}, '-U', '0', '-Z',
+		'-l', "$address:$self->{port},notls:$address:$self->{plain_port}",
+		'-o', "ssl_chain_cert=$dir/server.pem,ssl_key=$dir/server.key");
 }
 
 ###############################################################################
