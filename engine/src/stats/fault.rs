@@ -71,14 +71,14 @@ faults! {
     Closing: "closing", "closed here", "";
     /// [`Cause::ConnectTimeout`](crate::Cause::ConnectTimeout)
     ConnectTimeout: "connect_timeout", "connecting timed out",
-        "nothing comes back: a firewall that drops, a host that is off, a full backlog of memcached, or a round trip that \
-         takes longer than memcache_connect_timeout";
+        "nothing comes back: a firewall that drops, a host that is off, a full backlog of memcached, or memcache_connect_timeout \
+         is too short for a slow link";
     /// [`Cause::Unanswered`](crate::Cause::Unanswered)
     Unanswered: "unanswered", "connected, but the greeting is not answered",
-        "three round trips take longer than memcache_connect_timeout, a TLS port, the binary protocol, or a server that hangs";
+        "memcache_connect_timeout is too short for a slow link, a TLS port, the binary protocol, or a server that hangs";
     /// The same, where the server has said its version before.
     Stalled: "stalled", "connected, but the greeting is not answered any more",
-        "it answered before: memcached hangs, is overloaded, or three round trips take longer than memcache_connect_timeout";
+        "it answered before: memcached hangs, is overloaded, or memcache_connect_timeout is too short for a slow link";
     /// [`Cause::HungUp`](crate::Cause::HungUp)
     HungUp: "hung_up", "closed by the server at the greeting",
         "a TLS port, the binary protocol, or authentication; with memcache_protocol meta, a proxy of the text protocol";
@@ -132,7 +132,7 @@ faults! {
         "the server speaks no TLS, or no protocol or cipher of ours, or wants a certificate; the error log has OpenSSL's reason at level info";
     /// [`Cause::TlsTimeout`](crate::Cause::TlsTimeout)
     TlsTimeout: "tls_timeout", "connected, but the TLS handshake is not finished",
-        "the server speaks no TLS, it hangs, or three round trips take longer than memcache_connect_timeout";
+        "the server speaks no TLS, it hangs, or memcache_connect_timeout is too short for a slow link";
     /// [`Loss::Expired`](crate::Loss::Expired)
     Expired: "expired", "the server's certificate has expired",
         "it needs a new one, or the clock of this host is wrong";

@@ -100,3 +100,19 @@ fn f29_a_refused_store_ends_the_connection() {
         assert!(w.written(1).starts_with("mg c "));
     }
 }
+
+/// A value of which nothing but its size is known is refused and counted as one that was submitted.
+#[test]
+fn a_value_that_is_too_large_is_counted_by_its_size_alone() {
+    let mut w = world(config(&[&["max=1"], &["max=1"]]));
+    let home = w.client.server_within(Subset::ALL, b"k").unwrap();
+    let limit = w.client.config.max_value;
+    let rejected = w.client.refuse_value(Subset::ALL, b"k", limit + 1, 7, w.now);
+    assert_eq!((rejected.error, rejected.context), (Error::TooLarge { size: limit + 1, limit }, 7));
+    let counted = |w: &World, server| w.client.server(server).unwrap().stats().errors.too_large;
+    assert_eq!((counted(&w, home), counted(&w, 1 - home)), (1, 0));
+
+    let rejected = w.client.refuse_value(Subset::ALL, b"", limit + 1, 8, w.now);
+    assert!(matches!(rejected.error, Error::InvalidKey(_)), "{:?}", rejected.error);
+    assert_eq!((counted(&w, 0) + counted(&w, 1), w.client.pending()), (1, 0));
+}
