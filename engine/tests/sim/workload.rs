@@ -313,6 +313,8 @@ impl Workload {
             .submit(Request { key: b"k", verb, timeout: None }, 0, world.now)
             .expect_err("too large");
         assert!(matches!(error.error, Error::TooLarge { .. }));
+        let error = world.worker.client.refuse_value(Subset::ALL, b"k", size, 0, world.now).error;
+        assert!(matches!(error, Error::TooLarge { .. }));
         world.obey();
     }
 
