@@ -1,10 +1,9 @@
-//! A cluster's client on nginx's event loop: sockets, timer, and the moment when siblings are called.
+//! A cluster's client on nginx's event loop: its sockets, its timer, and the calls of siblings' handlers.
 //!
-//! Everything happens on the event loop's thread, and in two kinds of places. Where nginx or a sibling calls, the
-//! client gets its input: bytes, a connect that succeeded, an operation. What follows from that happens in one event,
-//! which is posted once per turn of the event loop (`turn`), so that the operations of all requests that the turn has read
-//! leave in one write; those of a busy turn leave with the next one's. Siblings are called from there and from nowhere
-//! else.
+//! Everything happens on the event loop's thread, in two kinds of places. Calls from nginx and from siblings give the client
+//! its input: bytes, a connect that succeeded, an operation. One event, which is posted once per turn of the event loop
+//! (`turn`), does the rest. So the operations of all requests of a turn leave in one write; those of a busy turn leave with
+//! the next one's. Handlers of siblings are called only from there.
 //!
 //! Invariant: nothing is borrowed while code runs that may call back: a sibling's handler, and nginx when it opens a
 //! connection.
@@ -43,20 +42,20 @@ use crate::nginx::process::NotAvailable;
 use crate::nginx::ssl::{host, Context, Peer};
 use crate::nginx::{clock, process};
 
-/// A timer that is so late says that the event loop was held up: by another module, or with the whole process.
+/// A timer that is so late shows that the event loop was blocked: by another module, or with the whole process.
 const HELD_UP: Duration = Duration::from_millis(50);
 
-/// How many answers the handlers of siblings get in one turn of the event loop. nginx goes on with posted events until
-/// there are none left, also those that a handler has posted by what it submitted. So they are counted from one turn to
-/// the next until this many have run, and then the event of the driver is put off to the next turn: that is one wait for
-/// nothing in so many handlers, where to know each turn's beginning would be one in every turn.
+/// How many answers the handlers of siblings get in one turn of the event loop. nginx runs posted events until none is left,
+/// including those that a handler has posted by a submit. So the answers are counted across turns. After this many, the
+/// driver's event is delayed to the next turn. That costs one empty wait per so many handlers; detecting the start of each
+/// turn would cost one in every turn.
 const CALLS_PER_TURN: usize = 1024;
 
 /// Why an operation was not accepted.
 pub enum SubmitError {
     /// The client has a reason.
     Client(Error),
-    /// The client is being used: the call comes from where none can come from.
+    /// The client is in use: the call comes from a place where no call is possible.
     InUse,
 }
 
@@ -71,28 +70,28 @@ pub struct Driver {
     log: Log<'static>,
     turn: Event<Driver>,
     timer: Event<Driver>,
-    /// A second after a line about what failed.
+    /// One second after a line about failures.
     reports: Event<Driver>,
-    /// Something failed that the log does not say yet.
+    /// There are failures that were not logged yet.
     unlogged: Cell<bool>,
-    /// Operations that were refused for want of memory, and not said yet.
+    /// Operations that were refused because of a lack of memory, and were not logged yet.
     without_memory: Cell<u64>,
-    /// When the timer fires.
+    /// The time of the timer.
     armed: Cell<Instant>,
     /// The timer fired too late, and was set once more.
     late: Cell<bool>,
-    /// When the clock was read last.
+    /// The last time that was read from the clock.
     clock: Cell<Instant>,
     /// That was not before the posted event was handled last.
     is_current: Cell<bool>,
     state: Cell<State>,
-    /// Handlers that may run until other events have had their turn.
+    /// Handlers that may still run before other events.
     calls_left: Cell<usize>,
     /// nginx's time, in milliseconds, when these were all.
     calls_since: Cell<ngx_msec_t>,
-    /// Turns in which there was more to do than one turn may do.
+    /// Turns in which the work limit was reached.
     cut: Cell<u64>,
-    /// How long the handlers of a turn took at most.
+    /// The longest time of the handlers of a turn.
     longest: Cell<Duration>,
 }
 
@@ -101,14 +100,14 @@ enum State {
     Running,
     /// The worker exits gracefully: operations still work.
     Draining,
-    /// The worker exits, and nobody waits for operations any more.
+    /// The worker exits, and no operation is pending.
     Forced,
     /// There are no sockets and no events.
     Ended,
 }
 
 impl Driver {
-    /// A client that has not begun: it opens connections once it was started.
+    /// A client that has not started: it opens no connections yet.
     pub fn new(
         config: &Config,
         addresses: &[Addresses],
@@ -150,7 +149,7 @@ impl Driver {
         }))
     }
 
-    /// Begins to work.
+    /// Starts the client.
     pub fn start(&self) {
         self.begin_reports();
         // Not this turn: in `init_process`, the event loop has not begun, and would wait before it.
@@ -219,7 +218,7 @@ impl Driver {
         call
     }
 
-    /// A subset of the client's servers. `None`: not now.
+    /// A subset of the client's servers. `None`: the client is in use.
     pub fn subset(&self, of: Subset, servers: &[usize]) -> Option<Result<Subset, SubsetError>> {
         self.with(|client| client.subset(of, servers))
     }
@@ -244,7 +243,7 @@ impl Driver {
             self.arm(&mut client, now);
         }
         self.timer.set_cancelable(self.state.get() == State::Forced);
-        // Also where it was refused: the client may have a connection to open, or may have learned that a server is down.
+        // Also after a refusal: the client may have a connection to open, or may have found that a server is down.
         self.turn.post();
         call.map_err(|rejected| {
             self.note_refused(&rejected.error);
@@ -262,17 +261,17 @@ impl Driver {
         Some(known)
     }
 
-    /// In how many turns there was more to do than one turn may do.
+    /// The number of turns in which the work limit was reached.
     pub fn turns_cut(&self) -> u64 {
         self.cut.get()
     }
 
-    /// How long the handlers of a turn took at most, while everybody else in the worker waited.
+    /// The longest time of the handlers of a turn, while the rest of the worker waited.
     pub fn longest_handlers(&self) -> Duration {
         self.longest.get()
     }
 
-    /// Shows the client to somebody who only looks.
+    /// Calls `look` with the client, for reading.
     pub fn view<R>(&self, look: impl FnOnce(&Client<Callback>) -> R) -> Option<R> {
         self.client.try_borrow().ok().map(|client| look(&client))
     }
@@ -300,8 +299,7 @@ impl Driver {
         }
     }
 
-    /// Sets the timer if it would fire too late. One that fires too early does no harm, and is not moved for each
-    /// operation.
+    /// Sets the timer if it would fire too late. A timer that fires too early is harmless, and is not moved for each operation.
     fn arm(&self, client: &mut Client<Callback>, now: Instant) {
         self.set_cancelable(client);
         // Completions that wait for the next turn need no timeout, but an exiting worker has to wait for them.

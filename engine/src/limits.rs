@@ -72,5 +72,5 @@ pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 /// its key ends with [`Busy`](crate::Error::Busy). A single value is always held.
 pub const MAX_GATHERED: usize = 64 * 1024 * 1024;
 
-/// The expiry in seconds of a lease's placeholder after two touches at once, one of which has removed its expiry.
+/// The expiry in seconds of a lease's empty item after two touches at once, one of which has removed its expiry.
 pub(crate) const PLACE_LIFE: u32 = 60;

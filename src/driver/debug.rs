@@ -1,4 +1,4 @@
-//! What happens, step by step, where `error_log` has the level "debug". Keys are escaped, values are never shown.
+//! Debug lines for each step, if `error_log` has the level "debug". Keys are escaped, values are never logged.
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +31,7 @@ impl Driver {
         });
     }
 
-    /// What an operation has come to.
+    /// The result of an operation.
     #[inline]
     pub(super) fn debug_answer(&self, call: CallId, server: ServerId, answer: &Answer) {
         self.debug(|| {

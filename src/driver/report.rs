@@ -1,8 +1,8 @@
 //! Lines in the error log about servers.
 //!
-//! However much goes wrong with a server, and whoever asked for the operations that fail: in a second there is one line
-//! about it, and that says how often. The first one comes at once. A server that goes down or comes back always has a
-//! line of its own. So siblings need not log what an operation failed with, and no traffic fills the disk.
+//! There is one line per server and second about all of its failures, with their number. The first one comes at once. A server
+//! that goes down or comes back always has a line of its own. So siblings need not log failed operations, and no traffic
+//! fills the disk.
 
 #![forbid(unsafe_code)]
 
@@ -16,13 +16,13 @@ use super::server::Server;
 use super::Driver;
 use crate::nginx::log::Log;
 
-/// How long nothing more is said about a server after a line about it.
+/// The interval between two lines about a server.
 const QUIET: Duration = Duration::from_secs(1);
-/// When it is looked for what was not said. A little later, as nginx's clock is a little behind.
+/// When failures that were not logged are checked. It is a little longer, as nginx's clock is a little behind.
 const LOOK_AGAIN: ngx_msec_t = 1050;
 
 impl Driver {
-    /// What was counted before this client began is nothing that it has to say.
+    /// Counts from before this client are not logged.
     pub(super) fn begin_reports(&self) {
         for (id, server) in self.servers.iter().enumerate() {
             server.log_state.errors.set(self.errors_of(id).unwrap_or_default());
@@ -35,7 +35,7 @@ impl Driver {
         let Some(server) = self.servers.get(id) else { return };
         let address = match event {
             Event::AddressChanged { address, .. } => Some(*address),
-            // These are about all of them, or about one that is not in use.
+            // These are about all connections, or about one that is not in use.
             Event::ServerDown { .. } | Event::ConnectFailed { .. } => None,
             Event::ServerUp { .. } | Event::SpeaksText { .. } | Event::ConnectionLost { .. } => {
                 self.view(|client| Some(client.server(id)?.address)).flatten()
@@ -80,7 +80,7 @@ impl Driver {
 
     /// Notes that the client has refused an operation.
     pub(super) fn note_refused(&self, error: &Error) {
-        // These are no server's, and their caller's to say.
+        // These are errors of the caller, not of a server.
         if !matches!(error, Error::InvalidKey(_) | Error::NoSuchServer) {
             self.note_failed();
         }
@@ -101,13 +101,13 @@ impl Driver {
     }
 
     fn note_failed(&self) {
-        // While the timer is set, it is looked at anyway.
+        // While the timer is set, it checks this anyway.
         if !self.unlogged.replace(true) && !self.reports.has_timer() {
             self.turn.post();
         }
     }
 
-    /// Something may have failed in this turn: says so, unless the timer will.
+    /// Logs failures of this turn, unless the timer will.
     pub(super) fn sum_up(&self, now: Instant) {
         if self.unlogged.get() && !self.reports.has_timer() {
             self.log_new(now);
@@ -119,12 +119,12 @@ impl Driver {
         self.log_new(self.now());
     }
 
-    /// Nothing will be said after this.
+    /// Logs all that was not logged; nothing is logged after this.
     pub(super) fn log_rest(&self) {
         self.log_all(self.now().after(QUIET));
     }
 
-    /// Says what was not said yet, and looks again in a second, until nothing more has failed.
+    /// Logs new failures, and checks again in a second, until there are none.
     fn log_new(&self, now: Instant) {
         self.unlogged.set(false);
         if self.log_all(now) {
@@ -133,7 +133,7 @@ impl Driver {
         }
     }
 
-    /// Says what was not said yet, of servers of which something may be said again. Whether there was anything.
+    /// Logs new failures of servers whose interval is over. Returns whether there were any.
     fn log_all(&self, now: Instant) -> bool {
         let refused = self.without_memory.take();
         if refused > 0 {

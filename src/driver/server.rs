@@ -15,7 +15,7 @@ use crate::nginx::ssl::Peer;
 /// A server of the cluster, as the driver knows it.
 pub struct Server {
     pub name: Bytes,
-    /// What is behind a line about it: whose it is, where that is not the only client of it.
+    /// The end of a line about it: its server blocks, if several clients have this server.
     pub whose: String,
     pub addresses: Addresses,
     /// How its connections are secured; `None`: not at all.
@@ -24,7 +24,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// What it is called in the log, at this address: where it has several, that is said.
+    /// Its name in the log, with this address if it has several.
     pub fn at(&self, address: Option<usize>) -> Bytes {
         match address.filter(|_| self.addresses.len() > 1) {
             Some(address) => [&self.name[..], b" (", &self.addresses.text(address), b")"].concat().into(),
@@ -33,16 +33,16 @@ impl Server {
     }
 }
 
-/// What was said about a server, and what was not said yet.
+/// What was logged about a server, and what was not logged yet.
 #[derive(Default)]
 pub struct LogState {
-    /// Until when nothing is said.
+    /// The end of the interval without a line.
     pub quiet: Cell<Instant>,
-    /// Failed operations that were said.
+    /// Failed operations that were logged.
     pub errors: Cell<Errors>,
-    /// Connections that were not said.
+    /// Connections that were not logged.
     pub connections: Cell<u32>,
-    /// What was wrong with the last of them.
+    /// The fault of the last of them.
     pub fault: Cell<Option<Fault>>,
     /// The last text of a `SERVER_ERROR`.
     pub text: RefCell<Bytes>,

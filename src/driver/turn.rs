@@ -1,4 +1,4 @@
-//! What follows from all that happened in a turn of the event loop: the event that is posted for it, step by step.
+//! The posted event: it handles everything that happened in a turn of the event loop, in steps.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use crate::nginx::clock;
 const ROUNDS_PER_TURN: usize = 16;
 
 impl Driver {
-    /// The posted event: everything that follows from what happened in this turn.
+    /// The handler of the posted event.
     pub(super) fn on_turn(&self) {
         if self.state.get() == State::Ended {
             return;
@@ -59,7 +59,7 @@ impl Driver {
         self.longest.set(self.longest.get().max(clock::now().since(begun)));
     }
 
-    /// Writes what is to be written, opens and closes connections, until there is nothing left to do.
+    /// Writes, opens and closes connections, until there is nothing left to do.
     pub(super) fn pump(&self, now: Instant) {
         for _ in 0..ROUNDS_PER_TURN {
             let flushed = self.flush(now);
@@ -91,7 +91,7 @@ impl Driver {
         any
     }
 
-    /// Does what the client asks for.
+    /// Executes the client's outputs.
     fn carry_out(&self, now: Instant) -> bool {
         let mut any = false;
         while let Some(output) = self.with(Client::poll_output).flatten() {
@@ -112,7 +112,7 @@ impl Driver {
         let Ok(mut client) = self.client.try_borrow_mut() else { return };
         let complete = client.completions() > 0;
         if self.calls_left.get() == 0 {
-            // Handlers have had their share of this turn; they may have posted the event themselves.
+            // Handlers have used their share of this turn; they may have posted the event themselves.
             self.turn.put_off();
             if complete && self.calls_since.get() == clock::nginx_msec() {
                 self.count_cut();
@@ -126,7 +126,7 @@ impl Driver {
     }
 }
 
-/// How many a handler gets at once.
+/// How many answers an answer has: one for each key of a batch.
 fn answers(answer: &Answer) -> usize {
     match answer {
         Ok(Outcome::Many(parts)) => parts.len(),

@@ -80,7 +80,7 @@ pub enum Lease {
     },
     /// Another caller has the lease.
     Lost {
-        /// The version of the placeholder, or of the stale item. 0: it is unknown, as the lease get has waited in vain.
+        /// The version of the lease's empty item, or of the stale item. 0: it is unknown, as the lease get has waited in vain.
         cas: u64,
         /// The stale item that can be used meanwhile, if there is one.
         old: Option<Item>,

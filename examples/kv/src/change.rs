@@ -1,6 +1,6 @@
 //! Changes of an item that a read finds.
 //!
-//! memcached keeps items that no read finds: stale ones, and the placeholder of an item that somebody makes. Commands that
+//! memcached keeps items that no read finds: stale ones, and the empty item of a lease. Commands that
 //! change an item do not check this: an append would make a stale value readable again. So the item is inspected first,
 //! and then that version is changed. If a read finds nothing, nothing is changed.
 

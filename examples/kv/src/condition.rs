@@ -20,7 +20,7 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
         about => about?,
     };
     let Some(about) = about else {
-        // There is no item, but perhaps a placeholder of a lease. Its process distinguishes it from another one. A lease is
+        // There is no item, but perhaps the empty item of a lease. Its process distinguishes it from another one. A lease is
         // given once, so the first of several such tags is enough.
         if tags.iter().any(Tag::is_vacant) {
             let process = process_of(mc, key).await?;

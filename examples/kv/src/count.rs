@@ -24,7 +24,7 @@ pub async fn count(
                 Direction::Down => mc.decr(key, delta).await?,
             }
             .ok_or(Cas::Missing)),
-            // memcached answers this before it compares versions: it may be the placeholder of a new lease.
+            // memcached answers this before it compares versions: it may be the empty item of a new lease.
             Err(error) if is_no_number(&error) && mc.found(key).await? != Some(about.cas) => Ok(Err(Cas::Changed)),
             other => other,
         }

@@ -58,7 +58,7 @@ async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
     Ok(from(origin, item_or_404(item)))
 }
 
-/// Reads and touches an item that a read finds, and nothing else: two touches of a placeholder at the same time could restore
+/// Reads and touches an item that a read finds, and nothing else: two touches of a lease's empty item at once could restore
 /// each other's expiry.
 async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, Error> {
     match mc.inspect(&key).with_origin().await {
@@ -123,8 +123,8 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
     })
 }
 
-/// Marks an item as stale. A stale item is marked again, with the new time. A placeholder is marked, too, without a longer
-/// life: its maker began before this, and must not store the item.
+/// Marks an item as stale. A stale item is marked again, with the new time. A lease's empty item is marked, too,
+/// without a longer life: its maker began before this, and must not store the item.
 async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {
@@ -151,8 +151,8 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
     })
 }
 
-/// Deletes an item. Without a condition, it also deletes a stale item, and a placeholder: its maker began before this, and
-/// must not store the item.
+/// Deletes an item. Without a condition, it also deletes a stale item, and a lease's empty item: its maker began before
+/// this, and must not store the item.
 async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {

@@ -62,7 +62,7 @@ impl Held {
         self.won = None;
     }
 
-    /// The tag of the placeholder; none if another server stands in: it could not be identified later.
+    /// The tag of the empty item; none if another server stands in: it could not be identified later.
     async fn tag(&self, cas: u64, origin: Origin) -> Result<Option<Tag>, Error> {
         if origin == Origin::StandIn {
             return Ok(None);

@@ -44,18 +44,18 @@ impl Tag {
         Tag { cas, content: Content::Checksum(checksum.finalize()) }
     }
 
-    /// The tag of a placeholder of a lease. There is no content to compare; the version is valid for the [`process`] that has
+    /// The tag of a lease's empty item. There is no content to compare; the version is valid for the [`process`] that has
     /// counted it.
     pub fn vacant(cas: u64, process: u32) -> Self {
         Tag { cas, content: Content::Vacant(process) }
     }
 
-    /// Whether it is the tag of a placeholder.
+    /// Whether it is the tag of a lease's empty item.
     pub fn is_vacant(&self) -> bool {
         matches!(self.content, Content::Vacant(_))
     }
 
-    /// The version of the placeholder, if the tag is from that process.
+    /// The version of the empty item, if the tag is from that process.
     pub fn place(&self, process: u32) -> Option<u64> {
         (self.content == Content::Vacant(process)).then_some(self.cas)
     }
