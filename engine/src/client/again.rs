@@ -36,7 +36,7 @@ impl<T> Client<T> {
         let call = self.calls.get(id)?;
         let (from, writes) = (call.server, call.is_write());
         // What hands a lease back has to be said to the server that gave it.
-        let may_move = !matches!(call.owner, Owner::Nobody);
+        let may_move = !matches!(call.owner, Owner::Internal);
         let key = call.key.as_ref().filter(|_| may_move);
         let target = key.and_then(|key| self.stand_in(call.subset, from, key)).unwrap_or(from);
         let live = self.servers.get(target).is_some_and(|server| {

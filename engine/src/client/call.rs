@@ -36,15 +36,15 @@ pub(super) enum Owner<T> {
     Caller(T),
     /// The operation that it is a part of, with this place among the answers.
     Batch(CallId, usize),
-    /// Nobody: it is the client's own.
-    Nobody,
+    /// Nobody: it is an internal operation, the client's own.
+    Internal,
 }
 
 impl<T> Owner<T> {
     pub fn into_caller(self) -> Option<T> {
         match self {
             Owner::Caller(context) => Some(context),
-            Owner::Batch(..) | Owner::Nobody => None,
+            Owner::Batch(..) | Owner::Internal => None,
         }
     }
 }

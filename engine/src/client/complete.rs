@@ -67,11 +67,11 @@ impl<T> Client<T> {
     pub(super) fn finish(&mut self, id: CallId, answer: Answer, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.stage = Stage::Done;
-        let own = matches!(call.owner, Owner::Nobody);
+        let internal = matches!(call.owner, Owner::Internal);
         if let Some(server) = self.servers.get_mut(call.server) {
             server.release_backlog(call.take_backlog());
             server.release(call.hold.take());
-            if !own {
+            if !internal {
                 server.completed(&answer, call.work(), call.since, now);
             }
         }
@@ -111,7 +111,7 @@ impl<T> Client<T> {
                     server.answer_dropped();
                 }
             }
-            Owner::Nobody => self.internal = self.internal.saturating_sub(1),
+            Owner::Internal => self.internal = self.internal.saturating_sub(1),
             Owner::Caller(_) => {}
         }
     }

@@ -47,7 +47,7 @@ impl<T> Client<T> {
         let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
         let former = FormerLeader { group: call.group, server: call.server, stage: call.stage, overdue };
         if self.hand_over(former, now).is_none() {
-            self.unmark(call.group, call.key.as_ref());
+            self.close_exchange(call.group, call.key.as_ref());
             self.give_up_place(call.server, call.stage, call.take_backlog(), call.key.as_ref(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {

@@ -82,7 +82,7 @@ impl<T> Client<T> {
         connection.wrote(bytes, now, |call| {
             // The value is on its way; what is left to keep is the key.
             if let Some(call) = calls.get_mut(call) {
-                if !call.retried && !matches!(call.owner, Owner::Nobody) {
+                if !call.retried && !matches!(call.owner, Owner::Internal) {
                     server.first_written(call.since, now);
                 }
                 server.release_backlog(call.take_backlog());

@@ -53,7 +53,7 @@ impl<T> Client<T> {
 
     /// An operation was accepted: a get can be followed from now on; and a get that comes after a write is not to be
     /// answered by one that may have been before it.
-    pub(super) fn mark(&mut self, id: CallId) {
+    pub(super) fn open_exchange(&mut self, id: CallId) {
         if !self.config.coalesce {
             return;
         }
@@ -70,7 +70,7 @@ impl<T> Client<T> {
     }
 
     /// Nobody joins an exchange any more.
-    pub(super) fn unmark(&mut self, group: Option<CallId>, key: Option<&Key>) {
+    pub(super) fn close_exchange(&mut self, group: Option<CallId>, key: Option<&Key>) {
         if let Some((group, key)) = group.zip(key) {
             self.exchanges.close_named(group, key.raw());
         }

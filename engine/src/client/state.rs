@@ -113,7 +113,7 @@ impl<T> Client<T> {
     pub fn context_mut(&mut self, id: CallId) -> Option<&mut T> {
         match &mut self.calls.get_mut(id)?.owner {
             Owner::Caller(context) => Some(context),
-            Owner::Batch(..) | Owner::Nobody => None,
+            Owner::Batch(..) | Owner::Internal => None,
         }
     }
 

@@ -153,7 +153,7 @@ impl<T> Client<T> {
         match room.target {
             Target::Group(group) => self.follow(call, group),
             target => {
-                self.mark(call);
+                self.open_exchange(call);
                 if !self.place(call, server, target.connection(), room.bulk, now) {
                     // What waits may have found room meanwhile, and this one behind it.
                     self.pump(server, now);

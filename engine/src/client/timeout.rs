@@ -4,7 +4,7 @@ use super::call::{Call, Stage};
 use super::share::FormerLeader;
 use super::state::Client;
 use crate::connection::Phase;
-use crate::id::{CallId, ServerId};
+use crate::id::{CallId, ConnId, ServerId};
 use crate::network::{Cause, Timer};
 use crate::operation::error::Error;
 use crate::operation::reply::{Lease, Outcome};
@@ -55,29 +55,9 @@ impl<T> Client<T> {
                 let Some(later) = self.put_off(id, now) else { return self.expire_call(id, now) };
                 self.network.timers.insert(later, timer);
             }
-            Timer::Connect(conn) => match self.network.connections.get(conn).map(|c| c.phase) {
-                Some(Phase::Connecting) => {
-                    let securing = self.network.connections.get(conn).is_some_and(|connection| connection.securing);
-                    let cause = if securing { Cause::TlsTimeout } else { Cause::ConnectTimeout };
-                    self.fail(conn, cause(self.config.connect_timeout), false, now)
-                }
-                Some(Phase::Greeting) => self.fail(conn, Cause::Unanswered(self.config.connect_timeout), false, now),
-                Some(Phase::Ready) | None => {}
-            },
+            Timer::Connect(conn) => self.connect_is_late(conn, now),
             Timer::Leave(conn) => self.fail(conn, Cause::Overdue, false, now),
-            Timer::Overdue(conn, number) => {
-                let connection = self.network.connections.get(conn).filter(|c| c.awaits(number))?;
-                // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
-                let give_up_at = connection.moved_at().after(self.config.timeout);
-                if !connection.is_overdue(now) {
-                    // An operation with a longer deadline is in front of it.
-                    self.network.timers.insert(now.after(self.config.timeout), timer);
-                } else if give_up_at > now {
-                    self.network.timers.insert(give_up_at, timer);
-                } else {
-                    self.fail(conn, Cause::Overdue, false, now);
-                }
-            }
+            Timer::Overdue(conn, number) => self.reply_is_late(conn, number, now),
             Timer::Ask(id) => self.ask(id, now),
             Timer::SpareValues => self.network.age_spare_values(now),
             Timer::Server(id) => {
@@ -87,6 +67,34 @@ impl<T> Client<T> {
             }
         }
         None
+    }
+
+    /// A connection had its time to become ready.
+    fn connect_is_late(&mut self, conn: ConnId, now: Instant) {
+        let Some(connection) = self.network.connections.get(conn) else { return };
+        let cause = match connection.phase {
+            Phase::Connecting if connection.securing => Cause::TlsTimeout,
+            Phase::Connecting => Cause::ConnectTimeout,
+            Phase::Greeting => Cause::Unanswered,
+            Phase::Ready => return,
+        };
+        self.fail(conn, cause(self.config.connect_timeout), false, now);
+    }
+
+    /// The reply to a request that somebody has given up is late, if it has not come.
+    fn reply_is_late(&mut self, conn: ConnId, number: u32, now: Instant) {
+        let Some(connection) = self.network.connections.get(conn).filter(|c| c.awaits(number)) else { return };
+        // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
+        let give_up_at = connection.moved_at().after(self.config.timeout);
+        let later = if !connection.is_overdue(now) {
+            // An operation with a longer deadline is in front of it.
+            now.after(self.config.timeout)
+        } else if give_up_at > now {
+            give_up_at
+        } else {
+            return self.fail(conn, Cause::Overdue, false, now);
+        };
+        self.network.timers.insert(later, Timer::Overdue(conn, number));
     }
 
     /// A deadline has passed: until when it is put off, as large values come on the operation's connection. A link that is

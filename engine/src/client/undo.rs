@@ -34,7 +34,7 @@ impl<T> Client<T> {
         // Without room now, the lease ends by itself, after the time that its asker chose.
         if let Some(target) = self.target(id, Some(&key), 0).connection() {
             let new = NewCall { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
-            let call = self.enter(Owner::Nobody, new, self.config.timeout, now);
+            let call = self.enter(Owner::Internal, new, self.config.timeout, now);
             self.internal = self.internal.saturating_add(1);
             if let Some(server) = self.servers.get(id) {
                 server.handed_back();
