@@ -6,15 +6,24 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::lease::{self, SideEffect};
 use super::spare_values::SpareValues;
-use super::state::{Awaited, Connection, Reply, Sent};
+use super::state::{Awaited, Connection, Pending, Reply, Sent};
 use crate::id::CallId;
 use crate::limits::{BULK, MAX_STATS, READ_CHUNK};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
+use crate::protocol::dialect::Dialect;
 use crate::protocol::expect::Expect;
 use crate::protocol::line::{Code, Head, Hit, Line, Malformed};
 use crate::protocol::number::number;
+
+/// What a line about an item means.
+enum HeadLine {
+    /// It is the whole reply.
+    Whole(Outcome, Option<SideEffect>),
+    /// A value comes behind it, into this buffer if that is not the one in use.
+    OfValue(Awaited, Option<BytesMut>),
+}
 
 impl Connection {
     /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
@@ -48,74 +57,26 @@ impl Connection {
                     let own = || head.key.as_deref().or_else(|| head.call.and_then(&key));
                     self.dialect.check(head.expect, head.token, &line, own)?;
                     self.doubtful &= !self.dialect.proves_order(&line);
-                    let takes_value = line.code == Code::Value && head.expect.takes_value();
-                    // What is stale, or is not there yet, is missing for those who have not asked for a lease.
-                    let wanted = !(head.expect.is_get() && line.is_hidden());
-                    let fits = line.size <= max_value;
-                    let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
-                    let side_effect = SideEffect::of(
-                        head.expect,
-                        head.call.is_some(),
-                        head.key.as_deref(),
-                        &line,
-                        fits && room.is_ok(),
-                    );
-                    if !takes_value {
-                        let outcome = head.expect.outcome(&line)?;
-                        self.input.advance(used);
-                        return Ok(Some(self.answer(Ok(outcome), true, side_effect)));
-                    }
-                    let skipped = !wanted || !fits || room.is_err();
-                    if skipped {
-                        self.decoder.skip(line.size, self.dialect.value_end());
-                    } else {
-                        self.decoder.want(line.size, self.dialect.value_end());
-                    }
-                    let large = line.key.filter(|_| line.size > BULK).and_then(|key| Key::from_wire(key, line.binary));
-                    let (line, size) = (Head { token: None, key: None, ..line }, line.size);
-                    self.awaited = Some(Awaited { line, skipped, no_memory: room.is_err(), side_effect, large });
-                    match room {
-                        Ok(Some(buffer)) => self.input = buffer,
-                        Ok(None) | Err(_) => self.input.advance(used),
-                    }
-                    self.value_comes(size);
-                    return self.value_reply(max_value);
+                    return match self.head_line(head, line, used, max_value)? {
+                        HeadLine::Whole(outcome, side_effect) => {
+                            self.input.advance(used);
+                            Ok(Some(self.answer(Ok(outcome), true, side_effect)))
+                        }
+                        HeadLine::OfValue(awaited, buffer) => {
+                            self.await_value(awaited, buffer, used);
+                            self.value_reply(max_value)
+                        }
+                    };
                 }
                 Line::Stat(text) if head.expect == Expect::Stats => {
-                    if self.listing.len().saturating_add(text.len()) >= MAX_STATS {
-                        return Err(Malformed::TooLong);
-                    }
-                    self.listing.extend_from_slice(text);
-                    self.listing.extend_from_slice(b"\n");
+                    list(&mut self.listing, text)?;
                     self.input.advance(used);
                     continue;
                 }
                 Line::End if head.expect == Expect::Stats => {
                     (Ok(Outcome::Text(std::mem::take(&mut self.listing).freeze())), true)
                 }
-                Line::Version(text) if head.expect == Expect::Version => {
-                    (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true)
-                }
-                Line::Noop if head.expect == Expect::Noop => (Ok(Outcome::Done), true),
-                Line::Ok if head.expect == Expect::FlushAll => (Ok(Outcome::Done), true),
-                // memcached has read the whole request when it says so, and is where the next one begins.
-                Line::ServerError(text) => {
-                    let taken = !head.expect.has_body() || self.dialect.has_taken_value(text);
-                    // Of what may read the value as requests the next line tells.
-                    self.doubtful |= head.expect.has_body() && !self.dialect.has_tokens();
-                    (Err(Error::Server(Bytes::copy_from_slice(text))), complete && taken)
-                }
-                Line::Number(number) if head.expect == Expect::Count => (Ok(Outcome::Number(number)), true),
-                // So it has where no value is behind the line. A value may be read as requests next.
-                Line::ClientError(text) => {
-                    let usual = head.expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
-                    if head.expect.is_keyed() && !usual && std::mem::replace(&mut self.doubtful, true) {
-                        // Two in a row may both be for the first of two requests.
-                        return Err(Malformed::Unclear);
-                    }
-                    (Err(Error::Client(Bytes::copy_from_slice(text))), complete && !head.expect.has_body())
-                }
-                _ => return Err(Malformed::Syntax),
+                line => plain_line(line, head.expect, self.dialect, complete, &mut self.doubtful)?,
             };
             self.input.advance(used);
             return Ok(Some(self.answer(answer, in_sync, None)));
@@ -147,6 +108,41 @@ impl Connection {
         self.doubtful = false;
         self.pop();
         Some((call, Item { value, flags, cas }))
+    }
+
+    /// What a line about an item means to the request that is due. Most replies are none of this kind and pay for nothing here.
+    #[inline(never)]
+    fn head_line(&self, head: &Pending, line: Head<'_>, used: usize, max_value: usize) -> Result<HeadLine, Malformed> {
+        let takes_value = line.code == Code::Value && head.expect.takes_value();
+        // What is stale, or is not there yet, is missing for those who have not asked for a lease.
+        let wanted = !(head.expect.is_get() && line.is_hidden());
+        let fits = line.size <= max_value;
+        let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
+        let usable = fits && room.is_ok();
+        let side_effect = SideEffect::of(head.expect, head.call.is_some(), head.key.as_deref(), &line, usable);
+        if !takes_value {
+            return Ok(HeadLine::Whole(head.expect.outcome(&line)?, side_effect));
+        }
+        let large = line.key.filter(|_| line.size > BULK).and_then(|key| Key::from_wire(key, line.binary));
+        let line = Head { token: None, key: None, ..line };
+        let (skipped, no_memory) = (!wanted || !usable, room.is_err());
+        Ok(HeadLine::OfValue(Awaited { line, skipped, no_memory, side_effect, large }, room.ok().flatten()))
+    }
+
+    /// A value comes behind a line of `used` bytes; `buffer`: what is read into from now on, if it is another one.
+    fn await_value(&mut self, awaited: Awaited, buffer: Option<BytesMut>, used: usize) {
+        let size = awaited.line.size;
+        if awaited.skipped {
+            self.decoder.skip(size, self.dialect.value_end());
+        } else {
+            self.decoder.want(size, self.dialect.value_end());
+        }
+        self.awaited = Some(awaited);
+        match buffer {
+            Some(buffer) => self.input = buffer,
+            None => self.input.advance(used),
+        }
+        self.value_comes(size);
     }
 
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
@@ -198,4 +194,50 @@ impl Connection {
         // Neither of the two copies it.
         Ok(Some(Bytes::from(buffer).into()))
     }
+}
+
+/// Adds a line to a listing.
+#[inline(never)]
+fn list(listing: &mut BytesMut, line: &[u8]) -> Result<(), Malformed> {
+    if listing.len().saturating_add(line.len()) >= MAX_STATS {
+        return Err(Malformed::TooLong);
+    }
+    listing.extend_from_slice(line);
+    listing.extend_from_slice(b"\n");
+    Ok(())
+}
+
+/// The answer that a line about no item is to such a request, and whether the connection can be used further. `complete`:
+/// the whole request was written; `doubtful`: see [`Connection`].
+#[inline(never)]
+fn plain_line(
+    line: Line<'_>,
+    expect: Expect,
+    dialect: Dialect,
+    complete: bool,
+    doubtful: &mut bool,
+) -> Result<(Answer, bool), Malformed> {
+    Ok(match line {
+        Line::Version(text) if expect == Expect::Version => (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true),
+        Line::Noop if expect == Expect::Noop => (Ok(Outcome::Done), true),
+        Line::Ok if expect == Expect::FlushAll => (Ok(Outcome::Done), true),
+        Line::Number(number) if expect == Expect::Count => (Ok(Outcome::Number(number)), true),
+        // memcached has read the whole request when it says so, and is where the next one begins.
+        Line::ServerError(text) => {
+            let taken = !expect.has_body() || dialect.has_taken_value(text);
+            // Of what may read the value as requests the next line tells.
+            *doubtful |= expect.has_body() && !dialect.has_tokens();
+            (Err(Error::Server(Bytes::copy_from_slice(text))), complete && taken)
+        }
+        // So it has where no value is behind the line. A value may be read as requests next.
+        Line::ClientError(text) => {
+            let usual = expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
+            if expect.is_keyed() && !usual && std::mem::replace(doubtful, true) {
+                // Two in a row may both be for the first of two requests.
+                return Err(Malformed::Unclear);
+            }
+            (Err(Error::Client(Bytes::copy_from_slice(text))), complete && !expect.has_body())
+        }
+        _ => return Err(Malformed::Syntax),
+    })
 }

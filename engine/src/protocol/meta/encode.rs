@@ -67,8 +67,8 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
     match verb {
         Verb::Get { touch } => {
             command(out, b"mg ", key, None);
-            // The key comes back too: a token can collide where something in between mixes connections up, and then
-            // the key is what keeps one user's item from another.
+            // The key comes back too: a token can collide where something in between mixes connections up, and then the
+            // key is what keeps one user's item from another.
             match touch {
                 None => number(out, b" v f c k O", token),
                 Some(ttl) => {
@@ -79,75 +79,81 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
             }
             out.put(b"\r\n");
         }
-        Verb::Lease { vivify, recache, .. } => {
-            command(out, b"mg ", key, None);
-            out.put(b" v f c k");
-            number(out, b" N", Ttl::bounded(vivify.get()));
-            if *recache != 0 {
-                number(out, b" R", Ttl::bounded(*recache));
-            }
-            number(out, b" O", token);
-            out.put(b"\r\n");
-        }
+        Verb::Lease { vivify, recache, .. } => lease(out, key, (vivify.get(), *recache), token),
         Verb::Inspect => {
             command(out, b"mg ", key, None);
             out.put(b" s f c t l h k u");
-            number(out, b" O", token);
-            out.put(b"\r\n");
+            end(out, token);
         }
         Verb::Store { mode, value, flags, ttl, cas } => {
             command(out, b"ms ", key, Some(value.len()));
-            match mode {
-                StoreMode::Set => {}
-                StoreMode::Add => out.put(b" ME"),
-                StoreMode::Replace => out.put(b" MR"),
-                StoreMode::Append => out.put(b" MA"),
-                StoreMode::Prepend => out.put(b" MP"),
-            }
-            if ttl.wire() != 0 {
-                number(out, b" T", ttl.wire());
-            }
-            if *flags != 0 {
-                number(out, b" F", *flags);
-            }
+            store_flags(out, *mode, *flags, *ttl);
             compare(out, *cas);
-            number(out, b" O", token);
-            out.put(b"\r\n");
+            end(out, token);
             out.put_value(value);
             out.put(b"\r\n");
         }
         Verb::Delete { cas } => {
             command(out, b"md ", key, None);
             compare(out, *cas);
-            number(out, b" O", token);
-            out.put(b"\r\n");
+            end(out, token);
         }
-        Verb::Invalidate { ttl, cas } => {
-            command(out, b"md ", key, None);
-            out.put(b" I");
-            if let Some(ttl) = ttl {
-                number(out, b" T", ttl.wire());
-            }
-            compare(out, *cas);
-            number(out, b" O", token);
-            out.put(b"\r\n");
-        }
+        Verb::Invalidate { ttl, cas } => invalidate(out, key, *ttl, *cas, token),
         Verb::Count { direction, delta, initial, cas } => {
             command(out, b"ma ", key, None);
-            if *direction == Direction::Decr {
-                out.put(b" MD");
-            }
-            number(out, b" D", *delta);
-            if let Some((value, ttl)) = initial {
-                number(out, b" N", ttl.wire());
-                number(out, b" J", *value);
-            }
+            count_flags(out, *direction, *delta, *initial);
             compare(out, *cas);
             out.put(b" v");
-            number(out, b" O", token);
-            out.put(b"\r\n");
+            end(out, token);
         }
         Verb::Touch { ttl } => touch(out, key, *ttl, token),
+    }
+}
+
+fn lease(out: &mut Outbound, key: &Key, (vivify, recache): (u32, u32), token: Token) {
+    command(out, b"mg ", key, None);
+    out.put(b" v f c k");
+    number(out, b" N", Ttl::bounded(vivify));
+    if recache != 0 {
+        number(out, b" R", Ttl::bounded(recache));
+    }
+    end(out, token);
+}
+
+fn invalidate(out: &mut Outbound, key: &Key, ttl: Option<Ttl>, cas: u64, token: Token) {
+    command(out, b"md ", key, None);
+    out.put(b" I");
+    if let Some(ttl) = ttl {
+        number(out, b" T", ttl.wire());
+    }
+    compare(out, cas);
+    end(out, token);
+}
+
+fn store_flags(out: &mut Outbound, mode: StoreMode, flags: u32, ttl: Ttl) {
+    match mode {
+        StoreMode::Set => {}
+        StoreMode::Add => out.put(b" ME"),
+        StoreMode::Replace => out.put(b" MR"),
+        StoreMode::Append => out.put(b" MA"),
+        StoreMode::Prepend => out.put(b" MP"),
+    }
+    if ttl.wire() != 0 {
+        number(out, b" T", ttl.wire());
+    }
+    if flags != 0 {
+        number(out, b" F", flags);
+    }
+}
+
+fn count_flags(out: &mut Outbound, direction: Direction, delta: u64, initial: Option<(u64, Ttl)>) {
+    if direction == Direction::Decr {
+        out.put(b" MD");
+    }
+    number(out, b" D", delta);
+    if let Some((value, ttl)) = initial {
+        number(out, b" N", ttl.wire());
+        number(out, b" J", value);
     }
 }
 
@@ -157,8 +163,7 @@ fn touch(out: &mut Outbound, key: &Key, ttl: Ttl, token: Token) {
     // Size, version, life and key tell whether it is an item that can be touched, and what to hand back if not.
     out.put(b" s c t k");
     number(out, b" T", ttl.wire());
-    number(out, b" O", token);
-    out.put(b"\r\n");
+    end(out, token);
 }
 
 /// The command's word, its key, the length of its value, and `b` for a key that is encoded.
@@ -171,6 +176,12 @@ fn command(out: &mut Outbound, word: &[u8], key: &Key, len: Option<usize>) {
     if key.is_binary() {
         out.put(b" b");
     }
+}
+
+/// The token, and the end of the line.
+fn end(out: &mut Outbound, token: Token) {
+    number(out, b" O", token);
+    out.put(b"\r\n");
 }
 
 fn compare(out: &mut Outbound, cas: u64) {
