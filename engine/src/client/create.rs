@@ -16,6 +16,7 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// What an answer means to the operation: the same, unless it is a step of such a count. `None`: the next step is on its
     /// way.
+    #[inline(never)]
     pub(super) fn after_step(&mut self, id: CallId, answer: Answer, now: Instant) -> Option<Answer> {
         let Some(call) = self.calls.get_mut(id) else { return Some(answer) };
         let Task::Work(work) = &call.task else { return Some(answer) };

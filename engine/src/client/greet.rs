@@ -11,6 +11,7 @@ use crate::time::Instant;
 
 impl<T> Client<T> {
     /// A connection that is not ready has said something.
+    #[cold]
     pub(super) fn greeted(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         match server.read_greeting(conn, &mut self.network, now) {

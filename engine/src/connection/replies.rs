@@ -27,6 +27,7 @@ enum HeadLine {
 
 impl Connection {
     /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
+    #[inline(never)]
     pub fn next_reply<'k>(
         &mut self,
         max_value: usize,
@@ -85,7 +86,7 @@ impl Connection {
 
     /// Takes the next reply if it is the item that a get has found, all of it is there, and nothing about it is unusual:
     /// that is what most replies are. `None`: it is for [`next_reply`](Connection::next_reply) to say what comes next.
-    #[inline]
+    #[inline(always)]
     pub fn next_item<'k>(
         &mut self,
         max_value: usize,

@@ -216,7 +216,7 @@ impl Connection {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<Pending> {
         let popped = self.pending.pop_front()?;
         self.head = self.head.wrapping_add(1);

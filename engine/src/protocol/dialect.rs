@@ -30,7 +30,7 @@ impl Dialect {
             Dialect::Meta => {
                 !work.compares_on_delete() || version().is_none_or(|version| version >= Version::COMPARES_ON_DELETE)
             }
-            Dialect::Text(commands) => !key.is_some_and(Key::is_binary) && commands.lacks(work).is_none(),
+            Dialect::Text(commands) => commands.can(key, work),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Commands that not everything knows that speaks the text protocol.
 
+use crate::operation::key::Key;
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 
@@ -68,7 +69,14 @@ impl Commands {
         Commands { no_version: true, ..self }
     }
 
+    /// Whether that can be done, and with this key.
+    #[inline(never)]
+    pub fn can(self, key: Option<&Key>, work: &Work) -> bool {
+        !key.is_some_and(Key::is_binary) && self.lacks(work).is_none()
+    }
+
     /// Why that cannot be done; `None`: it can.
+    #[inline(never)]
     pub fn lacks(self, work: &Work) -> Option<&'static str> {
         let needs = |command: Command| (!self.knows(command)).then(|| command.name());
         match work {

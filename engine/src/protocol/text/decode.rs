@@ -8,6 +8,7 @@ use crate::protocol::number::{leading_number, number};
 impl Decoder {
     /// The next line, which has to be one that such a request may be answered with, and the bytes it takes up with its end;
     /// `None`: it has not all arrived.
+    #[inline(never)]
     pub fn text_line<'b>(&mut self, buffer: &'b [u8], expect: Expect) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         let Some((line, used)) = self.frame(buffer, 0)? else { return Ok(None) };
         Ok(Some((parse(line, expect)?, used)))

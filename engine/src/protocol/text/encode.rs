@@ -7,7 +7,7 @@ use crate::protocol::outbound::Outbound;
 use crate::protocol::text::command::Command;
 
 /// Appends the request; nothing where there is no command for it.
-#[inline]
+#[inline(never)]
 pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work) {
     match (work, key) {
         // It cannot be sent, and what would be sent for it is another key.
