@@ -28,7 +28,8 @@ use std::mem::take;
 use std::time::Duration;
 
 use memcache_engine::{
-    Answer, CallId, Client, Config, ConnId, Error, Instant, Outcome, Output, ServerConfig, ServerParams, Subset,
+    Answer, CallId, Client, Config, ConnId, Error, Instant, Outcome, Output, Protocol, ServerConfig, ServerParams,
+    Subset,
 };
 
 use self::forecast::Forecast;
@@ -105,6 +106,8 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
         params.finish().expect("a pool")
     };
     let mut config = Config::new(vec![ServerConfig { name: "h:1".into(), addresses: 1, pool, weight }]);
+    // The peer speaks nothing else. What text makes of any bytes is for the tests of its decoder.
+    config.protocol = Protocol::Meta;
     config.max_value = script.pick(&[1024, 0, 1, 10, 5000, 16_384, 20_000, 70_000]);
     config.max_fails = script.pick(&[3, 1, 2]) as u32;
     config.coalesce = script.pick(&[false, true]);

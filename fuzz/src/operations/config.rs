@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memcache_engine::{Config, Failover, Hash, ServerConfig, ServerParams};
+use memcache_engine::{Config, Failover, Hash, Protocol, ServerConfig, ServerParams};
 
 use crate::script::Script;
 
@@ -22,6 +22,8 @@ pub fn read(script: &mut Script<'_>) -> Config {
     let (pool, weight) = params.finish().expect("a pool");
     let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight };
     let mut config = Config::new((1..=servers).map(server).collect());
+    // The peer speaks nothing else.
+    config.protocol = Protocol::Meta;
     config.pipeline = script.pick(&[128, 1, 2]);
     config.queue = script.pick(&[1024, 0, 1, 4]);
     config.max_fails = script.pick(&[3, 1, 2]);
