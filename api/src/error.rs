@@ -295,14 +295,21 @@ impl Error {
     }
 }
 
+/// A key of so many bytes is too long only with a prefix, whatever its bytes are.
+const SHORT_KEY: usize = 186;
+
 /// What is wrong with a key that cannot be sent. How long the prefix is, only the module knows.
 fn about_key(len: Option<usize>) -> String {
     match len {
         None => "invalid key".into(),
         Some(0) => "the key is empty".into(),
-        Some(len) => format!(
+        Some(len) if len > SHORT_KEY => format!(
             "the key of {len} bytes is too long: with memcache_prefix, 250 are the most, or 186 with spaces or control \
              characters"
+        ),
+        Some(len) => format!(
+            "the key of {len} bytes is too long with memcache_prefix, or it has spaces or control characters, which a server \
+             that speaks the text protocol does not take"
         ),
     }
 }
