@@ -17,6 +17,7 @@ mutants() {
     cat <<'LIST'
 any token is right | protocol/meta/check.rs | s/Some(echoed) if echoed == u64::from(token) => {}/Some(_) => {}/
 any key is right | protocol/meta/check.rs | s/if !own.is_named(name, line.binary) =>/if false \&\& own.is_named(name, line.binary) =>/
+text: any key is right | protocol/text/check.rs | s/if name == own.raw() => Ok/if !name.is_empty() \&\& !own.raw().is_empty() => Ok/
 any key is right for the usual reply | protocol/meta/hit.rs | s/strip_prefix(key)?/get(key.len()..)?/
 what gave up leaves no placeholder | connection/due.rs | s/if index < self.encoded {/if index > self.encoded {/
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /

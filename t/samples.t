@@ -25,11 +25,27 @@ select STDOUT; $| = 1;
 my @samples = glob '../nginx-conf/*.conf';
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(5 * @samples + 1);
+	->has_daemon('nutcracker')->plan(5 * @samples + 1);
 
 cmp_ok(scalar @samples, '>=', 4, 'samples');
 
 my @m = map { Test::Memcached->start($t, port($_)) } 11211 .. 11213;
+
+# for the one with a proxy
+$t->write_file_expand('nutcracker.yml', <<'EOF');
+pool:
+  listen: 127.0.0.1:%%PORT_11220%%
+  hash: md5
+  distribution: ketama
+  servers:
+  - 127.0.0.1:%%PORT_11211%%:1
+  - 127.0.0.1:%%PORT_11212%%:1
+  - 127.0.0.1:%%PORT_11213%%:1
+EOF
+$t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml', '-o',
+	$t->testdir() . '/nutcracker.log', '-a', '127.0.0.1', '-s', port(11221));
+$t->waitforsocket('127.0.0.1:' . port(11220))
+	or die "Can't start nutcracker; Debian's package is nutcracker\n";
 
 ###############################################################################
 
