@@ -20,8 +20,11 @@ impl<T> Client<T> {
     pub(super) fn after_step(&mut self, id: CallId, answer: Answer, now: Instant) -> Option<Answer> {
         let Some(call) = self.calls.get_mut(id) else { return Some(answer) };
         let Task::Work(work) = &call.task else { return Some(answer) };
+        let by_steps = || self.servers.get(call.server).is_some_and(|server| !server.makes_counters());
         let next = match (work, &answer) {
-            (&Work::Keyed(Verb::Count { direction, delta, initial: Some((value, ttl)), .. }), Ok(Outcome::Miss)) => {
+            (&Work::Keyed(Verb::Count { direction, delta, initial: Some((value, ttl)), .. }), Ok(Outcome::Miss))
+                if by_steps() =>
+            {
                 Work::Create { direction, delta, value, ttl }
             }
             (&Work::Create { direction, delta, value, ttl }, Ok(Outcome::NotStored)) => {

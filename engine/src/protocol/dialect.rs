@@ -85,6 +85,11 @@ impl Dialect {
         }
     }
 
+    /// Whether one command counts, and makes the counter that is not there.
+    pub fn makes_counters(self) -> bool {
+        matches!(self, Dialect::Meta)
+    }
+
     /// Whether replies carry the token of their request, but for errors.
     #[inline(always)]
     pub fn has_tokens(self) -> bool {

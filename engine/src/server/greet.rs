@@ -23,6 +23,11 @@ impl Server {
         self.known.dialect().refusal(key, work)
     }
 
+    /// Whether one command counts, and makes the counter that is not there.
+    pub fn makes_counters(&self) -> bool {
+        self.known.dialect().makes_counters()
+    }
+
     /// What is known of how it speaks.
     pub fn known(&self) -> Known {
         self.known.clone()

@@ -310,6 +310,39 @@ fn a_counter_that_is_not_there_is_made() {
     assert_eq!(w.client.pending(), 0);
 }
 
+/// Where one command counts and makes the counter, that it is not there is the answer, and nothing else is sent.
+#[test]
+fn a_count_that_misses_in_meta_is_a_miss() {
+    let mut w = one(&["max=1"]);
+    w.submit("n", count_with_initial(), 1).unwrap();
+    w.accept(0);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &format!("NF O{t}\r\n"));
+    assert_eq!(w.done(), [(1, Ok(Outcome::Miss))]);
+    assert_eq!((w.written(0), w.client.pending()), (String::new(), 0));
+}
+
+/// The server is another one by the time that the counter is to be made: it speaks meta.
+#[test]
+fn a_counter_is_made_in_meta_too() {
+    let mut w = in_text(Protocol::Auto, old);
+    w.submit("n", count_with_initial(), 1).unwrap();
+    assert_eq!(w.written(0), "incr n 2\r\n");
+    w.reply(0, "NOT_FOUND\r\n");
+    w.lose(0, Loss::Error);
+    // A close in the greeting has it asked anew what it speaks.
+    w.await_open(1);
+    w.client.connected(w.conn(1), w.now);
+    w.written(1);
+    w.lose(1, Loss::Eof);
+    w.accept(2);
+    let written = w.written(2);
+    let t = tokens(&written)[0];
+    assert_eq!(written, format!("ms n 1 ME T60 O{t}\r\n5\r\n"));
+    w.reply(2, &format!("HD O{t}\r\n"));
+    assert_eq!(w.done(), [(1, Ok(Outcome::Number(5)))]);
+}
+
 /// What has refused a store may take its value for requests: no reply behind such a refusal is believed.
 #[test]
 fn a_refused_store_closes_the_connection() {

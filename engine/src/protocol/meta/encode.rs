@@ -44,7 +44,8 @@ pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work, token:
         (Work::Keyed(verb), Some(key)) => keyed(out, key, verb, token),
         (Work::SetBack { life, .. }, Some(key)) => touch(out, key, *life, token),
         (Work::Server(verb), _) => server(out, *verb),
-        (Work::Create { .. }, _) | (Work::Keyed(_) | Work::SetBack { .. }, None) => {}
+        (Work::Create { value, ttl, .. }, Some(key)) => create(out, key, *value, *ttl, token),
+        (Work::Keyed(_) | Work::SetBack { .. } | Work::Create { .. }, None) => {}
     }
 }
 
@@ -108,6 +109,18 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
         }
         Verb::Touch { ttl } => touch(out, key, *ttl, token),
     }
+}
+
+/// Appends the store of a counter that is not there. That a server counts by steps was found out when it spoke text.
+#[cold]
+fn create(out: &mut Outbound, key: &Key, value: u64, ttl: Ttl, token: Token) {
+    let mut buffer = itoa::Buffer::new();
+    let value = buffer.format(value).as_bytes();
+    command(out, b"ms ", key, Some(value.len()));
+    store_flags(out, StoreMode::Add, 0, ttl);
+    end(out, token);
+    out.put(value);
+    out.put(b"\r\n");
 }
 
 fn lease(out: &mut Outbound, key: &Key, (vivify, recache): (u32, u32), token: Token) {
