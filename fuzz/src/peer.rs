@@ -193,7 +193,9 @@ impl Peer {
             },
             b'k' if head.reads() => {
                 let other = Request { key: [&head.key[..], b"x"].concat(), ..head.clone() };
-                (self.item(&other, n, 0).0, Says::Stolen(key()))
+                // A key that is sent encoded is kept, as its reply may name it as it is, and so is compared.
+                let encoded = head.flag(b'b').is_some();
+                (self.item(&other, n, 0).0, if encoded { nonsense() } else { Says::Stolen(key()) })
             }
             b'a' if head.reads() && head.flag(b'b').is_some() => {
                 let raw = STANDARD.decode(&head.key).expect("an encoded key");
