@@ -57,7 +57,8 @@ impl Network {
 
     /// That timer.
     pub fn age_spare_values(&mut self, now: Instant) {
-        let some_left = self.spare_values.age();
+        // What a worker that exits has goes with it.
+        let some_left = self.spare_values.age() && !self.draining;
         self.watch_spare_values(some_left, now);
     }
 

@@ -41,6 +41,15 @@ fn r11_memory_of_large_values_is_freed_when_it_is_not_used() {
     w.wait(SPARE_TIME);
     assert!(w.client.network.spare_values.take(LARGE).is_none());
     assert_eq!(w.client.next_timeout(), None);
+
+    // A worker that exits does not wait for one that somebody has.
+    w.get("k", 1);
+    let t = tokens(&w.written(0))[0];
+    w.reply(0, &hit("k", LARGE, t));
+    let _held = w.done();
+    w.client.drain(w.now);
+    w.wait(SPARE_TIME);
+    assert_eq!(w.client.next_timeout(), None);
 }
 
 /// As long as bytes come, nothing but the operations is late.
