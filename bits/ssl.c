@@ -43,6 +43,13 @@ memcache_bits_ssl_no_wait_shutdown(ngx_connection_t *c)
 
 
 void
+memcache_bits_ssl_no_send_shutdown(ngx_connection_t *c)
+{
+    c->ssl->no_send_shutdown = 1;
+}
+
+
+void
 memcache_bits_ssl_save_session(ngx_connection_t *c, void (*save)(ngx_connection_t *c))
 {
     c->ssl->save_session = save;
@@ -79,6 +86,12 @@ memcache_bits_ssl_of(ngx_connection_t *c)
 
 void
 memcache_bits_ssl_no_wait_shutdown(ngx_connection_t *c)
+{
+}
+
+
+void
+memcache_bits_ssl_no_send_shutdown(ngx_connection_t *c)
 {
 }
 

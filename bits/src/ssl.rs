@@ -13,6 +13,7 @@ extern "C" {
     fn memcache_bits_ssl_ctx(ssl: *mut c_void) -> *mut c_void;
     fn memcache_bits_ssl_of(c: *mut ngx_connection_t) -> *mut c_void;
     fn memcache_bits_ssl_no_wait_shutdown(c: *mut ngx_connection_t);
+    fn memcache_bits_ssl_no_send_shutdown(c: *mut ngx_connection_t);
     fn memcache_bits_ssl_save_session(c: *mut ngx_connection_t, save: Option<Save>);
 }
 
@@ -60,6 +61,16 @@ pub unsafe fn of(c: *mut ngx_connection_t) -> *mut c_void {
 pub unsafe fn no_wait_shutdown(c: *mut ngx_connection_t) {
     // SAFETY: by the contract.
     unsafe { memcache_bits_ssl_no_wait_shutdown(c) }
+}
+
+/// Sets `c->ssl->no_send_shutdown`.
+///
+/// # Safety
+///
+/// As for [`no_wait_shutdown`].
+pub unsafe fn no_send_shutdown(c: *mut ngx_connection_t) {
+    // SAFETY: by the contract.
+    unsafe { memcache_bits_ssl_no_send_shutdown(c) }
 }
 
 /// Sets `c->ssl->save_session`.

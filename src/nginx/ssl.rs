@@ -335,6 +335,11 @@ impl Peer {
                 bits::save_session(c, None);
                 bits::no_wait_shutdown(c);
                 (self.context.functions.ngx_ssl_shutdown)(c);
+                // The socket is full, so the other end cannot be told: nginx would wait, and free nothing until then.
+                if !bits::of(c).is_null() {
+                    bits::no_send_shutdown(c);
+                    (self.context.functions.ngx_ssl_shutdown)(c);
+                }
             }
             PoolOf(mem::replace(&mut (*c).pool, ptr::null_mut()))
         }
