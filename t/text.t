@@ -34,7 +34,7 @@ my @servers = (
 my @behind = 8050 .. 8052;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('nutcracker')->plan(29 * @servers + 37);
+	->has_daemon('nutcracker')->plan(32 * @servers + 37);
 
 my $blocks = join '', map { <<"EOF" } 0 .. $#servers;
     server {
@@ -103,6 +103,16 @@ for my $i (0 .. $#servers) {
 	my ($version, $protocol) = @{$servers[$i]};
 	all("$version $protocol", 8020 + $i);
 	on_server("$version $protocol", 8020 + $i);
+
+	# memcached 1.6.45 takes the key for an option, and answers nothing
+
+	my @at = (PeerAddr => '127.0.0.1:' . port(8020 + $i));
+	is(code(kv_delete('noreply', @at)), 501,
+		"$version $protocol - noreply is no key to delete");
+	is(code(kv_put('noreply', 'moo', @at)), 204,
+		"$version $protocol - but one to set");
+	like(kv_get('noreply', @at), qr/\r\n\r\nmoo$/,
+		"$version $protocol - and to get");
 
 	my $server = server_status(port(8040 + $i));
 	is("$server->{state} $server->{protocol} $server->{version} "

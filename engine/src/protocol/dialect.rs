@@ -39,7 +39,7 @@ impl Dialect {
     pub fn refusal(self, key: Option<&Key>, work: &Work) -> Error {
         match self {
             Dialect::Text(_) if key.is_some_and(Key::is_binary) => KeyError::NotText.into(),
-            Dialect::Text(commands) => Error::Unsupported(commands.lacks(work).unwrap_or("that")),
+            Dialect::Text(commands) => Error::Unsupported(commands.lacks(key, work).unwrap_or("that")),
             Dialect::Meta => Error::Unsupported("a version to compare on delete"),
         }
     }

@@ -70,6 +70,9 @@ fn greet(w: &mut World, mut n: usize, answers: Answers) -> Vec<Vec<String>> {
             for byte in answer.concat().chars() {
                 w.reply(n, byte.encode_utf8(&mut [0; 4]));
             }
+            if w.closed.contains(&conn) {
+                break;
+            }
         }
         n += 1;
         assert!(n < w.opened.len(), "nothing is asked any more: {asked:?} {:?}", w.events);
@@ -233,6 +236,23 @@ fn what_text_cannot_do_is_refused() {
     assert_eq!(w.done(), [(1, Err(KeyError::NotText.into())), (2, Err(KeyError::NotText.into()))]);
     assert_eq!(w.written(0), "gets cow\r\n");
     assert_eq!(w.submit("a b", set("moo"), 4), Err(KeyError::NotText.into()));
+    // The word would be taken for an option, and the next reply for this one's. In meta it is a key like others.
+    let delete = Verb::Delete { cas: 0 };
+    let reason = Error::Unsupported("a delete of the key \"noreply\"");
+    for (prefix, key) in [("", "noreply"), ("no", "reply")] {
+        let mut w = world(Config { prefix: prefix.into(), ..config(&[&["max=1"]]) });
+        w.submit(key, delete.clone(), 1).unwrap();
+        greet(&mut w, 0, old);
+        assert_eq!(w.done(), [(1, Err(reason.clone()))]);
+        assert_eq!(w.submit(key, delete.clone(), 2), Err(reason.clone()));
+        w.submit("noreply2", delete.clone(), 3).unwrap();
+        w.get(key, 4);
+        assert_eq!(w.written(0), format!("delete {prefix}noreply2\r\ngets noreply\r\n"));
+    }
+    let mut w = one(&[]);
+    w.submit("noreply", delete, 1).unwrap();
+    w.accept(0);
+    assert!(w.written(0).starts_with("md noreply O"));
     // A proxy that closes the connection of stats is not asked to forget everything.
     let mut w = in_text(Protocol::Text, twemproxy);
     for (verb, what) in [(ServerVerb::Stats, "stats"), (ServerVerb::FlushAll { delay: 0 }, "flush_all")] {

@@ -72,12 +72,12 @@ impl Commands {
     /// Whether that can be done, and with this key.
     #[inline(never)]
     pub fn can(self, key: Option<&Key>, work: &Work) -> bool {
-        !key.is_some_and(Key::is_binary) && self.lacks(work).is_none()
+        !key.is_some_and(Key::is_binary) && self.lacks(key, work).is_none()
     }
 
     /// Why that cannot be done; `None`: it can.
     #[inline(never)]
-    pub fn lacks(self, work: &Work) -> Option<&'static str> {
+    pub fn lacks(self, key: Option<&Key>, work: &Work) -> Option<&'static str> {
         let needs = |command: Command| (!self.knows(command)).then(|| command.name());
         match work {
             Work::Keyed(verb) => match verb {
@@ -86,6 +86,11 @@ impl Commands {
                 Verb::Touch { .. } => needs(Command::Touch),
                 Verb::Store { cas: 0, .. } | Verb::Store { mode: StoreMode::Set, .. } => None,
                 Verb::Store { .. } => Some("a version to compare on add, replace, append and prepend"),
+                // memcached 1.6.45 takes the word at the end of the line for an option, and answers nothing: whoever asks next
+                // gets another's reply. The key ends no other line of a command that has this option.
+                Verb::Delete { cas: 0 } if key.is_some_and(|key| key.raw() == b"noreply") => {
+                    Some("a delete of the key \"noreply\"")
+                }
                 Verb::Delete { cas: 0 } => None,
                 Verb::Delete { .. } => Some("a version to compare on delete"),
                 Verb::Count { cas: 0, .. } => None,
