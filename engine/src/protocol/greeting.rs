@@ -101,6 +101,8 @@ enum Next {
     Pass(Dialect),
     /// It does not speak meta, and what is on its way is of no use.
     Again,
+    /// Whether it knows `version` is asked once more.
+    Doubt,
     Unfit,
 }
 
@@ -175,6 +177,9 @@ impl Greeting {
                 return Err(self.unfit(input));
             }
             input.advance(used);
+            if next == Next::Doubt {
+                return Ok(Progress::Again);
+            }
             if next == Next::Again {
                 self.known.pass(Dialect::Text(self.known.commands()), Bytes::new());
                 return Ok(Progress::Again);
@@ -196,7 +201,7 @@ impl Greeting {
                     self.known.pass(dialect, self.text.clone());
                     return Ok(Progress::Done);
                 }
-                Next::Again | Next::Unfit => return Err(self.unfit(input)),
+                Next::Again | Next::Doubt | Next::Unfit => return Err(self.unfit(input)),
             }
         }
     }
@@ -247,6 +252,11 @@ impl Greeting {
             (Due::Store, Line::ServerError(_)) if self.version.is_some() => Next::Due(Due::Behind),
             (Due::Behind, Line::Noop) => Next::Pass(Dialect::Meta),
             (Due::Get | Due::Store | Due::Behind, _) if self.may_be_text() => Next::Again,
+            (Due::Any, Line::Head(head))
+                if head.code == Code::Miss && self.known.found().is_none() && self.known.doubts() =>
+            {
+                Next::Doubt
+            }
             (Due::Any, Line::Head(head)) if head.code == Code::Miss => {
                 self.known.without_version();
                 self.try_text()

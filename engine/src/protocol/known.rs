@@ -27,6 +27,8 @@ pub(crate) struct Known {
     begin: Begin,
     /// The commands of text that are known so far.
     commands: Commands,
+    /// Whether it has answered a `get` after it had closed the connection of a `version`, once so far.
+    doubted: bool,
     /// The command at which it has closed a connection, once so far.
     suspect: Option<Command>,
     /// The version text with which it has passed a whole greeting; empty: it has not, or its text is too long.
@@ -44,6 +46,7 @@ impl Known {
             dialect: None,
             begin,
             commands: Commands::default(),
+            doubted: false,
             suspect: None,
             passed: Bytes::new(),
             edition: 0,
@@ -102,6 +105,13 @@ impl Known {
     /// The next greeting begins otherwise.
     pub(super) fn begins(self, begin: Begin) -> Self {
         Known { begin, ..self }
+    }
+
+    /// It has answered a `get`, and had closed the connection of a `version`. That may have been chance: it was not up yet,
+    /// and what is in front of it was. So the first time it is asked for its version once more, and this returns true.
+    pub(super) fn doubts(&mut self) -> bool {
+        self.begin = Begin::Version;
+        !std::mem::replace(&mut self.doubted, true)
     }
 
     pub(super) fn commands(&self) -> Commands {

@@ -26,8 +26,8 @@ fn r29_each_server_is_greeted_as_it_can_be() {
         (Protocol::Text, old, vec!["version gets touch gats stats"]),
         (Protocol::Text, twemproxy, proxy.to_vec()),
         (Protocol::Auto, twemproxy, behind(&["version mn", "version mn"], &proxy)),
-        (Protocol::Text, old_twemproxy, behind(&["version"], &old_proxy)),
-        (Protocol::Auto, old_twemproxy, behind(&["version mn", "version"], &old_proxy)),
+        (Protocol::Text, old_twemproxy, behind(&["version", "get", "version"], &old_proxy)),
+        (Protocol::Auto, old_twemproxy, behind(&["version mn", "version", "get", "version"], &old_proxy)),
     ] {
         let mut w = world(Config { protocol, ..config(&[&["max=2"]]) });
         w.configure(|config| config.pipeline = 1);
@@ -99,6 +99,31 @@ fn what_takes_no_store_of_meta_speaks_text() {
         assert_eq!((w.closed.clone(), w.opened.len()), (vec![w.conn(0)], 2), "{refusal:?}");
         let asked = greet(&mut w, 1, |command| memcached(command, "1.6.18"));
         assert_eq!(words(&asked), ["version gets touch gats stats"]);
+    }
+}
+
+/// What is in front of memcached was up before it was: its closes say nothing of memcached.
+#[test]
+fn closes_are_no_answer_where_a_version_comes_later() {
+    for closes in 1..=2 {
+        let mut w = one(&[]);
+        w.get("a", 1);
+        for n in 0..closes {
+            w.client.connected(w.conn(n), w.now);
+            w.written(n);
+            w.lose(n, Loss::Eof);
+        }
+        if closes == 2 {
+            w.client.connected(w.conn(2), w.now);
+            assert!(w.written(2).starts_with("get "));
+            w.reply(2, "END\r\n");
+            assert!(w.closed.contains(&w.conn(2)));
+        }
+        let n = last(&w);
+        w.greet_alone(n);
+        assert!(w.written(n).starts_with("mg a v "));
+        assert_eq!(w.view().counters.gauges.protocol(), Some(Protocol::Meta));
+        assert_eq!(w.view().stats().failed, 0);
     }
 }
 
