@@ -1,4 +1,4 @@
-//! What the servers of a client use together: its connections, what its driver has to do, and what is due when.
+//! What the servers of a client share: connections, outputs to the driver, and timers.
 
 mod buffers;
 mod cause;

@@ -1,4 +1,4 @@
-//! One memcached: who waits for it, its connections, whether it is up, where it is, and how often it may be connected to.
+//! One memcached: its queue, connections, state and address, and the rate of its connects.
 
 mod addresses;
 mod admit;

@@ -1,13 +1,13 @@
-//! Memory for what is read and written.
+//! Buffers for reads and writes.
 
 use bytes::BytesMut;
 
-/// So many are kept.
+/// The most buffers that are kept.
 const MOST: usize = 4;
-/// Larger ones are freed: a write buffer that has once held a burst is no read buffer.
+/// Larger ones are freed: a write buffer that has held a burst is too large to read into.
 const CAPACITY: usize = 64 * 1024;
 
-/// Buffers that are kept for the next connection that reads or writes.
+/// Unused buffers, for the next connection that reads or writes.
 #[derive(Debug, Default)]
 pub(crate) struct SpareBuffers(Vec<BytesMut>);
 
@@ -16,9 +16,9 @@ impl SpareBuffers {
         self.0.pop()
     }
 
-    /// A connection does not need it any more.
+    /// Keeps a buffer that a connection does not need any more.
     pub fn keep(&mut self, mut buffer: BytesMut) {
-        // What is behind its beginning is not all of its memory.
+        // The capacity does not count the memory in front of the buffer's start.
         let is_large = buffer.try_reclaim(CAPACITY + 1);
         if self.0.len() < MOST && !is_large {
             self.0.push(buffer);

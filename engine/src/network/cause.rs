@@ -1,4 +1,4 @@
-//! Why a connection ended.
+//! Causes of a connection's end.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::stats::Fault;
 /// How the driver lost a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Nobody listens there: the connect was refused.
+    /// The connect was refused: no server listens there.
     Refused,
     /// The socket's path does not exist.
     NoSocket,
-    /// The system does not let us connect there.
+    /// The system denies the connect.
     Denied,
-    /// There is no way to the host.
+    /// There is no route to the host.
     Unreachable,
     /// The connect failed in another way.
     Connect,
-    /// There was no descriptor, port or memory for a socket here: not the server's fault.
+    /// This host has no descriptor, port or memory for a socket: no fault of the server.
     NoResources,
     /// The server closed it.
     Eof,
@@ -26,7 +26,7 @@ pub enum Loss {
     Error,
     /// The driver has to close it.
     Closing,
-    /// What the server says is no TLS.
+    /// The server's first bytes are no TLS.
     NotTls,
     /// The TLS handshake failed.
     Handshake,
@@ -41,29 +41,29 @@ pub enum Loss {
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The driver lost it.
+    /// The driver lost the connection.
     Lost(Loss),
-    /// It was not connected in this time.
+    /// The connect took longer than this.
     ConnectTimeout(Duration),
-    /// It was connected, but not secured in this time.
+    /// The TLS handshake took longer than this.
     TlsTimeout(Duration),
-    /// It was connected, but the greeting was not answered in this time.
+    /// The greeting was not answered in this time.
     Unanswered(Duration),
-    /// The same, and the server has said its version before.
+    /// The same, after the server had given its version.
     Stalled(Duration),
-    /// It was connected, and closed by the server before the greeting was answered.
+    /// The server closed the connection before it answered the greeting.
     HungUp,
-    /// The same, and the server has said its version before.
+    /// The same, after the server had given its version.
     CutOff,
-    /// What the server answered to the greeting says that it cannot be used.
+    /// The answers to the greeting show that the server cannot be used.
     Unfit(Unfit),
-    /// A reply that does not belong there. It is not shown: once replies and requests are out of step, any of its
-    /// bytes may be somebody's value.
+    /// An invalid or unexpected reply. It is not shown: once replies and requests are out of step, any of its bytes may
+    /// be part of a user's value.
     Protocol,
-    /// The same, to a request whose key was sent encoded. The key's bytes may be what the server gets wrong, and they
-    /// may be a stranger's choice: the connection is out of step, but this does not count as a failure of the server.
+    /// The same, as the reply to a request with an encoded key. The server may have misread the bytes of the key, which
+    /// a visitor may choose. The connection ends, but this does not count as a failure of the server.
     EncodedKey,
-    /// The server refused a request in a way that leaves open where the next reply begins.
+    /// The server refused a request, and the start of the next reply is unclear.
     Refused,
     /// A reply is late by more than a deadline.
     Overdue,
@@ -71,7 +71,7 @@ pub enum Cause {
     Timeouts,
 }
 
-/// What a TLS server says to what is no TLS begins with this: an alert of any version from 3.0 on.
+/// The beginning of a TLS server's reply to a client without TLS: an alert of any version from 3.0 on.
 const TLS_ALERT: &[u8] = b"\x15\x03";
 
 impl From<&Cause> for Fault {
@@ -125,7 +125,7 @@ impl Cause {
         }
     }
 
-    /// The same as it is where the server has been known to work: what that rules out is not said then.
+    /// The same for a server that is known to work, which rules out some explanations.
     pub(crate) fn of_known(self) -> Self {
         match self {
             Cause::Unanswered(time) => Cause::Stalled(time),
@@ -134,7 +134,7 @@ impl Cause {
         }
     }
 
-    /// What was seen, and what it may come from.
+    /// What was seen, and the likely reasons.
     pub(super) fn reason(&self) -> String {
         match Fault::from(self).hint() {
             "" => self.text(),
@@ -142,8 +142,8 @@ impl Cause {
         }
     }
 
-    /// Whether there has to be a line about a connection that could not be used for this: of what else there is, the
-    /// driver has said what the system said.
+    /// Whether the client logs a failed connect with this cause. The driver has logged the others, with the system's
+    /// error.
     pub(crate) fn is_news(&self) -> bool {
         use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, TlsTimeout, Unanswered, Unfit};
         matches!(self, ConnectTimeout(_) | TlsTimeout(_) | Unanswered(_) | Stalled(_) | HungUp | CutOff | Unfit(_))
@@ -151,7 +151,7 @@ impl Cause {
 }
 
 impl Loss {
-    /// Whether the connect failed in a way that says that no other connection will do better.
+    /// Whether other connects would fail in the same way.
     pub(crate) fn is_final(self) -> bool {
         use Loss::{Connect, Denied, Expired, NoSocket, NotTls, Refused, Unreachable, Untrusted, WrongName};
         matches!(self, Refused | NoSocket | Denied | Unreachable | Connect | NotTls | Expired | WrongName | Untrusted)

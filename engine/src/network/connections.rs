@@ -1,4 +1,4 @@
-//! The connections that there are.
+//! The table of connections.
 
 use slotmap::SlotMap;
 

@@ -1,4 +1,4 @@
-//! What a client tells its driver.
+//! Events for the log.
 
 use bytes::Bytes;
 
@@ -7,53 +7,53 @@ use crate::id::ServerId;
 use crate::protocol::greeting::Unfit;
 use crate::protocol::version::Version;
 
-/// Something that is worth a line in the log.
+/// An event that is worth a line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A connection could not be used from the start. What the driver saw itself is not repeated.
+    /// A connection failed before it was ready. Errors that the driver has seen itself are not repeated.
     ConnectFailed {
-        /// To which server.
+        /// The server.
         server: ServerId,
-        /// Why.
+        /// The cause.
         cause: Cause,
     },
-    /// A connection ended, and operations with it.
+    /// A connection ended, with operations pending.
     ConnectionLost {
-        /// To which server.
+        /// The server.
         server: ServerId,
-        /// Why.
+        /// The cause.
         cause: Cause,
-        /// Operations that failed or had to be sent again.
+        /// The operations that failed, or have to be sent again.
         operations: usize,
     },
     /// Operations for this server fail at once from now on.
     ServerDown {
-        /// Which.
+        /// The server.
         server: ServerId,
-        /// What was the last straw.
+        /// The cause of the last failure.
         cause: Cause,
     },
     /// The server has answered again.
     ServerUp {
-        /// Which.
+        /// The server.
         server: ServerId,
     },
-    /// The server is asked at another of its addresses from now on.
+    /// The server is used at another of its addresses from now on.
     AddressChanged {
-        /// Which.
+        /// The server.
         server: ServerId,
         /// The number of the address.
         address: usize,
     },
     /// The server speaks the text protocol.
     SpeaksText {
-        /// Which.
+        /// The server.
         server: ServerId,
     },
 }
 
 impl Event {
-    /// Which server it is about.
+    /// The event's server.
     pub fn server(&self) -> ServerId {
         match *self {
             Event::ConnectFailed { server, .. }
@@ -65,7 +65,7 @@ impl Event {
         }
     }
 
-    /// The line for the log, about the server called `name`. Bytes from the peer are escaped.
+    /// The line for the log, about the server called `name`. Bytes from the server are escaped.
     pub fn text(&self, name: &[u8]) -> String {
         let name = name.escape_ascii();
         match self {

@@ -3,23 +3,23 @@
 use super::event::Event;
 use crate::id::{ConnId, ServerId};
 
-/// What the driver has to do.
+/// A task for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Connect a socket; the answer is [`connected`](crate::Client::connected) or [`closed`](crate::Client::closed).
     Open {
-        /// The name of the new connection.
+        /// The id of the new connection.
         conn: ConnId,
-        /// To which server.
+        /// The server.
         server: ServerId,
-        /// To which of its addresses, less than [`addresses`](crate::ServerConfig::addresses).
+        /// The number of its address, less than [`addresses`](crate::ServerConfig::addresses).
         address: usize,
     },
-    /// Close the socket. The connection is gone already: nothing that happens to it any more is of interest.
+    /// Close the socket. The connection's id is already invalid: no further event on it counts.
     Close {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
-    /// Something that is worth a line in the log.
+    /// An event that is worth a line in the log.
     Event(Event),
 }

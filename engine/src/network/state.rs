@@ -1,4 +1,4 @@
-//! A client's connections, and what it wants to happen.
+//! The structure that the servers of a client share.
 
 use std::collections::VecDeque;
 
@@ -14,21 +14,21 @@ use crate::limits::SPARE_TIME;
 use crate::time::Instant;
 use crate::timers::Timers;
 
-/// What the servers of a client use together. Each part keeps its own rules; there are none between them.
+/// What the servers of a client share. Its parts are independent of each other.
 #[derive(Debug)]
 pub(crate) struct Network {
     pub connections: Connections,
-    /// What the driver has to do, in this order.
+    /// Tasks for the driver, in order.
     pub outputs: VecDeque<Output>,
     pub timers: Timers<Timer>,
-    /// Tokens and jitter.
+    /// The source of tokens and jitter.
     pub rng: fastrand::Rng,
     pub writes: Writes,
     pub spare_buffers: SpareBuffers,
     pub spare_values: SpareValues,
-    /// Whether a timer looks at them.
+    /// Whether a timer for spare memory of values is set.
     watches_spare_values: bool,
-    /// The worker is about to exit: what is idle closes, and nothing is opened ahead of need.
+    /// The worker is about to exit: idle connections close, and none is opened ahead of need.
     pub draining: bool,
 }
 
@@ -48,16 +48,16 @@ impl Network {
         }
     }
 
-    /// A value of this size has come. Where its memory is kept for the next, a timer sees whether there is a next.
+    /// A value of this size has come. If its memory is kept for the next value, a timer frees it when there is none.
     pub fn value_came(&mut self, size: usize, now: Instant) {
         if SpareValues::keeps(size) && !self.watches_spare_values {
             self.watch_spare_values(true, now);
         }
     }
 
-    /// That timer.
+    /// The timer of [`value_came`](Network::value_came).
     pub fn age_spare_values(&mut self, now: Instant) {
-        // What a worker that exits has goes with it.
+        // The memory of a worker that exits is freed with it.
         let some_left = self.spare_values.age() && !self.draining;
         self.watch_spare_values(some_left, now);
     }

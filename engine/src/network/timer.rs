@@ -1,22 +1,22 @@
-//! What is due at a moment.
+//! Timers.
 
 use crate::id::{CallId, ConnId, ServerId};
 
-/// What a moment in [`Timers`](crate::timers::Timers) is for.
+/// The purpose of an entry in [`Timers`](crate::timers::Timers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// The operation's deadline.
     Call(CallId),
-    /// The connection has not passed its handshake.
+    /// The connection has not passed its greeting in time.
     Connect(ConnId),
-    /// The connection goes to an address that the server is not asked at any more.
+    /// The connection goes to an address that is not in use any more.
     Leave(ConnId),
-    /// The placeholder with this number has not got its reply.
+    /// The placeholder with this number has no reply yet.
     Overdue(ConnId, u32),
     /// The lease get asks again.
     Ask(CallId),
-    /// The server's pool and health.
+    /// Maintenance of the server's pool and health.
     Server(ServerId),
-    /// Memory of large values may be unused.
+    /// Spare memory of large values may be unused.
     SpareValues,
 }

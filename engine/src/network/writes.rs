@@ -1,4 +1,4 @@
-//! Connections that have something new to write, and when it is written.
+//! Connections with data to write, and when they are written.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use super::connections::Connections;
 use crate::connection::Connection;
 use crate::id::ConnId;
 
-/// A turn in which so many operations were submitted was so long that there is more to do by now.
+/// A turn with this many submitted operations was so long that more events are waiting.
 const BUSY: usize = 16;
-/// So many share the cost of a write and a read well enough.
+/// This many operations are enough to share the cost of a write and a read.
 const MANY: usize = 128;
 
-/// What is to be written.
+/// Pending writes.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
-    /// Connections with something new, each once; some may be gone.
+    /// Connections with new data, each once. Some may have ended.
     dirty: VecDeque<ConnId>,
-    /// Operations that were submitted since this turn began.
+    /// Operations that were submitted in this turn.
     submitted: usize,
-    /// Whether the turn before left its writes to this one.
+    /// Whether the previous turn left its writes to this one.
     put_off: bool,
 }
 
@@ -27,14 +27,14 @@ impl Writes {
         self.submitted = self.submitted.saturating_add(1);
     }
 
-    /// The connection has something new to write.
+    /// The connection has new data to write.
     pub fn mark(&mut self, conn: ConnId, connection: &mut Connection) {
         if !std::mem::replace(&mut connection.dirty, true) {
             self.dirty.push_back(conn);
         }
     }
 
-    /// The next connection with something new to write.
+    /// The next connection with new data to write.
     pub fn next(&mut self, connections: &mut Connections) -> Option<ConnId> {
         loop {
             let conn = self.dirty.pop_front()?;
@@ -45,7 +45,7 @@ impl Writes {
         }
     }
 
-    /// The turn ends: whether what is to be written is left to the next one, if it may be.
+    /// The turn ends. Whether its writes are left to the next one; `may`: whether that is allowed.
     pub fn put_off(&mut self, may: bool) -> bool {
         let busy = (BUSY..MANY).contains(&std::mem::take(&mut self.submitted));
         self.put_off = busy && !self.put_off && !self.dirty.is_empty() && may;

@@ -1,24 +1,24 @@
-//! Which of its addresses a server is asked at, by their numbers.
+//! The address in use, and the state of the others, by number.
 
 use crate::id::ConnId;
 use crate::time::Instant;
 
-/// What is known of the addresses of a server.
+/// The state of a server's addresses.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// The one that connections which are ready are at.
+    /// The address of the ready connections.
     agreed: usize,
-    /// The one that is tried where none is ready.
+    /// The address to try while none is ready.
     tried: usize,
-    /// How many have failed since one worked, and the first of them.
+    /// The addresses that failed since one worked: their number, and the first of them.
     failed: usize,
     first_tried: usize,
-    /// The connection that tries whether an earlier one works. It is not among the server's.
+    /// The connection that tries an earlier address. It is not in the server's list.
     trial: Option<ConnId>,
-    /// How often that was in vain, and when it is due again.
+    /// The number of failed trials, and the time of the next one.
     trials: u32,
     trial_at: Instant,
-    /// Connections to other addresses that have replies pending. They are not among the server's.
+    /// Connections to other addresses with replies pending. They are not in the server's list.
     leaving: usize,
 }
 
@@ -28,33 +28,33 @@ impl Addresses {
         self.agreed
     }
 
-    /// The one that a new connection goes to where none is ready.
+    /// The address of a new connection while none is ready.
     pub fn tried(&self) -> usize {
         self.tried
     }
 
-    /// Connections to other addresses.
+    /// The number of connections to other addresses.
     pub fn elsewhere(&self) -> usize {
         self.leaving.saturating_add(usize::from(self.trial.is_some()))
     }
 
-    /// Of these, those with replies pending.
+    /// The number of these with replies pending.
     pub fn leaving(&self) -> usize {
         self.leaving
     }
 
-    /// Whether something is still under way to another address.
+    /// Whether any connection to another address is left.
     #[inline]
     pub fn is_moving(&self) -> bool {
         self.leaving > 0
     }
 
-    /// A connection goes to another address.
+    /// A connection to another address has replies pending.
     pub fn leave(&mut self) {
         self.leaving = self.leaving.saturating_add(1);
     }
 
-    /// A connection that was leaving has gone.
+    /// Such a connection has ended.
     pub fn left(&mut self) {
         self.leaving = self.leaving.saturating_sub(1);
     }
@@ -64,12 +64,12 @@ impl Addresses {
         (self.tried, self.failed) = (0, 0);
     }
 
-    /// This one works.
+    /// This address works.
     pub fn works(&mut self, address: usize) {
         (self.tried, self.failed) = (address, 0);
     }
 
-    /// This one is in use from now on; an earlier one is tried at that time.
+    /// This address is in use from now on. An earlier one is tried at `trial_at`.
     pub fn move_to(&mut self, address: usize, trial_at: Instant) {
         self.agreed = address;
         self.works(address);
@@ -77,7 +77,7 @@ impl Addresses {
         self.trial_at = trial_at;
     }
 
-    /// The next address to try, if there is one that was not tried: in order, after the one that had worked.
+    /// Moves on to the next address that was not tried, if there is one, beginning after the one that worked.
     pub fn next(&mut self, addresses: usize) -> bool {
         let next = if self.failed == 0 {
             self.first_tried = self.tried;
@@ -95,12 +95,12 @@ impl Addresses {
         true
     }
 
-    /// The connection that tries whether an earlier one works.
+    /// The connection that tries an earlier address.
     pub fn trial(&self) -> Option<ConnId> {
         self.trial
     }
 
-    /// When the next one is due.
+    /// The time of the next trial.
     pub fn trial_at(&self) -> Instant {
         self.trial_at
     }
@@ -117,7 +117,7 @@ impl Addresses {
         self.trial_at = at;
     }
 
-    /// No earlier one works: how often that was so.
+    /// Counts a failed trial. Returns their number.
     pub fn count_trial(&mut self) -> u32 {
         self.trials = self.trials.saturating_add(1);
         self.trials

@@ -1,4 +1,4 @@
-//! How operations come to a server, wait for it, and leave it.
+//! How a server accepts operations, lets them wait, and releases them.
 
 use std::collections::TryReserveError;
 
@@ -13,7 +13,7 @@ use crate::operation::work::Work;
 use crate::time::Instant;
 
 impl Server {
-    /// Accepts an operation, or says why not. `has_memory`: whether there is some for all that is needed elsewhere.
+    /// Accepts an operation, or says why not. `has_memory`: whether the caller's own structures have room for it.
     #[inline]
     pub fn admit(
         &mut self,
@@ -36,7 +36,7 @@ impl Server {
         Ok(())
     }
 
-    /// Why an operation is not accepted.
+    /// Why it refuses an operation.
     #[inline]
     fn refusal(&mut self, key: Option<&Key>, work: &Work, target: Target, has_memory: bool) -> Option<Error> {
         let (size, limit) = (work.value_len(), self.settings.max_value);
@@ -58,18 +58,18 @@ impl Server {
         }
     }
 
-    /// Whether it has as many connections as it may have.
+    /// Whether all connections that the configuration allows exist.
     fn is_full(&self) -> bool {
         self.connections.len() >= self.settings.pool.max() as usize
     }
 
-    /// An operation is on this connection.
+    /// An operation was put on this connection.
     #[inline]
     pub fn sent(&mut self, conn: ConnId) {
         self.latest = Some(conn);
     }
 
-    /// A write of this key is on this connection: those that come later must not pass it.
+    /// A write of this key was put on this connection: later operations on the key must not pass it.
     pub fn hold(&mut self, key: &Key, conn: ConnId) -> Hold {
         self.writes.hold(key, conn)
     }
@@ -82,28 +82,28 @@ impl Server {
         }
     }
 
-    /// So many bytes of a value need not be written any more, or are.
+    /// These bytes of a value were written, or need not be.
     #[inline]
     pub fn release_backlog(&mut self, bytes: usize) {
         self.backlog.remove(bytes);
     }
 
-    /// An operation with so many bytes of a value comes from another server.
+    /// An operation with this many bytes of a value comes from another server.
     pub fn take_backlog(&mut self, bytes: usize) {
         self.backlog.add(bytes);
     }
 
-    /// Makes sure that one more operation can wait.
+    /// Reserves memory for one more operation in the queue.
     pub fn reserve_queue(&mut self) -> Result<(), TryReserveError> {
         self.queue.try_reserve()
     }
 
-    /// Whether one more operation may wait.
+    /// Whether the queue has room for one more operation.
     pub fn has_room_in_queue(&self) -> bool {
         self.queue.len() < self.settings.queue
     }
 
-    /// Whether operations wait, and how many.
+    /// The number of operations that wait.
     #[inline]
     pub fn has_waiting(&self) -> bool {
         !self.queue.is_empty()
@@ -113,37 +113,37 @@ impl Server {
         self.queue.len()
     }
 
-    /// An operation waits. `waits`: which still do.
+    /// An operation waits. `waits`: whether one still does.
     pub fn enqueue(&mut self, call: CallId, waits: impl Fn(CallId) -> bool) {
         self.queue.push(call, waits);
     }
 
-    /// What was lost with a connection has waited for longer than what is in the queue.
+    /// Operations of a lost connection go to the front: they have waited longest.
     pub fn enqueue_first(&mut self, calls: Vec<CallId>) {
         self.queue.push_in_front(calls);
     }
 
-    /// The next one that waits.
+    /// The next operation that waits. `waits`: whether one still does.
     pub fn next_waiting(&mut self, waits: impl Fn(CallId) -> bool) -> Option<CallId> {
         self.queue.next(waits)
     }
 
-    /// It does not wait any more.
+    /// That operation leaves the queue.
     pub fn dequeue(&mut self) {
         self.queue.pop();
     }
 
-    /// So many of those that wait have given up.
+    /// `count` operations in the queue gave up.
     pub fn gave_up_waiting(&mut self, count: usize) {
         self.queue.gave_up(count);
     }
 
-    /// All in the queue, also those that gave up.
+    /// All operations in the queue, including those that gave up.
     pub fn queued(&self) -> impl Iterator<Item = CallId> + '_ {
         self.queue.iter()
     }
 
-    /// The same; nothing waits any more.
+    /// Takes all operations out of the queue.
     pub fn empty_queue(&mut self) -> impl Iterator<Item = CallId> {
         self.queue.take()
     }

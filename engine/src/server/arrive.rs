@@ -1,12 +1,12 @@
-//! Which of its addresses a server is asked at.
+//! The choice of a server's address.
 //!
-//! **The rule.** A name with several addresses is one server, and a worker asks it at one address at a time: the first
-//! one that works, in the order of the addresses. All connections go there, and all clients that share memory agree on
-//! it; without one each finds it by itself, in the same order. An address is left when no connection to it works any
-//! more. As long as a later one is asked, earlier ones are tried from time to time, by one client for all, and asked
-//! again as soon as they work. What was sent to an address is answered, or given up after `memcache_timeout`, before
-//! anything is sent to another one: nobody knows whether both are the same memcached. Connections that are being given up
-//! count for `max`; the one that tries an earlier address comes on top of it.
+//! **The rule.** A name with several addresses is one server, and a worker uses one address at a time: the first one
+//! that works, in the order of the addresses. All connections go there, and all clients that share memory agree on it.
+//! Without shared memory, each client finds it by itself, in the same order. The clients leave an address when no
+//! connection to it works any more. While a later address is in use, one client tries the earlier ones from time to
+//! time, and all return to them once they work. Requests to one address are answered, or given up after
+//! `memcache_timeout`, before any request goes to another one: the two may be different memcacheds. Connections to an
+//! address that is being left count towards `max`; the one that tries an earlier address does not.
 
 use super::pick::usable;
 use super::state::Server;
@@ -16,19 +16,19 @@ use crate::network::{Event, Network, Output, Timer};
 use crate::shared::State;
 use crate::time::Instant;
 
-/// What the arrival of a connection at its address means.
+/// What a connection that is ready means for the address in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// The server is asked there.
+    /// Its address is in use.
     Here,
-    /// It is asked elsewhere, and the connection has been closed.
+    /// Another address is in use, and the connection was closed.
     Closed,
-    /// Others have moved meanwhile.
+    /// Other clients have moved meanwhile.
     Overtaken,
 }
 
 impl Server {
-    /// Connects to the next address of the server, if none works and there is one that has not been tried. True if so.
+    /// Connects to the next address, if none works and one is left to try. True if so.
     pub(super) fn try_next_address(&mut self, network: &mut Network, now: Instant) -> bool {
         let is_disabled = self.health.state() == State::Disabled;
         if is_disabled || !self.connections.is_empty() || !self.addresses.next(self.settings.address_count) {
@@ -38,13 +38,13 @@ impl Server {
         true
     }
 
-    /// Whether others ask it elsewhere.
+    /// Whether other clients use another address.
     #[inline]
     pub fn is_elsewhere(&self) -> bool {
         self.shared_health.address() != self.addresses.agreed()
     }
 
-    /// Goes where the others have gone. True if it did.
+    /// Moves to the address that other clients use. True if it did.
     pub fn follow_others(&mut self, network: &mut Network, now: Instant) -> bool {
         let address = self.shared_health.address();
         let is_known = address < self.settings.address_count;
@@ -54,7 +54,7 @@ impl Server {
         is_known
     }
 
-    /// A connection has passed its greeting: it is one of those that operations may go to.
+    /// A connection has passed its greeting: it can get operations.
     pub fn arrived(&mut self, conn: ConnId) {
         if self.addresses.trial() == Some(conn) {
             self.addresses.end_trial();
@@ -65,7 +65,7 @@ impl Server {
         }
     }
 
-    /// It has, and where others are is known: decides where the server is asked from now on.
+    /// Chooses the address in use, when a connection is ready and the choice of other clients is known.
     pub fn settle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> Arrival {
         let Some(address) = network.connections.get(conn).map(|connection| connection.address) else {
             return Arrival::Closed;
@@ -87,7 +87,7 @@ impl Server {
         Arrival::Here
     }
 
-    /// From now on the server is asked at this address, and nowhere else.
+    /// Moves to this address. No other one gets requests from now on.
     fn move_to(&mut self, address: usize, network: &mut Network, now: Instant) {
         let trial_at = now.after(self.trial_pause(0, network));
         self.addresses.move_to(address, trial_at);

@@ -1,23 +1,23 @@
-//! Bytes of values that are still to be written to a server.
+//! Bytes of values that wait to be written to a server.
 
 use crate::limits::MAX_BACKLOG;
 
-/// How many there are.
+/// The number of these bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog(usize);
 
 impl Backlog {
-    /// Whether there may be so many more.
+    /// Whether there is room for `bytes` more.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.0.saturating_add(bytes) <= MAX_BACKLOG
     }
 
-    /// So many more are to be written.
+    /// `bytes` more wait.
     pub fn add(&mut self, bytes: usize) {
         self.0 = self.0.saturating_add(bytes);
     }
 
-    /// So many were written, or will not be.
+    /// `bytes` were written, or will not be.
     pub fn remove(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(bytes);
     }

@@ -1,4 +1,4 @@
-//! What has to hold of a server between any two calls, for the simulation.
+//! Invariants of a server between any two calls, for the simulation.
 
 #[cfg(test)]
 use super::settings::Settings;
@@ -7,8 +7,8 @@ use crate::id::CallId;
 use crate::network::Connections;
 
 impl Server {
-    /// Whether its numbers agree with what there is; `Err` says which do not. `waits`: whether an operation does, in this
-    /// server's queue; `bulk_of`: how much it has its connection busy with; `held`: how many of its writes are under way.
+    /// Whether the counts agree with the lists; `Err` says which do not. `waits`: whether an operation waits in this
+    /// queue. `bulk_of`: the bytes of its large value. `held`: the number of writes under way.
     pub fn check(
         &self,
         connections: &Connections,
@@ -35,17 +35,17 @@ impl Server {
 
 #[cfg(test)]
 impl Server {
-    /// Bytes of values that are still to be written.
+    /// Bytes of values that wait to be written.
     pub fn backlog(&self) -> usize {
         self.backlog.bytes()
     }
 
-    /// Writes that are under way.
+    /// The number of writes under way.
     pub fn pending_writes(&self) -> usize {
         self.writes.len()
     }
 
-    /// Changes what is configured.
+    /// Changes the settings.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
     }

@@ -1,4 +1,4 @@
-//! What is counted of a server.
+//! A server's counters.
 
 use super::state::Server;
 use crate::operation::error::Error;
@@ -7,18 +7,18 @@ use crate::operation::work::Work;
 use crate::time::Instant;
 
 impl Server {
-    /// Its gauges may have changed.
+    /// The gauges may have changed.
     #[inline]
     pub fn note_change(&mut self) {
         self.changed = true;
     }
 
-    /// Whether its gauges may have changed since this was asked last.
+    /// Whether the gauges may have changed since the last call.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// An operation that somebody waits for has its answer.
+    /// An operation has its answer, and a caller waits for it.
     #[inline]
     pub fn completed(&mut self, answer: &Answer, work: Option<&Work>, since: Instant, now: Instant) {
         self.changed = true;
@@ -31,19 +31,19 @@ impl Server {
         self.counters.failed_with(error, now);
     }
 
-    /// An operation was taken back.
+    /// An operation was cancelled.
     pub fn cancelled(&mut self) {
         self.changed = true;
         self.counters.stats.errors.cancelled.bump();
     }
 
-    /// A batch would hold too many bytes with this answer.
+    /// A batch has no room for the value of this answer.
     pub fn answer_dropped(&mut self) {
         self.changed = true;
         self.counters.stats.errors.busy.bump();
     }
 
-    /// An operation goes to the server that stands in for it.
+    /// An operation goes to the stand-in of this server.
     pub fn failed_over(&mut self) {
         self.changed = true;
         self.counters.stats.failed_over.bump();
@@ -59,17 +59,17 @@ impl Server {
         self.counters.stats.coalesced.bump();
     }
 
-    /// What a lookup has done is undone.
+    /// A side effect of a lookup is undone.
     pub fn handed_back(&self) {
         self.counters.stats.handed_back.bump();
     }
 
-    /// An operation has to go where there is no room for it.
+    /// An operation is refused: the connection that it has to go to has no room.
     pub fn pipeline_full(&self) {
         self.counters.stats.limits.pipeline.bump();
     }
 
-    /// Too many wait.
+    /// An operation is refused: the queue is full.
     pub fn queue_full(&self) {
         self.counters.stats.limits.queue.bump();
     }
@@ -79,19 +79,19 @@ impl Server {
         self.counters.stats.limits.reply.bump();
     }
 
-    /// Bytes have come.
+    /// Bytes were received.
     #[inline]
     pub fn read(&self, bytes: usize) {
         self.counters.stats.bytes_read.add(bytes as u64);
     }
 
-    /// Bytes have gone.
+    /// Bytes were written.
     #[inline]
     pub fn wrote(&self, bytes: usize) {
         self.counters.stats.bytes_written.add(bytes as u64);
     }
 
-    /// An operation that was submitted then is written for the first time.
+    /// An operation is written for the first time. It was submitted at `since`.
     #[inline]
     pub fn first_written(&self, since: Instant, now: Instant) {
         self.counters.queue_time.record(since, now);

@@ -1,5 +1,4 @@
-//! How a server that is asked at a later one of its addresses comes back to an earlier one: the rule is in
-//! [`arrive`](super::arrive).
+//! How a server returns from a later address to an earlier one. The rule is in [`arrive`](super::arrive).
 
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use crate::time::Instant;
 
 /// The longest pause between two trials, unless `memcache_retry` is longer.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// The pause doubles so many times at most.
+/// The pause doubles this many times at most.
 const MAX_DOUBLINGS: u32 = 6;
-/// What a client that tries may be late by.
+/// The delay that a client that tries is allowed.
 const SLACK: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Tries whether an earlier address works, if it is time to.
+    /// Tries an earlier address, if a trial is due.
     pub(super) fn maybe_fail_back(&mut self, network: &mut Network, now: Instant) {
         if self.addresses.agreed() == 0 || self.addresses.trial().is_some() || network.draining {
             return;
@@ -50,7 +49,7 @@ impl Server {
         self.addresses.begin_trial(conn);
     }
 
-    /// If this is the connection that tries an earlier address: it has found that the address does not work. True if so.
+    /// Whether this connection tried an earlier address, which then does not work.
     pub fn trial_failed(&mut self, conn: ConnId, address: usize, network: &mut Network, now: Instant) -> bool {
         if self.addresses.trial() != Some(conn) {
             return false;
@@ -70,7 +69,7 @@ impl Server {
         true
     }
 
-    /// Nobody tries any more whether an earlier address works.
+    /// Ends the trial of an earlier address.
     pub(super) fn stop_failing_back(&mut self, network: &mut Network) {
         let Some(conn) = self.addresses.end_trial() else { return };
         drop(network.connections.remove(conn));
@@ -78,7 +77,7 @@ impl Server {
         self.give_lease_back();
     }
 
-    /// The pause after so many trials in vain.
+    /// The pause after this many failed trials.
     pub(super) fn trial_pause(&self, trials: u32, network: &mut Network) -> Duration {
         let retry = self.settings.retry;
         let factor = 1u32.checked_shl(trials.min(MAX_DOUBLINGS)).unwrap_or(1);

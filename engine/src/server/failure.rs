@@ -9,7 +9,7 @@ use crate::stats::Fault;
 use crate::time::Instant;
 
 impl Server {
-    /// A connection ended, and so many requests with it. True if the server is down from now on: see
+    /// A connection ended, with `operations` pending. True if the server is down from now on: see
     /// [`went_down`](Server::went_down).
     pub fn connection_ended(
         &mut self,
@@ -26,14 +26,14 @@ impl Server {
             return false;
         }
         match connection.phase {
-            // The server is not asked there any more.
+            // The connection was to an address that is not in use any more.
             _ if connection.leaving => false,
             Phase::Ready => self.connection_lost(cause, requests, connection.is_unproven(now), network, now),
             Phase::Connecting | Phase::Greeting => self.connect_failed(cause, network, now),
         }
     }
 
-    /// Why a connection ended, as it is for this server: what it has said of itself rules out some reasons.
+    /// The cause of a connection's end for this server. If the server has given its version, some causes are ruled out.
     pub fn cause_for(&self, cause: Cause) -> Cause {
         if self.counters.gauges.version().is_some() {
             cause.of_known()
@@ -42,7 +42,7 @@ impl Server {
         }
     }
 
-    /// A connection ended that had been ready.
+    /// A connection that was ready has ended.
     fn connection_lost(
         &mut self,
         cause: &Cause,
@@ -55,7 +55,7 @@ impl Server {
             return false;
         }
         let others = !self.connections.is_empty();
-        // memcached closes connections that idle for too long, and all of them when it is stopped.
+        // memcached closes connections that are idle for too long, and all connections when it stops.
         let quiet = matches!(cause, Cause::Lost(Loss::Eof | Loss::Error)) && operations == 0;
         if !quiet {
             self.counters.stats.lost.bump();
@@ -63,21 +63,21 @@ impl Server {
             let event = Event::ConnectionLost { server: self.id, cause: cause.clone(), operations };
             network.outputs.push_back(Output::Event(event));
         }
-        // A request that the server refused is not a sign of ill health, nor is an answer that it may have got wrong for
-        // the bytes of a key: whoever chooses these does not choose whether the server is down.
+        // A refused request is no fault of the server. Neither is an answer that may be wrong because of the bytes of a
+        // key: a visitor may choose the key, and must not be able to bring the server down.
         let is_fault = !matches!(cause, Cause::Refused | Cause::EncodedKey);
         let weight = u32::from(is_fault && (!quiet || (unproven && !others)));
         if self.failed(weight, cause, network, now) {
             return true;
         }
-        // A server that hangs up as soon as it is asked something would be connected to without end.
+        // Without a pause, a server that closes the connection at the first request would be connected to in a loop.
         if unproven {
             self.back_off(network, now);
         }
         false
     }
 
-    /// A connection ended that had not been ready.
+    /// A connection that was not ready has ended.
     fn connect_failed(&mut self, cause: &Cause, network: &mut Network, now: Instant) -> bool {
         self.counters.stats.failed.bump();
         self.counters.last_fault.note(Fault::from(cause), now);
@@ -91,7 +91,7 @@ impl Server {
         match cause {
             Cause::Lost(Loss::Closing) => return false,
             Cause::Lost(Loss::NoResources) => {
-                // That is our own trouble: another prober may have more luck.
+                // The fault is this worker's own. Another prober may succeed.
                 self.back_off(network, now);
                 self.give_lease_back();
                 return false;
@@ -99,7 +99,7 @@ impl Server {
             _ if self.try_next_address(network, now) => return false,
             _ => {}
         }
-        // Where other connections work, or may work yet, one that does not is no reason to give up the server.
+        // If other connections work, or may still succeed, one failed connect does not count against the server.
         let weight = match cause {
             _ if !self.connections.is_empty() => 0,
             Cause::Lost(loss) if loss.is_final() => u32::MAX,
@@ -135,8 +135,8 @@ impl Server {
         true
     }
 
-    /// The server is down, and nothing waits for it any more: nobody knows what became of its idle connections, and the
-    /// probe, which is due then, is a new one.
+    /// The server is down, and no operation waits for it. Its idle connections close, as their state is unknown. The
+    /// next probe uses a new connection.
     pub fn went_down(&mut self, retry_at: Instant, network: &mut Network) {
         self.close_idle(network);
         self.maintain_at(retry_at, network);
@@ -147,7 +147,7 @@ impl Server {
         self.health.retry_at()
     }
 
-    /// Takes the server out of use, as if it were down but without probes, or back into it. True if that is a change.
+    /// Disables the server, which then gets neither operations nor probes, or enables it. True if that is a change.
     pub fn set_disabled(&mut self, disabled: bool, now: Instant) -> bool {
         let changed = self.health.set_disabled(disabled, now);
         self.changed |= changed;

@@ -1,4 +1,4 @@
-//! What a server says of itself before a connection is used.
+//! The greeting of a connection, and what it says about the server.
 
 use super::state::Server;
 use crate::id::ConnId;
@@ -11,29 +11,29 @@ use crate::protocol::known::Known;
 use crate::time::Instant;
 
 impl Server {
-    /// Whether it can do that, as far as it has said what it is.
+    /// Whether the server supports the operation, as far as its dialect is known.
     #[inline]
     pub fn supports(&self, key: Option<&Key>, work: &Work) -> bool {
         self.known.dialect().supports(key, work, || self.counters.gauges.version())
     }
 
-    /// Why it cannot.
+    /// Why it does not.
     #[cold]
     pub fn cannot(&self, key: Option<&Key>, work: &Work) -> Error {
         self.known.dialect().refusal(key, work)
     }
 
-    /// Whether one command counts, and makes the counter that is not there.
+    /// Whether one command counts, and creates a missing counter.
     pub fn makes_counters(&self) -> bool {
         self.known.dialect().makes_counters()
     }
 
-    /// What is known of how it speaks.
+    /// The server's dialect, as far as it is known.
     pub fn known(&self) -> Known {
         self.known.clone()
     }
 
-    /// Reads what a connection has got of its greeting, and remembers what the server says of itself.
+    /// Reads the answers to a connection's greeting, and keeps what they say about the server.
     pub fn read_greeting(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> Result<Progress, Unfit> {
         let Some(connection) = network.connections.get_mut(conn) else { return Ok(Progress::Waits) };
         let mut learned = None;
@@ -49,7 +49,7 @@ impl Server {
             }
             Ok(Progress::Asks) => network.writes.mark(conn, connection),
             Ok(Progress::Again) => {
-                // What only tries an address is not worth a second try.
+                // A trial of an earlier address gets no second greeting.
                 if self.addresses.trial() == Some(conn) {
                     return Err(Unfit::foreign(&[]));
                 }
@@ -63,7 +63,7 @@ impl Server {
         answered
     }
 
-    /// It has closed a connection in its greeting, and said by that how it wants to be greeted.
+    /// The server closed the connection during the greeting. The next one begins in another way.
     pub(super) fn greet_anew(&mut self, known: Known, network: &mut Network, now: Instant) {
         self.known.learn(known);
         if !network.draining {

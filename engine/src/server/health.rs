@@ -1,4 +1,4 @@
-//! Whether a server is worth a try.
+//! The health of a server: failures, the down state, and the time of the next connect.
 
 use std::time::Duration;
 
@@ -6,43 +6,43 @@ use crate::limits::MAX_PROBE_PAUSE;
 use crate::shared::{Finding, State};
 use crate::time::Instant;
 
-/// The pause between probes doubles so many times at most.
+/// The pause between probes doubles this many times at most.
 const MAX_DOUBLINGS: u32 = 6;
-/// The pause after a first connect that failed while the server is still thought to be live.
+/// The pause after the first failed connect to a server that is still live.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
-/// It doubles so many times at most, so that it stays below the time that operations have.
+/// It doubles this many times at most, so that it stays below the timeout of operations.
 const MAX_CONNECT_DOUBLINGS: u32 = 3;
-/// Pauses start short again when a server has been live without trouble for so long, asked or not. A server that comes and
-/// goes faster than this is tried less and less often.
+/// After this time live and without trouble, pauses start short again, whether or not the server was asked anything. A
+/// server that comes and goes faster is tried less and less often.
 const STABLE: Duration = Duration::from_secs(30);
 
-/// When a server is given up, and for how long.
+/// When a server counts as down, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     /// `memcache_max_fails`
     pub max_fails: u32,
     /// `memcache_retry`
     pub retry: Duration,
-    /// In 0..1, another one each time: the workers of a host, and the hosts of a site, do not come back all at once.
+    /// In 0..1, drawn anew each time, so that workers and hosts do not reconnect all at once.
     pub jitter: f64,
 }
 
-/// A server's failures, and when it may be tried again.
+/// A server's failures, and the time of the next try.
 #[derive(Debug)]
 pub(crate) struct Health {
     state: State,
     since: Instant,
     /// Failures since the last success.
     fails: u32,
-    /// Connects that failed while it was live, since it was stable.
+    /// Failed connects while it was live, since it was stable.
     failed_connects: u32,
-    /// How often it went down, or a probe failed, since it was stable.
+    /// Times that it went down, or a probe failed, since it was stable.
     times_down: u32,
-    /// When one of these two was counted last.
+    /// The time of the last of these two.
     troubled_at: Instant,
     /// No connect before this.
     retry_at: Instant,
-    /// Whether it was taken out of use, whatever its state is.
+    /// Whether it is disabled, in any state.
     disabled: bool,
 }
 
@@ -68,7 +68,7 @@ impl Health {
         }
     }
 
-    /// Takes the server out of use, or back into it, as healthy as it was. True if that is a change.
+    /// Disables the server, or enables it with the health that it had. True if that is a change.
     pub fn set_disabled(&mut self, disabled: bool, now: Instant) -> bool {
         if self.disabled == disabled {
             return false;
@@ -78,17 +78,17 @@ impl Health {
         true
     }
 
-    /// Whether it is down, also if it was taken out of use.
+    /// Whether it is down or disabled.
     pub fn is_down(&self) -> bool {
         self.state == State::Down
     }
 
-    /// What others have to know of a server that is down.
+    /// The details of a server that is down, for other clients.
     pub fn finding(&self) -> Finding {
         Finding { since: self.since, retry_at: self.retry_at, times_down: self.times_down }
     }
 
-    /// Others have found the server down.
+    /// Another client has found the server down.
     pub fn adopt(&mut self, finding: Finding, now: Instant) {
         self.state = State::Down;
         self.since = finding.since.min(now);
@@ -96,13 +96,13 @@ impl Health {
         self.put_off(finding);
     }
 
-    /// Others have said when the next probe is due.
+    /// Another client has set the time of the next probe.
     pub fn put_off(&mut self, finding: Finding) {
         self.retry_at = finding.retry_at;
         self.times_down = finding.times_down;
     }
 
-    /// When the state was entered.
+    /// The time of the last change of state.
     pub fn since(&self) -> Instant {
         self.since
     }
@@ -112,10 +112,11 @@ impl Health {
         self.retry_at
     }
 
-    /// The server answered an operation; `proven`: on a connection that has done so for a while. True if it was down.
+    /// The server answered an operation. `proven`: the connection has answered for a while. True if the server was
+    /// down.
     ///
-    /// A reply on a new connection does not make up for failures: a server that hangs up after each would never be
-    /// noticed.
+    /// A reply on a new connection does not reset the failures: otherwise a server that closes the connection after
+    /// each reply would never be down.
     pub fn success(&mut self, proven: bool, policy: Policy, now: Instant) -> bool {
         let was_down = self.enter_live(policy, now);
         if proven {
@@ -125,7 +126,7 @@ impl Health {
         was_down
     }
 
-    /// Time decides: a server that nobody asked anything has been live as long as one that has answered.
+    /// Only time counts: a server that was asked nothing is as stable as one that has answered.
     fn note_stability(&mut self, now: Instant) {
         if self.state == State::Live && now.since(self.troubled_at.max(self.since)) >= STABLE {
             self.failed_connects = 0;
@@ -133,13 +134,13 @@ impl Health {
         }
     }
 
-    /// A connect succeeded, handshake included. True if the server was down: now it is on probation.
+    /// A connect succeeded, with its greeting. True if the server was down. It is on probation now.
     pub fn connected(&mut self, policy: Policy, now: Instant) -> bool {
         self.enter_live(policy, now)
     }
 
-    /// It is on probation if it was down: until there is a success that counts, one failure brings it down again, for
-    /// longer than the last time.
+    /// A server that was down is on probation until the first success that counts: one failure brings it down again,
+    /// for longer than before.
     fn enter_live(&mut self, policy: Policy, now: Instant) -> bool {
         if self.state == State::Live {
             return false;
@@ -152,7 +153,7 @@ impl Health {
         true
     }
 
-    /// A connect failed, or was worth nothing: the next one waits, longer each time.
+    /// A connect failed, or its connection ended too early. The next one waits, longer each time.
     pub fn back_off(&mut self, policy: Policy, now: Instant) {
         self.note_stability(now);
         let pause = match self.state {
@@ -168,14 +169,13 @@ impl Health {
                 pause
             }
         };
-        // A quarter more at most.
+        // At most a quarter more.
         let pause = pause.saturating_add(pause.mul_f64(policy.jitter.clamp(0.0, 1.0) / 4.0));
         self.troubled_at = now;
         self.retry_at = now.after(pause);
     }
 
-    /// Something went wrong; `weight` failures at once. True if the server is down from now on, and the next connect
-    /// waits.
+    /// Counts `weight` failures. True if the server is down from now on. The next connect waits then.
     pub fn failure(&mut self, weight: u32, policy: Policy, now: Instant) -> bool {
         self.fails = self.fails.saturating_add(weight);
         if self.state == State::Down || self.fails < policy.max_fails {
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(health.retry_at(), at(5_000), "which does not count when it goes down");
     }
 
-    /// Row F39: who comes and goes is damped, until it has stayed for a while.
+    /// Row F39: a server that comes and goes is tried less often, until it has been stable.
     #[test]
     fn f39_pauses_start_short_again_when_it_was_stable() {
         let mut health = Health::new(at(0));
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(health.retry_at(), at(now + 5_000));
     }
 
-    /// Time decides, and not whether there was anything to answer in it.
+    /// Only time counts, and not the number of answers.
     #[test]
     fn f39_pauses_start_short_again_without_an_operation_in_between() {
         let mut health = Health::new(at(0));

@@ -1,30 +1,30 @@
-//! The memory that clients of servers use, and what they share of it.
+//! The memory of clients for their servers, shared or not.
 
 use crate::metrics::counter::Memory;
 use crate::shared::SharedHealth;
 use crate::stats::Counters;
 
-/// The memory that a client of a server uses.
+/// A client's memory for one server.
 #[derive(Clone, Debug, Default)]
 pub struct ServerMemory {
-    /// This client's own: nobody else writes there.
+    /// This client's own: no other client writes to it.
     pub counters: Memory<Counters>,
-    /// Where this client tells what it has counted, if nobody else reads its own counters. Others do the same there.
+    /// If nobody else reads this client's own counters, it adds them here. Other clients do the same.
     pub rest: Option<Memory<Counters>>,
     /// Shared by all clients of the server.
     pub shared_health: Memory<SharedHealth>,
 }
 
 impl ServerMemory {
-    /// The version of what lies in shared memory. Its sizes are part of it.
+    /// The version of the layout in shared memory. The sizes are part of it.
     pub const LAYOUT: u64 = (2 << 48) | ((size_of::<SharedHealth>() as u64) << 32) | size_of::<Counters>() as u64;
 }
 
-/// The others that a client is one of. By default there are none.
+/// The memory of one of several clients. By default there is only one.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerMemory {
-    /// Tells this client from the others at a time: a process number, say. The lowest 24 bits count.
+    /// The client's current number among the others, such as a process id. The lowest 24 bits count.
     pub process: u32,
-    /// In the order of the configuration; servers without one get memory of their own.
+    /// In the order of the configuration. A server without an entry gets memory of its own.
     pub servers: Vec<ServerMemory>,
 }

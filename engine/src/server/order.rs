@@ -1,15 +1,14 @@
 //! The order of operations on one key.
 //!
-//! What is promised is in the documentation of [`Client`](crate::Client): behind each write of its key without an answer an operation
-//! goes to the connection that this is on, or into the queue. Written in order on two connections would not be carried
-//! out in order.
+//! The documentation of [`Client`](crate::Client) has the promise. An operation goes behind each write of its key that
+//! has no answer: to the connection of that write, or into the queue. Two connections would not keep the order.
 //!
-//! Where that connection has too much to do already, the operation is refused, also when it is its turn in the queue: it
-//! would keep all those behind it waiting, and who is let pass has to be remembered, by key. So nothing ever passes in the
-//! queue, and what is in it waits for nothing but room on any connection.
+//! If that connection has no room, the operation is refused, also when it is the next in the queue. It would keep all
+//! operations behind it waiting, and letting them pass would need a record of keys. So no operation passes another in
+//! the queue, and those in it wait only for room on any connection.
 //!
-//! Nothing is looked up for a read unless a write is pending and the server has several connections; a key that is
-//! written to all the time stays on its connection, until there is a moment without, or the connection is given up.
+//! A read looks its key up only if a write is pending and the server has several connections. A key that is written all
+//! the time stays on its connection, until no write is pending, or the connection ends.
 
 use super::state::Server;
 use crate::id::{CallId, ConnId};
@@ -21,11 +20,11 @@ use crate::operation::key::Key;
 pub(crate) enum Target {
     /// Onto this connection.
     Connection(ConnId),
-    /// Nowhere by itself: it shares the exchange of this group of gets.
+    /// To no connection of its own: it shares the exchange of this group of gets.
     Group(CallId),
-    /// Into the queue: it has to wait.
+    /// Into the queue.
     Queue,
-    /// It has to go where there is no room for it.
+    /// It is refused: the connection that it has to go to has no room.
     Nowhere,
 }
 
@@ -39,23 +38,23 @@ impl Target {
 }
 
 impl Server {
-    /// Where a new operation goes.
+    /// The target of a new operation.
     #[inline(always)]
     pub fn target(&self, connections: &Connections, key: Option<&Key>, bulk: u32) -> Target {
-        // Nothing passes the queue: what is in it may be for the same key, or has waited for longer.
+        // No operation passes the queue, which may hold one on the same key.
         if !self.queue.is_empty() {
             return Target::Queue;
         }
         self.target_within(connections, key, bulk, 0)
     }
 
-    /// Where one goes that was accepted and is the next.
+    /// The target of an accepted operation that is the next in the queue.
     pub fn target_of_next(&self, connections: &Connections, key: Option<&Key>, bulk: u32) -> Target {
-        // It may pass the bound once more, and not without end.
+        // It may exceed the bound by as much again, but no further.
         self.target_within(connections, key, bulk, self.settings.queue)
     }
 
-    /// `more`: by how much it may pass the bound of those that have to go to a connection.
+    /// `more`: by how much it may exceed the bound of [`most_behind`](Server::most_behind).
     #[inline(always)]
     fn target_within(&self, connections: &Connections, key: Option<&Key>, bulk: u32, more: usize) -> Target {
         if !self.writes.is_empty() {
@@ -67,13 +66,13 @@ impl Server {
         self.pick(connections, bulk).map_or(Target::Queue, Target::Connection)
     }
 
-    /// So many replies may be awaited on a connection before those that have to go to it are refused.
+    /// A connection with this many pending replies refuses the operations that have to go to it.
     fn most_behind(&self) -> usize {
         self.settings.pipeline_bound().saturating_add(self.settings.queue)
     }
 
-    /// The connection with writes of this key, and its load. It may go there when others may not any more: those behind it
-    /// in the queue must not wait for that. See also [`most_behind`](Server::most_behind).
+    /// The connection with writes of this key, and its load. Its bound is [`most_behind`](Server::most_behind), which
+    /// is higher than that of other operations: those behind in the queue must not wait for this one.
     fn conn_behind(&self, connections: &Connections, key: &Key) -> Option<(ConnId, usize)> {
         if self.connections.len() < 2 {
             return None;

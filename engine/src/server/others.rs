@@ -1,4 +1,4 @@
-//! Several clients of the same server: what one of them finds out about it, the others take over, and one of them probes.
+//! Several clients of the same server. Each adopts what another has found, and one of them probes.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::state::Server;
 use crate::network::{Event, Network, Output};
 use crate::time::Instant;
 
-/// What a prober may be late by.
+/// The delay that a prober is allowed.
 const LEASE_SLACK: Duration = Duration::from_secs(1);
 
-/// What others have found out.
+/// A change that another client has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// The server is down: see [`went_down`](Server::went_down).
@@ -19,20 +19,20 @@ pub(crate) enum News {
 }
 
 impl Server {
-    /// Whether others have found something out since.
+    /// Whether another client has found a change.
     #[inline]
     pub fn has_news(&self) -> bool {
         self.shared_health.state() != self.seen_state
     }
 
-    /// Takes over what others have found out.
+    /// Adopts the change that another client has found.
     pub fn take_over(&mut self, network: &mut Network, now: Instant) -> Option<News> {
         let state = self.shared_health.state();
         let (was_down, is_down) = (self.health.is_down(), state.is_down());
         let finding = self.shared_health.finding(now);
         if is_down && !was_down {
-            // Where connections work, one that does not is no reason to give up the server, here as for one client.
-            // That an answer has come in half of the time that operations have says that they work.
+            // If connections of this client work, another client's failure does not bring the server down here. An
+            // answer within half of the timeout shows that they work.
             let half = self.settings.timeout.mul_f64(0.5);
             let answers = self.answered_at.after(half) > finding.since;
             if answers && self.least_loaded(&network.connections).is_some() {
@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// The server is down, as this client has found. True if it is the first one.
+    /// This client has found the server down. True if it is the first one.
     pub(super) fn tell_down(&mut self, now: Instant) -> bool {
         let (first, state) = self.shared_health.declare_down(self.health.finding());
         self.seen_state = state;
@@ -71,7 +71,7 @@ impl Server {
         first
     }
 
-    /// A connection has become ready.
+    /// A connection is ready.
     pub fn opened(&mut self, network: &mut Network, now: Instant) {
         let policy = self.settings.policy(network.rng.f64());
         self.counters.stats.opened.bump();
@@ -80,9 +80,10 @@ impl Server {
         }
     }
 
-    /// Answers have come; `proven`: on a connection that has brought some for a while.
+    /// Answers have come. `proven`: their connection has answered for a while.
     pub fn answered(&mut self, proven: bool, network: &mut Network, now: Instant) {
-        // Nothing is put off by it. A number drawn per read would let what comes next depend on how reads are cut.
+        // A success starts no pause, so no jitter is drawn. A draw per read would let later events depend on how reads
+        // are split.
         let policy = self.settings.policy(0.0);
         self.answered_at = now;
         if self.health.success(proven, policy, now) {
@@ -90,7 +91,7 @@ impl Server {
         }
     }
 
-    /// The server is back, as this client has found.
+    /// This client has found the server live again.
     fn back(&mut self, network: &mut Network, now: Instant) {
         let (first, state) = self.shared_health.declare_live(now);
         self.seen_state = state;
@@ -101,7 +102,7 @@ impl Server {
         }
     }
 
-    /// Whether the server may be connected to; `Err`: not before then. Of the clients of a server that is down, one may.
+    /// Whether a connect is allowed; `Err`: not before then. While a server is down, one of its clients may connect.
     pub(super) fn may_connect(&mut self, now: Instant) -> Result<(), Instant> {
         if self.health.is_down() {
             let finding = self.shared_health.finding(now);
@@ -116,19 +117,19 @@ impl Server {
         if !self.health.is_down() {
             return Ok(());
         }
-        // As long as a connect may take to each address, and some time to notice that.
+        // The time that a connect to each address may take, and some time to notice its end.
         let addresses = u32::try_from(self.settings.address_count).unwrap_or(u32::MAX);
         let time = self.settings.connect_timeout.saturating_mul(addresses).saturating_add(LEASE_SLACK);
-        // Those who have to wait look again when it is over, so that they learn of a server that is back.
+        // The others look again when it is over, to learn whether the server is back.
         self.shared_health.lease(self.process, time, now)
     }
 
-    /// Lets another one probe.
+    /// Lets another client probe.
     pub(super) fn give_lease_back(&self) {
         self.shared_health.release(self.process);
     }
 
-    /// A probe has failed: the next one is due later, by whoever is there first.
+    /// A probe has failed: the next one is due later, for any client.
     pub(super) fn tell_probe_failed(&mut self) {
         if self.health.is_down() {
             self.shared_health.put_off(self.health.finding());

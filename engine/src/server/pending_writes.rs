@@ -1,16 +1,16 @@
-//! Writes that keep what comes later behind them.
+//! Pending writes, which later operations on their keys must not pass.
 
 use std::collections::{HashMap, TryReserveError};
 
 use crate::id::ConnId;
 use crate::operation::key::Key;
 
-/// Writes that are on a connection without an answer, by the hashes of their keys. Two keys with one hash are taken for
-/// one key, which does no harm.
+/// Writes on a connection without an answer, by the hash of their key. Two keys with one hash count as one key, which
+/// is harmless.
 #[derive(Debug, Default)]
 pub(crate) struct PendingWrites(HashMap<u32, Held>);
 
-/// Writes of one key.
+/// The pending writes of one key.
 #[derive(Debug)]
 struct Held {
     /// Invariant: all of them are on this connection.
@@ -18,7 +18,7 @@ struct Held {
     writes: u32,
 }
 
-/// A write that is counted in [`PendingWrites`]: by this hash.
+/// A write that is counted in [`PendingWrites`], by this hash.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hold(u32);
 
@@ -31,7 +31,7 @@ impl PendingWrites {
         self.0.is_empty()
     }
 
-    /// The write is on this connection: those that come later must not pass it.
+    /// A write of this key was put on this connection: later operations on the key must not pass it.
     pub fn hold(&mut self, key: &Key, conn: ConnId) -> Hold {
         let hash = hash(key);
         let held = self.0.entry(hash).or_insert(Held { conn, writes: 0 });
@@ -40,7 +40,7 @@ impl PendingWrites {
         Hold(hash)
     }
 
-    /// It has its answer, or will get none.
+    /// The write has its answer, or will get none.
     pub fn release(&mut self, hold: Hold) {
         let Hold(hash) = hold;
         let Some(held) = self.0.get_mut(&hash) else { return };

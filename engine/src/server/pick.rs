@@ -1,16 +1,16 @@
-//! Which of a server's connections an operation goes to.
+//! The choice of a connection for an operation.
 
 use super::state::Server;
 use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
 use crate::network::Connections;
 
-/// So many connections carry large values, at least, while one of them is swamped.
+/// While a connection is swamped, at least this many carry large values.
 const SHARE_WITH_SWAMPED: usize = 2;
 
 impl Server {
-    /// The connection that an operation goes to now; `None`: it has to wait. `bulk`: bytes that it has the connection busy
-    /// with, if they are many.
+    /// The connection for an operation; `None`: the operation has to wait. `bulk`: the bytes of its large value, 0 if
+    /// it has none.
     #[inline(always)]
     pub(super) fn pick(&self, connections: &Connections, bulk: u32) -> Option<ConnId> {
         if self.addresses.is_moving() {
@@ -20,7 +20,7 @@ impl Server {
             let (conn, connection) = self.least_loaded(connections)?;
             return self.pick_bulky(connections, conn, connection);
         }
-        // It has room, and nothing large.
+        // It has room, and no large value is under way on it.
         if let Some((conn, _)) = self.used_this_turn(connections) {
             return Some(conn);
         }
@@ -28,19 +28,19 @@ impl Server {
         if connection.load() >= self.settings.pipeline_bound() {
             return None;
         }
-        // Behind a megabyte it would take as long as the megabyte; where another connection may be had, it waits for
-        // that one, if it may wait at all.
+        // Behind a large value, the operation would take as long as the value. It waits for another connection if the
+        // server can have one and the operation may wait.
         if connection.is_bulky() && self.settings.queue > 0 && self.may_have_another() {
             return None;
         }
         Some(conn)
     }
 
-    /// The same for an operation with a large value. Where several connections are all that there may be, the one with the
-    /// fewest large values is left to those without, so that it is soon free of them, whatever is under way by then.
+    /// The connection for an operation with a large value. If no further connection is allowed, the one with the fewest
+    /// large values is left to operations without, so that it is free of them soon.
     ///
-    /// While many values come on one connection that were not expected to be large, [`SHARE_WITH_SWAMPED`] connections are
-    /// enough for large ones: each more would take from that one's share of a link that is full.
+    /// While one connection receives many values that were not expected to be large, [`SHARE_WITH_SWAMPED`] connections
+    /// carry large ones. More would take bandwidth from it on a link that is full.
     fn pick_bulky(&self, connections: &Connections, best: ConnId, connection: &Connection) -> Option<ConnId> {
         let ready = || self.connections.iter().filter_map(|&conn| usable(connections, conn)).filter(|(_, c)| !c.late);
         let bound = self.settings.pipeline_bound();
@@ -62,7 +62,8 @@ impl Server {
         other.or(Some((best, connection)).filter(has_room)).map(|(conn, _)| conn)
     }
 
-    /// Among the ready ones, in the order in which they were opened, so that the others become idle and close.
+    /// The ready connection with the lightest burden. Of equal ones it is the one that was opened first, so that the
+    /// others become idle and close.
     pub(super) fn least_loaded<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
         self.used_this_turn(connections).or_else(|| self.least_burdened(connections))
     }
@@ -73,8 +74,8 @@ impl Server {
         ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
     }
 
-    /// What one turn of the event loop submits goes to one connection, as long as it has room: a write and a read of their
-    /// own would cost more than it costs to wait for each other.
+    /// The operations of one turn of the event loop go to one connection while it has room. This saves writes and
+    /// reads, which cost more than the operations' wait for each other.
     #[inline]
     fn used_this_turn<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
         let has_room = |c: &Connection| c.dirty && c.load() < self.settings.pipeline && !c.is_bulky() && !c.late;

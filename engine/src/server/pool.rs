@@ -1,4 +1,4 @@
-//! How many connections a server has.
+//! The number of a server's connections.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::network::{Network, Output, Timer};
 use crate::shared::State;
 use crate::time::Instant;
 
-/// Connections that were lost are replaced within this time, where no operation needs them sooner.
+/// Lost connections are replaced within this time, if no operation needs them sooner.
 const REFILL: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Whether it may have another connection, next to those that are leaving.
+    /// Whether another connection is allowed, including those to other addresses.
     fn has_room(&self) -> bool {
         self.connections.len().saturating_add(self.addresses.leaving()) < self.settings.pool.max() as usize
     }
@@ -22,19 +22,19 @@ impl Server {
         self.is_live() && self.has_room()
     }
 
-    /// Whether there will be, or may be, another connection.
+    /// Whether another connection is on its way, or allowed.
     pub(super) fn may_have_another(&self) -> bool {
         self.connecting > 0 || self.may_grow()
     }
 
-    /// Whether the connections that there are do not do for so many operations that have none, and another one may help.
+    /// Whether `waiting` operations without a connection need another one, and it may help.
     pub fn wants_connection(&self, network: &Network, waiting: usize) -> bool {
         if !self.may_grow() {
             return false;
         }
         let wanted = match self.least_loaded(&network.connections) {
             Some((_, best)) if !best.is_bulky() && !best.late && best.load() < self.settings.pipeline => return false,
-            // All are full, or late. One more, unless it is on its way.
+            // All are full or late. One more is opened, unless one is connecting.
             Some(_) => self.connecting == 0,
             None => self.connecting == 0 && waiting > 0,
         };
@@ -42,7 +42,7 @@ impl Server {
         wanted || self.connecting.saturating_mul(self.settings.pipeline) < waiting
     }
 
-    /// Whether the next connect has to wait, as others have failed. If so, it is seen to then.
+    /// Whether the next connect has to wait, as earlier ones failed. If so, maintenance is scheduled for then.
     pub fn is_held_back(&mut self, network: &mut Network, now: Instant) -> bool {
         let retry_at = self.health.retry_at();
         if retry_at > now {
@@ -51,7 +51,7 @@ impl Server {
         retry_at > now
     }
 
-    /// Opens a connection, unless there were too many connects just now: then later. True if it did.
+    /// Opens a connection, or schedules it if there were too many connects. True if one was opened.
     pub fn open(&mut self, network: &mut Network, now: Instant) -> bool {
         let token = network.rng.u32(..);
         let address =
@@ -73,7 +73,7 @@ impl Server {
         true
     }
 
-    /// A new connection to this address, which is not among the others yet.
+    /// Opens a connection to this address. It is not in the server's list yet.
     pub(super) fn connect(&self, address: usize, token: u32, network: &mut Network, now: Instant) -> ConnId {
         let mut connection = Connection::new(self.id, token, network.spare_values.clone(), self.waste.clone(), now);
         connection.address = address;
@@ -83,8 +83,8 @@ impl Server {
         conn
     }
 
-    /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and says when to look
-    /// again.
+    /// Probes a server that is down, keeps `min` connections, closes idle ones above `smax`, and schedules the next
+    /// maintenance.
     pub fn maintain(&mut self, network: &mut Network, now: Instant) {
         let missing = self.missing();
         if missing > 0 {
@@ -97,10 +97,10 @@ impl Server {
         self.maybe_fail_back(network, now);
     }
 
-    /// How many connections it should have more, whoever needs them.
+    /// The number of connections to open, apart from those that operations need.
     fn missing(&self) -> usize {
         match self.health.state() {
-            // One connection, to see whether it answers; where there is no room for it, one that ends will make some.
+            // One connection, as a probe. If there is no room for it, the next connection that ends makes some.
             State::Down if self.connections.len() < self.settings.pool.max() as usize => {
                 1usize.saturating_sub(self.connecting)
             }
@@ -109,7 +109,7 @@ impl Server {
         }
     }
 
-    /// Closes connections that have been idle for `ttl`, the longest idle first, as long as more than `smax` are.
+    /// Closes connections that have been idle for `ttl`, the longest idle first, while there are more than `smax`.
     fn close_expired(&mut self, network: &mut Network, now: Instant) {
         let pool = self.settings.pool;
         if pool.ttl() == 0 {
@@ -132,7 +132,7 @@ impl Server {
         }
     }
 
-    /// Asks for maintenance at this time, or earlier.
+    /// Schedules maintenance for this time, or earlier.
     pub fn maintain_at(&mut self, at: Instant, network: &mut Network) {
         if self.maintenance_at.is_none_or(|due| at < due) {
             self.maintenance_at = Some(at);
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// Whether maintenance is due that was asked for. It is not any more.
+    /// Takes the scheduled maintenance if it is due. True if it is.
     pub fn take_maintenance(&mut self, now: Instant) -> bool {
         let is_due = self.maintenance_at.is_some_and(|due| due <= now);
         if is_due {
@@ -149,15 +149,15 @@ impl Server {
         is_due
     }
 
-    /// A connection ended: what operations need is opened at once. `min` is refilled by timer: where a server was restarted,
-    /// all workers lose all connections in the same moment.
+    /// A connection ended. Connections that operations need are opened at once. A timer refills `min`: when a server
+    /// restarts, all workers lose all connections at the same moment.
     pub fn refill_later(&mut self, network: &mut Network, now: Instant) {
         let at = now.after(REFILL.mul_f64(network.rng.f64()));
         self.maintain_at(at.max(self.health.retry_at()), network);
     }
 
-    /// Nothing is under way on the connection any more: sees to its closing. True if the server can be asked where it could
-    /// not: the connection was leaving.
+    /// The connection is idle: closes it if it has to be closed. True if it was leaving, so that the server may get
+    /// operations again.
     pub fn connection_is_idle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> bool {
         let Some(connection) = network.connections.get_mut(conn) else { return false };
         connection.idle_since = now;
@@ -175,21 +175,21 @@ impl Server {
         false
     }
 
-    /// Closes a connection on which nothing is under way.
+    /// Closes an idle connection.
     pub(super) fn close(&mut self, conn: ConnId, network: &mut Network) {
         let Some(connection) = network.connections.remove(conn) else { return };
         self.detach(conn, &connection);
         network.outputs.push_back(Output::Close { conn });
     }
 
-    /// Closes the connections on which nothing is under way.
+    /// Closes all idle connections.
     pub fn close_idle(&mut self, network: &mut Network) {
         let is_idle = |conn: &ConnId| network.connections.get(*conn).is_some_and(Connection::is_idle);
         let idle: Vec<_> = self.connections.iter().copied().filter(is_idle).collect();
         idle.into_iter().for_each(|conn| self.close(conn, network));
     }
 
-    /// Takes a connection out of the list.
+    /// Removes a connection from the list.
     pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
         self.connections.retain(|&other| other != conn);
         if connection.leaving {
@@ -201,7 +201,7 @@ impl Server {
         }
     }
 
-    /// The worker is about to exit: idle connections close now, the others when they are idle.
+    /// The worker is about to exit: idle connections close now, the others once they are idle.
     pub fn drain(&mut self, network: &mut Network) {
         self.stop_failing_back(network);
         self.close_idle(network);

@@ -1,51 +1,52 @@
-//! Operations that wait for a connection to a server, in the order in which they came.
+//! Operations that wait for a connection to a server, in the order of their arrival.
 
 use std::collections::{TryReserveError, VecDeque};
 
 use crate::id::CallId;
 
-/// The queue of a server. Who gives up is only counted, and its id passed over later: an operation is not looked for.
+/// The queue of a server. An operation that gives up is only counted. Its id stays, and is skipped later, which saves a
+/// search.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     calls: VecDeque<CallId>,
-    /// Invariant: how many of them still wait.
+    /// Invariant: the number of these that still wait.
     waiting: usize,
 }
 
 impl Queue {
-    /// How many wait.
+    /// The number of operations that wait.
     pub fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether none waits.
+    /// Whether no operation waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Makes sure that the next [`push`](Queue::push) needs no more memory.
+    /// Reserves the memory of the next [`push`](Queue::push).
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.calls.try_reserve(1)
     }
 
-    /// One more waits. `waits`: which still do.
+    /// Adds an operation. `waits`: whether one still does.
     pub fn push(&mut self, call: CallId, waits: impl Fn(CallId) -> bool) {
         self.calls.push_back(call);
         self.waiting = self.waiting.saturating_add(1);
-        // Ids of operations that gave up must not pile up where nothing leaves the queue.
+        // Ids of operations that gave up must not pile up in a queue that does not move.
         if self.calls.len() > self.waiting.saturating_mul(2).saturating_add(64) {
             self.calls.retain(|&call| waits(call));
         }
     }
 
-    /// These wait, and have done so for longer than all others.
+    /// Adds operations that have waited longer than all others.
     pub fn push_in_front(&mut self, calls: Vec<CallId>) {
         self.waiting = self.waiting.saturating_add(calls.len());
         calls.into_iter().rev().for_each(|call| self.calls.push_front(call));
     }
 
-    /// The next one. `waits`: whether it still does.
+    /// The next operation. `waits`: whether one still does.
     pub fn next(&mut self, waits: impl Fn(CallId) -> bool) -> Option<CallId> {
         while self.waiting > 0 {
             let &call = self.calls.front()?;
@@ -57,23 +58,23 @@ impl Queue {
         None
     }
 
-    /// The next one leaves the queue.
+    /// Removes the next operation.
     pub fn pop(&mut self) {
         self.calls.pop_front();
         self.gave_up(1);
     }
 
-    /// So many have given up, wherever they are in the queue.
+    /// `count` operations gave up, anywhere in the queue.
     pub fn gave_up(&mut self, count: usize) {
         self.waiting = self.waiting.saturating_sub(count);
     }
 
-    /// Takes all, also those that gave up.
+    /// Takes all operations, including those that gave up.
     pub fn take(&mut self) -> impl Iterator<Item = CallId> {
         std::mem::take(self).calls.into_iter()
     }
 
-    /// All, also those that gave up.
+    /// All operations, including those that gave up.
     pub fn iter(&self) -> impl Iterator<Item = CallId> + '_ {
         self.calls.iter().copied()
     }

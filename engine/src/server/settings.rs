@@ -1,4 +1,4 @@
-//! What is configured for a server.
+//! The settings of a server.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use super::health::Policy;
 use crate::config::{Config, PoolLimits, Protocol, ServerConfig};
 use crate::limits::PIPELINE_BOUND;
 
-/// What a server needs to know of the configuration.
+/// The part of the configuration that a server needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub pool: PoolLimits,
     pub protocol: Protocol,
-    /// How many socket addresses it has.
+    /// The number of its socket addresses.
     pub address_count: usize,
-    /// Replies that a connection awaits before another one is opened, and operations that may wait.
+    /// The pending replies at which another connection is opened, and the most operations that wait.
     pub pipeline: usize,
     pub queue: usize,
     pub max_value: usize,
@@ -39,12 +39,12 @@ impl Settings {
         }
     }
 
-    /// Replies that a connection may await.
+    /// The most pending replies of a connection.
     pub fn pipeline_bound(&self) -> usize {
         self.pipeline.saturating_mul(PIPELINE_BOUND)
     }
 
-    /// When the server is given up, and for how long.
+    /// When the server counts as down, and for how long.
     pub fn policy(&self, jitter: f64) -> Policy {
         Policy { max_fails: self.max_fails, retry: self.retry, jitter }
     }

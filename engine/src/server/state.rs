@@ -1,4 +1,4 @@
-//! A server as a client knows it.
+//! The structure of a server.
 
 use super::addresses::Addresses;
 use super::backlog::Backlog;
@@ -18,17 +18,17 @@ use crate::time::Instant;
 
 /// A server, its connections, and the operations that wait for one.
 ///
-/// All of it changes in this room alone: the client says what has happened, and asks.
+/// Only this folder changes its fields: the client reports events and asks questions.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) id: ServerId,
     pub(super) settings: Settings,
-    /// Tells this client of the server from the others.
+    /// The number of this client among those of the server.
     pub(super) process: u32,
     pub(super) connections: Vec<ConnId>,
-    /// The one that got an operation last.
+    /// The connection that got an operation last.
     pub(super) latest: Option<ConnId>,
-    /// How many of them are not ready yet.
+    /// The number of these that are not ready yet.
     pub(super) connecting: usize,
     /// Operations that wait.
     pub(super) queue: Queue,
@@ -36,18 +36,18 @@ pub(crate) struct Server {
     /// Bytes of values that are not written yet.
     pub(super) backlog: Backlog,
     pub(super) health: Health,
-    /// What all clients of the server know together.
+    /// The health that all clients of the server share.
     pub(super) shared_health: Memory<SharedHealth>,
-    /// Of that, what this client has acted on.
+    /// The shared state that this client has acted on.
     pub(super) seen_state: SharedState,
-    /// When it has answered last.
+    /// The time of its last answer.
     pub(super) answered_at: Instant,
-    /// What is known of how it speaks.
+    /// Its dialect, as far as it is known.
     pub(super) known: Known,
     pub(super) throttle: Throttle,
-    /// How much of what it sends is unwanted.
+    /// The unwanted part of the replies.
     pub(super) waste: Waste,
-    /// Which of its addresses it is asked at.
+    /// The address in use, and the state of the others.
     pub(super) addresses: Addresses,
     /// When maintenance is due.
     pub(super) maintenance_at: Option<Instant>,
@@ -58,7 +58,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One that is taken to be live, and has no connections yet.
+    /// A server that counts as live and has no connections yet.
     pub fn new(id: ServerId, settings: Settings, memory: ServerMemory, process: u32, now: Instant) -> Self {
         let ServerMemory { counters, rest, shared_health } = memory;
         Server {
@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// Whether operations are sent to it.
+    /// Whether it gets operations.
     #[inline]
     pub fn is_live(&self) -> bool {
         self.health.state() == State::Live

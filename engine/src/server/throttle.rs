@@ -1,4 +1,4 @@
-//! How often something may happen.
+//! A limit on the rate of an event.
 
 use std::time::Duration;
 
@@ -7,20 +7,19 @@ use crate::time::Instant;
 
 /// A token bucket for connects: [`CONNECT_BURST`] at once, and then [`CONNECT_RATE`] a second.
 ///
-/// Kept as the moment at which the bucket would be full again (the generic cell rate algorithm), so that there is
-/// nothing to refill by timer.
+/// It keeps the moment at which the bucket would be full again (the generic cell rate algorithm), so it needs no timer.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     full_at: Instant,
 }
 
-/// One more after this.
+/// The time per token.
 const EVERY: Duration = Duration::from_micros(1_000_000 / CONNECT_RATE as u64);
 
 impl Throttle {
-    /// Takes a token. `Err`: there is none before this moment.
+    /// Takes a token. `Err`: the moment of the next one.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        // What is taken so far, in time; one token more has to fit.
+        // The time of the tokens taken so far. One more has to fit.
         let slack = EVERY.saturating_mul(CONNECT_BURST.saturating_sub(1));
         let taken = self.full_at.since(now);
         if let Some(wait) = taken.checked_sub(slack).filter(|wait| !wait.is_zero()) {

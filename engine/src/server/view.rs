@@ -1,4 +1,4 @@
-//! What a client shows of a server.
+//! A server as the client shows it.
 
 use super::pick::usable;
 use super::state::Server;
@@ -9,43 +9,43 @@ use crate::shared::State;
 use crate::stats::{Counters, Rest, Stats};
 use crate::time::Instant;
 
-/// A server as configured and as it is now.
+/// A server's configuration and current state.
 #[derive(Debug)]
 pub struct ServerView<'a> {
-    /// As configured.
+    /// Its configuration.
     pub config: &'a ServerConfig,
-    /// Whether operations are sent to it.
+    /// Whether it gets operations.
     pub state: State,
-    /// When that state was entered.
+    /// The time of the last change of state.
     pub since: Instant,
-    /// Which of its addresses it is asked at.
+    /// The number of the address in use.
     pub address: usize,
     /// Connections that are ready for operations.
     pub open: usize,
-    /// Connections that connect or wait for the answers to their greeting.
+    /// Connections that connect, or wait for the answers to their greeting.
     pub connecting: usize,
-    /// Of those open: without a pending reply.
+    /// Open connections without a pending reply.
     pub idle: usize,
-    /// Of those open: with one.
+    /// Open connections with a pending reply.
     pub busy: usize,
-    /// Connections to other addresses: those that still have replies pending, and one that looks whether it works.
+    /// Connections to other addresses: those with replies pending, and the one that tries an earlier address.
     pub elsewhere: usize,
-    /// Replies that are awaited, those that nobody wants any more included.
+    /// Pending replies, including those that no caller wants any more.
     pub pending: usize,
     /// Operations that wait for a connection.
     pub queued: usize,
-    /// What is counted.
+    /// Its counters.
     pub counters: &'a Counters,
     rest: Option<&'a Rest>,
 }
 
 impl ServerView<'_> {
-    /// What was counted so far.
+    /// The counters' current values.
     pub fn stats(&self) -> Stats {
         self.counters.read()
     }
 
-    /// Lets others see what there is now, and what was counted.
+    /// Publishes the gauges and the counters.
     pub fn publish(&self, now: Instant) {
         let gauges = [self.open, self.connecting, self.busy, self.pending, self.queued];
         self.counters.gauges.publish(self.state, gauges);
