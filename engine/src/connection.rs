@@ -1,8 +1,8 @@
-//! One connection: what it has to write, and the replies it waits for.
+//! One connection: its requests and the pending replies.
 //!
-//! Replies come in the order of the requests. Every request that may reach the server has its place in a FIFO until
-//! its reply has been taken, whoever still waits for it: an operation that times out or is cancelled leaves its place
-//! behind as a placeholder, and the reply that comes late is read and dropped there.
+//! Replies come in the order of the requests. Every request that may reach the server keeps its place in a FIFO until
+//! its reply has come. An operation that times out or is cancelled leaves a placeholder there. The late reply is read
+//! and dropped.
 
 mod ahead;
 mod due;

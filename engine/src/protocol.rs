@@ -1,7 +1,7 @@
-//! What memcached speaks: bytes to replies, requests to bytes.
+//! memcached's protocols: requests to bytes, and bytes to replies.
 //!
-//! `dialect` says what every dialect can do, in terms of requests, expected replies (`expect`) and lines (`line`);
-//! `greeting` finds out which one a server speaks. A dialect is a folder: `meta`, `text`.
+//! `dialect` has the operations that every dialect supports, in terms of requests, expected replies (`expect`) and
+//! lines (`line`). `greeting` finds out a server's dialect. Each dialect has a folder: `meta`, `text`.
 
 pub(crate) mod decoder;
 pub(crate) mod dialect;

@@ -1,9 +1,9 @@
-//! How far requests are sent ahead of their replies.
+//! A limit on requests that are sent ahead of replies.
 //!
-//! A request that was sent is answered, also if nobody waits for the reply any more, and everything behind it on the
-//! connection waits for that reply. A client of nginx that asks for many large items and goes away would hold up all others.
-//! So requests whose replies are probably unwanted are sent gradually. A request that is given up before it was sent costs
-//! nothing. Three limits decide:
+//! The server answers each request that was sent, even if no operation waits for the reply, and later requests on the
+//! connection wait for that reply. A client of nginx that asks for many large items and disconnects would delay all
+//! others. So requests whose replies are probably unwanted are sent gradually. A request that is given up before it was
+//! sent costs nothing. Three limits decide:
 //!
 //! - The last [`MEMORY`] replies of the server tell how many unwanted bytes a reply brings on average. [`MAX_WASTE`] such
 //!   bytes may be under way to the server. While most replies are wanted, or small, this holds nothing back.
@@ -11,8 +11,8 @@
 //! - [`MAX_LARGE`] bytes of values that are known to be large may be asked for at once on a connection. That keeps any link
 //!   busy.
 //!
-//! One request is always sent on each connection. A request that is held back keeps its place in the FIFO, so the order
-//! stays the same.
+//! A connection may always send one request. A request that is held back keeps its place in the FIFO, so the order does
+//! not change.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -20,33 +20,33 @@ use std::sync::Arc;
 use crate::limits::{MAX_LARGE, MAX_WASTE};
 use crate::protocol::expect::Expect;
 
-/// How many of the last replies count, each a little less than the next one.
+/// The average covers about this many replies, with decreasing weight.
 const MEMORY: u64 = 1024;
 
-/// Bytes that a value of unknown size counts as.
+/// The assumed bytes of a value of unknown size.
 const GUESS: u64 = 1024;
 
-/// What all connections of a server know together.
+/// The state that all connections of a server share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waste(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Requests under way that may be answered with a value, and those of them that were given up.
+    /// Requests under way that may bring a value, and the number of these that were given up.
     values: AtomicU64,
     given_up: AtomicU64,
     /// Unwanted bytes of values in the last replies: [`MEMORY`] times the average.
     bytes: AtomicU64,
 }
 
-/// What is under way on a connection, and what became of what was.
+/// The requests under way on a connection.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    /// Requests that were encoded, have no reply, and may be answered with a value.
+    /// Encoded requests without a reply that may bring a value.
     values: u64,
-    /// Bytes that are expected with them, of those that are large.
+    /// Expected bytes of their large values.
     large: u64,
-    /// Those of the requests that were given up.
+    /// The number of these requests that were given up.
     given_up: u64,
     waste: Waste,
 }
@@ -65,7 +65,7 @@ impl Ahead {
         self.values == 0 || (likely.max(certain) < MAX_WASTE && self.large < MAX_LARGE)
     }
 
-    /// A request was encoded, with which so many bytes are expected, if they are many.
+    /// A request was encoded. `large`: the expected bytes, if its value is large.
     #[inline]
     pub fn asked(&mut self, expect: Expect, large: u32) {
         if expect.takes_value() {
@@ -75,7 +75,7 @@ impl Ahead {
         }
     }
 
-    /// One was given up.
+    /// A request was given up.
     pub fn gave_up(&mut self, expect: Expect) {
         if expect.takes_value() {
             self.given_up = self.given_up.saturating_add(1);
@@ -83,7 +83,7 @@ impl Ahead {
         }
     }
 
-    /// One has left the FIFO, with its reply; `wanted`: it was not given up.
+    /// A request left the FIFO with its reply. `wanted`: it was not given up.
     #[inline]
     pub fn answered(&mut self, expect: Expect, large: u32, wanted: bool) {
         if expect.takes_value() {
@@ -103,7 +103,7 @@ impl Ahead {
         change(&self.waste.0.bytes, |before| before.saturating_add(bytes as u64));
     }
 
-    /// Values that are under way, bytes of large ones, and values that were given up.
+    /// The values under way, the bytes of large ones, and the values that were given up.
     pub fn counted(&self) -> (u64, u64, u64) {
         (self.values, self.large, self.given_up)
     }

@@ -1,11 +1,11 @@
-//! Leases: who makes an item anew.
+//! Leases, and other side effects of lookups.
 //!
-//! memcached appoints the first who asks for an item that is stale, whatever it was that asked and whether or not that
-//! knows of leases: a plain get is appointed too. Whoever is appointed and does not make the item has to hand the lease
-//! back, or nobody makes it until the mark expires.
+//! memcached gives the lease on a stale item to the first request for the item, even to a plain get. A client that
+//! gets a lease and does not make the item has to hand the lease back. Otherwise nobody makes the item until the mark
+//! expires.
 //!
-//! And memcached touches whatever is there. What was not there for whoever has touched it must not live longer for that:
-//! its life is set back to what it was.
+//! memcached also touches stale items and empty items of leases. A touch that finds no usable item must not prolong
+//! their life: it is set back to what it was.
 
 use crate::limits::PLACE_LIFE;
 use crate::operation::key::Key;
@@ -14,37 +14,36 @@ use crate::operation::request::Ttl;
 use crate::protocol::expect::Expect;
 use crate::protocol::line::{Code, Head};
 
-/// What a lookup has done to what it does not find, or cannot use.
+/// A lookup's side effect on an item that is a miss, or cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SideEffect {
     pub key: Key,
     pub undo: Undo,
 }
 
-/// How that is undone.
+/// The way to undo a side effect.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
-    /// It was given the lease on a stale item of this version: that is marked as stale again, with the life that it had
-    /// if that was changed. Once the version is gone there is nothing to hand back.
+    /// The request got the lease on a stale item with this version. The item is marked as stale again, with its former
+    /// life if that was changed. If the version is gone, there is nothing to hand back.
     Mark { cas: u64, life: Option<Ttl> },
-    /// It was given the lease on a missing item: the place is removed.
+    /// The request got the lease on a missing item. The empty item is deleted.
     Remove { cas: u64 },
-    /// It has set the life of what somebody else has the lease on. There is no command that does so to one version, so
-    /// it may be a new item that is found there: then that has its life set back once more, `again`.
+    /// The request has touched an item whose lease another client has. No command touches one version only, so this may
+    /// find a new item. Then the life of that is set back once more, with `again`.
     Life { life: Ttl, again: bool },
 }
 
 impl SideEffect {
-    /// The lease that this line brings, if its request cannot use it. `wanted`: somebody waits for the answer; `usable`: an
-    /// item that comes with it can be delivered; `key`: that of the request, if it is sent encoded.
+    /// The side effect that has to be undone. `wanted`: an operation waits for the answer. `usable`: an item that comes
+    /// with it can be delivered. `key`: the request's key, if it was sent encoded.
     ///
-    /// A lease comes only with the answer to what memcached appoints somebody for: something that reads an item, or asks
-    /// about it. What is said in the answer to anything else, to what hands a lease back above all, means nothing: a
-    /// server must not be able to keep the client busy by itself. The same holds for what was touched: what sets a life
-    /// back follows twice at most.
+    /// memcached gives leases only with replies to lookups. In other replies, the flag means nothing: otherwise a
+    /// server could keep the client busy by granting a lease to each request that hands one back. In the same way, the
+    /// client sets a life back twice at most.
     pub fn of(expect: Expect, wanted: bool, key: Option<&Key>, line: &Head<'_>, usable: bool) -> Option<Self> {
-        // The lease of an item that is about to expire cannot be handed back. It does no harm either: the item is good
-        // until it expires, and then there is a new one.
+        // The lease of an item that is about to expire cannot be handed back. This is harmless: the item can be used
+        // until it expires, and the next miss has a new lease.
         let is_item = matches!(line.code, Code::Value | Code::Done);
         if !expect.is_lookup() || !is_item {
             return None;
@@ -55,7 +54,8 @@ impl SideEffect {
             expect if line.won && line.stale => Undo::Mark { cas: line.cas, life: expect.touches().then_some(life) },
             _ if line.won && line.is_vacant() => Undo::Remove { cas: line.cas },
             Expect::Gat | Expect::Touch if line.is_hidden() => {
-                // No lease is for ever: somebody else has touched its place at the same time, and nobody knows what it had.
+                // The empty item of a lease always expires. Another client has touched it at the same time, and its
+                // former life is unknown.
                 let of_place = (!line.stale).then_some(PLACE_LIFE);
                 Undo::Life { life: Ttl::remaining(line.ttl.or(of_place)), again: false }
             }

@@ -1,4 +1,4 @@
-//! How much a connection has to do.
+//! The load of a connection.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use super::state::{Connection, Phase};
 use crate::limits::BULK;
 use crate::time::Instant;
 
-/// A connection that ends before it is so old is a connect that was worth little.
+/// A connection that ends before this age counts like a failed connect.
 const PROBATION: Duration = Duration::from_secs(1);
-/// Unless it has answered so often.
+/// Unless it has answered this often.
 const PROOF: u32 = 16;
 
 impl Connection {
-    /// Replies that are awaited.
+    /// The number of pending replies.
     pub fn load(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether what is put on this connection now waits behind a large value.
+    /// Whether a new request on this connection waits behind a large value.
     #[inline]
     pub fn is_bulky(&self) -> bool {
         self.bulk > 0 || self.is_swamped() || self.out.len() > BULK || self.decoder.missing(self.input.len()) > BULK
     }
 
-    /// A value begins to come.
+    /// A value has begun to come.
     pub fn value_comes(&mut self, size: usize) {
         if size > BULK && self.pending.front().is_some_and(|head| head.bulk == 0) {
             self.swamped = self.head.wrapping_add(self.pending.len() as u32);
@@ -31,12 +31,12 @@ impl Connection {
         }
     }
 
-    /// Whether there are requests that were put here before it was known that large values come.
+    /// Whether requests are pending that were sent before an unexpected large value came.
     pub fn is_swamped(&self) -> bool {
         self.swamped_left() > 0
     }
 
-    /// How many of them there are.
+    /// The number of these requests.
     fn swamped_left(&self) -> usize {
         let left = self.swamped.wrapping_sub(self.head) as usize;
         if left <= self.pending.len() {
@@ -46,14 +46,15 @@ impl Connection {
         }
     }
 
-    /// Whether it is worse to put something on it than on others: it is late, or has more large values, or other replies,
-    /// under way. What was asked for together with a large value that was not expected counts as much as that.
+    /// The order of preference among connections, the best first: not late, without large values, with fewer bytes of
+    /// these, with fewer pending replies. A request that was sent with an unexpected large value counts as much as that
+    /// value.
     pub fn burden(&self) -> (bool, bool, u64, usize) {
         let swamped = self.swamped_by.saturating_mul(self.swamped_left() as u64);
         (self.late, self.is_bulky(), self.bulk.saturating_add(swamped), self.load())
     }
 
-    /// Whether it has become ready only now, and has not answered often.
+    /// Whether it became ready a short time ago, and has answered few requests.
     pub fn is_unproven(&self, now: Instant) -> bool {
         self.answered < PROOF && self.ready_at.is_some_and(|ready_at| now.since(ready_at) < PROBATION)
     }
@@ -64,7 +65,7 @@ impl Connection {
 }
 
 impl Connection {
-    /// Whether what is under way is what was counted.
+    /// Whether the counts of [`Ahead`] agree with the FIFO.
     pub fn check_ahead(&self) -> Result<(), String> {
         let asked = self.pending.iter().filter(|request| request.len > 0 && request.expect.takes_value());
         let counted = asked.fold((0u64, 0u64, 0u64), |(values, large, given_up), request| {

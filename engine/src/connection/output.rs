@@ -1,4 +1,4 @@
-//! Requests in the FIFO, and their bytes.
+//! Writing: the FIFO of requests, and their encoding.
 
 use std::collections::TryReserveError;
 use std::io::IoSlice;
@@ -14,23 +14,23 @@ use crate::protocol::outbound::Outbound;
 use crate::protocol::token::Token;
 use crate::time::Instant;
 
-/// No more requests are encoded while so many bytes wait to be written.
+/// While this many bytes wait to be written, no more requests are encoded.
 const WRITE_CHUNK: usize = 64 * 1024;
 
 impl Connection {
-    /// Gives memory back: buffers for another connection to use.
+    /// Takes the connection's buffers, for another connection to use.
     pub fn shrink(&mut self) -> impl Iterator<Item = BytesMut> {
         let input = Some(std::mem::take(&mut self.input)).filter(|input| input.capacity() > 0);
         [input, self.out.shrink()].into_iter().flatten()
     }
 
-    /// Makes sure that the next [`push`](Connection::push) needs no more memory.
+    /// Reserves the memory of the next [`push`](Connection::push).
     #[inline]
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.pending.try_reserve(1)
     }
 
-    /// Puts an operation at the end of the FIFO and returns its number there.
+    /// Adds an operation to the end of the FIFO. Returns its number.
     pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>, bulk: u32) -> u32 {
         self.bulk = self.bulk.saturating_add(bulk.into());
         let key = key.filter(|key| key.is_binary() && expect.is_lookup()).cloned().map(Box::new);
@@ -39,8 +39,8 @@ impl Connection {
         number
     }
 
-    /// Encodes what is in the FIFO, until enough waits to be written, or [enough](Ahead) is under way. `encode` appends
-    /// the operation's request; `spare` is asked for an unused buffer.
+    /// Encodes requests of the FIFO, until enough bytes wait to be written, or [enough requests](Ahead) are under way.
+    /// `encode` appends an operation's request; `spare` returns an unused buffer.
     pub fn encode(
         &mut self,
         mut encode: impl FnMut(Dialect, CallId, Token, &mut Outbound),
@@ -60,7 +60,7 @@ impl Connection {
                 encode(self.dialect, call, pending.token, &mut self.out);
                 pending.len = u32::try_from(self.out.len().saturating_sub(before)).unwrap_or(u32::MAX);
                 if pending.len == 0 {
-                    // What was not sent must not be waited for: the next reply would be taken for its own.
+                    // A request that was not sent gets no reply: it must not take the next one.
                     (pending.call, pending.expect) = (None, Expect::Nothing);
                 }
                 self.ahead.asked(pending.expect, pending.bulk);
@@ -72,15 +72,15 @@ impl Connection {
         self.out.slices(slices)
     }
 
-    /// Whether there is something to write, or something that may be encoded.
+    /// Whether there are bytes to write, or requests to encode.
     pub fn has_more(&self) -> bool {
         self.out.len() > 0 || (self.encoded < self.pending.len() && self.ahead.has_room())
     }
 
-    /// `bytes` were written. `sent` is told of each operation that is thereby written completely.
+    /// `bytes` were written. Calls `sent` for each operation whose request is now written completely.
     pub fn wrote(&mut self, bytes: usize, now: Instant, mut sent: impl FnMut(CallId)) {
         if self.sent == 0 {
-            // What is due cannot be answered before it has been sent.
+            // The head's reply cannot come before its request was written.
             self.wrote_at = now;
         }
         self.out.advance(bytes);
@@ -94,7 +94,7 @@ impl Connection {
             self.sent = self.sent.saturating_add(1);
             self.sent_end = end;
             if !pending.expect.takes_value() {
-                // It has gone.
+                // Its value was written.
                 self.bulk = self.bulk.saturating_sub(std::mem::take(&mut pending.bulk).into());
             }
             if let Some(call) = pending.call {

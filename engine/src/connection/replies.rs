@@ -1,4 +1,4 @@
-//! From what was received to replies.
+//! From received bytes to replies.
 
 use std::collections::TryReserveError;
 
@@ -17,16 +17,16 @@ use crate::protocol::expect::Expect;
 use crate::protocol::line::{Code, Head, Hit, Line, Malformed};
 use crate::protocol::number::number;
 
-/// What a line about an item means.
+/// The meaning of a line about an item.
 enum HeadLine {
     /// It is the whole reply.
     Whole(Outcome, Option<SideEffect>),
-    /// A value comes behind it, into this buffer if that is not the one in use.
+    /// A value follows, into this buffer, or into the current one.
     OfValue(Awaited, Option<BytesMut>),
 }
 
 impl Connection {
-    /// Takes the next reply from what was received; `None`: it has not all arrived. `key` finds an operation's key.
+    /// Takes the next reply; `None`: it is not complete. `key` returns an operation's key.
     #[inline(never)]
     pub fn next_reply<'k>(
         &mut self,
@@ -41,7 +41,7 @@ impl Connection {
             if self.input.is_empty() {
                 return Ok(None);
             }
-            // Bytes that nothing was asked for: whatever they are, they are not for the next request.
+            // These bytes answer no request. They must not be taken for the reply to the next one.
             let head = self.pending.front().filter(|head| self.sent(head) != Sent::Nothing).ok_or(Malformed::Syntax)?;
             let complete = self.sent(head) == Sent::All;
             let line = self.dialect.line(&mut self.decoder, &self.input, head.expect, head.key.as_deref())?;
@@ -50,7 +50,7 @@ impl Connection {
                 _ if !self.listing.is_empty() && !matches!(line, Line::Stat(_) | Line::End) => {
                     return Err(Malformed::Syntax);
                 }
-                // Only errors come before the request is there.
+                // Before the request is complete, the server can only send an error.
                 _ if !complete && !matches!(line, Line::ServerError(_) | Line::ClientError(_)) => {
                     return Err(Malformed::Syntax);
                 }
@@ -84,8 +84,8 @@ impl Connection {
         }
     }
 
-    /// Takes the next reply if it is the item that a get has found, all of it is there, and nothing about it is unusual:
-    /// that is what most replies are. `None`: it is for [`next_reply`](Connection::next_reply) to say what comes next.
+    /// Takes the next reply if it is the usual hit of a get, and complete, as most replies are. `None`:
+    /// [`next_reply`](Connection::next_reply) takes it.
     #[inline(always)]
     pub fn next_item<'k>(
         &mut self,
@@ -111,11 +111,12 @@ impl Connection {
         Some((call, Item { value, flags, cas }))
     }
 
-    /// What a line about an item means to the request that is due. Most replies are none of this kind and pay for nothing here.
+    /// The meaning of a line about an item for the head of the FIFO. The fast path for usual replies does not come
+    /// here.
     #[inline(never)]
     fn head_line(&self, head: &Pending, line: Head<'_>, used: usize, max_value: usize) -> Result<HeadLine, Malformed> {
         let takes_value = line.code == Code::Value && head.expect.takes_value();
-        // What is stale, or is not there yet, is missing for those who have not asked for a lease.
+        // A stale item, or one that is being made, is a miss for all but lease gets.
         let wanted = !(head.expect.is_get() && line.is_hidden());
         let fits = line.size <= max_value;
         let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
@@ -130,7 +131,7 @@ impl Connection {
         Ok(HeadLine::OfValue(Awaited { line, skipped, no_memory, side_effect, large }, room.ok().flatten()))
     }
 
-    /// A value comes behind a line of `used` bytes; `buffer`: what is read into from now on, if it is another one.
+    /// A value follows a line of `used` bytes. `buffer` replaces the current input, if there is one.
     fn await_value(&mut self, awaited: Awaited, buffer: Option<BytesMut>, used: usize) {
         let size = awaited.line.size;
         if awaited.skipped {
@@ -149,7 +150,7 @@ impl Connection {
     fn value_reply(&mut self, limit: usize) -> Result<Option<Reply>, Malformed> {
         let Some(mut value) = self.decoder.value(&mut self.input)? else { return Ok(None) };
         if SpareValues::keeps(value.len()) {
-            // The value keeps its large buffer; the connection goes on with one of the usual size.
+            // The value keeps its large buffer. The connection goes on with one of the usual size.
             self.input = BytesMut::from(&self.input[..]);
             value = self.spare_values.lend(value);
         }
@@ -177,8 +178,8 @@ impl Connection {
         Reply { call, answer, in_sync, side_effect, unwanted: None }
     }
 
-    /// A buffer with room for a large value of `size` bytes and its line end, and with what the input has of it behind the
-    /// `used` bytes of its line. `None`: the input has room itself, or will get it, as the value is not large.
+    /// A buffer with room for a large value of `size` bytes and its line end, with the bytes that follow the line of
+    /// `used` bytes. `None`: the value is not large, or the input has room.
     fn room_for(&self, size: usize, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
         let size = size.saturating_add(self.dialect.value_end().len());
         if size <= READ_CHUNK || size <= self.input.capacity().saturating_sub(used) {
@@ -192,7 +193,7 @@ impl Connection {
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(size)?;
         buffer.extend_from_slice(begun);
-        // Neither of the two copies it.
+        // Neither conversion copies.
         Ok(Some(Bytes::from(buffer).into()))
     }
 }
@@ -208,8 +209,8 @@ fn list(listing: &mut BytesMut, line: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// The answer that a line about no item is to such a request, and whether the connection can be used further. `complete`:
-/// the whole request was written; `doubtful`: see [`Connection`].
+/// The meaning of a line about no item for this request, and whether the connection stays usable. `complete`: the whole
+/// request was written. `doubtful`: see [`Connection`].
 #[inline(never)]
 fn plain_line(
     line: Line<'_>,
@@ -223,18 +224,18 @@ fn plain_line(
         Line::Noop if expect == Expect::Noop => (Ok(Outcome::Done), true),
         Line::Ok if expect == Expect::FlushAll => (Ok(Outcome::Done), true),
         Line::Number(number) if expect == Expect::Count => (Ok(Outcome::Number(number)), true),
-        // memcached has read the whole request when it says so, and is where the next one begins.
+        // memcached sends this after it has read the whole request, and reads the next one from its beginning.
         Line::ServerError(text) => {
             let taken = !expect.has_body() || dialect.has_taken_value(text);
-            // Of what may read the value as requests the next line tells.
+            // A server that may read the value as requests shows it in the next line.
             *doubtful |= expect.has_body() && !dialect.has_tokens();
             (Err(Error::Server(Bytes::copy_from_slice(text))), complete && taken)
         }
-        // So it has where no value is behind the line. A value may be read as requests next.
+        // The same holds for a request without a value. Otherwise the server may read the value as requests.
         Line::ClientError(text) => {
             let usual = expect == Expect::Count && text.starts_with(b"cannot increment or decrement");
             if expect.is_keyed() && !usual && std::mem::replace(doubtful, true) {
-                // Two in a row may both be for the first of two requests.
+                // Two errors in a row may both belong to the first of two requests.
                 return Err(Malformed::Unclear);
             }
             (Err(Error::Client(Bytes::copy_from_slice(text))), complete && !expect.has_body())

@@ -1,7 +1,8 @@
-//! Memory of large values that are gone, for the next ones.
+//! Memory of large values, kept for later values.
 //!
-//! What is freed at the end of the heap goes back to the kernel, and the next value takes a page fault for each 4 KiB of
-//! it: that was most of what a value of 100 KiB or more cost. What is not used again goes back to the allocator.
+//! The allocator returns freed memory at the end of the heap to the kernel. The next value then causes a page fault per
+//! 4 KiB, which was most of the cost of values of 100 KiB or more. Memory that is not used again goes back to the
+//! allocator.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,30 +12,30 @@ use bytes::{Bytes, BytesMut};
 
 use crate::limits::{READ_CHUNK, SPARE_VALUES};
 
-/// The spare memory of a client. Values may be let go on any thread, also when the client is gone.
+/// The spare memory of a client. Values may be dropped on any thread, and after the client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpareValues(Arc<Mutex<Spare>>);
 
 #[derive(Debug, Default)]
 struct Spare {
-    /// Empty, the longest unused first.
+    /// Empty buffers, the longest unused first.
     buffers: VecDeque<BytesMut>,
-    /// What they have room for together, at most [`SPARE_VALUES`].
+    /// Their total capacity, at most [`SPARE_VALUES`].
     bytes: usize,
-    /// So many of the first were there at the last [`age`](SpareValues::age), and have not been used since.
+    /// The number of buffers, from the front, that are unused since the last [`age`](SpareValues::age).
     unused: usize,
-    /// Values whose memory is going to come back.
+    /// The number of values whose memory will come back.
     lent: usize,
 }
 
 impl SpareValues {
-    /// Whether a value of this size has memory of its own, which is kept. A smaller one is a part of what was read.
+    /// Whether a value of this size has memory of its own, which is kept. A smaller one shares the read buffer.
     pub fn keeps(size: usize) -> bool {
         size > READ_CHUNK
     }
 
-    /// An empty buffer with room for so many bytes, if there is one; not for more than twice as many, which a small value
-    /// would keep.
+    /// An empty buffer with this capacity, if there is one. Its capacity is at most twice as large, as the value keeps
+    /// all of it.
     pub fn take(&self, size: usize) -> Option<BytesMut> {
         let mut spare = self.spare();
         let fits = |buffer: &BytesMut| (size..=size.saturating_mul(2)).contains(&buffer.capacity());
@@ -47,14 +48,14 @@ impl SpareValues {
         Some(buffer)
     }
 
-    /// The same value; its memory comes back here when the last one lets it go.
+    /// Returns the same value. Its memory comes back here when the last reference is dropped.
     pub fn lend(&self, value: Bytes) -> Bytes {
         let mut spare = self.spare();
         spare.lent = spare.lent.saturating_add(1);
         Bytes::from_owner(Recycled { value, home: self.clone() })
     }
 
-    /// Frees what has not been used since the last call. Returns whether there is anything left that may go later.
+    /// Frees buffers that are unused since the last call. Returns whether any are left, or will come back.
     pub fn age(&self) -> bool {
         let mut spare = self.spare();
         for _ in 0..spare.unused {
@@ -64,7 +65,7 @@ impl SpareValues {
         spare.unused > 0 || spare.lent > 0
     }
 
-    /// The memory of a value that was lent, unless somebody else has it still.
+    /// Takes back the memory of a value; `None`: another reference still has it.
     fn give_back(&self, buffer: Option<BytesMut>) {
         let mut spare = self.spare();
         spare.lent = spare.lent.saturating_sub(1);
@@ -77,7 +78,7 @@ impl SpareValues {
     }
 
     fn spare(&self) -> MutexGuard<'_, Spare> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,7 +92,7 @@ impl Spare {
     }
 }
 
-/// A value that is the only one in its memory.
+/// A value that has its memory to itself.
 struct Recycled {
     value: Bytes,
     home: SpareValues,
@@ -119,7 +120,7 @@ mod tests {
 
     const SIZE: usize = 100_000;
 
-    /// As a connection makes it: in front of what came behind it.
+    /// The value as a connection builds it: followed by other bytes.
     fn value(large: &SpareValues) -> (Bytes, *const u8) {
         let mut buffer = large.take(SIZE).unwrap_or_else(|| BytesMut::with_capacity(SIZE));
         buffer.resize(SIZE, b'v');

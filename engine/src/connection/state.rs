@@ -1,4 +1,4 @@
-//! What a connection knows: how far it is, its FIFO, and what has come of the reply that is due.
+//! The structure of a connection: its phase, its FIFO, and the state of the next reply.
 
 use std::collections::VecDeque;
 
@@ -20,14 +20,14 @@ use crate::protocol::token::Token;
 use crate::protocol::version::Version;
 use crate::time::Instant;
 
-/// How far a connection is.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The socket connects.
+    /// The socket is not connected yet.
     Connecting,
-    /// The greeting was sent, and its answers are awaited.
+    /// The greeting is under way.
     Greeting,
-    /// Operations are sent.
+    /// The connection is ready for operations.
     Ready,
 }
 
@@ -36,21 +36,21 @@ pub(crate) enum Phase {
 pub(super) struct Pending {
     /// The operation; `None`: a placeholder.
     pub(super) call: Option<CallId>,
-    /// Its key, if that is sent encoded and the reply may name it: as it is, it cannot be read without being known, and
-    /// a placeholder's reply has to be read too. That of a placeholder whose reply only its key tells from another, too.
+    /// Its key, if it was sent encoded and the reply may name it: the raw name cannot be parsed without the key, and a
+    /// placeholder's reply is parsed too. Also the key of a placeholder whose reply only the key identifies.
     pub(super) key: Option<Box<Key>>,
     pub(super) expect: Expect,
     pub(super) token: Token,
-    /// Bytes of the request; 0 until it is encoded. No value is so large that they do not fit.
+    /// Bytes of the request; 0 until it is encoded. All values are small enough to fit.
     pub(super) len: u32,
-    /// Bytes of the value that it sends or that is expected, if they are many.
+    /// Bytes of the value to send or expected, if it is large.
     pub(super) bulk: u32,
-    /// When the reply is so late that the connection is given up: from when the first one that it was for gave up,
-    /// whoever waits for it now.
+    /// The time when the connection is given up if the reply is missing. It is set when the first operation gives up,
+    /// and stays when another one takes the reply over.
     pub(super) overdue: Option<Instant>,
 }
 
-/// How much of a request is written.
+/// The written part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     Nothing,
@@ -58,86 +58,86 @@ pub(super) enum Sent {
     All,
 }
 
-/// A reply that was matched to its request.
+/// A reply and its request.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// Whose it is; `None`: nobody waits for it any more.
+    /// The operation; `None`: no operation waits for it any more.
     pub call: Option<CallId>,
     pub answer: Answer,
-    /// Whether the connection can be used further.
+    /// Whether the connection stays usable.
     pub in_sync: bool,
-    /// A lease that came with it and has to be handed back.
+    /// A lookup's side effect that has to be undone.
     pub side_effect: Option<SideEffect>,
-    /// The large item that nobody waits for, and its size.
+    /// A large item that no operation waits for, and its size.
     pub unwanted: Option<(Key, usize)>,
 }
 
-/// The line of a `VA` whose value is still coming.
+/// The line of a `VA`, until its value has come.
 #[derive(Debug)]
 pub(super) struct Awaited {
     pub(super) line: Head<'static>,
     /// The value is skipped: it is larger than allowed, or not for this request.
     pub(super) skipped: bool,
-    /// It is skipped as there is no memory for it.
+    /// It is skipped because memory is short.
     pub(super) no_memory: bool,
     pub(super) side_effect: Option<SideEffect>,
-    /// The item's key, if it is large.
+    /// The item's key, if the item is large.
     pub(super) large: Option<Key>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub server: ServerId,
-    /// To which of the server's addresses.
+    /// The number of the server's address.
     pub address: usize,
-    /// The server is asked elsewhere: nothing is sent any more.
+    /// The server uses another address: this connection sends nothing more.
     pub leaving: bool,
     pub phase: Phase,
-    /// The socket is connected, and the driver secures the connection.
+    /// The socket is connected, and the TLS handshake is under way.
     pub securing: bool,
-    /// Until it is ready.
+    /// The greeting, until the connection is ready.
     pub(super) greeting: Option<Box<Greeting>>,
-    /// What the server speaks, once it is ready.
+    /// The server's dialect, once the connection is ready.
     pub(super) dialect: Dialect,
     /// The server's version, if it is memcached.
     pub(super) version: Option<Version>,
-    /// Whether it is in the list of connections that have something new to write.
+    /// Whether it is in the list of connections with new data to write.
     pub dirty: bool,
-    /// Since when nothing has been pending.
+    /// The time since which no reply is pending.
     pub idle_since: Instant,
-    /// Something that was sent here is late, and nothing has come since.
+    /// A reply is late, and no bytes have come since.
     pub late: bool,
-    /// When bytes of the reply that was due have come last, and when bytes of its request have gone.
+    /// The time when bytes of the next reply last came, and when bytes of its request were last written.
     pub heard_at: Instant,
     pub wrote_at: Instant,
-    /// Bytes of the large values that are on their way, or expected.
+    /// Bytes of large values that are on their way, or expected.
     pub(super) bulk: u64,
-    /// A large value has come that was not expected: what was asked for together with it may be like that. The number of
-    /// the first request behind, and the bytes of the value.
+    /// An unexpected large value has come, and the requests sent with it may bring more of them. The number of the
+    /// first request after these, and the bytes of the value.
     pub(super) swamped: u32,
     pub(super) swamped_by: u64,
-    /// When it became ready; `None`: it has not.
+    /// The time when it became ready; `None`: it is not ready.
     pub(super) ready_at: Option<Instant>,
-    /// Replies that have come.
+    /// The number of replies so far.
     pub(super) answered: u32,
     pub(super) ahead: Ahead,
     pub(super) input: BytesMut,
     pub(super) spare_values: SpareValues,
     pub(super) decoder: Decoder,
     pub(super) awaited: Option<Awaited>,
-    /// A meta request was refused, without its token, and no reply with a token has come since.
+    /// A meta request was refused without its token, and no reply with a token has come since.
     pub(super) doubtful: bool,
-    /// The lines of statistics that have come.
+    /// The lines of statistics so far.
     pub(super) listing: BytesMut,
     pub(super) out: Outbound,
     pub(super) pending: VecDeque<Pending>,
     /// The number of the FIFO's head, counted from the connection's first request. It wraps around.
     pub(super) head: u32,
-    /// Invariant: `sent <= encoded <= pending.len()`; so many of the FIFO are in `out` or written.
+    /// Invariant: `sent <= encoded <= pending.len()`. This many of the FIFO are in `out` or written.
     pub(super) encoded: usize,
-    /// So many of the FIFO are written completely.
+    /// This many of the FIFO are written completely.
     pub(super) sent: usize,
-    /// Bytes written since the connection was opened, and of these the ones up to the end of the last request that is
+    /// Bytes written since the connection was opened, and the part of them up to the end of the last request that is
     /// written completely, or has left the FIFO.
     pub(super) written: u64,
     pub(super) sent_end: u64,
@@ -145,7 +145,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// `token` is the first request's token: a random one tells connections apart.
+    /// `token` is the first request's token. It is random, so that it differs from other connections' tokens.
     pub fn new(server: ServerId, token: Token, spare_values: SpareValues, waste: Waste, now: Instant) -> Self {
         Connection {
             server,
@@ -184,22 +184,22 @@ impl Connection {
         }
     }
 
-    /// What the server speaks, once the connection is ready.
+    /// The server's dialect, once the connection is ready.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The version of the server, if it is memcached and has said so.
+    /// The server's version, if it is memcached and has given it.
     pub fn version(&self) -> Option<Version> {
         self.version
     }
 
-    /// Where in the FIFO the request with this number is; of one that has left it, behind its end.
+    /// The index in the FIFO of the request with this number. If the request has left it, the index is past the end.
     pub(super) fn index(&self, number: u32) -> usize {
         number.wrapping_sub(self.head) as usize
     }
 
-    /// How much of the head is written.
+    /// The written part of the head.
     pub(super) fn sent(&self, head: &Pending) -> Sent {
         match () {
             () if head.len == 0 => Sent::Nothing,
@@ -232,7 +232,7 @@ impl Connection {
         Some(popped)
     }
 
-    /// Whether the reply that has to come next is to a request whose key was sent encoded.
+    /// Whether the next reply is to a request with an encoded key.
     pub fn is_due_encoded(&self) -> bool {
         self.pending.front().and_then(|pending| pending.key.as_deref()).is_some_and(Key::is_binary)
     }

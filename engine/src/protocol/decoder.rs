@@ -1,46 +1,46 @@
-//! Where the reading of a connection stands, whatever the dialect: in a line, or in a value of announced length.
+//! The state of reading, in all dialects: in a line, or in a value of announced length.
 //!
-//! It remembers how far it has looked, so a reply that comes in a thousand pieces is still read once.
+//! It keeps the position of the search, so a reply in a thousand pieces is still searched once.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::line::{Malformed, MAX_LINE};
 
-/// What is being read.
+/// The part that is being read.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Reading {
-    /// A line, of which so many bytes are known to have no line end.
+    /// A line. The decoder has searched part of it for the line end.
     #[default]
     Line,
-    /// A value of so many bytes, and what ends it.
+    /// A value of this many bytes, and its end.
     Value(usize),
-    /// The rest of a value that nobody wants, and what ends it.
+    /// The rest of a skipped value, and its end.
     Skip(usize),
 }
 
-/// Where the reading of a connection stands.
+/// The state of reading on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     reading: Reading,
-    /// What ends the value.
+    /// The bytes that end the value.
     end: &'static [u8],
-    /// Bytes at the front of the buffer that have no line end.
+    /// Bytes at the front of the buffer without a line end.
     pub(super) scanned: usize,
 }
 
 impl Decoder {
-    /// The next line that ends behind the first `known` bytes, without its end, and the bytes it takes up with it; `None`:
-    /// it has not all arrived.
+    /// The next line with an end behind the first `known` bytes. Returns it without its end, and its length with it;
+    /// `None`: it is not complete.
     ///
-    /// The caller removes these bytes from the buffer, and if a value follows says what to do with it by
-    /// [`want`](Decoder::want) or [`skip`](Decoder::skip).
+    /// The caller removes these bytes from the buffer. If a value follows, the caller calls [`want`](Decoder::want) or
+    /// [`skip`](Decoder::skip).
     #[inline]
     pub(super) fn frame<'b>(&mut self, buffer: &'b [u8], known: usize) -> Result<Option<(&'b [u8], usize)>, Malformed> {
         let from = self.scanned.max(known);
         let fresh = buffer.get(from..).unwrap_or_default();
         let Some(offset) = memchr::memchr(b'\n', fresh) else {
             self.scanned = buffer.len();
-            // One more than the longest line may be there: the CR of its end.
+            // One byte more than the longest line is allowed: the CR of the line end.
             return if buffer.len() > MAX_LINE.saturating_add(1) { Err(Malformed::TooLong) } else { Ok(None) };
         };
         let end = from.saturating_add(offset);
@@ -52,19 +52,19 @@ impl Decoder {
         Ok(Some((line, end.saturating_add(1))))
     }
 
-    /// The value of `size` bytes that comes next is wanted; `end` has to be behind it.
+    /// The caller wants the next value, of `size` bytes. `end` has to follow it.
     pub fn want(&mut self, size: usize, end: &'static [u8]) {
         self.reading = Reading::Value(size);
         self.end = end;
     }
 
-    /// The value of `size` bytes that comes next is not wanted.
+    /// The caller does not want the next value, of `size` bytes.
     pub fn skip(&mut self, size: usize, end: &'static [u8]) {
         self.reading = Reading::Skip(size);
         self.end = end;
     }
 
-    /// Whether nothing of what the buffer has was looked at.
+    /// Whether no byte of the buffer was searched yet.
     pub fn is_fresh(&self) -> bool {
         self.reading == Reading::Line && self.scanned == 0
     }
@@ -74,7 +74,7 @@ impl Decoder {
         self.reading != Reading::Line
     }
 
-    /// Takes the value from the buffer, an empty one if it was skipped; `None`: it has not all arrived.
+    /// Takes the value from the buffer, an empty one if it was skipped; `None`: it is not complete.
     pub fn value(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Malformed> {
         if let Reading::Skip(left) = &mut self.reading {
             let now = buffer.len().min(*left);
@@ -87,7 +87,7 @@ impl Decoder {
             Reading::Skip(0) => 0,
             Reading::Skip(_) => return Ok(None),
         };
-        // What is behind the value is checked as soon as it is there: a wrong length shows before more is read.
+        // The end is checked as soon as its bytes are there, so a wrong length is found before more is read.
         let behind = buffer.get(size..).unwrap_or_default();
         if !behind.starts_with(self.end) {
             return if self.end.starts_with(behind) { Ok(None) } else { Err(Malformed::Syntax) };
@@ -98,7 +98,7 @@ impl Decoder {
         Ok(Some(value))
     }
 
-    /// How many bytes more the value that is being read needs, its end included, given what the buffer has.
+    /// The missing bytes of the current value, with its end, if the buffer has `buffered` bytes.
     pub fn missing(&self, buffered: usize) -> usize {
         match self.reading {
             Reading::Line => 0,

@@ -1,4 +1,4 @@
-//! What every dialect can do. Nothing above [`protocol`](super) knows which one a server speaks.
+//! The operations that every dialect supports. Nothing above [`protocol`](super) knows a server's dialect.
 
 use super::decoder::Decoder;
 use super::expect::Expect;
@@ -12,7 +12,7 @@ use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
 use crate::operation::work::Work;
 
-/// What a server speaks, as its [`Greeting`](super::greeting::Greeting) has found out.
+/// A server's dialect, found out by its [`Greeting`](super::greeting::Greeting).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// The meta commands of memcached from [`OLDEST`](Version::OLDEST) on.
@@ -23,7 +23,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// Whether a server can do that; `version` says which memcached it is, if that is known.
+    /// Whether a server supports the operation. `version` returns its version, if it is a known memcached.
     #[inline(always)]
     pub fn supports(self, key: Option<&Key>, work: &Work, version: impl FnOnce() -> Option<Version>) -> bool {
         match self {
@@ -34,7 +34,7 @@ impl Dialect {
         }
     }
 
-    /// Why it cannot.
+    /// Why it does not support the operation.
     #[cold]
     pub fn refusal(self, key: Option<&Key>, work: &Work) -> Error {
         match self {
@@ -44,7 +44,7 @@ impl Dialect {
         }
     }
 
-    /// Appends the request; nothing where it cannot be sent.
+    /// Appends the request; nothing if it cannot be sent.
     #[inline(always)]
     pub fn encode(self, out: &mut Outbound, key: Option<&Key>, work: &Work, token: Token) {
         match self {
@@ -53,8 +53,8 @@ impl Dialect {
         }
     }
 
-    /// The next line of the reply to such a request and the bytes it takes up; `None`: it has not all arrived. `key`: that
-    /// of the request, if the reply may name it with bytes that no line has.
+    /// The next line of the reply to such a request, and its length; `None`: it is not complete. `key`: the request's
+    /// key, if the reply may name it with raw bytes that no line may contain.
     #[inline(always)]
     pub fn line<'b>(
         self,
@@ -70,7 +70,7 @@ impl Dialect {
         }
     }
 
-    /// Whether the line is the answer to this request, of which `key` finds the key.
+    /// Whether the line is the answer to this request. `key` returns the request's key.
     #[inline(always)]
     pub fn check<'k>(
         self,
@@ -85,25 +85,25 @@ impl Dialect {
         }
     }
 
-    /// Whether one command counts, and makes the counter that is not there.
+    /// Whether one command counts and creates a missing counter.
     pub fn makes_counters(self) -> bool {
         matches!(self, Dialect::Meta)
     }
 
-    /// Whether replies carry the token of their request, but for errors.
+    /// Whether replies, except errors, carry their request's token.
     #[inline(always)]
     pub fn has_tokens(self) -> bool {
         matches!(self, Dialect::Meta)
     }
 
-    /// Whether this line, which is the answer to its request, could not be one to another.
+    /// Whether this line, which answers its request, cannot be the answer to another one.
     #[inline(always)]
     pub fn proves_order(self, line: &Head<'_>) -> bool {
         self.has_tokens() || line.code == Code::Value
     }
 
-    /// Whether a server that refuses a store with this `SERVER_ERROR` has read all of it, and is where the next request
-    /// begins.
+    /// Whether a server that refuses a store with this `SERVER_ERROR` has read all of the store, so that the next
+    /// request is read in sync.
     pub fn has_taken_value(self, text: &[u8]) -> bool {
         match self {
             Dialect::Meta => true,
@@ -111,13 +111,13 @@ impl Dialect {
         }
     }
 
-    /// Whether the reply to a request that nobody waits for any more has to be compared with its key.
+    /// Whether the reply to a request that was given up has to be compared with its key.
     pub fn needs_key(self, expect: Expect) -> bool {
         !self.has_tokens() && expect.is_get()
     }
 
-    /// The reply at the front of the buffer, if it is the usual one to a get of this key, as it is on the wire, and has
-    /// arrived completely.
+    /// The reply at the front of the buffer, if it is complete and the usual one to a get of this key. `key` is in its
+    /// wire form.
     #[inline(always)]
     pub fn hit(self, buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
         match self {
@@ -126,7 +126,7 @@ impl Dialect {
         }
     }
 
-    /// What is behind a value.
+    /// The bytes that end a value.
     #[inline(always)]
     pub fn value_end(self) -> &'static [u8] {
         match self {

@@ -1,34 +1,34 @@
-//! Which reply belongs to a request.
+//! The expected reply to a request.
 
 use crate::operation::reply::{Metadata, Outcome};
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 use crate::protocol::line::{Code, Head, Malformed};
 
-/// Which replies are right for a request.
+/// The kind of reply that a request expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Get,
-    /// The same, which sets the expiry as well.
+    /// A get that sets the expiry as well.
     Gat,
     Lease,
     Inspect,
-    /// A store that may have a version to compare.
+    /// A store that may compare a version.
     Set,
-    /// One that has another condition.
+    /// A store with another condition.
     Conditional,
-    /// A delete, or a mark.
+    /// A delete, or a mark as stale.
     Delete,
     Count,
     Touch,
-    /// The client's own touch, see [`Undo::Life`](crate::connection::Undo), and one that is followed by no other.
+    /// The client's own touch, see [`Undo::Life`](crate::connection::Undo), and the one that no other follows.
     SetBack,
     SetBackAgain,
     Noop,
     Version,
     Stats,
     FlushAll,
-    /// None: the request was given up before it was encoded.
+    /// No reply: the request was given up before it was encoded.
     Nothing,
 }
 
@@ -58,51 +58,51 @@ impl From<&Work> for Expect {
 }
 
 impl Expect {
-    /// Whether a `VA` may come.
+    /// Whether a `VA` is possible.
     #[inline]
     pub fn takes_value(self) -> bool {
         matches!(self, Expect::Get | Expect::Gat | Expect::Lease | Expect::Count)
     }
 
-    /// Whether it reads an item, and knows of no leases.
+    /// Whether it reads an item without a lease.
     #[inline]
     pub fn is_get(self) -> bool {
         matches!(self, Expect::Get | Expect::Gat)
     }
 
-    /// Whether it sets the life of what is there, whatever that is.
+    /// Whether it sets the life of any item that it finds, usable or not.
     pub fn touches(self) -> bool {
         matches!(self, Expect::Gat | Expect::Touch | Expect::SetBack | Expect::SetBackAgain)
     }
 
-    /// Whether it is an `mg`: it asks for the key, which a hit has to bring, and may be given a lease.
+    /// Whether it is an `mg`: a hit has to name the key, and may bring a lease.
     pub fn is_lookup(self) -> bool {
         self.is_get() || self.touches() || matches!(self, Expect::Lease | Expect::Inspect)
     }
 
-    /// Whether it is about a key.
+    /// Whether it has a key.
     pub fn is_keyed(self) -> bool {
         !matches!(self, Expect::Noop | Expect::Version | Expect::Stats | Expect::FlushAll)
     }
 
-    /// Whether the request carries a value, which a server that refuses it may take for requests.
+    /// Whether the request carries a value. A server that refuses the request may read the value as requests.
     pub fn has_body(self) -> bool {
         matches!(self, Expect::Set | Expect::Conditional)
     }
 
-    /// What the line says, if it is an answer to such a request. The value of a `VA` comes later.
+    /// The outcome, if the line is an answer to such a request. The value of a `VA` comes later.
     pub fn outcome(self, line: &Head<'_>) -> Result<Outcome, Malformed> {
         match (self, line.code) {
-            // Nothing is there but a place that somebody was told to fill.
+            // The empty item of a lease is a miss.
             (Expect::Touch | Expect::Inspect, Code::Done) if line.is_vacant() => Ok(Outcome::Miss),
-            // What was marked as stale is gone, for all but lease gets.
+            // A stale item is a miss for all but lease gets.
             (Expect::Touch, Code::Done) if line.stale => Ok(Outcome::Miss),
             (Expect::Inspect, Code::Done) => Ok(Outcome::Metadata(metadata(line))),
             (Expect::SetBack | Expect::SetBackAgain, Code::Done) => Ok(Outcome::Done),
             (Expect::SetBack | Expect::SetBackAgain, Code::Miss) => Ok(Outcome::Miss),
             (Expect::Get | Expect::Gat | Expect::Touch | Expect::Inspect, Code::Miss) => Ok(Outcome::Miss),
             (Expect::Touch | Expect::Set | Expect::Conditional | Expect::Delete, Code::Done) => Ok(Outcome::Done),
-            // A set misses only with a version to compare.
+            // A set misses only if it compares a version.
             (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, Code::NotFound) => Ok(Outcome::Miss),
             (Expect::Set | Expect::Conditional | Expect::Count, Code::NotStored) => Ok(Outcome::NotStored),
             (Expect::Set | Expect::Delete | Expect::Count, Code::Exists) => Ok(Outcome::Exists),

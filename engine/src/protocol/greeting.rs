@@ -1,15 +1,14 @@
-//! What a new connection is asked before it is used, and what the answers say about the server: whether it can be used,
-//! and in which dialect.
+//! The greeting of a new connection. It finds out whether the server can be used, and its dialect.
 //!
-//! `version` and `mn` travel together: nothing in them means another thing in another dialect. What says that it is
-//! memcached from [`OLDEST`](Version::OLDEST) on, or no memcached, and answers both, is then tried: a get and a store as
-//! they will be used ([`meta::encode::tries`]). A server that has passed that is not tried again, as long as it gives the
-//! same version.
+//! `version` and `mn` are sent together: they mean the same in all dialects. A memcached from
+//! [`OLDEST`](Version::OLDEST) on, or another server that answers both, is then tried with a get and a store, in the
+//! form of later requests ([`meta::encode::tries`]). A server that has passed is not tried again while its version
+//! stays the same.
 //!
-//! What does not pass, but has answered `version`, speaks text, if it may (`memcache_protocol auto`). Some close the
-//! connection of a command that they do not know, with all that is under way on it. So a close is an answer, as long as
-//! there is something else to ask: it is asked on another connection, one command at a time ([`Greeting::closed`]). At the
-//! end of these steps a close is what it is elsewhere, a failure.
+//! A server that fails, but has answered `version`, speaks text. The configuration has to allow that
+//! (`memcache_protocol auto`). Some servers close the connection at an unknown command, with all requests on it. So a
+//! close counts as an answer while another question is left. That is asked on another connection, one command at a time
+//! ([`Greeting::closed`]). After the last question, a close is a failure.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -27,23 +26,23 @@ use crate::protocol::token::Token;
 use crate::protocol::version::Version;
 use crate::protocol::{meta, text};
 
-/// So many bytes of a wrong answer are quoted.
+/// The most bytes of a wrong answer that are quoted.
 const QUOTED: usize = 32;
-/// A version text that is longer is not remembered.
+/// A longer version text is not remembered.
 const MAX_VERSION: usize = 64;
 
-/// Why a server cannot be used, by what it answered to the greeting.
+/// Why a server cannot be used, from its answer to the greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// It is memcached, but older than [`Version::OLDEST`].
     TooOld(Version),
-    /// It has as many connections as it may have.
+    /// All connections that it allows are in use.
     TooManyConnections,
-    /// It wants a password first.
+    /// It requires authentication.
     Unauthenticated,
-    /// It answers `version`, but not all that is used.
+    /// It answers `version`, but not all commands that are needed.
     Dialect {
-        /// The command that was answered otherwise than memcached does.
+        /// The command with a wrong answer.
         tried: &'static str,
         /// The first bytes of that answer.
         answer: Bytes,
@@ -53,60 +52,60 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// Another service, which says this.
+    /// Another service, with these first bytes.
     pub(crate) fn foreign(input: &[u8]) -> Self {
         Unfit::Foreign(quoted(input))
     }
 }
 
-/// The beginning of a wrong answer.
+/// The first bytes of a wrong answer.
 fn quoted(input: &[u8]) -> Bytes {
     Bytes::copy_from_slice(input.get(..input.len().min(QUOTED)).unwrap_or_default())
 }
 
-/// How far a greeting is.
+/// The progress of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Answers have not all arrived.
+    /// Answers are incomplete.
     Waits,
     /// There is more to ask.
     Asks,
-    /// The connection may be used.
+    /// The connection can be used.
     Done,
-    /// The connection is of no use, but it has found out how to begin the next one.
+    /// The connection cannot be used, but the next one can begin in a better way.
     Again,
 }
 
-/// The answer that comes next.
+/// The next answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Version,
     Noop,
     Get,
     Store,
-    /// Behind the store's value.
+    /// To the `mn` behind the store's value.
     Behind,
-    /// To the `get` of what does not know `version`.
+    /// To the `get`, from a server that does not know `version`.
     Any,
     /// To a command of text that is tried.
     Command(Command),
 }
 
-/// What follows an answer.
+/// The step after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Another answer, to what was asked already.
+    /// Another answer, to a question that was sent already.
     Due(Due),
     Ask(Due),
     Pass(Dialect),
-    /// It does not speak meta, and what is on its way is of no use.
+    /// The server does not speak meta, and the pending answers are useless.
     Again,
-    /// Whether it knows `version` is asked once more.
+    /// `version` is asked once more.
     Doubt,
     Unfit,
 }
 
-/// The keys that a server is tried with. Nobody uses them.
+/// The keys of trials, which no other client uses.
 #[derive(Debug)]
 pub(crate) struct TriedKeys {
     meta: Key,
@@ -114,7 +113,7 @@ pub(crate) struct TriedKeys {
 }
 
 impl TriedKeys {
-    /// Another number each time.
+    /// `random` is a new number each time.
     pub fn new(prefix: &[u8], random: u64) -> Self {
         TriedKeys { meta: Key::greeting(prefix, random), text: Key::text_greeting(prefix, random) }
     }
@@ -124,9 +123,9 @@ impl TriedKeys {
 pub(crate) struct Greeting {
     due: Due,
     keys: TriedKeys,
-    /// How it began.
+    /// Its beginning.
     begin: Begin,
-    /// The text that the server has given as its version.
+    /// The server's version text.
     text: Bytes,
     version: Option<Version>,
     known: Known,
@@ -135,7 +134,7 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    /// One for a server of which this is known.
+    /// The greeting for a server with this knowledge.
     pub fn new(keys: TriedKeys, known: Known) -> Self {
         let begin = known.begin();
         let due = if begin == Begin::Get { Due::Any } else { Due::Version };
@@ -150,7 +149,7 @@ impl Greeting {
         }
     }
 
-    /// The version, if it is one of memcached's.
+    /// The version, if the server is memcached.
     pub fn version(&self) -> Option<Version> {
         self.version
     }
@@ -160,9 +159,9 @@ impl Greeting {
         &self.known
     }
 
-    /// Reads what has arrived, and asks what there is to ask.
+    /// Reads the answers so far, and appends the next questions.
     pub fn read(&mut self, decoder: &mut Decoder, input: &mut BytesMut, out: &mut Outbound) -> Result<Progress, Unfit> {
-        // It knows the answer before it was asked.
+        // An answer came before its question was sent.
         if out.len() > 0 && !input.is_empty() {
             return Err(self.unfit(input));
         }
@@ -187,7 +186,7 @@ impl Greeting {
             if let Next::Ask(due) = next {
                 self.due = due;
             }
-            // More than was asked for.
+            // There are more bytes than answers.
             if !matches!(next, Next::Due(_)) && !input.is_empty() {
                 return Err(self.unfit(input));
             }
@@ -226,7 +225,7 @@ impl Greeting {
         }
     }
 
-    /// What follows this answer, if it is one to what is due.
+    /// The step after this line, if it is an answer to the current question.
     fn answered(&mut self, line: &Line<'_>) -> Result<Next, Unfit> {
         let is = |token: Option<u64>, own: Token| token.is_none_or(|token| token == u64::from(own));
         let has_passed = self.known.has_passed(&self.text);
@@ -246,8 +245,8 @@ impl Greeting {
             {
                 Next::Due(Due::Behind)
             }
-            // No memory for the item, or a proxy without a server for the key: memcached has read the command, and
-            // the value, when it says so. Of what is no memcached that is not known.
+            // Memory is short, or a proxy has no server for the key. memcached sends this after it has read the command
+            // and the value. For other servers that is unknown.
             (Due::Get, Line::ServerError(_)) if self.version.is_some() => Next::Due(Due::Store),
             (Due::Store, Line::ServerError(_)) if self.version.is_some() => Next::Due(Due::Behind),
             (Due::Behind, Line::Noop) => Next::Pass(Dialect::Meta),
@@ -266,7 +265,7 @@ impl Greeting {
         })
     }
 
-    /// The server has said which version it is.
+    /// The server has given its version.
     fn identified(&mut self, text: &[u8]) -> Result<Next, Unfit> {
         self.version = Version::parse(text);
         if text.len() <= MAX_VERSION {
@@ -297,12 +296,12 @@ impl Greeting {
         self.version.is_some_and(|version| version < Version::OLDEST)
     }
 
-    /// Whether what is not meta may be text.
+    /// Whether text is possible if meta is not.
     fn may_be_text(&self) -> bool {
         self.known.wants(Protocol::Auto) && matches!(self.due, Due::Noop | Due::Get | Due::Store | Due::Behind)
     }
 
-    /// Tries the next command of text that was not tried, if there is one.
+    /// Tries the next command of text, if one is left.
     fn try_text(&mut self) -> Next {
         self.answered = 0;
         match self.known.commands().untried() {
@@ -311,7 +310,7 @@ impl Greeting {
         }
     }
 
-    /// Something has come of a command that is tried.
+    /// The answer to a command that is tried.
     fn tried(&mut self, command: Command, line: &Line<'_>) -> Next {
         let known = match line {
             Line::Stat(text) => {
@@ -323,31 +322,31 @@ impl Greeting {
                 Code::Miss | Code::NotFound => true,
                 _ => return Next::Unfit,
             },
-            // It has understood it, and cannot do it now: a proxy without a server for the key.
+            // The server knows the command but cannot run it now: a proxy without a server for the key.
             Line::ServerError(_) => command != Command::Stats,
             Line::ClientError(_) => false,
             _ => return Next::Unfit,
         };
         if command == Command::Gets && !known {
-            // Without versions, what compares them would be done without a comparison.
+            // Without versions, a comparing store would be done without its comparison.
             return Next::Unfit;
         }
         self.known.tried(command, known);
         self.try_text()
     }
 
-    /// The server has closed the connection without another word: what is known of it by that, if that is an answer.
+    /// The server has closed the connection. What this says about it; `None`: nothing.
     pub fn closed(&self, input: &[u8]) -> Option<Known> {
         let mut known = self.known.clone();
         if !input.is_empty() || known.wants(Protocol::Meta) {
             return None;
         }
         match self.due {
-            // Nothing of what it said before can be relied on.
+            // Its earlier answers are not reliable any more.
             Due::Version | Due::Any if known.found().is_some() => None,
             Due::Version if self.begin == Begin::Version => Some(known.begins(Begin::Get)),
             Due::Any | Due::Command(Command::Gets) => None,
-            // Once may be chance: it was restarted just then.
+            // One close may be chance, such as a restart.
             Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind if self.begin == Begin::Meta => {
                 Some(known.begins(Begin::Version))
             }
@@ -363,13 +362,13 @@ impl Greeting {
         }
     }
 
-    /// What has arrived and is no whole line, where no more will come: some services have no lines, such as TLS.
+    /// The bytes that will not become a line, as the connection ended: some services, such as TLS, have no lines.
     pub fn unfinished(&self, input: &[u8]) -> Option<Unfit> {
         let may_be_version = b"VERSION ".iter().zip(input).all(|(expected, byte)| expected == byte);
         (self.due == Due::Version && !input.is_empty() && !may_be_version).then(|| Unfit::foreign(input))
     }
 
-    /// What the bytes say that came instead of the answer that is due.
+    /// Why the server cannot be used, from bytes that are no answer to the current question.
     fn unfit(&self, input: &[u8]) -> Unfit {
         let tried = match self.due {
             Due::Version | Due::Any if input.starts_with(b"ERROR Too many open connections") => {

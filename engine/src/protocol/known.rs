@@ -1,4 +1,4 @@
-//! What is known of how a server speaks, from one of its connections to the next.
+//! What is known of a server's dialect, kept from one connection to the next.
 
 use bytes::Bytes;
 
@@ -6,39 +6,39 @@ use super::dialect::Dialect;
 use super::text::command::{Command, Commands};
 use crate::config::Protocol;
 
-/// How a greeting begins.
+/// The beginning of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
-    /// With `version` and `mn` in one write.
+    /// `version` and `mn` in one write.
     Meta,
-    /// With `version` alone, as some close the connection of all that they do not know.
+    /// `version` alone, for servers that close the connection at an unknown command.
     Version,
-    /// With a `get`, as some do not even know that.
+    /// A `get`, for servers that do not know `version`.
     Get,
 }
 
-/// What is known of a server. It is kept until the server is down, or a connection fails its greeting.
+/// What is known of a server. It is forgotten when the server is down, or a connection fails its greeting.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     wanted: Protocol,
-    /// What the server speaks; `None`: it is not known yet.
+    /// The dialect; `None`: it is not known yet.
     dialect: Option<Dialect>,
-    /// How the next greeting begins, as long as that is so.
+    /// The beginning of the next greeting, while the dialect is unknown.
     begin: Begin,
     /// The commands of text that are known so far.
     commands: Commands,
-    /// Whether it has answered a `get` after it had closed the connection of a `version`, once so far.
+    /// Whether it has once answered a `get` after it had closed the connection at `version`.
     doubted: bool,
-    /// The command at which it has closed a connection, once so far.
+    /// The command at which it has once closed the connection.
     suspect: Option<Command>,
-    /// The version text with which it has passed a whole greeting; empty: it has not, or its text is too long.
+    /// The version text of the last complete greeting; empty: there was none, or its text was too long.
     passed: Bytes,
-    /// How often it has changed.
+    /// The number of changes.
     edition: u32,
 }
 
 impl Known {
-    /// Nothing, but what is configured.
+    /// Nothing, apart from the configuration.
     pub fn new(wanted: Protocol) -> Self {
         let begin = if wanted == Protocol::Text { Begin::Version } else { Begin::Meta };
         Known {
@@ -53,7 +53,7 @@ impl Known {
         }
     }
 
-    /// What its operations are judged by. As long as that is not certain it is what can do most.
+    /// The dialect that operations are checked against. While it is unknown, it is the one that supports most.
     #[inline]
     pub fn dialect(&self) -> Dialect {
         match self.dialect {
@@ -63,7 +63,7 @@ impl Known {
         }
     }
 
-    /// What it has been found to speak.
+    /// The dialect that was found.
     pub fn found(&self) -> Option<Dialect> {
         self.dialect
     }
@@ -73,7 +73,7 @@ impl Known {
         *self = Known { edition: self.edition.wrapping_add(1), ..Known::new(self.wanted) };
     }
 
-    /// Whether there is nothing left to find out.
+    /// Whether nothing is left to find out.
     pub(super) fn is_complete(&self) -> bool {
         match self.dialect {
             Some(Dialect::Meta) => true,
@@ -82,7 +82,8 @@ impl Known {
         }
     }
 
-    /// Learns what a connection has found out, unless that began with less than is known by now.
+    /// Learns what a connection has found out, unless its knowledge is incomplete and others have learnt since it
+    /// began.
     pub fn learn(&mut self, other: Known) {
         if self.edition == other.edition || other.is_complete() {
             *self = Known { edition: self.edition.wrapping_add(1), ..other };
@@ -102,13 +103,14 @@ impl Known {
         }
     }
 
-    /// The next greeting begins otherwise.
+    /// The next greeting begins in another way.
     pub(super) fn begins(self, begin: Begin) -> Self {
         Known { begin, ..self }
     }
 
-    /// It has answered a `get`, and had closed the connection of a `version`. That may have been chance: it was not up yet,
-    /// and what is in front of it was. So the first time it is asked for its version once more, and this returns true.
+    /// The server has answered a `get`, after it had closed the connection at `version`. The close may have been
+    /// chance, such as a proxy whose server was not up yet. So the first time, `version` is asked again, and this
+    /// returns true.
     pub(super) fn doubts(&mut self) -> bool {
         self.begin = Begin::Version;
         !std::mem::replace(&mut self.doubted, true)
@@ -127,27 +129,27 @@ impl Known {
         self.commands.learn(command, known);
     }
 
-    /// The server has closed the connection at a command that was tried. It does not know it if that was not chance, and so
-    /// happens again.
+    /// The server closed the connection when a command was tried. If it does so twice, it does not know the command;
+    /// once may be chance.
     pub(super) fn closed_at(&mut self, command: Command) {
         if self.suspect.replace(command) == Some(command) {
             self.tried(command, false);
         }
     }
 
-    /// It is another version than the one that has passed.
+    /// Its version differs from the one of the last complete greeting.
     pub(super) fn start_over(&mut self) {
         self.commands = Commands::default();
         self.dialect = None;
     }
 
-    /// It has passed a whole greeting.
+    /// A complete greeting has succeeded.
     pub(super) fn pass(&mut self, dialect: Dialect, text: Bytes) {
         self.dialect = Some(dialect);
         self.passed = text;
     }
 
-    /// Whether it has passed with this version text.
+    /// Whether a complete greeting has succeeded with this version text.
     pub(super) fn has_passed(&self, text: &[u8]) -> bool {
         self.dialect.is_some() && self.passed == text
     }

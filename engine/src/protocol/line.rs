@@ -1,24 +1,24 @@
-//! The lines of replies, in terms that all dialects have.
+//! Lines of replies, in terms of all dialects.
 
-/// The longest line of a reply, in bytes, without its line end. Longer ones are not the protocol: a key has 250 bytes,
+/// The longest line of a reply, in bytes, without its line end. Longer ones violate the protocol: a key has 250 bytes,
 /// a flag at most 21, an error text of memcached less than 1 KiB.
 pub const MAX_LINE: usize = 8192;
 
-/// The largest value that is skipped when it is larger than the configuration allows: memcached's own maximum (`-I 1g`).
+/// The largest value that is skipped if it exceeds `memcache_max_value`: memcached's own maximum (`-I 1g`).
 pub(super) const MAX_ITEM: usize = 1024 * 1024 * 1024;
 
-/// The bytes are not what the protocol allows here.
+/// A violation of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
-    /// Other bytes were due.
+    /// Other bytes were expected.
     Syntax,
-    /// More bytes than a reply may have: a line, or the lines of statistics.
+    /// A line, or the lines of statistics, are longer than allowed.
     TooLong,
-    /// It may be the answer to another request than the one that is due.
+    /// It may be the answer to another request.
     Unclear,
 }
 
-/// What a reply says of the operation; in backquotes how meta says it.
+/// The result in a reply. Backquotes: its form in meta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Code {
     /// `HD`: done.
@@ -36,28 +36,28 @@ pub(crate) enum Code {
     Exists,
 }
 
-/// A line about an item, with what it says of it; in backquotes the flags of meta.
+/// A line about an item, with its fields. Backquotes: the flags of meta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head<'a> {
     pub code: Code,
-    /// Bytes of the value: the one that follows a `VA`, or as the flag `s` says.
+    /// Bytes of the value: the one that follows a `VA`, or from the flag `s`.
     pub size: usize,
     /// `O`
     pub token: Option<u64>,
-    /// `k`, and whether `b` says that it is encoded.
+    /// `k`, and whether `b` marks it as encoded.
     pub key: Option<&'a [u8]>,
     pub binary: bool,
     /// `f`
     pub flags: u32,
     /// `c`
     pub cas: u64,
-    /// `W`: the caller has to make the item anew.
+    /// `W`: this request got the lease.
     pub won: bool,
-    /// `Z`: another one was told so.
+    /// `Z`: another request has the lease.
     pub leased: bool,
     /// `X`
     pub stale: bool,
-    /// `t`; `None`: it does not expire.
+    /// `t`; `None`: the item does not expire.
     pub ttl: Option<u32>,
     /// `l`
     pub idle: u32,
@@ -75,7 +75,7 @@ pub(crate) enum Line<'a> {
     Ok,
     /// `VERSION text`
     Version(&'a [u8]),
-    /// A counter's new value, where it has a line of its own.
+    /// A counter's new value, on a line of its own.
     Number(u64),
     /// `STAT name value`
     Stat(&'a [u8]),
@@ -87,26 +87,26 @@ pub(crate) enum Line<'a> {
     ClientError(&'a [u8]),
 }
 
-/// The item that a get has found, where its reply has all that is expected, in the usual form.
+/// The usual reply to a get that hits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
-    /// Bytes of all of it.
+    /// Bytes of the whole reply.
     pub whole: usize,
-    /// Bytes of the line, its end included.
+    /// Bytes of the line, with its end.
     pub line: usize,
-    /// Bytes of the value; these, and the line end behind them, are there.
+    /// Bytes of the value. The value and its line end are complete.
     pub size: usize,
     pub flags: u32,
     pub cas: u64,
 }
 
 impl Head<'_> {
-    /// Whether it is not an item but its place, which somebody was told to fill.
+    /// Whether it is the empty item of a lease.
     pub fn is_vacant(&self) -> bool {
         self.size == 0 && (self.won || self.leased)
     }
 
-    /// Whether it is there for leases alone, and missing for all others.
+    /// Whether it is a miss for all but lease gets.
     pub fn is_hidden(&self) -> bool {
         self.stale || self.is_vacant()
     }

@@ -1,9 +1,9 @@
 //! Decimal numbers, as memcached writes them.
 
-/// The decimal digits at the front, of which there is at least one and as many as fit 64 bits, and what is behind them.
+/// The decimal digits at the front, at least one and at most as many as fit 64 bits, and the bytes that follow.
 #[inline(always)]
 pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
-    /// So many fit, whatever they are.
+    /// Any number of this many digits fits.
     const SURE: usize = 19;
 
     let (mut n, mut len) = (0u64, 0usize);
@@ -23,13 +23,13 @@ pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     }
 }
 
-/// The number that these digits are, if it fits 64 bits.
+/// The number of these digits, if it fits 64 bits.
 #[cold]
 fn checked_number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0u64, |n, &byte| n.checked_mul(10)?.checked_add(byte.wrapping_sub(b'0').into()))
 }
 
-/// Decimal digits that fit 64 bits, and nothing else.
+/// The number, if the bytes are decimal digits only and fit 64 bits.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     leading_number(digits).and_then(|(n, rest)| rest.is_empty().then_some(n))
 }

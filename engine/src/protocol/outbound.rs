@@ -1,26 +1,26 @@
-//! Bytes on their way to the socket.
+//! Bytes to be written.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Values up to this many bytes are copied between the requests around them; larger ones are sent from where they are.
+/// Values up to this size are copied into the buffer of requests. Larger ones are written from their own memory.
 pub(crate) const INLINE_VALUE: usize = 4096;
 
-/// What a connection still has to write, in order.
+/// The bytes that a connection has to write, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
-    /// Full pieces, in front of `tail`.
+    /// Complete pieces, in front of `tail`.
     pieces: VecDeque<Bytes>,
-    /// Invariant: their bytes.
+    /// Invariant: the sum of their lengths.
     pieces_len: usize,
     /// The piece that requests are appended to.
     tail: BytesMut,
 }
 
 impl Outbound {
-    /// Bytes that are still to be written.
+    /// The number of bytes to write.
     pub fn len(&self) -> usize {
         self.pieces_len.saturating_add(self.tail.len())
     }
@@ -42,7 +42,7 @@ impl Outbound {
         self.pieces.push_back(value.clone());
     }
 
-    /// Fills `slices` from the front and says how many it used.
+    /// Fills `slices` from the front. Returns the number of slices used.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
         let mut used = 0usize;
@@ -53,7 +53,7 @@ impl Outbound {
         used
     }
 
-    /// Drops `n` bytes from the front: they were written.
+    /// Drops `n` bytes from the front after they were written.
     pub fn advance(&mut self, n: usize) {
         let mut left = n.min(self.len());
         while let Some(piece) = self.pieces.front_mut() {
@@ -67,7 +67,7 @@ impl Outbound {
             self.pieces.pop_front();
         }
         if left == self.tail.len() {
-            // Not `advance`: that would leave the buffer with less and less room in front of its end.
+            // Not `advance`: it would shrink the room behind the end of the buffer each time.
             self.tail.clear();
         } else {
             self.tail.advance(left.min(self.tail.len()));
@@ -81,7 +81,7 @@ impl Outbound {
         }
     }
 
-    /// Gives memory back that an idle connection does not need.
+    /// Gives back the memory of an idle connection.
     pub fn shrink(&mut self) -> Option<BytesMut> {
         let large = self.len() == 0 && self.tail.capacity() > INLINE_VALUE;
         large.then(|| std::mem::take(&mut self.tail))

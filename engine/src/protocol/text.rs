@@ -1,10 +1,10 @@
-//! The classic text protocol, which every memcached has spoken since 1.2, and proxies and clones speak.
+//! The classic text protocol. Every memcached since 1.2 speaks it, and so do proxies and clones.
 //!
-//! Source: `doc/protocol.txt` of memcached, and what memcached 1.5.22 and 1.6.9 and twemproxy 0.5 were seen to answer.
+//! Source: `doc/protocol.txt` of memcached, and replies seen from memcached 1.5.22 and 1.6.9 and twemproxy 0.5.
 //!
-//! Replies carry no token. What tells that replies and requests are out of step is the form of each reply, which has to be
-//! one that the request may have, and the key of each value. Each get is a request of its own, with one key: so a miss is
-//! an answer, too, and not just something that is not there.
+//! Replies carry no token. The client checks the form of each reply against the request, and the key of each value.
+//! This detects replies that are out of step. Each get has one key and is a request of its own, so a miss is an
+//! explicit answer.
 
 pub(super) mod check;
 pub(super) mod command;
@@ -12,5 +12,5 @@ pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod hit;
 
-/// What is behind a value: its line end, and the end of the answer to a get of one key.
+/// The end of a value: its line end, and the end of the answer to a get of one key.
 pub(super) const VALUE_END: &[u8] = b"\r\nEND\r\n";

@@ -1,4 +1,4 @@
-//! What tells requests apart.
+//! Tokens of requests.
 
-/// The opaque token of a request: decimal, at most 10 digits, of the 31 that every server accepts.
+/// The opaque token of a request: decimal, at most 10 digits. Every server accepts 31.
 pub(crate) type Token = u32;

@@ -1,10 +1,10 @@
-//! memcached's versions, and what they mean for us.
+//! memcached's versions and their differences.
 
 use std::fmt;
 
 use super::number::leading_number;
 
-/// A version of memcached: of the text that it answers to `version`, the three numbers.
+/// A version of memcached: the three numbers of its answer to `version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     major: u16,
@@ -13,11 +13,11 @@ pub struct Version {
 }
 
 impl Version {
-    /// The first version that speaks the meta protocol as it is today. The ones before answer `mn` as well, but know
-    /// other flags, and run the *value* of a store that they refuse as commands.
+    /// The first version with the meta protocol of today. Earlier ones answer `mn` as well, but have other flags, and
+    /// run the *value* of a refused store as commands.
     pub const OLDEST: Version = Version::new(1, 6, 10);
 
-    /// The first version that compares versions on `md`. The ones before answer that any version is another one.
+    /// The first version in which `md` compares versions. Earlier ones answer that the version differs.
     pub(crate) const COMPARES_ON_DELETE: Version = Version::new(1, 6, 13);
 
     /// The version of these numbers.
@@ -25,7 +25,7 @@ impl Version {
         Version { major, minor, patch }
     }
 
-    /// `1.6.18`, `1.6.0-beta1`, `1.6.21_3_g2d51e36`; `None`: that is not how memcached calls its versions.
+    /// Parses `1.6.18`, `1.6.0-beta1`, `1.6.21_3_g2d51e36`; `None`: it is no version of memcached.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (major, rest) = number(text)?;
         let (minor, rest) = number(rest.strip_prefix(b".")?)?;
@@ -34,7 +34,7 @@ impl Version {
         is_known.then_some(Version { major, minor, patch })
     }
 
-    /// As a number, for memory that is shared; never 0.
+    /// The version as a number for shared memory, never 0.
     pub(crate) fn to_u64(self) -> u64 {
         let [a, b] = self.major.to_be_bytes();
         let [c, d] = self.minor.to_be_bytes();
@@ -42,7 +42,7 @@ impl Version {
         u64::from_be_bytes([0, 1, a, b, c, d, e, f])
     }
 
-    /// The version that is this number.
+    /// The version from that number.
     pub(crate) fn from_u64(number: u64) -> Option<Self> {
         let [0, 1, a, b, c, d, e, f] = number.to_be_bytes() else { return None };
         let number = |high, low| u16::from_be_bytes([high, low]);

@@ -1,11 +1,11 @@
-//! Whether a reply is the one to a request.
+//! Whether a reply answers a request.
 
 use crate::operation::key::Key;
 use crate::protocol::expect::Expect;
 use crate::protocol::line::{Code, Head, Malformed};
 use crate::protocol::token::Token;
 
-/// Whether the line is the answer to this request: by its token, and by its key where that was asked for.
+/// Whether the line is the answer to this request, by its token, and by its key if that was asked for.
 #[inline]
 pub(crate) fn check<'k>(
     expect: Expect,

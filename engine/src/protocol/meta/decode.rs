@@ -9,7 +9,7 @@ use crate::protocol::line::{Code, Head, Line, Malformed, MAX_ITEM};
 use crate::protocol::number::leading_number;
 
 impl<'a> Line<'a> {
-    /// The name of a key that is in the line as it is may have any bytes.
+    /// `name`: the range of a raw key in the line, which may have any bytes.
     fn parse(line: &'a [u8], name: Range<usize>) -> Result<Self, Malformed> {
         let (before, behind) = (line.get(..name.start), line.get(name.end..));
         if [before, behind].into_iter().any(|part| part.is_none_or(|part| memchr::memchr2(b'\r', 0, part).is_some())) {
@@ -41,7 +41,7 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// `named`: bytes of the first name of a key, if that is more than a word.
+    /// `named`: the length of the first key's name, if that may contain spaces; otherwise 0.
     fn parse(code: Code, text: &'a [u8], mut named: usize) -> Result<Self, Malformed> {
         let mut head = Head { code, ..Head::default() };
         let mut words = Words(text);
@@ -67,7 +67,7 @@ impl<'a> Head<'a> {
                 b'Z' => head.leased |= words.word().is_empty(),
                 b'X' => head.stale |= words.word().is_empty(),
                 b'b' => head.binary |= words.word().is_empty(),
-                // Between two spaces is nothing.
+                // An empty word.
                 b' ' => {}
                 _ => {
                     words.word();
@@ -81,34 +81,34 @@ impl<'a> Head<'a> {
     }
 }
 
-/// What is between single spaces. Each byte is looked at once: these lines are most of what is read.
+/// The words between single spaces. Each byte is read once, as these lines are most of the input.
 struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
-    /// The first byte of the next word; a space, if that has none.
+    /// The first byte of the next word; a space, if the word is empty.
     fn flag(&mut self) -> Option<u8> {
         let (&flag, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(flag)
     }
 
-    /// The word, or the rest of it, without the space behind it.
+    /// The word, or the rest of it. Skips the space behind it.
     fn word(&mut self) -> &'a [u8] {
-        // Words are short: to look for their ends with more than this costs more than it saves.
+        // Words are short, so a simple search is the fastest.
         let end = self.0.iter().position(|&b| b == b' ').unwrap_or(self.0.len());
         let (word, rest) = self.0.split_at_checked(end).unwrap_or_default();
         self.0 = rest.get(1..).unwrap_or_default();
         word
     }
 
-    /// So many bytes, and the space behind them.
+    /// This many bytes. Skips the space behind them.
     fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (bytes, rest) = self.0.split_at_checked(len).ok_or(Malformed::Syntax)?;
         self.0 = rest.get(1..).unwrap_or_default();
         Ok(bytes)
     }
 
-    /// The same, which has to be a number.
+    /// The word, or the rest of it, as a number.
     fn number(&mut self) -> Result<u64, Malformed> {
         let (n, rest) = leading_number(self.0).ok_or(Malformed::Syntax)?;
         self.0 = match rest.split_first() {
@@ -125,18 +125,18 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Where a line names a key as it is.
+/// The position of a raw key in a line.
 enum Name {
     Here(Range<usize>),
-    /// So far it could be that; more bytes will tell.
+    /// The key may begin here: more bytes are needed.
     Begun,
-    /// Nowhere, or not this one, or encoded.
+    /// There is none, it is another key, or it is encoded.
     None,
 }
 
-/// Looks for the key behind the first flag `k` of the line at the front of the buffer. What is in front of it are a code
-/// and numbers. An encoded name is longer than the key, and has none of the bytes for which it is encoded, so that
-/// neither is taken for the other.
+/// Searches for the key behind the first flag `k` of the line at the front of the buffer. Only a code and numbers
+/// precede it. An encoded name is longer than the key, and has none of the bytes that require encoding, so the two
+/// cannot be confused.
 fn name_of(buffer: &[u8], key: &[u8]) -> Name {
     let line = memchr::memchr(b'\n', buffer).and_then(|end| buffer.get(..end)).unwrap_or(buffer);
     let is_head = line.get(2) == Some(&b' ');
@@ -151,12 +151,12 @@ fn name_of(buffer: &[u8], key: &[u8]) -> Name {
 }
 
 impl Decoder {
-    /// The next line and the bytes it takes up with its end; `None`: it has not all arrived.
+    /// The next line, and its length with its end; `None`: it is not complete.
     pub fn line<'b>(&mut self, buffer: &'b [u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         self.line_with(buffer, 0..0)
     }
 
-    /// The same where the line may name this key as it is, whatever bytes it has: line ends, too.
+    /// The same for a line that may name this raw key, which may have any bytes, even line ends.
     pub fn line_naming<'b>(&mut self, buffer: &'b [u8], key: &[u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         match name_of(buffer, key) {
             Name::Here(range) => self.line_with(buffer, range),

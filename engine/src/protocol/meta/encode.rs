@@ -6,21 +6,20 @@ use crate::operation::work::Work;
 use crate::protocol::outbound::Outbound;
 use crate::protocol::token::Token;
 
-/// What a new connection is asked before anything else: `VERSION` and `MN` are the answers. Nothing in it is a command
-/// to change anything in any dialect.
+/// The first questions to a new connection, answered by `VERSION` and `MN`. They change nothing in any dialect.
 pub(crate) fn greeting(out: &mut Outbound) {
     server(out, ServerVerb::Version);
     server(out, ServerVerb::Noop);
 }
 
-/// Asks for nothing but an answer.
+/// Asks for an empty answer.
 pub(crate) fn noop(out: &mut Outbound) {
     server(out, ServerVerb::Noop);
 }
 
-/// What tells a server that speaks our dialect from one that resembles it: the key is read with the flags that reads have,
-/// and stored with those that stores have. The value is empty, so that what refuses the store, and takes its value for
-/// a command, takes it for an empty one; the `mn` behind it shows that. The item lives for a second.
+/// Tries whether a server speaks this dialect, and not just a similar one: reads the key with the flags of later reads,
+/// and stores it with the flags of later stores. The value is empty: a server that refuses the store and reads the
+/// value as a command finds an empty one, and the `mn` that follows shows it. The item expires after a second.
 pub(crate) fn tries(out: &mut Outbound, key: &Key) {
     command(out, b"mg ", key, None);
     out.put(b" s v f c t l h u k T1");
@@ -33,7 +32,7 @@ pub(crate) fn tries(out: &mut Outbound, key: &Key) {
     server(out, ServerVerb::Noop);
 }
 
-/// The tokens of the two.
+/// The tokens of the read and the store.
 pub(crate) const TRIED_GET: Token = 1;
 pub(crate) const TRIED_SET: Token = 2;
 
@@ -49,7 +48,7 @@ pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work, token:
     }
 }
 
-/// Appends the request for `verb` to the server itself. These carry no token: their replies differ from all others.
+/// Appends the request for `verb` to the server itself. It carries no token: its replies differ from all others.
 fn server(out: &mut Outbound, verb: ServerVerb) {
     match verb {
         ServerVerb::Noop => out.put(b"mn\r\n"),
@@ -68,12 +67,12 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
     match verb {
         Verb::Get { touch } => {
             command(out, b"mg ", key, None);
-            // The key comes back too: a token can collide where something in between mixes connections up, and then the
-            // key is what keeps one user's item from another.
+            // The reply names the key, too. A proxy that mixes connections up may cause two equal tokens, and then the
+            // key protects one user's item from another.
             match touch {
                 None => number(out, b" v f c k O", token),
                 Some(ttl) => {
-                    // The life is asked for in front of the new one, and so is the one before.
+                    // The old life is requested in front of the new one, so the reply has the old one.
                     number(out, b" v f c t k T", ttl.wire());
                     number(out, b" O", token);
                 }
@@ -111,7 +110,7 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb, token: Token) {
     }
 }
 
-/// Appends the store of a counter that is not there. That a server counts by steps was found out when it spoke text.
+/// Appends the store that creates a counter. Servers that need it were found when they spoke text.
 #[cold]
 fn create(out: &mut Outbound, key: &Key, value: u64, ttl: Ttl, token: Token) {
     let mut buffer = itoa::Buffer::new();
@@ -170,16 +169,16 @@ fn count_flags(out: &mut Outbound, direction: Direction, delta: u64, initial: Op
     }
 }
 
-/// Appends the request that sets the life of what is there.
+/// Appends the request that sets the life of any item there.
 fn touch(out: &mut Outbound, key: &Key, ttl: Ttl, token: Token) {
     command(out, b"mg ", key, None);
-    // Size, version, life and key tell whether it is an item that can be touched, and what to hand back if not.
+    // Size, version, life and key show whether the item is usable, and what to undo if it is not.
     out.put(b" s c t k");
     number(out, b" T", ttl.wire());
     end(out, token);
 }
 
-/// The command's word, its key, the length of its value, and `b` for a key that is encoded.
+/// The command's word, its key, the length of its value, and `b` for an encoded key.
 fn command(out: &mut Outbound, word: &[u8], key: &Key, len: Option<usize>) {
     out.put(word);
     key.wire(|bytes| out.put(bytes));
@@ -273,7 +272,7 @@ mod tests {
         assert_eq!(encoded(b" ", all), "ms IA== 3 b T60 F4294967295 C18446744073709551615 O7\r\nmoo\r\n");
     }
 
-    /// memcached 1.6.18 never makes such an item anew, and flushes at once.
+    /// With a longer time, memcached 1.6.18 never lets the item be made anew, and flushes at once.
     #[test]
     fn no_more_than_thirty_days() {
         let lease = Verb::Lease { vivify: NonZeroU32::MAX, recache: 2_592_001, wait: false };

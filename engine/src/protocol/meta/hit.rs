@@ -1,14 +1,14 @@
-//! The reply that nearly every get has.
+//! The usual reply to a get.
 //!
-//! It is known beforehand but for three numbers, so it is compared rather than taken apart. Whatever differs from it in
-//! the least is for the [`decode`](super::decode) of all replies to judge.
+//! All of it but three numbers is known beforehand, so it is compared instead of parsed. Any other reply goes to
+//! [`decode`](super::decode).
 
 use crate::protocol::line::Hit;
 use crate::protocol::number::leading_number;
 use crate::protocol::token::Token;
 
-/// The reply at the front of the buffer, if it is the one to a get of this key, as it is on the wire, with this token,
-/// and has arrived completely: `VA size f… c… kKEY O…` and its value; with `t…` in front of the key where it was touched.
+/// The reply at the front of the buffer, if it is complete and the usual one to a get of this key, in its wire form,
+/// with this token: `VA size f… c… kKEY O…` and its value; with `t…` in front of the key if the get touches.
 #[inline(always)]
 pub(crate) fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
     let (size, rest) = leading_number(buffer.strip_prefix(b"VA ")?)?;
@@ -24,7 +24,7 @@ pub(crate) fn read(buffer: &[u8], key: &[u8], token: Token) -> Option<Hit> {
     is_whole.then_some(Hit { whole, line, size, flags: u32::try_from(flags).ok()?, cas })
 }
 
-/// What is behind the life that an item had, and the ` k`.
+/// The bytes behind an item's old life and the ` k`.
 fn behind_life(rest: &[u8]) -> Option<&[u8]> {
     let life = rest.strip_prefix(b" t")?;
     let rest = life.strip_prefix(b"-1").or_else(|| Some(leading_number(life)?.1))?;
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    /// A reply that has one byte more, one less, or another one somewhere.
+    /// A usual reply with one byte added, removed or replaced.
     fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
         let byte = proptest::sample::select(b"0179 kOfcVAWXZb-\r\n\0".to_vec());
         (0..USUAL.len() - 4, 0..4, byte).prop_map(|(at, how, byte)| {
@@ -91,7 +91,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
-        /// It is never taken for something else than by the decoder of all replies.
+        /// If it is accepted, the general decoder reads the same from it.
         #[test]
         fn is_what_it_is_taken_for(reply in nearly_usual()) {
             if let Some(hit) = read(&reply, b"cow", 9) {

@@ -1,10 +1,10 @@
-//! Whether a reply is the one to a request.
+//! Whether a reply answers a request.
 
 use crate::operation::key::Key;
 use crate::protocol::line::{Code, Head, Malformed};
 
-/// Whether the line is the answer to this request, as far as one can see: a value names its key. That the form is right
-/// was seen when the line was read.
+/// Whether the line is the answer to this request: a value has to name its key. The reader of the line has checked its
+/// form.
 #[inline]
 pub(crate) fn check<'k>(line: &Head<'_>, key: impl FnOnce() -> Option<&'k Key>) -> Result<(), Malformed> {
     if line.code != Code::Value {
@@ -16,8 +16,8 @@ pub(crate) fn check<'k>(line: &Head<'_>, key: impl FnOnce() -> Option<&'k Key>) 
     }
 }
 
-/// Whether a server that refuses a store with this `SERVER_ERROR` has taken its value before. memcached has, and so have
-/// proxies when they cannot reach a server. What finds a value too large may as well not have read it.
+/// Whether a server that refuses a store with this `SERVER_ERROR` has read its value. memcached has, and so have
+/// proxies that cannot reach a server. If the value was too large, the server may not have read it.
 pub(crate) fn has_taken_value(text: &[u8]) -> bool {
     !text.starts_with(b"object too large")
 }

@@ -1,17 +1,17 @@
-//! Commands that not everything knows that speaks the text protocol.
+//! Commands of the text protocol that some servers do not know.
 
 use crate::operation::key::Key;
 use crate::operation::request::{ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 
-/// A command that a server may not know. What does not know one answers an error, as memcached does, or closes the
-/// connection with all that is under way on it, as twemproxy does: so each is tried alone, by the greeting.
+/// A command that a server may not know. Such a server answers with an error, like memcached, or closes the connection
+/// with all requests on it, like twemproxy. So the greeting tries each one alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Gets,
     Touch,
     Gats,
-    /// `stats`, and `flush_all`, which cannot be tried without being done: what knows one knows the other.
+    /// `stats` and `flush_all`. The latter cannot be tried without an effect, so the answer to `stats` counts for both.
     Stats,
 }
 
@@ -33,27 +33,27 @@ impl Command {
     }
 }
 
-/// Which of them a server knows.
+/// The commands that a server knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Commands {
     tried: u8,
     known: u8,
-    /// It has another answer to `version` than a version, or none.
+    /// Its answer to `version` is no version, or there was none.
     no_version: bool,
 }
 
 impl Commands {
-    /// As far as nothing was tried, all are known.
+    /// Whether it knows the command. An untried one counts as known.
     pub fn knows(self, command: Command) -> bool {
         self.tried & command.bit() == 0 || self.known & command.bit() != 0
     }
 
-    /// The next one to be tried.
+    /// The next command to try.
     pub fn untried(self) -> Option<Command> {
         Command::ALL.into_iter().find(|command| self.tried & command.bit() == 0)
     }
 
-    /// One was tried.
+    /// The result of a trial.
     pub fn learn(&mut self, command: Command, known: bool) {
         self.tried |= command.bit();
         if known {
@@ -69,13 +69,13 @@ impl Commands {
         Commands { no_version: true, ..self }
     }
 
-    /// Whether that can be done, and with this key.
+    /// Whether the operation is supported, with this key.
     #[inline(never)]
     pub fn can(self, key: Option<&Key>, work: &Work) -> bool {
         !key.is_some_and(Key::is_binary) && self.lacks(key, work).is_none()
     }
 
-    /// Why that cannot be done; `None`: it can.
+    /// Why the operation is not supported; `None`: it is.
     #[inline(never)]
     pub fn lacks(self, key: Option<&Key>, work: &Work) -> Option<&'static str> {
         let needs = |command: Command| (!self.knows(command)).then(|| command.name());
@@ -86,8 +86,9 @@ impl Commands {
                 Verb::Touch { .. } => needs(Command::Touch),
                 Verb::Store { cas: 0, .. } | Verb::Store { mode: StoreMode::Set, .. } => None,
                 Verb::Store { .. } => Some("a version to compare on add, replace, append and prepend"),
-                // memcached 1.6.45 takes the word at the end of the line for an option, and answers nothing: whoever asks next
-                // gets another's reply. The key ends no other line of a command that has this option.
+                // memcached 1.6.45 takes the word at the end of the line for an option and sends no answer, so that the
+                // next request would get another one's reply. In other commands with this option, the key is not at the
+                // end of the line.
                 Verb::Delete { cas: 0 } if key.is_some_and(|key| key.raw() == b"noreply") => {
                     Some("a delete of the key \"noreply\"")
                 }

@@ -6,8 +6,7 @@ use crate::protocol::line::{Code, Head, Line, Malformed, MAX_ITEM};
 use crate::protocol::number::{leading_number, number};
 
 impl Decoder {
-    /// The next line, which has to be one that such a request may be answered with, and the bytes it takes up with its end;
-    /// `None`: it has not all arrived.
+    /// The next line, which has to be a possible answer to such a request, and its length; `None`: it is not complete.
     #[inline(never)]
     pub fn text_line<'b>(&mut self, buffer: &'b [u8], expect: Expect) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         let Some((line, used)) = self.frame(buffer, 0)? else { return Ok(None) };
@@ -38,7 +37,7 @@ fn parse(line: &[u8], expect: Expect) -> Result<Line<'_>, Malformed> {
         (Expect::Set | Expect::Delete | Expect::Count | Expect::Touch, b"NOT_FOUND", None) => Code::NotFound,
         (Expect::Delete, b"DELETED", None) => Code::Done,
         (Expect::Touch, b"TOUCHED", None) => Code::Done,
-        // memcached has said numbers with the spaces that decr leaves behind them.
+        // memcached's numbers may end with the spaces that `decr` leaves.
         (Expect::Count, ..) => {
             return number(line.trim_ascii_end()).map(Line::Number).ok_or(Malformed::Syntax);
         }

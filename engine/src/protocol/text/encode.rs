@@ -6,11 +6,11 @@ use crate::operation::work::Work;
 use crate::protocol::outbound::Outbound;
 use crate::protocol::text::command::Command;
 
-/// Appends the request; nothing where there is no command for it.
+/// Appends the request; nothing if there is no command for it.
 #[inline(never)]
 pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work) {
     match (work, key) {
-        // It cannot be sent, and what would be sent for it is another key.
+        // Its encoded form would be another key.
         (_, Some(key)) if key.is_binary() => {}
         (Work::Keyed(verb), Some(key)) => keyed(out, key, verb),
         (Work::Create { value, ttl, .. }, Some(key)) => create(out, key, *value, *ttl),
@@ -24,13 +24,13 @@ pub(crate) fn version(out: &mut Outbound) {
     out.put(b"version\r\n");
 }
 
-/// Asks for a key that is not there, by the one command that everything knows.
+/// Reads a key that does not exist, with the one command that every server knows.
 pub(crate) fn get(out: &mut Outbound, key: &Key) {
     line(out, b"get ", key);
     end(out);
 }
 
-/// Tries a command, with a key that is not there.
+/// Tries a command, with a key that does not exist.
 pub(crate) fn try_command(out: &mut Outbound, command: Command, key: &Key) {
     match command {
         Command::Gets => keyed(out, key, &Verb::Get { touch: None }),
@@ -92,7 +92,7 @@ fn keyed(out: &mut Outbound, key: &Key, verb: &Verb) {
     end(out);
 }
 
-/// Appends the store of a counter that is not there.
+/// Appends the store that creates a counter.
 fn create(out: &mut Outbound, key: &Key, value: u64, ttl: Ttl) {
     let mut buffer = itoa::Buffer::new();
     let value = buffer.format(value).as_bytes();
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// What has no command is not sent, and neither is a key that a line cannot have, whatever it is for.
+    /// An operation without a command is not sent, and neither is a key that a line cannot carry, in any operation.
     #[test]
     fn nothing_else() {
         let vivify = NonZeroU32::MIN;

@@ -1,12 +1,12 @@
-//! The reply that nearly every get has, which is known beforehand but for three numbers. Whatever differs from it in the
-//! least is for the [`decode`](super::decode) of all replies to judge.
+//! The usual reply to a get. All of it but three numbers is known beforehand. Any other reply goes to
+//! [`decode`](super::decode).
 
 use super::VALUE_END;
 use crate::protocol::line::Hit;
 use crate::protocol::number::leading_number;
 
-/// The reply at the front of the buffer, if it is the one to a get of this key, and has arrived completely:
-/// `VALUE KEY flags size version`, its value, and `END`.
+/// The reply at the front of the buffer, if it is complete and the usual one to a get of this key:
+/// `VALUE KEY flags size version`, the value, and `END`.
 #[inline(never)]
 pub(crate) fn read(buffer: &[u8], key: &[u8]) -> Option<Hit> {
     let rest = buffer.strip_prefix(b"VALUE ")?.strip_prefix(key)?;
@@ -45,7 +45,7 @@ mod tests {
         }
     }
 
-    /// A reply that has one byte more, one less, or another one somewhere.
+    /// A usual reply with one byte added, removed or replaced.
     fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
         let byte = proptest::sample::select(b"0179 VALUEDwc-\r\n\0".to_vec());
         (0..USUAL.len() - 5, 0..4, byte).prop_map(|(at, how, byte)| {
@@ -63,7 +63,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
-        /// It is never taken for something else than by the decoder of all replies.
+        /// If it is accepted, the general decoder reads the same from it.
         #[test]
         fn is_what_it_is_taken_for(reply in nearly_usual()) {
             if let Some(hit) = read(&reply, b"cow") {
