@@ -1,4 +1,4 @@
-//! What several operations have to do with each other, before a server is asked.
+//! Relations between operations, before a server is asked: coalescing, batches, large items, lease waits.
 
 pub(crate) mod batch;
 pub(crate) mod coalesce;

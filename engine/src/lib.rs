@@ -1,9 +1,9 @@
 //! A memcached client without I/O.
 //!
-//! Everything that can be decided about talking to a cluster of memcacheds is decided here: how requests are encoded,
-//! which reply belongs to which request, which server has a key, when a connection is opened or given up, when an
-//! operation has taken too long, whether a server is worth a try. What is not here: sockets, clocks, threads, nginx. A
-//! driver moves bytes and says what time it is; see [`Client`] for the contract between the two.
+//! It makes all decisions of a client for a cluster of memcacheds: how requests are encoded, which reply belongs to
+//! which request, which server has a key, when a connection is opened or closed, when an operation times out, and
+//! whether a server is up. It has no sockets, clocks, threads or nginx. A driver moves bytes and passes the time; see
+//! [`Client`] for the contract between the two.
 //!
 //! ```
 //! use memcache_engine::{Client, Config, Instant, Output, Request, ServerConfig, ServerParams, Verb};
@@ -23,18 +23,18 @@
 //! | module | its job |
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
-//! | `front` | what several operations have to do with each other |
-//! | `network` | the connections of a client, what its driver has to do, and what is due |
-//! | `connection` | one connection's requests and replies in order |
-//! | `protocol` | what is said to memcached, and how its answers are read |
-//! | [`config`] | a cluster as configured |
-//! | [`operation`] | what goes in and comes out: keys, requests, replies, errors |
+//! | `front` | coalescing, batches and lease waits, before the servers |
+//! | `network` | the connections of a client, its outputs to the driver, and its timers |
+//! | `connection` | one connection's requests and replies, in order |
+//! | `protocol` | requests to bytes, and bytes to replies |
+//! | [`config`] | the configuration of a cluster |
+//! | [`operation`] | input and output: keys, requests, replies, errors |
 //! | `route` | which server has a key |
-//! | `server` | one memcached: its pool, its queue, whether it is up and where; all that is counted of it |
-//! | [`stats`], [`metrics`] | what is counted; with what |
-//! | `timers`, [`time`] | what is due; time as an argument |
+//! | `server` | one memcached: its pool, queue, health, address and counters |
+//! | [`stats`], [`metrics`] | the counters, and the types that they are made of |
+//! | `timers`, [`time`] | the timer queue; time as an argument |
 //! | [`shared`] | memory that the workers of a host share |
-//! | [`limits`] | bounds of what can grow, and of what may be configured |
+//! | [`limits`] | bounds of memory, and of the configuration |
 
 #![forbid(unsafe_code)]
 

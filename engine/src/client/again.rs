@@ -1,4 +1,4 @@
-//! What becomes of operations whose connection ended, or whose server is down.
+//! Retries of operations whose connection ended, or whose server is down.
 
 use super::call::{Owner, Stage};
 use super::state::Client;
@@ -9,7 +9,7 @@ use crate::operation::retry::{error_for, End, Interrupted};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// The server is down: what waits for it goes to the one that stands in for it, or fails.
+    /// The server is down: operations in its queue go to its stand-in, or fail.
     pub(super) fn give_up_queue(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         for call in server.empty_queue() {
@@ -19,28 +19,28 @@ impl<T> Client<T> {
         }
     }
 
-    /// An operation whose connection ended: again on another one, if that does no harm, or an error. Returns it if it
-    /// has to be put into its server's queue.
+    /// Retries an operation whose connection ended, if that is safe, or ends it with an error. Returns it if it has to
+    /// be put into its server's queue.
     pub(super) fn retry_lost(&mut self, lost: LostRequest, cause: &Cause, now: Instant) -> Option<CallId> {
         let end = match cause {
             Cause::Lost(Loss::Closing) if self.network.draining => End::Exit,
-            // The server's answer to it was no answer: asking again would bring the same.
+            // Its reply was invalid. A retry would bring the same reply.
             Cause::Protocol | Cause::EncodedKey if lost.due => End::Protocol,
             _ => End::Lost,
         };
         self.again_or_error(lost.call, lost.started, end, now)
     }
 
-    /// See [`retry`](crate::operation::retry) for which it is.
+    /// Retries or ends the operation: [`retry`](crate::operation::retry) has the rule.
     fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
         let call = self.calls.get(id)?;
         let (from, writes) = (call.server, call.is_write());
-        // What hands a lease back has to be said to the server that gave it.
+        // A lease has to be handed back to the server that gave it.
         let may_move = !matches!(call.owner, Owner::Internal);
         let key = call.key.as_ref().filter(|_| may_move);
         let target = key.and_then(|key| self.stand_in(call.subset, from, key)).unwrap_or(from);
         let live = self.servers.get(target).is_some_and(|server| {
-            // What moves to another server has to find room there.
+            // An operation that moves to another server needs room there.
             server.is_live() && (target == from || server.has_room_in_queue())
         });
         let loss = Interrupted { written, writes, retried: call.retried, late: call.deadline <= now, live, end };

@@ -1,4 +1,4 @@
-//! Gets of many keys: what a batch is made of is in [`batch`](crate::front::batch).
+//! Gets of many keys. The state of a batch is in [`batch`](crate::front::batch).
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// Reads many items, and sets their expiry if `touch` says so. The answer is [`Outcome::Many`].
     ///
-    /// Keys are asked for in their order, and no more of them than [`submit`](Client::submit) would accept. It is refused
-    /// only where there is no memory for the operation itself.
+    /// Keys are asked for in their order, no more of them than [`submit`](Client::submit) would accept. The batch is
+    /// refused only if there is no memory for the operation itself.
     pub fn submit_many<'a>(
         &mut self,
         subset: Subset,
@@ -57,7 +57,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// One part less is to come.
+    /// One answer of the batch is not missing any more.
     fn count_part(&mut self, whole: CallId) {
         if self.batch(whole).is_some_and(Batch::count) {
             self.complete_batch(whole);
@@ -81,7 +81,7 @@ impl<T> Client<T> {
         Ok(self.begin(owner, new, room, timeout, now))
     }
 
-    /// A part has its answer. False: its value was dropped, as too many are held.
+    /// A part has its answer. False: its value was dropped, as batches hold too many bytes.
     pub(super) fn gather(&mut self, whole: CallId, index: usize, mut part: Part) -> bool {
         let Some(Task::Parts(batch)) = self.calls.get_mut(whole).map(|call| &mut call.task) else { return true };
         let held = self.gathered.hold(batch, &mut part);
@@ -90,7 +90,7 @@ impl<T> Client<T> {
         held
     }
 
-    /// An operation is handed out, or taken back: its values are released.
+    /// An operation is handed out or cancelled: its values do not count any more.
     pub(super) fn release_gathered(&mut self, task: &Task) {
         self.gathered.release(gathered(task));
     }
@@ -107,7 +107,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Takes back what a batch consists of.
+    /// Cancels the parts of a batch.
     pub(super) fn take_back_parts(&mut self, whole: CallId, now: Instant) {
         let Some(batch) = self.take_batch(whole) else { return };
         self.gathered.release(batch.held());

@@ -1,4 +1,4 @@
-//! An operation: what it does, for whom, and where it is.
+//! The structure of an operation: its work, its owner, its stage.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use crate::route::subset::Subset;
 use crate::server::Hold;
 use crate::time::Instant;
 
-/// Where an operation is.
+/// The stage of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// In its server's queue.
     Queued,
     /// In a connection's FIFO, with this number.
     Sent(ConnId, u32),
-    /// In the exchange of equal gets, a group of this name.
+    /// In a shared exchange of equal gets, a group with this name.
     Following(CallId),
-    /// For the item that somebody else makes.
+    /// It waits for an item that another client makes.
     Waiting,
-    /// For the answers of the operations that it consists of.
+    /// It waits for the answers of its parts.
     Gathering,
     /// In the list of completions.
     Done,
 }
 
-/// Whom an operation completes for.
+/// The owner of an operation, who gets its answer.
 #[derive(Debug)]
 pub(super) enum Owner<T> {
-    /// Whoever submitted it.
+    /// The caller.
     Caller(T),
-    /// The operation that it is a part of, with this place among the answers.
+    /// A batch, with this index among its answers.
     Batch(CallId, usize),
-    /// Nobody: it is an internal operation, the client's own.
+    /// The client itself.
     Internal,
 }
 
@@ -49,23 +49,23 @@ impl<T> Owner<T> {
     }
 }
 
-/// What is to be done, and where.
+/// A new operation, and its server.
 #[derive(Debug)]
 pub(super) struct NewCall {
-    /// `None`: it is about the server itself.
+    /// `None`: the operation is on the server itself.
     pub key: Option<Key>,
     pub work: Work,
-    /// The servers that it may go to, the key's own of them, and the one that it goes to.
+    /// The allowed servers, the key's own server, and the chosen one.
     pub subset: Subset,
     pub home: ServerId,
     pub server: ServerId,
 }
 
-/// What an operation does, or has come to.
+/// The work of an operation, or its answer.
 #[derive(Debug)]
 pub(super) enum Task {
     Work(Work),
-    /// What its parts do.
+    /// A batch, with the state of its parts.
     Parts(Box<Batch>),
     Answer(Answer),
 }
@@ -73,31 +73,31 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Call<T> {
     pub owner: Owner<T>,
-    /// As long as there is an answer, too: the lease that it brings may have to be handed back.
+    /// It stays when there is an answer: the lease in that may have to be handed back.
     pub key: Option<Key>,
     pub task: Task,
-    /// The servers that it may go to, the key's own of them, and the one that it goes to, or that has answered.
+    /// The allowed servers, the key's own server, and the chosen one, which may have answered.
     pub subset: Subset,
     pub home: ServerId,
     pub server: ServerId,
     pub stage: Stage,
-    /// When it was submitted.
+    /// The time of its submission.
     pub since: Instant,
     pub deadline: Instant,
-    /// Bytes of its value that count for the server's backlog; no value is so large that they do not fit.
+    /// Bytes of its value that count for the server's backlog. All values are small enough to fit.
     pub backlog: u32,
     /// Whether it was moved to another connection once.
     pub retried: bool,
-    /// How often its deadline may still be put off.
+    /// The number of times that its deadline may still be put off.
     pub patience: u8,
     /// The group of gets that it leads.
     pub group: Option<CallId>,
-    /// Of a write on a connection: what keeps those that come later behind it.
+    /// For a write on a connection: the mark that later operations on the key must not pass.
     pub hold: Option<Hold>,
 }
 
 impl<T> Call<T> {
-    /// One that consists of others: it is on no server, and has no time but theirs.
+    /// A batch. It is on no server, and ends with the last of its parts.
     pub fn gathering(context: T, batch: Box<Batch>, subset: Subset, now: Instant) -> Self {
         Call {
             owner: Owner::Caller(context),
@@ -117,7 +117,7 @@ impl<T> Call<T> {
         }
     }
 
-    /// What it does; `None` once it has ended.
+    /// Its work; `None` once it has ended.
     pub fn work(&self) -> Option<&Work> {
         match &self.task {
             Task::Work(work) => Some(work),
@@ -125,22 +125,22 @@ impl<T> Call<T> {
         }
     }
 
-    /// Whether it goes to a server that stands in for the key's own.
+    /// Whether it goes to a stand-in of the key's own server.
     pub fn is_moved(&self) -> bool {
         self.server != self.home
     }
 
-    /// The key of a lease get that waits for the item to be made.
+    /// The key of a lease get that waits for an item.
     pub fn waits_for(&self) -> Option<&Key> {
         self.key.as_ref().filter(|_| matches!(self.task, Task::Work(Work::Keyed(Verb::Lease { wait: true, .. }))))
     }
 
-    /// How long it was given.
+    /// Its timeout.
     pub fn timeout(&self) -> Duration {
         self.deadline.since(self.since)
     }
 
-    /// Its bytes do not count for the backlog any more: how many these were.
+    /// Its bytes do not count for the backlog any more. Returns their number.
     pub fn take_backlog(&mut self) -> usize {
         std::mem::take(&mut self.backlog) as usize
     }

@@ -1,4 +1,4 @@
-//! What has to hold between any two calls, for the simulation.
+//! Invariants between any two calls, for the simulation.
 
 use super::batch;
 use super::call::{Owner, Stage};
@@ -7,7 +7,7 @@ use crate::limits::MAX_GATHERED;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// Whether the client's numbers agree with each other; `Err` says which do not. It looks at everything.
+    /// Whether the client's counts agree with each other; `Err` says which do not. It checks everything.
     #[doc(hidden)]
     pub fn check(&self, now: Instant) -> Result<(), String> {
         let at = |stage: &dyn Fn(Stage) -> bool| self.calls.values().filter(|call| stage(call.stage)).count();
@@ -33,7 +33,7 @@ impl<T> Client<T> {
             return Err(wrong);
         }
         for call in self.calls.values() {
-            // Who is late may have been left, and ends by its own timer.
+            // A late follower may have been left behind, and ends by its own timer.
             let is_late = call.deadline <= now;
             let leads = |leader| self.calls.contains_key(leader);
             let follows = |name| is_late || self.exchanges.leader(name).is_some_and(leads);

@@ -1,4 +1,4 @@
-//! How an operation ends.
+//! The end of an operation.
 
 use super::call::{Call, Owner, Stage, Task};
 use super::state::Client;
@@ -13,21 +13,21 @@ use crate::time::Instant;
 /// An operation that ended.
 #[derive(Debug)]
 pub struct Completion<T> {
-    /// Which; the id is no longer valid.
+    /// Its id, which is no longer valid.
     pub call: CallId,
-    /// What was submitted with it.
+    /// The value that was submitted with it.
     pub context: T,
-    /// The server that it went to last; none, if it consists of others.
+    /// The server that it went to last. A batch has none.
     pub server: ServerId,
     /// Its result.
     pub answer: Answer,
-    /// Whether the key's own server was down and another one was asked. That one does not know what the key's own server
-    /// has: a miss there says nothing of the item, and a version nothing of that server's.
+    /// Whether a stand-in was asked, because the key's own server was down. A stand-in does not have the items of that
+    /// server, so a miss says nothing about the item. Its versions are not those of that server either.
     pub stand_in: bool,
 }
 
 impl<T> Client<T> {
-    /// The next operation that ended.
+    /// The next completed operation.
     pub fn poll_completion(&mut self) -> Option<Completion<T>> {
         loop {
             let id = self.completions.pop_front()?;
@@ -42,13 +42,13 @@ impl<T> Client<T> {
         }
     }
 
-    /// An operation has its answer, unless it is one that waits on.
+    /// An operation has its answer. It ends, unless it has another step or waits for an item.
     pub(super) fn complete(&mut self, id: CallId, answer: Answer, now: Instant) {
-        // Of what is counted on an item that is not there, and of what is stored for that.
+        // A count of a missing item may continue, and so may the store that follows it.
         let may_go_on = matches!(answer, Ok(Outcome::Miss | Outcome::NotStored | Outcome::Done));
         let answer = if may_go_on { self.after_step(id, answer, now) } else { Some(answer) };
         let Some(answer) = answer else { return };
-        // Only what a lease get is told can be a reason to wait on.
+        // Only the answer to a lease get can be a reason to wait.
         let of_lease = matches!(answer, Ok(Outcome::Lease(_)) | Err(_));
         let wait = if of_lease { self.waits_on(id, &answer, now) } else { Wait::Ends };
         match wait {
@@ -87,7 +87,7 @@ impl<T> Client<T> {
         self.answer(id, answer);
     }
 
-    /// Puts an operation's answer where it is waited for.
+    /// Passes an answer to the operation's owner.
     pub(super) fn answer(&mut self, id: CallId, answer: Answer) {
         match self.calls.get_mut(id) {
             Some(call) if matches!(call.owner, Owner::Caller(_)) => {
@@ -99,7 +99,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// The same for one that no caller waits for, but a batch, or nobody.
+    /// The same for a part of a batch, or an internal operation.
     fn pass_on(&mut self, id: CallId, answer: Answer) {
         let Some(call) = self.calls.remove(id) else { return };
         let stand_in = call.is_moved();

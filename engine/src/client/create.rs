@@ -1,8 +1,8 @@
-//! Counters that are made where no command counts and makes in one.
+//! Counters with an initial value, on servers without a command for them.
 //!
-//! A count with an initial value misses only there. Then the counter is stored, if nobody else has done so meanwhile; and
-//! if somebody has, it is counted on that, and so on until the deadline. It is not one step: what is submitted for the key
-//! behind the count may be carried out before the counter is made, and what ends with an error in between may have made it.
+//! Such a count misses if there is no counter. Then the counter is added. If another client has added it meanwhile, the
+//! count is repeated, and so on until the deadline. These are several steps: other operations on the key may be carried
+//! out before the counter is created, and a count that ends with an error in between may have created it.
 
 use super::call::{Stage, Task};
 use super::state::Client;
@@ -14,8 +14,8 @@ use crate::operation::work::Work;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// What an answer means to the operation: the same, unless it is a step of such a count. `None`: the next step is on its
-    /// way.
+    /// Continues a count with an initial value after a step. Returns the operation's answer; `None`: the next step is
+    /// under way.
     #[inline(never)]
     pub(super) fn after_step(&mut self, id: CallId, answer: Answer, now: Instant) -> Option<Answer> {
         let Some(call) = self.calls.get_mut(id) else { return Some(answer) };

@@ -1,4 +1,4 @@
-//! How operations get to connections, or into queues.
+//! How operations get to connections and queues.
 
 use std::collections::TryReserveError;
 
@@ -16,7 +16,7 @@ use crate::server::{Server, Target};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// Puts an operation where it may go now: on a connection, or behind what waits.
+    /// Puts an operation on a connection, or in the queue.
     pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
         let bulk = self.bulk_of(call);
         let waits = self.has_waiting(id);
@@ -26,7 +26,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Puts waiting operations on connections that have room, in their order.
+    /// Puts waiting operations on connections that have room, in order.
     pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
         loop {
             let calls = &self.calls;
@@ -45,7 +45,7 @@ impl<T> Client<T> {
         self.grow(id, now);
     }
 
-    /// Bytes that an operation has its connection busy with, if these are many.
+    /// Bytes of an operation's large value, 0 if it has none.
     pub(super) fn bulk_of(&self, call: CallId) -> u32 {
         let call = self.calls.get(call);
         call.and_then(|call| Some(self.large_items.bulk(call.key.as_ref(), call.work()?))).unwrap_or(0)
@@ -57,20 +57,20 @@ impl<T> Client<T> {
         self.servers.get(id).is_some_and(Server::has_waiting)
     }
 
-    /// Where a new operation goes, as far as that is for its server to say.
+    /// The target of a new operation, as its server chooses it.
     #[inline(always)]
     pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32) -> Target {
         let Some(server) = self.servers.get(id) else { return Target::Queue };
         server.target(&self.network.connections, key, bulk)
     }
 
-    /// Where an operation goes that was accepted and is the next.
+    /// The target of an accepted operation that is the next in the queue.
     fn target_of_next(&self, id: ServerId, call: CallId, bulk: u32) -> Target {
         let Some((server, call)) = self.servers.get(id).zip(self.calls.get(call)) else { return Target::Queue };
         server.target_of_next(&self.network.connections, call.key.as_ref(), bulk)
     }
 
-    /// The same as [`place`](Client::place), but where there is no room for the operation it ends.
+    /// The same as [`place`](Client::place). Without room for it, the operation ends.
     fn put(&mut self, call: CallId, id: ServerId, target: Target, bulk: u32, now: Instant) -> bool {
         if target != Target::Nowhere {
             return self.place(call, id, target.connection(), bulk, now);
@@ -82,8 +82,8 @@ impl<T> Client<T> {
         true
     }
 
-    /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more after it: it
-    /// was the least loaded one, so that no other is needed then.
+    /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more. It was
+    /// the least loaded one, so no other is needed then.
     pub(super) fn place(
         &mut self,
         id: CallId,
@@ -99,7 +99,7 @@ impl<T> Client<T> {
             let (expect, is_write) =
                 work.map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             let version = connection.version();
-            // What was accepted when less was known of the server, or for another one.
+            // It was accepted before the dialect was known, or for another server.
             let refused = work.filter(|work| !connection.dialect().supports(call.key.as_ref(), work, || version));
             if let Some(work) = refused {
                 let error = connection.dialect().refusal(call.key.as_ref(), work);
@@ -127,8 +127,8 @@ impl<T> Client<T> {
         false
     }
 
-    /// Makes sure that what grows with the number of operations, which may come to megabytes, has room for one more:
-    /// that there is none is an error then, and not the end of the process.
+    /// Reserves memory for one more operation in the structures that grow with the number of operations, which may take
+    /// megabytes. Without memory, the operation is refused, and the process goes on.
     pub(super) fn make_room(&mut self, id: ServerId, target: Target) -> Result<(), TryReserveError> {
         self.make_room_for_one()?;
         self.network.timers.try_reserve()?;
@@ -142,7 +142,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// The same for an operation as such, wherever it goes.
+    /// Reserves memory for one more operation, apart from its server's.
     pub(super) fn make_room_for_one(&mut self) -> Result<(), TryReserveError> {
         self.calls.try_reserve(1)?;
         // All operations may complete at once.

@@ -1,4 +1,4 @@
-//! What a server says of itself before a connection is used, and what that means for its operations.
+//! The greeting of a connection, and its effect on operations.
 
 use super::call::Stage;
 use super::state::Client;
@@ -10,7 +10,7 @@ use crate::protocol::greeting::Progress;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// A connection that is not ready has said something.
+    /// Bytes have come on a connection that is not ready.
     #[cold]
     pub(super) fn greeted(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
@@ -19,20 +19,20 @@ impl<T> Client<T> {
                 self.refuse_unsupported(id, now);
                 self.ready(conn, id, now);
             }
-            // The server has closed it, and opened another.
+            // The server has closed it, and another one was opened.
             Ok(Progress::Again) => self.pump(id, now),
             Ok(Progress::Asks | Progress::Waits) => {}
             Err(unfit) => self.fail(conn, Cause::Unfit(unfit), false, now),
         }
     }
 
-    /// Whether the server can do that, as far as it has said what it is.
+    /// Whether the server supports the operation, as far as its dialect is known.
     #[inline]
     pub(super) fn supports(&self, id: ServerId, key: Option<&Key>, work: &Work) -> bool {
         self.servers.get(id).is_none_or(|server| server.supports(key, work))
     }
 
-    /// Ends what waits for the server and that it cannot do, as it has said only now.
+    /// Ends the operations that wait for the server, and that it does not support.
     fn refuse_unsupported(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let calls = &self.calls;

@@ -1,4 +1,4 @@
-//! How an operation gives up its place.
+//! Cancelled and late operations: how they leave their stage.
 
 use super::call::{Call, Owner, Stage, Task};
 use super::share::FormerLeader;
@@ -11,7 +11,7 @@ use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// The lease of an operation that is cancelled when it had won, and before it was told so.
+    /// The side effect of a cancelled operation that has got a lease, if its caller has not seen it.
     fn unclaimed_lease(call: &Call<T>) -> Option<SideEffect> {
         let Task::Answer(Ok(Outcome::Lease(Lease::Won { cas, stale, old }))) = &call.task else { return None };
         let key = call.key.clone()?;
@@ -23,8 +23,8 @@ impl<T> Client<T> {
         Some(SideEffect { key, undo })
     }
 
-    /// Takes an operation back: it will not complete. `None`: there is no such operation, or it has completed and was
-    /// handed out. The server may carry it out all the same.
+    /// Cancels an operation: it will not complete. `None`: there is no such operation, or its completion was handed
+    /// out. The server may carry it out all the same.
     pub fn cancel(&mut self, id: CallId, now: Instant) -> Option<T> {
         // Internal operations cannot be cancelled.
         let Owner::Caller(_) = self.calls.get(id)?.owner else { return None };
@@ -57,14 +57,14 @@ impl<T> Client<T> {
         call.owner.into_caller()
     }
 
-    /// The key of an operation that gives up this place, if what comes there has to be compared with it.
+    /// The key of an operation that leaves this stage, if a late reply has to be compared with it.
     pub(super) fn key_left(&self, id: CallId, stage: Stage) -> Option<Key> {
         let Stage::Sent(conn, _) = stage else { return None };
         self.network.connections.get(conn).filter(|connection| !connection.dialect().has_tokens())?;
         self.calls.get(id)?.key.clone()
     }
 
-    /// An operation that gives up leaves its place. Returns whether the server may carry it out.
+    /// An operation gives up and leaves its stage. Returns whether the server may carry it out.
     pub(super) fn give_up_place(
         &mut self,
         id: ServerId,
@@ -86,7 +86,7 @@ impl<T> Client<T> {
             self.network.timers.insert(overdue, Timer::Overdue(conn, number));
             return true;
         }
-        // There is room for another, or nothing left to do.
+        // The connection has room for another operation, or is idle.
         self.after_reply(conn, id, now);
         false
     }

@@ -1,4 +1,4 @@
-//! What happens on connections.
+//! Events on connections.
 
 use std::io::IoSlice;
 
@@ -16,7 +16,7 @@ use crate::protocol::outbound::Outbound;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// The socket of an [`Output::Open`] is connected, and the driver secures the connection before it says
+    /// The socket of an [`Output::Open`] is connected. The driver secures the connection before it calls
     /// [`connected`](Client::connected). That is a part of connecting.
     pub fn securing(&mut self, conn: ConnId) {
         if let Some(connection) = self.network.connections.get_mut(conn) {
@@ -36,14 +36,14 @@ impl<T> Client<T> {
         self.network.writes.mark(conn, connection);
     }
 
-    /// Where to read into: the driver appends what it receives and then calls [`received`](Client::received). The
-    /// buffer has room for at least a byte; how much is for the client to choose. `None`: there is no such connection.
+    /// The buffer to read into. The driver appends received bytes and then calls [`received`](Client::received). The
+    /// buffer has room for at least a byte; the client chooses its size. `None`: there is no such connection.
     pub fn read_buffer(&mut self, conn: ConnId) -> Option<&mut BytesMut> {
         let spare = &mut self.network.spare_buffers;
         Some(self.network.connections.get_mut(conn)?.read_buffer(|| spare.take()))
     }
 
-    /// Bytes were appended to the connection's [`read_buffer`](Client::read_buffer): `bytes` of them.
+    /// `bytes` were appended to the connection's [`read_buffer`](Client::read_buffer).
     pub fn received(&mut self, conn: ConnId, bytes: usize, now: Instant) {
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
         let id = connection.server;
@@ -56,7 +56,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Fills `slices` with what the connection has to write and returns how many it used; 0: nothing. After
+    /// Fills `slices` with the bytes to write. Returns the number of slices used; 0: nothing. After
     /// [`written`](Client::written) there may be more.
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.network.connections.get_mut(conn) else { return 0 };
@@ -71,7 +71,7 @@ impl<T> Client<T> {
         connection.slices(slices)
     }
 
-    /// The socket accepted so many bytes of what [`transmit`](Client::transmit) gave. Returns whether there is more.
+    /// The socket accepted this many bytes of what [`transmit`](Client::transmit) gave. Returns whether there is more.
     pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) -> bool {
         let Some(connection) = self.network.connections.get_mut(conn) else { return false };
         let id = connection.server;
@@ -80,7 +80,7 @@ impl<T> Client<T> {
         let calls = &mut self.calls;
         let was_bulky = connection.is_bulky();
         connection.wrote(bytes, now, |call| {
-            // The value is on its way; what is left to keep is the key.
+            // The value was written. Only the key is still needed.
             if let Some(call) = calls.get_mut(call) {
                 if !call.retried && !matches!(call.owner, Owner::Internal) {
                     server.first_written(call.since, now);
@@ -98,11 +98,11 @@ impl<T> Client<T> {
         if self.network.draining {
             self.after_last_reply(conn, id, now);
         }
-        // What waited may be on this connection by now.
+        // Operations that waited may be on this connection by now.
         more || self.network.connections.get(conn).is_some_and(Connection::has_more)
     }
 
-    /// The driver lost the connection; its socket is closed.
+    /// The driver lost the connection. Its socket is closed.
     pub fn closed(&mut self, conn: ConnId, loss: Loss, now: Instant) {
         let greeted = self.network.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting);
         let cause = match loss {

@@ -1,4 +1,4 @@
-//! What servers need besides operations: what each decides by itself, and what that means for operations that wait.
+//! Maintenance of servers, and its effect on operations that wait.
 
 use super::state::Client;
 use crate::id::{ConnId, ServerId};
@@ -7,7 +7,7 @@ use crate::server::{Arrival, News, Server};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// Maintenance of the server is due, or it is known better than before how it is.
+    /// Maintenance of the server is due, or the state of the server has changed.
     pub(super) fn maintain(&mut self, id: ServerId, now: Instant) {
         self.learn(id, now);
         if !self.network.draining {
@@ -18,13 +18,13 @@ impl<T> Client<T> {
         self.pump(id, now);
     }
 
-    /// Opens another connection if those that there are do not do.
+    /// Opens another connection if the server needs one.
     pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
         let waiting = self.servers.get(id).map_or(0, Server::waiting);
         self.grow_for(id, waiting, now);
     }
 
-    /// The same for so many operations that have no connection.
+    /// The same for `waiting` operations that have no connection.
     pub(super) fn grow_for(&mut self, id: ServerId, waiting: usize, now: Instant) {
         let network = &mut self.network;
         let Some(server) = self.servers.get_mut(id).filter(|server| server.wants_connection(network, waiting)) else {
@@ -33,14 +33,14 @@ impl<T> Client<T> {
         if server.is_held_back(network, now) {
             return;
         }
-        // Others may have found out meanwhile that it is of no use.
+        // Another client may have found the server down.
         self.learn(id, now);
         if let Some(server) = self.servers.get_mut(id).filter(|server| server.is_live()) {
             server.open(&mut self.network, now);
         }
     }
 
-    /// Takes over what others have found out about a server.
+    /// Adopts the changes that other clients have found.
     #[inline]
     pub(super) fn learn(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
@@ -61,7 +61,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Goes where the others have gone.
+    /// Moves to the address that other clients use.
     #[inline]
     fn follow_address(&mut self, id: ServerId, now: Instant) {
         if self.servers.get(id).is_some_and(Server::is_elsewhere) {
@@ -85,12 +85,12 @@ impl<T> Client<T> {
         server.opened(&mut self.network, now);
         self.after_reply(conn, id, now);
         if !self.network.draining {
-            // A server that is back gets its `min` again.
+            // A server that is live again gets its `min` connections.
             self.maintain(id, now);
         }
     }
 
-    /// Decides where the server is asked from now on. False: not there, and the connection has been closed.
+    /// Chooses the server's address. False: it is another one, and the connection was closed.
     fn arrive(&mut self, conn: ConnId, id: ServerId, now: Instant) -> bool {
         if !self.network.connections.contains_key(conn) {
             return false;
@@ -129,7 +129,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Takes a server out of use, as if it were down but without probes, or back into it. What was sent is still
+    /// Disables a server, which then gets neither operations nor probes, or enables it. Pending requests are still
     /// answered. False: there is no such server.
     pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
         let Some(server) = self.servers.get_mut(id) else { return false };
@@ -145,7 +145,7 @@ impl<T> Client<T> {
         true
     }
 
-    /// The worker is about to exit: idle connections close now, the others when they are idle. Operations still work,
+    /// The worker is about to exit: idle connections close now, the others once they are idle. Operations still work,
     /// also new ones.
     pub fn drain(&mut self, _now: Instant) {
         self.network.draining = true;

@@ -1,4 +1,4 @@
-//! What a client shows of its servers, and when others see it.
+//! The views of a client's servers, and their publication.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::server::{Server, ServerView};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// A server as it is now.
+    /// The server's current state.
     pub fn server(&self, id: ServerId) -> Option<ServerView<'_>> {
         let (server, config) = self.servers.get(id).zip(self.config.servers.get(id))?;
         Some(server.view(config, &self.network.connections))
     }
 
-    /// Lets others see what there is now, in [`Gauges`](crate::stats::Gauges): those of the servers that have changed,
-    /// ten times a second at most while operations are pending. Once none is, what was published is right.
+    /// Publishes the [`Gauges`](crate::stats::Gauges) of servers that have changed: at most ten times a second while
+    /// operations are pending, and at once when none is.
     pub fn publish(&mut self, now: Instant) {
         const EVERY: Duration = Duration::from_millis(100);
         if self.pending() > 0 && now.since(self.published) < EVERY {
@@ -31,7 +31,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// The same for all servers, whenever it was last: before nobody is there any more who could.
+    /// Publishes the gauges of all servers at once, before the client goes away.
     pub fn publish_last(&self, now: Instant) {
         (0..self.servers.len()).filter_map(|id| self.server(id)).for_each(|view| view.publish(now));
     }

@@ -1,4 +1,4 @@
-//! What is done with the replies that come.
+//! Replies, and their effect on operations.
 
 use super::state::Client;
 use crate::connection::Reply;
@@ -16,10 +16,10 @@ impl<T> Client<T> {
         connection.heard(now);
         let Some((answered, broken)) = self.take_replies(conn, id, now) else { return };
         if let Some(connection) = self.network.connections.get_mut(conn).filter(|c| answered && c.has_more()) {
-            // What was held back may go now.
+            // Requests that were held back may be written now.
             self.network.writes.mark(conn, connection);
         }
-        // Whatever came behind them: these were answers.
+        // These were answers, whatever followed them.
         let proven = self.network.connections.get(conn).is_some_and(|connection| !connection.is_unproven(now));
         if let Some(server) = self.servers.get_mut(id).filter(|_| answered) {
             server.answered(proven, &mut self.network, now);
@@ -27,14 +27,14 @@ impl<T> Client<T> {
         match broken {
             Some(cause) => self.fail(conn, cause, false, now),
             None if answered => self.after_reply(conn, id, now),
-            // It may be of use to those who wait by now.
+            // It may be usable for operations that wait.
             None if was_slow => self.pump(id, now),
             None => {}
         }
     }
 
-    /// Takes the replies that are complete: whether there were any, and why the connection ends, if it does. `None`: it is
-    /// not there any more.
+    /// Takes the complete replies. Returns whether there were any, and why the connection ends, if it does. `None`: the
+    /// connection does not exist any more.
     fn take_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) -> Option<(bool, Option<Cause>)> {
         let mut answered = false;
         loop {
@@ -77,7 +77,7 @@ impl<T> Client<T> {
         self.finish(call, Ok(Outcome::Item(item)), now);
     }
 
-    /// Any other reply. False: the connection cannot be used further.
+    /// Any other reply. False: the connection cannot be used any more.
     fn take_reply(&mut self, id: ServerId, reply: Reply, now: Instant) -> bool {
         if let Some(call) = reply.call {
             if let Some(key) = self.calls.get(call).and_then(|call| call.key.as_ref()) {
@@ -96,7 +96,7 @@ impl<T> Client<T> {
         reply.in_sync
     }
 
-    /// Something left the connection's FIFO: others may take its place, or the connection may be idle.
+    /// A request left the connection's FIFO: another one may take its place, or the connection may be idle.
     pub(super) fn after_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         self.note_change(id);
         if self.has_waiting(id) {
@@ -105,7 +105,7 @@ impl<T> Client<T> {
         self.after_last_reply(conn, id, now);
     }
 
-    /// If nothing is under way on the connection any more: gives memory back, and sees to its closing.
+    /// If the connection is idle: gives its buffers back, and closes it if it has to be closed.
     pub(super) fn after_last_reply(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(connection) = self.network.connections.get_mut(conn).filter(|c| c.is_idle()) else { return };
         for buffer in connection.shrink() {

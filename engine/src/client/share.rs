@@ -1,4 +1,4 @@
-//! What sharing an exchange means for the gets that do: the rule is in [`coalesce`](crate::front::coalesce).
+//! Gets that share an exchange. The rule is in [`coalesce`](crate::front::coalesce).
 
 use super::call::{NewCall, Stage};
 use super::state::Client;
@@ -11,31 +11,31 @@ use crate::operation::work::Work;
 use crate::server::Server;
 use crate::time::Instant;
 
-/// A get that others follow gives up.
+/// A leader that gives up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FormerLeader {
-    /// What it led; it does not any more.
+    /// The group that it led.
     pub group: Option<CallId>,
     pub server: ServerId,
     pub stage: Stage,
-    /// When its connection is given up if the reply has not come by then.
+    /// The time when its connection is given up without a reply.
     pub overdue: Instant,
 }
 
 impl<T> Client<T> {
-    /// The exchange that is under way and that this operation on the server can join.
+    /// The exchange that this operation on the server can join.
     pub(super) fn group_for(&self, new: &NewCall, now: Instant) -> Option<CallId> {
         let NewCall { key: Some(key), work: Work::Keyed(Verb::Get { touch: None }), server, .. } = new else {
             return None;
         };
         let exchange = self.exchanges.find(key.raw(), now)?;
         self.calls.get(exchange.leader).filter(|call| call.stage != Stage::Done && call.server == *server)?;
-        // Those who follow do not wait for a connection, so that a queue of none does not forbid it.
+        // Followers do not wait for a connection, so `memcache_queue 0` does not forbid them.
         let most = if self.config.queue == 0 { self.config.pipeline } else { self.config.queue };
         (exchange.followers < most).then_some(exchange.name)
     }
 
-    /// When an exchange is late that was begun by this get.
+    /// When an exchange is late, by its first get.
     pub(super) fn late(&self, group: CallId) -> Instant {
         self.calls.get(group).map_or(Instant::default(), |leader| leader.since.after(self.config.timeout))
     }
@@ -51,8 +51,8 @@ impl<T> Client<T> {
         }
     }
 
-    /// An operation was accepted: a get can be followed from now on; and a get that comes after a write is not to be
-    /// answered by one that may have been before it.
+    /// An operation was accepted. Later gets can join the exchange of a get. A get after a write must not join an
+    /// exchange from before it.
     pub(super) fn open_exchange(&mut self, id: CallId) {
         if !self.config.coalesce {
             return;
@@ -69,17 +69,17 @@ impl<T> Client<T> {
         }
     }
 
-    /// Nobody joins an exchange any more.
+    /// Closes an exchange: no get joins it any more.
     pub(super) fn close_exchange(&mut self, group: Option<CallId>, key: Option<&Key>) {
         if let Some((group, key)) = group.zip(key) {
             self.exchanges.close_named(group, key.raw());
         }
     }
 
-    /// The one that leads an exchange has its answer: so have all.
+    /// The leader of an exchange has its answer, and so have its followers.
     pub(super) fn finish_group(&mut self, leader: CallId, group: CallId, answer: &Answer, now: Instant) {
         let Some(call) = self.calls.get(leader) else { return };
-        // It may have moved since it was followed.
+        // The leader may have moved to another server since they joined.
         let server = call.server;
         if let Some(key) = &call.key {
             self.exchanges.close_named(group, key.raw());
@@ -92,14 +92,14 @@ impl<T> Client<T> {
         }
     }
 
-    /// A get gives up. The first of those that follow and still have time leads from now on. `None`: there is none, and
-    /// its place is still to be left; otherwise, whether it was sent.
+    /// A get gives up. The first follower that still has time becomes the leader. `None`: there is none, and the get
+    /// still has to leave its stage. Otherwise: whether the request was sent.
     ///
-    /// It has ended already: nothing that happens here can send it.
+    /// The get has ended already, so nothing here can send it.
     pub(super) fn hand_over(&mut self, former: FormerLeader, now: Instant) -> Option<bool> {
         let FormerLeader { group, server, stage, overdue } = former;
         let group = group?;
-        // A server that is down is asked nothing, and may answer yet.
+        // A server that is down gets no new requests, but may still answer.
         let is_down = !self.servers.get(server).is_some_and(Server::is_live);
         let next = self.next_leader(group, now)?;
         let in_time = is_down || !self.exchanges.is_late(group, now);
@@ -113,7 +113,7 @@ impl<T> Client<T> {
         let call = self.calls.get_mut(next)?;
         call.group = Some(group);
         call.stage = stage;
-        // The leader may have moved since it was followed.
+        // The leader may have moved to another server since they joined.
         call.server = server;
         if self.network.connections.get_mut(conn).is_some_and(|c| c.reassign(number, next, overdue)) {
             self.network.timers.insert(overdue, Timer::Overdue(conn, number));
@@ -121,8 +121,8 @@ impl<T> Client<T> {
         Some(true)
     }
 
-    /// One of those that follow is late. If its exchange is late as well, the others do not wait for that any longer: it
-    /// goes on for its leader alone.
+    /// A follower is late. If its exchange is late, too, the other followers leave it, and it goes on for its leader
+    /// alone.
     pub(super) fn leave_exchange(&mut self, group: CallId, now: Instant) {
         let Some(leader) = self.exchanges.leader(group).filter(|_| self.exchanges.is_late(group, now)) else { return };
         let Some(server) = self.calls.get(leader).map(|call| call.server) else { return };
@@ -136,7 +136,7 @@ impl<T> Client<T> {
         self.lead_anew(group, next, server, true, now);
     }
 
-    /// Another exchange begins for those who share one; `again`: the one before was sent.
+    /// A new exchange begins for the gets of this one. `again`: the former one was sent.
     fn lead_anew(&mut self, group: CallId, leader: CallId, server: ServerId, again: bool, now: Instant) {
         let late = now.after(self.config.timeout);
         let key = self.calls.get(leader).and_then(|call| call.key.as_ref());
@@ -151,8 +151,8 @@ impl<T> Client<T> {
         self.dispatch(leader, server, now);
     }
 
-    /// Takes the first one that follows and still has time out of an exchange, which is no more if there is none. Who is
-    /// late as well waits for nobody any more, and ends by its own timer.
+    /// Takes the first follower that still has time out of an exchange. Without one, the exchange ends. Late followers
+    /// are skipped: they end by their own timers.
     fn next_leader(&mut self, group: CallId, now: Instant) -> Option<CallId> {
         let calls = &mut self.calls;
         self.exchanges.take_next(group, |id| {

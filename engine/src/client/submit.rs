@@ -1,4 +1,4 @@
-//! How an operation is accepted.
+//! Acceptance of operations.
 
 use std::time::Duration;
 
@@ -18,27 +18,27 @@ use crate::time::Instant;
 /// An operation that was not accepted.
 #[derive(Debug)]
 pub struct Rejected<T> {
-    /// Why.
+    /// The reason.
     pub error: Error,
-    /// What was submitted with it.
+    /// The value that was submitted with it.
     pub context: T,
 }
 
-/// Where an operation that was admitted has room.
+/// The room for an admitted operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admission {
     target: Target,
-    /// Bytes that it has the connection busy with, if they are many.
+    /// Bytes of its large value, 0 if it has none.
     bulk: u32,
 }
 
 impl<T> Client<T> {
-    /// Accepts an operation, which will be completed or cancelled, or says why not, at once.
+    /// Accepts an operation, which will complete or be cancelled, or returns an error at once.
     pub fn submit(&mut self, request: Request<'_>, context: T, now: Instant) -> Result<CallId, Rejected<T>> {
         self.submit_within(Subset::ALL, request, context, now)
     }
 
-    /// The same where only a subset's servers may have the key.
+    /// The same within a subset of the servers.
     pub fn submit_within(
         &mut self,
         subset: Subset,
@@ -57,7 +57,7 @@ impl<T> Client<T> {
         self.accept(new, timeout, context, now)
     }
 
-    /// Accepts an operation on a server itself, as [`submit`](Client::submit) does one on a key.
+    /// Accepts an operation on a server itself, as [`submit`](Client::submit) does on a key.
     pub fn submit_to(
         &mut self,
         server: ServerId,
@@ -71,8 +71,8 @@ impl<T> Client<T> {
         self.accept(new, timeout, context, now)
     }
 
-    /// Refuses a value that is larger than `memcache_max_value`, of which nothing but its size has to be known: it is counted
-    /// as if it had been submitted.
+    /// Refuses a value that is larger than `memcache_max_value`, given its size alone. The refusal is counted as if the
+    /// value had been submitted.
     pub fn refuse_value(&mut self, subset: Subset, key: &[u8], size: usize, context: T, now: Instant) -> Rejected<T> {
         let key = match Key::new(&self.config.prefix, key, Vec::new()) {
             Ok(key) => key,
@@ -102,7 +102,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// The key's own server, and the one that an operation goes to.
+    /// The key's own server, and the server of the operation.
     pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> (ServerId, ServerId) {
         let Some(home) = self.home(subset, key) else { return (ServerId::MAX, ServerId::MAX) };
         self.learn(home, now);
@@ -130,7 +130,7 @@ impl<T> Client<T> {
             Ok(()) => Ok(Admission { target, bulk }),
             Err(error) => {
                 if error == Error::Busy {
-                    // With `memcache_queue 0` nothing waits for a connection, and so nothing else asks for one.
+                    // With `memcache_queue 0` no operation waits for a connection, so nothing else opens one.
                     self.grow_for(id, 1, now);
                 }
                 Err(error)
@@ -138,7 +138,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Begins an operation that was admitted.
+    /// Begins an admitted operation.
     pub(super) fn begin(
         &mut self,
         owner: Owner<T>,
@@ -155,7 +155,7 @@ impl<T> Client<T> {
             target => {
                 self.open_exchange(call);
                 if !self.place(call, server, target.connection(), room.bulk, now) {
-                    // What waits may have found room meanwhile, and this one behind it.
+                    // Operations that wait may find room now, and this one after them.
                     self.pump(server, now);
                 }
             }
@@ -192,7 +192,7 @@ impl<T> Client<T> {
         call
     }
 
-    /// Keeps the memory of a key for the next one.
+    /// Keeps the memory of a key for a later one.
     pub(super) fn recycle(&mut self, key: Option<Key>) {
         const SPARE_KEYS: usize = 1024;
         if let Some(key) = key.filter(|_| self.spare_keys.len() < SPARE_KEYS) {

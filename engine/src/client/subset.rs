@@ -1,4 +1,4 @@
-//! Which servers an operation goes to.
+//! Subsets of servers.
 
 use super::state::Client;
 use crate::config::Failover;
@@ -11,8 +11,8 @@ use crate::route::Explanation;
 use crate::server::Server;
 
 impl<T> Client<T> {
-    /// A subset of a subset's servers, given by their places in it. Their order does not matter: they are routed to in
-    /// the order of the configuration, so that the same servers are always the same subset.
+    /// A part of a subset, given by indices of its servers. Their order does not matter: the order of the configuration
+    /// counts, so the same servers are always the same subset.
     pub fn subset(&mut self, of: Subset, servers: &[usize]) -> Result<Subset, SubsetError> {
         self.routes.subset(&self.config, of, servers)
     }
@@ -22,19 +22,19 @@ impl<T> Client<T> {
         self.routes.servers(subset)
     }
 
-    /// The server that has this key, whether or not it is up.
+    /// The server of this key, up or not.
     pub fn server_of(&self, key: &[u8]) -> Result<ServerId, Error> {
         self.server_within(Subset::ALL, key)
     }
 
-    /// The server of a subset that has this key for those who use the subset.
+    /// The server of this key within a subset.
     pub fn server_within(&self, subset: Subset, key: &[u8]) -> Result<ServerId, Error> {
         let key = Key::new(&self.config.prefix, key, Vec::new())?;
         self.home(subset, &key).ok_or(Error::NoSuchServer)
     }
 
-    /// Why this key goes where it goes, with up to [`MAX_CANDIDATES`] servers, and the one that
-    /// is asked now; `None` if operations on it fail at once.
+    /// How this key is routed, with up to [`MAX_CANDIDATES`] servers, and the server that is asked now; `None`:
+    /// operations on it fail at once.
     pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
         let key = Key::new(&self.config.prefix, key, Vec::new())?;
         let explanation = self.routes.explain(&key, MAX_CANDIDATES);
@@ -48,7 +48,7 @@ impl<T> Client<T> {
         self.routes.home(subset, key)
     }
 
-    /// The server of the subset that stands in for this one, if that is down and the configuration wants it.
+    /// The stand-in of this server in the subset, if the server is down and the configuration allows failover.
     pub(super) fn stand_in(&self, subset: Subset, home: ServerId, key: &Key) -> Option<ServerId> {
         let live = |id: ServerId| self.servers.get(id).is_some_and(Server::is_live);
         if self.config.failover == Failover::Off || live(home) {

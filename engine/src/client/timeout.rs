@@ -1,4 +1,4 @@
-//! What time brings about.
+//! Timers.
 
 use super::call::{Call, Stage};
 use super::share::FormerLeader;
@@ -11,7 +11,7 @@ use crate::operation::reply::{Lease, Outcome};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// When [`timeout`](Client::timeout) has to be called; `None`: not before something else has happened.
+    /// When [`timeout`](Client::timeout) has to be called; `None`: no timer is set.
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let (calls, connections) = (&self.calls, &self.network.connections);
         let live = |timer: &Timer| match *timer {
@@ -26,7 +26,7 @@ impl<T> Client<T> {
         self.network.timers.next(live)
     }
 
-    /// It is this late. Harmless at any time.
+    /// Handles all timers that are due. A call is harmless at any time.
     pub fn timeout(&mut self, now: Instant) {
         loop {
             let mut late: Vec<ServerId> = Vec::new();
@@ -36,19 +36,19 @@ impl<T> Client<T> {
             if late.is_empty() {
                 return;
             }
-            // However many operations were late together, they were so for one reason.
+            // Operations that were late together count as one failure of their server.
             late.sort_unstable();
             late.dedup();
             for server in late {
                 if !self.failed(server, &Cause::Timeouts, now) {
-                    // Connections that are late are not what others wait for any more.
+                    // Late connections do not keep other operations waiting any more.
                     self.pump(server, now);
                 }
             }
         }
     }
 
-    /// A moment has come. Returns the server, if an operation was late and that is to blame.
+    /// A timer is due. Returns the server, if an operation was late and the server is to blame.
     fn due(&mut self, timer: Timer, now: Instant) -> Option<ServerId> {
         match timer {
             Timer::Call(id) => {
@@ -69,7 +69,7 @@ impl<T> Client<T> {
         None
     }
 
-    /// A connection had its time to become ready.
+    /// A connection was not ready in time.
     fn connect_is_late(&mut self, conn: ConnId, now: Instant) {
         let Some(connection) = self.network.connections.get(conn) else { return };
         let cause = match connection.phase {
@@ -81,10 +81,10 @@ impl<T> Client<T> {
         self.fail(conn, cause(self.config.connect_timeout), false, now);
     }
 
-    /// The reply to a request that somebody has given up is late, if it has not come.
+    /// The reply to a request that was given up is late, if it has not come.
     fn reply_is_late(&mut self, conn: ConnId, number: u32, now: Instant) {
         let Some(connection) = self.network.connections.get(conn).filter(|c| c.awaits(number)) else { return };
-        // Bytes of the reply are as good as the reply: a link that is full is no server that hangs.
+        // Bytes of the reply show that the server works, even if the link is full.
         let give_up_at = connection.moved_at().after(self.config.timeout);
         let later = if !connection.is_overdue(now) {
             // An operation with a longer deadline is in front of it.
@@ -97,9 +97,9 @@ impl<T> Client<T> {
         self.network.timers.insert(later, Timer::Overdue(conn, number));
     }
 
-    /// A deadline has passed: until when it is put off, as large values come on the operation's connection. A link that is
-    /// full would otherwise be kept full by what nobody waits for any more. Only `memcache_timeout` gives way, not a time
-    /// that the caller has chosen.
+    /// A deadline has passed: returns the new deadline if it is put off, because large values move on the operation's
+    /// connection. Without this, a full link would stay full of unwanted values. Only `memcache_timeout` is put off,
+    /// not a timeout that the caller has chosen.
     fn put_off(&mut self, id: CallId, now: Instant) -> Option<Instant> {
         let call = self.calls.get(id).filter(|call| call.patience > 0)?;
         let stage = match call.stage {
@@ -118,19 +118,19 @@ impl<T> Client<T> {
         Some(later)
     }
 
-    /// The operation's deadline has passed. Returns the server, if that is to blame: it had been sent, and nothing has come
-    /// on its connection since it was submitted.
+    /// The operation's deadline has passed. Returns the server if it is to blame: the request was sent, and nothing has
+    /// come on its connection since the submission.
     fn expire_call(&mut self, id: CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.stage != Stage::Done)?;
         let (server, is_write, stage) = (call.server, call.is_write(), call.stage);
         let (since, backlog) = (call.since, call.take_backlog());
         let overdue = now.after(call.timeout().max(self.config.timeout));
         if stage == Stage::Waiting {
-            // It has waited long enough for somebody else.
+            // It has waited long enough for another client's item.
             self.complete(id, Ok(Outcome::Lease(Lease::Lost { cas: 0, old: None })), now);
             return None;
         }
-        // It has left its place before anything that waits may move there.
+        // It leaves its stage first, so that no operation that waits takes its place too early.
         call.stage = Stage::Done;
         let group = call.group;
         if let Stage::Following(name) = stage {
@@ -150,14 +150,14 @@ impl<T> Client<T> {
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);
         if self.has_waiting(server) {
-            // What had to follow it need not any more.
+            // Operations that had to follow it may move now.
             self.pump(server, now);
         }
         (sent && self.is_silent(stage, since)).then_some(server)
     }
 
-    /// An operation is late: whether nothing has come on its connection all the time. If so, others are better put
-    /// elsewhere.
+    /// An operation is late: whether no bytes have come on its connection since its submission. If so, new operations
+    /// prefer other connections.
     fn is_silent(&mut self, stage: Stage, since: Instant) -> bool {
         let Stage::Sent(conn, _) = stage else { return true };
         let Some(connection) = self.network.connections.get_mut(conn) else { return true };

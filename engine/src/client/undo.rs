@@ -1,4 +1,4 @@
-//! What a lookup has done to what it does not find is undone.
+//! Side effects of lookups are undone here.
 
 use super::call::{NewCall, Owner};
 use super::state::Client;
@@ -10,15 +10,15 @@ use crate::route::subset::Subset;
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// Undoes what a lookup has done to what it does not find, or cannot use: gives a lease back that came to somebody who
-    /// does not make the item, so that another caller gets it, and lets what was touched live as long as before.
+    /// Undoes the side effect of a lookup that misses, or cannot use the item. It hands back the lease that the lookup
+    /// got, so that another caller gets it, and restores the life of an item that was touched.
     ///
-    /// There are three of these at most for each lookup, and one where it touches nothing, as their own answers bring no
-    /// lease; they take places in pipelines like all others, are counted, and keep no worker from its exit.
+    /// A lookup causes at most three such operations, and one if it does not touch, as the answers to these bring no
+    /// lease. They take places in pipelines like other operations, are counted, and do not delay a worker's exit.
     pub(super) fn hand_back(&mut self, id: ServerId, side_effect: SideEffect, now: Instant) {
         let SideEffect { key, undo } = side_effect;
         let (work, instead) = match undo {
-            // Where one version cannot be marked the lease stays with nobody. At least it does not last longer.
+            // If the server cannot mark a single version, the lease is lost. At least its life is restored.
             Undo::Mark { cas, life } => {
                 let instead = life.map(|life| Work::SetBack { life, again: true });
                 (Work::Keyed(Verb::Invalidate { ttl: life, cas }), instead)
@@ -26,12 +26,12 @@ impl<T> Client<T> {
             Undo::Remove { cas } => (Work::Keyed(Verb::Delete { cas }), None),
             Undo::Life { life, again } => (Work::SetBack { life, again }, None),
         };
-        // Without the version, it could be somebody's new item that is marked or deleted.
+        // Without the version, a new item of another client could be marked or deleted.
         let Some(work) = [Some(work), instead].into_iter().flatten().find(|work| self.supports(id, Some(&key), work))
         else {
             return;
         };
-        // Without room now, the lease ends by itself, after the time that its asker chose.
+        // Without room now, the lease ends by itself, after the time that its request chose.
         if let Some(target) = self.target(id, Some(&key), 0).connection() {
             let new = NewCall { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Internal, new, self.config.timeout, now);

@@ -1,4 +1,4 @@
-//! What waiting for somebody else's item means for lease gets: the rule is in [`lease_wait`](crate::front::lease_wait).
+//! Lease gets that wait for an item. The rule is in [`lease_wait`](crate::front::lease_wait).
 
 use super::call::Stage;
 use super::state::Client;
@@ -15,7 +15,7 @@ use crate::time::Instant;
 pub(super) enum Wait {
     /// It ends with the answer.
     Ends,
-    /// It waits on.
+    /// It waits, or continues to.
     On,
     /// It would have to wait, and too many do.
     Full,
@@ -29,7 +29,7 @@ impl<T> Client<T> {
         let waited = call.stage == Stage::Waiting;
         let key = (call.subset, key.raw().to_vec());
         match answer {
-            // One whose time is over has to make it itself, or one for whom there is no memory to wait.
+            // If its time to wait is over, or memory is short, the caller makes the item itself.
             Ok(Outcome::Lease(Lease::Lost { old: None, .. }))
                 if call.deadline > now && self.lease_waits.try_reserve().is_ok() =>
             {
@@ -58,14 +58,14 @@ impl<T> Client<T> {
             }
         }
         if let Some(pause) = asks {
-            // A quarter less at most: the workers that wait for the same key do not ask all at once.
+            // At most a quarter less, so that workers that wait for the same key do not ask all at once.
             let pause = pause.mul_f64(1.0 - self.network.rng.f64() / 4.0);
             self.network.timers.insert(now.after(pause), Timer::Ask(id));
         }
         Wait::On
     }
 
-    /// Everybody who waits for the key gets what one of them got.
+    /// All lease gets that wait for the key get this answer.
     fn serve(&mut self, key: &Awaited, id: CallId, answer: &Answer, now: Instant) {
         for other in self.lease_waits.take(key).filter(|&other| other != id) {
             if self.calls.get(other).is_some_and(|call| call.stage == Stage::Waiting) {
@@ -74,8 +74,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// One ended that may have waited for the key; `waited`: it did until now. If it was the one that asks, the next one
-    /// does.
+    /// A lease get ended. `waited`: it waited for the key until now. If it was the one that asks, the next one does.
     pub(super) fn stop_waiting(&mut self, id: CallId, waited: bool, key: &Awaited, now: Instant) {
         let calls = &self.calls;
         let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Waiting);
@@ -84,7 +83,7 @@ impl<T> Client<T> {
         }
     }
 
-    /// Asks again for one that waits.
+    /// Sends a repeated request for a lease get that waits.
     pub(super) fn ask(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get(id).filter(|call| call.stage == Stage::Waiting) else { return };
         let (subset, Some(key)) = (call.subset, &call.key) else { return };
@@ -101,7 +100,7 @@ impl<T> Client<T> {
         self.dispatch(id, server, now);
     }
 
-    /// The key was stored by this operation: those who wait for it need not wait longer.
+    /// This operation has stored the key: lease gets that wait for it ask at once.
     pub(super) fn stored(&mut self, id: CallId, now: Instant) {
         if self.lease_waits.is_empty() {
             return;

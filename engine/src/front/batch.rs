@@ -1,7 +1,7 @@
-//! Gets of many keys that are one operation for whoever asked.
+//! Gets of many keys in one operation.
 //!
-//! Each key is an operation of its own, on its own server, all of them under way at once; the last one to end completes
-//! the whole. A key that cannot be asked for has an error among the answers, and keeps none of the others from theirs.
+//! Each key has an operation of its own, on its own server, and all are under way at once. The last one to end
+//! completes the batch. A key that cannot be asked for has an error among the answers, and does not affect the others.
 
 use std::collections::TryReserveError;
 
@@ -12,24 +12,24 @@ use crate::limits::MAX_GATHERED;
 use crate::operation::error::Error;
 use crate::operation::reply::{Outcome, Part, KEEP_COPIES};
 
-/// What a batch waits for.
+/// The state of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// In the order of the keys; where one is missing, something in its place.
+    /// In the order of the keys, with placeholders for missing answers.
     answers: Vec<Part>,
-    /// How many of them are missing; and one, until all keys were asked for: what others find out may end some meanwhile.
+    /// The number of missing answers, plus one until all keys were asked for: some operations may end before that.
     left: usize,
-    /// The operations that it consists of; some may have ended.
+    /// The operations of the batch. Some may have ended.
     parts: Vec<CallId>,
     /// Memory that small values share.
     values: BytesMut,
 }
 
-/// The most that is allocated at once for the small values of a batch, in bytes.
+/// The largest allocation for small values of a batch, in bytes.
 const VALUES_CHUNK: usize = 16 * 1024;
 
 impl Batch {
-    /// One whose keys are still to be asked for.
+    /// A batch without keys, with room for `keys`.
     pub fn begin(keys: usize) -> Result<Box<Self>, TryReserveError> {
         let mut batch = Box::<Batch>::default();
         batch.answers.try_reserve(keys)?;
@@ -38,14 +38,14 @@ impl Batch {
         Ok(batch)
     }
 
-    /// One more key is asked for: its place among the answers.
+    /// Adds a key. Returns its index among the answers.
     pub fn expect(&mut self) -> usize {
         self.answers.push(Part { answer: Err(Error::NotSent), stand_in: false });
         self.left = self.left.saturating_add(1);
         self.answers.len().saturating_sub(1)
     }
 
-    /// The operation that asks for a key.
+    /// Adds the operation for a key.
     pub fn add(&mut self, part: CallId) {
         self.parts.push(part);
     }
@@ -57,14 +57,14 @@ impl Batch {
         }
     }
 
-    /// One key has its answer, or all were asked for. True if that was the last.
+    /// One key has its answer, or all keys were asked for. True if no answer is missing now.
     pub fn count(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left == 0
     }
 
-    /// Takes a value along until the others have come, which may be a while: it must not keep a whole read buffer for
-    /// that. The others are taken to be as large.
+    /// Copies a value if it would keep a whole read buffer until the last answer has come. The copies' memory is
+    /// allocated for values of this size.
     fn keep(&mut self, value: &Bytes) -> Bytes {
         if value.len() > KEEP_COPIES {
             return value.clone();
@@ -76,23 +76,23 @@ impl Batch {
         self.values.split().freeze()
     }
 
-    /// Bytes of values that it holds.
+    /// The bytes of its values.
     pub fn held(&self) -> usize {
         held(&self.answers)
     }
 
-    /// What has come.
+    /// The answers so far.
     pub fn into_answers(self) -> Vec<Part> {
         self.answers
     }
 
-    /// The operations that it consists of.
+    /// The operations of the batch.
     pub fn into_parts(self) -> Vec<CallId> {
         self.parts
     }
 }
 
-/// Bytes of values in these answers.
+/// The bytes of values in these answers.
 pub(crate) fn held(parts: &[Part]) -> usize {
     let value = |part: &Part| match &part.answer {
         Ok(Outcome::Item(item)) => item.value.len(),
@@ -101,12 +101,12 @@ pub(crate) fn held(parts: &[Part]) -> usize {
     parts.iter().map(value).sum()
 }
 
-/// Bytes of values that all batches of a client hold, at most [`MAX_GATHERED`]; one alone is always held.
+/// The bytes of values that all batches of a client hold, at most [`MAX_GATHERED`]. A single batch is always allowed.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered(usize);
 
 impl Gathered {
-    /// Holds the value of an answer for its batch. False: there is no room for it, and the answer is
+    /// Adds the value of an answer to its batch. False: there is no room for it, and the answer is now
     /// [`Busy`](Error::Busy).
     pub fn hold(&mut self, batch: &mut Batch, part: &mut Part) -> bool {
         let Ok(Outcome::Item(item)) = &mut part.answer else { return true };
@@ -120,12 +120,12 @@ impl Gathered {
         true
     }
 
-    /// So many are released.
+    /// Releases this many bytes.
     pub fn release(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(bytes);
     }
 
-    /// How many are held.
+    /// The bytes held.
     pub fn bytes(&self) -> usize {
         self.0
     }

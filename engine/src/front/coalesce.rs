@@ -1,31 +1,31 @@
 //! Gets that share one exchange (`memcache_coalesce`).
 //!
-//! The first of several equal gets leads: it alone is sent. The others follow, each with its own deadline, and end with
-//! the same answer. They are for the same server, whichever [`Subset`](crate::Subset) chose it.
+//! The first of several equal gets is the leader: it alone is sent. The others follow, each with its own deadline, and
+//! end with the same answer. They go to the same server, whichever [`Subset`](crate::Subset) chose it.
 //!
-//! What time an exchange has is its own, whoever waits for it: `memcache_timeout` from when it was begun. Until then it
-//! goes on where its leader is cancelled or late, for the next one of those who follow. Then it is late itself: nobody
-//! joins it any more, and with the next one that gives up, those who still have time ask anew, which may be on another
-//! connection. Without this an item that many ask for would never leave a connection that hangs.
+//! An exchange has a time limit of its own: `memcache_timeout` from its start. Before that, it continues if its leader
+//! is cancelled or late: the next follower becomes the leader. After that, the exchange is late: no get joins it any
+//! more. With the next leader or follower that gives up, those that still have time begin a new exchange, which may be
+//! on another connection. Without this rule, a popular item would never leave a connection that hangs.
 
 use std::collections::{HashMap, TryReserveError, VecDeque};
 
 use crate::id::CallId;
 use crate::time::Instant;
 
-/// The exchanges that are shared, or can be.
+/// Shared exchanges, and those that a get can join.
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
-    /// By key, those that others can join.
+    /// The exchanges that gets can join, by key.
     open: HashMap<Vec<u8>, Open>,
-    /// Those that more than one get shares, by the get that came first.
+    /// The exchanges of more than one get, by their first get.
     groups: HashMap<CallId, Group>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     name: CallId,
-    /// When it is late.
+    /// The time when it is late.
     late: Instant,
 }
 
@@ -33,18 +33,18 @@ struct Open {
 struct Group {
     leader: CallId,
     late: Instant,
-    /// In the order in which they came; some may have given up.
+    /// In the order of their arrival. Some may have given up.
     followers: VecDeque<CallId>,
 }
 
 /// An exchange that a get can join.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
-    /// The get that came first, whoever leads now.
+    /// The exchange's first get, even if it is not the leader any more.
     pub name: CallId,
     /// The get that was sent.
     pub leader: CallId,
-    /// How many follow it.
+    /// The number of followers.
     pub followers: usize,
 }
 
@@ -57,40 +57,40 @@ impl Exchanges {
         Some(Exchange { name, leader, followers })
     }
 
-    /// Makes sure that the next [`begin`](Exchanges::begin) needs no more memory.
+    /// Reserves the memory of the next [`begin`](Exchanges::begin).
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.open.try_reserve(1)
     }
 
-    /// Makes sure that the next [`join`](Exchanges::join) of this exchange needs no more memory.
+    /// Reserves the memory of the next [`join`](Exchanges::join) of this exchange.
     pub fn try_reserve_in(&mut self, name: CallId, late: Instant) -> Result<(), TryReserveError> {
         self.groups.try_reserve(1)?;
         self.group(name, late).followers.try_reserve(1)
     }
 
-    /// A get begins an exchange of its name, which others can join until it is late.
+    /// A get begins an exchange with its own name. Others can join until it is late.
     pub fn begin(&mut self, name: CallId, key: &[u8], late: Instant) {
         self.open.insert(key.to_vec(), Open { name, late });
     }
 
-    /// Nobody joins an exchange of this key any more.
+    /// Closes the exchange of this key: no get joins it any more.
     pub fn close(&mut self, key: &[u8]) {
         self.open.remove(key);
     }
 
-    /// The same, if it is the one of this name.
+    /// The same, if the exchange has this name.
     pub fn close_named(&mut self, name: CallId, key: &[u8]) {
         if self.open.get(key).is_some_and(|open| open.name == name) {
             self.open.remove(key);
         }
     }
 
-    /// Nobody joins any exchange any more.
+    /// Closes all exchanges.
     pub fn close_all(&mut self) {
         self.open.clear();
     }
 
-    /// A get follows; `late`: when the exchange is, if nobody follows yet. Returns the leader.
+    /// A get follows. `late`: when the exchange is late, for its first follower. Returns the leader.
     pub fn join(&mut self, name: CallId, call: CallId, late: Instant) -> CallId {
         let group = self.group(name, late);
         group.followers.push_back(call);
@@ -101,17 +101,17 @@ impl Exchanges {
         self.groups.entry(name).or_insert_with(|| Group { leader: name, late, followers: VecDeque::new() })
     }
 
-    /// Who leads, if there are others.
+    /// The leader, if the exchange is shared.
     pub fn leader(&self, name: CallId) -> Option<CallId> {
         self.groups.get(&name).map(|group| group.leader)
     }
 
-    /// Whether an exchange that others share is late.
+    /// Whether a shared exchange is late.
     pub fn is_late(&self, name: CallId, now: Instant) -> bool {
         self.groups.get(&name).is_some_and(|group| group.late <= now)
     }
 
-    /// Takes the first one that follows, and still does, out of an exchange, which ends if there is none.
+    /// Takes the first follower for which `follows` is true out of an exchange. Without one, the exchange ends.
     pub fn take_next(&mut self, name: CallId, mut follows: impl FnMut(CallId) -> bool) -> Option<CallId> {
         let group = self.groups.get_mut(&name)?;
         while let Some(next) = group.followers.pop_front() {
@@ -123,14 +123,14 @@ impl Exchanges {
         None
     }
 
-    /// The exchange goes on for another leader.
+    /// The exchange gets another leader.
     pub fn hand_over(&mut self, name: CallId, leader: CallId) {
         if let Some(group) = self.groups.get_mut(&name) {
             group.leader = leader;
         }
     }
 
-    /// Another exchange begins for those who shared this one.
+    /// A new exchange begins for the gets of this one.
     pub fn begin_anew(&mut self, name: CallId, leader: CallId, key: Option<&[u8]>, late: Instant) {
         if let Some(group) = self.groups.get_mut(&name) {
             (group.leader, group.late) = (leader, late);
@@ -140,12 +140,12 @@ impl Exchanges {
         }
     }
 
-    /// The exchange is over. Returns those who followed; some may have given up.
+    /// The exchange is over. Returns its followers. Some may have given up.
     pub fn end(&mut self, name: CallId) -> impl Iterator<Item = CallId> {
         self.groups.remove(&name).map(|group| group.followers).into_iter().flatten()
     }
 
-    /// How many can be joined, and how many are shared.
+    /// The number of exchanges that gets can join, and of shared ones.
     #[cfg(test)]
     pub fn len(&self) -> (usize, usize) {
         (self.open.len(), self.groups.len())

@@ -1,9 +1,9 @@
-//! Which items are large, as far as is known: what a reply is going to be like is not in the request.
+//! Knowledge about large items: a request does not show the size of its reply.
 //!
-//! A get of a large item is load before its value comes: what is put behind it on its connection waits as long as the
-//! value takes. Remembered are the items that were large when they were last read or stored, and those that were not, as many
-//! as there are slots for. Any other is taken for small, unless many of those that nothing was known of were large of late:
-//! then it is taken for large, so that it does not hold up the items that are known to be small.
+//! A get of a large item occupies its connection before the value comes: later requests there wait as long as the value
+//! takes. The client remembers items that were large when they were last read or stored, and items that were not, up to
+//! the number of slots. An unknown item counts as small, unless many unknown items were large of late. Then it counts
+//! as large, so that it does not delay items that are known to be small.
 
 use crate::limits::BULK;
 use crate::operation::error::Error;
@@ -12,31 +12,30 @@ use crate::operation::reply::{Answer, Lease, Outcome};
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 
-/// Slots for items that were large, and for items that were not.
+/// Slots for known items, large or small.
 const SLOTS: usize = 1024;
 
-/// What is large among the items that nothing was known of is averaged over about so many.
+/// The share of large items among unknown ones is averaged over about this many.
 const MEMORY: u32 = 16;
 /// An average of 1.
 const ALL: u32 = 4096;
-/// From here on items that nothing is known of are taken for large: one in eight was.
+/// From this average on, unknown items count as large: one in eight was.
 const SUSPECT: u32 = ALL / 8;
 
-/// Sizes of items, by the hashes of their keys: of those that share a slot, the last one. Nothing is remembered before the
-/// first large one.
+/// Sizes of items, by the hash of their key. A slot has its last item. Nothing is stored before the first large item.
 #[derive(Debug, Default)]
 pub(crate) struct LargeItems {
     slots: Vec<Slot>,
-    /// How many of the items that nothing was known of were large, on average: of [`ALL`].
+    /// The share of unknown items that were large: an average in units of 1/[`ALL`].
     surprises: u32,
-    /// Bytes of the last one that was.
+    /// Bytes of the last of these.
     guess: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     large: u32,
-    /// 0: none.
+    /// 0: it is small.
     size: u32,
     small: u32,
 }
@@ -47,7 +46,7 @@ impl LargeItems {
         self.slots.is_empty()
     }
 
-    /// Bytes of the item, if it was large, or probably is; 0: it is small.
+    /// Bytes of the item, if it was large or probably is; 0: it is small.
     pub fn get(&self, key: &Key) -> u32 {
         if self.slots.is_empty() {
             return 0;
@@ -61,8 +60,7 @@ impl LargeItems {
         }
     }
 
-    /// Bytes that an operation has a connection busy with, if these are many: of the value that it sends, or that is
-    /// expected to come.
+    /// Bytes of the value that an operation sends or expects, if it is large; 0: it is not.
     #[inline(always)]
     pub fn bulk(&self, key: Option<&Key>, work: &Work) -> u32 {
         if self.is_empty() && work.value_len() <= BULK {
@@ -80,7 +78,7 @@ impl LargeItems {
         }
     }
 
-    /// An operation on the key has an answer, which may tell how large the item is. Returns that size, or none.
+    /// An operation on the key has an answer, which may show the size of the item. Returns the size, or 0.
     pub fn note_answer(&mut self, key: &Key, answer: &Answer) -> usize {
         let size = match answer {
             Ok(Outcome::Item(item) | Outcome::Lease(Lease::Hit(item))) => item.value.len(),
@@ -92,7 +90,7 @@ impl LargeItems {
         size
     }
 
-    /// The item was read and has so many bytes.
+    /// The item was read and has this size.
     pub fn read(&mut self, key: &Key, size: usize) {
         let is_new = self.note(key, size);
         if is_new && !self.is_empty() {
@@ -104,11 +102,11 @@ impl LargeItems {
         }
     }
 
-    /// The item is given so many bytes. Returns whether nothing was known of it.
+    /// The item gets this size. Returns whether it was unknown.
     pub fn note(&mut self, key: &Key, size: usize) -> bool {
         let is_large = size > BULK;
         if self.slots.is_empty() {
-            // Without memory for it every item is taken for small.
+            // Without memory for the table, every item counts as small.
             if !is_large || self.slots.try_reserve_exact(SLOTS).is_err() {
                 return true;
             }
@@ -127,7 +125,7 @@ fn bytes(size: usize) -> u32 {
 }
 
 impl Slot {
-    /// Bytes of the item with this hash, if it is large; 0: it is small.
+    /// Bytes of the item with this hash; 0: it is small; `None`: it is unknown.
     fn known(&self, hash: u32) -> Option<u32> {
         match self {
             Slot { large, size, .. } if *large == hash && *size > 0 => Some(*size),
@@ -185,7 +183,7 @@ mod tests {
         assert_eq!((items.get(&key(3)), items.get(&key(100))), (0, 1_000_000));
         assert!((300..320).all(|n| items.note(&key(n), 10)));
         assert_eq!(items.get(&key(100)), 1_000_000, "what is stored tells nothing of what is there");
-        // What is known tells nothing of others.
+        // A known item says nothing about others.
         for _ in 0..100 {
             items.read(&key(3), 10);
         }

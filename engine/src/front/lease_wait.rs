@@ -1,9 +1,9 @@
-//! Lease gets that wait for the item that somebody else makes: at most `memcache_queue` of them, beyond which they are
-//! busy.
+//! Lease gets that wait while another client makes the item. At most `memcache_queue` wait; others get
+//! [`Busy`](crate::Error::Busy).
 //!
-//! Of all that wait for a key one asks the server again, at growing intervals, and all are answered with what it gets.
-//! A store of that key by this client has it ask at once, so that those who wait in the winner's own worker do not wait
-//! any longer than the exchange takes.
+//! One of those that wait for a key asks the server again, at growing intervals, and all get its answer. After a store
+//! of the key by this client, it asks at once, so that others in the winner's own worker wait no longer than one
+//! exchange.
 
 use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::time::Duration;
@@ -11,55 +11,55 @@ use std::time::Duration;
 use crate::id::CallId;
 use crate::route::subset::Subset;
 
-/// The pause before a key is asked for again for the first time; it doubles each time.
+/// The pause before the first repeated request. It doubles each time.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// So often at most.
+/// It doubles this many times at most.
 const MAX_DOUBLINGS: u32 = 4;
 
-/// What they wait for: a key, for those who use this subset of servers.
+/// A key, within a subset of the servers.
 pub(crate) type Awaited = (Subset, Vec<u8>);
 
-/// All that wait.
+/// All lease gets that wait.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseWaits {
     keys: HashMap<Awaited, Waiters>,
-    /// Invariant: how many wait, for all keys together.
+    /// Invariant: the number of those that wait, for all keys.
     count: usize,
 }
 
-/// Lease gets that wait for one key.
+/// The lease gets that wait for one key.
 #[derive(Debug, Default)]
 struct Waiters {
-    /// The first one asks, and has not ended; of the others some may have.
+    /// The first one asks, and has not ended. Others may have ended.
     calls: VecDeque<CallId>,
-    /// How many of them have not.
+    /// The number of those that have not ended.
     live: usize,
-    /// How often it was asked.
+    /// The number of repeated requests.
     asked: u32,
 }
 
-/// It would have to wait, and too many do.
+/// Too many lease gets wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl LeaseWaits {
-    /// How many wait.
+    /// The number of those that wait.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether nobody waits.
+    /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Makes sure that one more key needs no more memory.
+    /// Reserves memory for one more key.
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
         self.keys.try_reserve(1)
     }
 
-    /// A lease get waits, or waits on; at most `most` do. Returns the pause after which it asks, if it is the one that
-    /// does.
+    /// A lease get begins to wait, or continues; at most `most` do. Returns the pause after which it asks, if it is the
+    /// one that asks.
     pub fn enqueue(&mut self, call: CallId, key: Awaited, most: usize) -> Result<Option<Duration>, Full> {
         let full = self.count >= most;
         let waiters = match self.keys.get_mut(&key) {
@@ -67,7 +67,7 @@ impl LeaseWaits {
             None if full => return Err(Full),
             None => self.keys.entry(key).or_default(),
         };
-        // One that has asked for all is still the first.
+        // One that has asked for the others is still the first.
         if waiters.calls.front() != Some(&call) {
             if full || waiters.calls.try_reserve(1).is_err() {
                 return Err(Full);
@@ -80,15 +80,15 @@ impl LeaseWaits {
         Ok((waiters.calls.front() == Some(&call)).then_some(pause))
     }
 
-    /// Takes all that wait for a key; some may have ended.
+    /// Takes all that wait for a key. Some may have ended.
     pub fn take(&mut self, key: &Awaited) -> impl Iterator<Item = CallId> {
         let waiters = self.keys.remove(key).unwrap_or_default();
         self.count = self.count.saturating_sub(waiters.live);
         waiters.calls.into_iter()
     }
 
-    /// One ended that may have waited for the key; `waited`: it did until now. `waits` knows of the others. Returns the one
-    /// that asks from now on, if that is another.
+    /// A lease get ended. `waited`: it waited for the key. `waits`: whether another one still does. Returns the one
+    /// that asks from now on, if that changes.
     pub fn remove(
         &mut self,
         call: CallId,
@@ -109,7 +109,7 @@ impl LeaseWaits {
                 waiters.calls.pop_front();
             }
         } else if waiters.calls.len() > waiters.live.saturating_mul(2).saturating_add(64) {
-            // It costs too much to look for each one that ends.
+            // A search for each one that ends would cost too much.
             let first = waiters.calls.front().copied();
             waiters.calls.retain(|&other| Some(other) == first || (other != call && waits(other)));
         }
@@ -122,7 +122,7 @@ impl LeaseWaits {
         next.filter(|_| asks)
     }
 
-    /// The server is asked for the key once more.
+    /// Counts a repeated request for the key.
     pub fn count_asked(&mut self, key: &Awaited) {
         if let Some(waiters) = self.keys.get_mut(key) {
             waiters.asked = waiters.asked.saturating_add(1);
@@ -134,7 +134,7 @@ impl LeaseWaits {
         self.keys.get(key)?.calls.front().copied()
     }
 
-    /// For how many keys somebody waits.
+    /// The number of keys that lease gets wait for.
     #[cfg(test)]
     pub fn keys(&self) -> usize {
         self.keys.len()
