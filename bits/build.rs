@@ -1,4 +1,5 @@
-//! Compiles, with nginx's own headers, what only C knows: where the bit-fields are. Both sides are made from `list.rs`.
+//! Compiles, with nginx's own headers, what only C knows: the positions of bit-fields. Both sides are generated from
+//! `list.rs`.
 
 use std::env;
 use std::error::Error;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file("ssl.c")
         .includes(env::split_paths(&include))
         .flags(env::var("DEP_NGINX_CFLAGS").unwrap_or_default().split_whitespace())
-        // Those of nginx's headers are not ours.
+        // Warnings in nginx's headers are not about this crate.
         .warnings(false)
         .try_compile("memcache_bits")?;
     Ok(())
@@ -49,7 +50,7 @@ fn in_c() -> Result<String, Box<dyn Error>> {
     for (structure, fields, _) in LAYOUTS {
         writeln!(c, "sizeof({structure}),")?;
         for field in *fields {
-            // A name that is a word of Rust has a "_" behind it there.
+            // A field whose name is a keyword of Rust has a `_` behind it in the bindings.
             writeln!(c, "offsetof({structure}, {}),", field.trim_end_matches('_'))?;
         }
     }

@@ -1,6 +1,6 @@
-// What is generated, for build.rs. Only what every nginx has, with whatever options it was configured.
+// The input of build.rs. Every nginx has all of these, however it was configured.
 
-/// Bit-fields of the request that are yes or no.
+/// Flags of the request.
 const FLAGS: &[&str] = &[
     "add_uri_to_alias",
     "aio",
@@ -74,7 +74,7 @@ const NUMBERS: &[&str] = &[
     "uri_changes",
 ];
 
-/// What this workspace, `ngx` and `nginx-sys` reach through the bindings: structures, their fields, their bit-fields.
+/// The structures, fields and bit-fields that this workspace, `ngx` and `nginx-sys` use of the bindings.
 const LAYOUTS: &[(&str, &[&str], &[&str])] = &[
     ("ngx_addr_t", &["sockaddr", "socklen", "name"], &[]),
     ("ngx_array_t", &["elts", "nelts", "size", "nalloc", "pool"], &[]),

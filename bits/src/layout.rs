@@ -1,4 +1,4 @@
-//! Whether the bindings have the rest where C has it.
+//! Whether the bindings have the other structures where C has them.
 
 use std::error::Error;
 use std::ffi::{c_uint, c_void};
@@ -14,7 +14,7 @@ mod list {
     include!(concat!(env!("OUT_DIR"), "/layout.rs"));
 }
 
-/// Whether the bindings have a bit-field where C has it. The argument is its number.
+/// Whether the bindings have the bit-field with this number where C has it.
 type Same = fn(usize) -> bool;
 
 extern "C" {
@@ -22,7 +22,7 @@ extern "C" {
     fn memcache_bits_fill(bit: usize, structure: *mut c_void, ones: c_uint);
 }
 
-/// What the bindings have in another place than C: a structure whose size is wrong, a field, or a bit-field.
+/// A structure with a wrong size, or a field or bit-field in another place than in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wrong(&'static str);
 
@@ -38,10 +38,10 @@ impl fmt::Display for Wrong {
 
 impl Error for Wrong {}
 
-/// Whether the bindings have everything that this workspace, `ngx` and `nginx-sys` itself reach through them where C
-/// has it: sizes, fields, and bit-fields save those of the request. The first that is wrong is the error.
+/// Compares the bindings with C, for everything that this workspace, `ngx` and `nginx-sys` itself use of them: sizes,
+/// fields, and bit-fields except those of the request. The error is the first difference.
 ///
-/// To be called while a configuration is read, and the module refused if it fails.
+/// Call it while the configuration is read, and refuse the module if it fails.
 pub fn check() -> Result<(), Wrong> {
     // SAFETY: a constant of C, as long as both sides say.
     let in_c = unsafe { memcache_bits_places };
@@ -58,7 +58,7 @@ pub fn check() -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Whether `fill`, which sets all bits of a bit-field by bindings, does what C does for the bit-field of that number.
+/// Whether `fill`, which sets all bits of a bit-field by bindings, does the same as C for the bit-field of that number.
 fn same<T>(bit: usize, fill: impl FnOnce(&mut T)) -> bool {
     let mut by_rust = MaybeUninit::<T>::zeroed();
     let mut by_c = MaybeUninit::<T>::zeroed();

@@ -1,10 +1,10 @@
-//! nginx's structures for TLS, as C has them: bindings may have none of them, and their sizes change with nginx's version.
+//! nginx's TLS structures, as C has them. Bindings may lack them, and their sizes depend on nginx's version.
 
 use core::ffi::c_void;
 
 use nginx_sys::{ngx_connection_t, ngx_log_t};
 
-/// What nginx calls with a connection that has got a session.
+/// The callback of nginx for a connection that has got a session.
 pub type Save = unsafe extern "C" fn(*mut ngx_connection_t);
 
 extern "C" {
@@ -17,7 +17,7 @@ extern "C" {
     fn memcache_bits_ssl_save_session(c: *mut ngx_connection_t, save: Option<Save>);
 }
 
-/// Bytes of an `ngx_ssl_t`. `None`: the nginx that this was built for has no SSL, and nothing else here is of use.
+/// Bytes of an `ngx_ssl_t`. `None`: the nginx of this build has no SSL, and the other functions are of no use.
 pub fn size() -> Option<usize> {
     // SAFETY: it returns a constant.
     Some(unsafe { memcache_bits_ssl_size() }).filter(|&size| size > 0)
@@ -77,7 +77,7 @@ pub unsafe fn no_send_shutdown(c: *mut ngx_connection_t) {
 ///
 /// # Safety
 ///
-/// The connection is open and has TLS; the function may be called as long as it has.
+/// The connection is open and has TLS. The function may be called as long as the connection has TLS.
 pub unsafe fn save_session(c: *mut ngx_connection_t, save: Option<Save>) {
     // SAFETY: by the contract.
     unsafe { memcache_bits_ssl_save_session(c, save) }

@@ -1,4 +1,4 @@
-//! `memcache_ssl` and the directives that say how.
+//! `memcache_ssl` and its directives.
 
 #![forbid(unsafe_code)]
 
@@ -9,12 +9,12 @@ use super::level::{take, At};
 use crate::nginx::conf::{Conf, LineError};
 use crate::nginx::ssl::{check_available, Options};
 
-/// Versions that may be asked for, with nginx's bits.
+/// The allowed versions, with nginx's bits.
 const PROTOCOLS: [(&str, usize); 4] = [("TLSv1", 0x08), ("TLSv1.1", 0x10), ("TLSv1.2", 0x20), ("TLSv1.3", 0x40)];
-/// Those that are used where nothing is said.
+/// The default versions.
 const USUAL_PROTOCOLS: usize = 0x20 | 0x40;
 
-/// What one `http` or `server` block says. `None` was not said.
+/// The settings of one `http` or `server` block. `None`: not set there.
 #[derive(Clone, Default)]
 pub struct SslSettings {
     /// `memcache_ssl`.
@@ -44,7 +44,7 @@ pub struct SslSettings {
 }
 
 impl SslSettings {
-    /// Takes what this level does not say from the level around it.
+    /// Inherits the settings that are not set on this level.
     pub fn inherit(&mut self, outer: &SslSettings) {
         take(&mut self.on, &outer.on);
         take(&mut self.verify, &outer.verify);
@@ -60,7 +60,7 @@ impl SslSettings {
         take(&mut self.key, &outer.key);
     }
 
-    /// How connections are secured; `None`: not at all. `Err`: settings that contradict each other.
+    /// The TLS settings of connections; `None`: no TLS. `Err`: the settings contradict each other.
     pub fn options(&self) -> Result<Option<Options>, LineError> {
         if self.on != Some(true) {
             return Ok(None);
@@ -100,7 +100,7 @@ pub fn on(line: &Conf<'_>) -> Result<bool, LineError> {
     Ok(on)
 }
 
-/// The name of a file, a host, or OpenSSL's list of ciphers.
+/// The name of a file, a host name, or OpenSSL's list of ciphers.
 pub fn text(line: &Conf<'_>) -> Result<Bytes, LineError> {
     let text = line.arg();
     if text.contains(&b'$') {

@@ -1,7 +1,7 @@
-//! TLS on connections that we open, by nginx's own functions and the OpenSSL that it has.
+//! TLS on outgoing connections, by nginx's functions and its OpenSSL.
 //!
-//! They are looked up by name when the configuration asks for TLS: nginx may be built without, and the loader refuses a module
-//! that needs what is not there.
+//! The functions are looked up by name when the configuration asks for TLS. An nginx without SSL does not have them,
+//! and the loader refuses a module that links to missing functions.
 
 #![allow(unsafe_code)]
 
@@ -33,44 +33,44 @@ const SET_HOST_NAME: c_int = 55;
 const HOST_NAME: c_long = 0;
 const VERIFIED: c_long = 0;
 const HAS_EXPIRED: c_long = 10;
-/// A record of TLS begins with its type, one of these.
+/// A TLS record begins with its type, one of these.
 const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
-/// Bytes of a connection's pool, which has little more than its `ngx_ssl_connection_t`.
+/// Bytes of a connection's pool, which holds little more than its `ngx_ssl_connection_t`.
 const POOL: usize = 512;
 
-/// Whether this nginx has TLS for us; `Err`: why not.
+/// Whether this nginx supports TLS; `Err`: why not.
 pub fn check_available() -> Result<(), String> {
     bits::size().ok_or("it was built for an nginx without SSL")?;
     Functions::find().map_err(|name| format!("there is no {name}() in this nginx"))?;
     Ok(())
 }
 
-/// How connections are secured. What it shows for debugging tells it from others.
+/// The TLS settings of connections. Different settings have different debug output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether the certificate has to be trusted, and to be for the name.
+    /// Whether the certificate has to be trusted, and valid for the name.
     pub verify: bool,
-    /// How many authorities may be between one that is trusted and the certificate.
+    /// The most authorities between the certificate and a trusted one.
     pub verify_depth: usize,
-    /// A file with authorities; none: the system's.
+    /// A file with authorities; `None`: the system's.
     pub trusted: Option<Bytes>,
-    /// A file with what was revoked.
+    /// A file with revoked certificates.
     pub crl: Option<Bytes>,
-    /// The name; none: the host of each server.
+    /// The name; `None`: the host of each server.
     pub name: Option<Bytes>,
-    /// Whether the server is told the name.
+    /// Whether the name is sent to the server (SNI).
     pub server_name: bool,
-    /// nginx's bits for versions.
+    /// nginx's bits for TLS versions.
     pub protocols: usize,
-    /// OpenSSL's list.
+    /// OpenSSL's list of ciphers.
     pub ciphers: Bytes,
-    /// Whether a connection takes up the session of one before.
+    /// Whether a connection resumes the session of an earlier one.
     pub session_reuse: bool,
-    /// Files with our own certificate and its key.
+    /// Files with the client certificate and its key.
     pub certificate: Option<(Bytes, Bytes)>,
 }
 
-/// What connections that are secured in one way have in common. It lives as long as the configuration.
+/// The TLS context of connections with the same settings. It lives as long as the configuration.
 pub struct Context {
     functions: Functions,
     /// An `ngx_ssl_t` in the pool of the configuration.
@@ -79,7 +79,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// nginx says what is wrong with a file.
+    /// nginx logs what is wrong with a file.
     pub fn new(conf: &Conf<'_>, options: Options) -> Result<Context, LineError> {
         let unavailable = |why: String| LineError::Text(format!("\"memcache_ssl\" is not supported: {why}"));
         let size = bits::size().ok_or_else(|| unavailable("it was built for an nginx without SSL".into()))?;
@@ -94,12 +94,12 @@ impl Context {
                 .then_some(ssl)
                 .ok_or(LineError::Logged)?
         };
-        // From here on dropping it frees what nginx has made.
+        // From here on, a drop frees what nginx has allocated.
         let context = Context { functions, ssl, options };
         context.load(conf).then_some(context).ok_or(LineError::Logged)
     }
 
-    /// Whether all files could be read.
+    /// Whether all files were loaded.
     fn load(&self, conf: &Conf<'_>) -> bool {
         let Context { functions, ssl, options } = self;
         let (cf, ssl) = (conf.as_ptr(), ssl.as_ptr());
@@ -161,17 +161,17 @@ fn string(conf: &Conf<'_>, text: &[u8]) -> Option<ngx_str_t> {
     }
 }
 
-/// The server at the other end of secured connections.
+/// The server of secured connections.
 pub struct Peer {
     context: Rc<Context>,
-    /// Empty: it has none.
+    /// Empty: the server has no name.
     name: CString,
     is_ip: bool,
-    /// The last session that the server has given, an `SSL_SESSION` of ours; NULL: none.
+    /// The server's last session, an `SSL_SESSION` that this value owns; NULL: none.
     session: Cell<*mut c_void>,
 }
 
-/// The host of an address with a port; empty: it is the path of a socket.
+/// The host of an address with a port; empty: the address is a path of a socket.
 pub fn host(address: &[u8]) -> &[u8] {
     if address.starts_with(b"unix:") {
         return &[];
@@ -181,18 +181,18 @@ pub fn host(address: &[u8]) -> &[u8] {
     host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host)
 }
 
-/// How far a handshake is.
+/// The result of a step of the handshake.
 pub enum Handshake {
-    /// The connection is secured, and the server is who it has to be.
+    /// The connection is secured, and the certificate has passed the checks that are on.
     Done,
-    /// An event will tell when to go on.
+    /// An event shows when to continue.
     Pending,
-    /// It failed; with what OpenSSL says, if it does.
+    /// It failed, with OpenSSL's message if there is one.
     Failed(Loss, String),
 }
 
 impl Peer {
-    /// `host`: as the configuration says it, without a port.
+    /// `host`: as in the configuration, without the port.
     pub fn new(context: &Rc<Context>, host: &[u8]) -> Peer {
         let name = context.options.name.as_deref().unwrap_or(host);
         let is_ip = core::str::from_utf8(name).is_ok_and(|name| name.parse::<IpAddr>().is_ok());
@@ -204,8 +204,8 @@ impl Peer {
         }
     }
 
-    /// Prepares a connection that is open. `None`: there is no memory. `save` is called with it when the server gives a session,
-    /// and calls [`save_session`](Peer::save_session).
+    /// Prepares an open connection. `None`: memory is short. nginx calls `save` with it when the server sends a
+    /// session, and `save` calls [`save_session`](Peer::save_session).
     ///
     /// # Safety
     ///
@@ -227,7 +227,7 @@ impl Peer {
                     return None;
                 }
             }
-            // The RFC allows no addresses.
+            // RFC 6066 allows no addresses.
             if options.server_name && !self.is_ip && !self.name.is_empty() {
                 let name = self.name.as_ptr().cast_mut().cast();
                 if (functions.SSL_ctrl)(bits::of(c), SET_HOST_NAME, HOST_NAME, name) == 0 {
@@ -238,7 +238,7 @@ impl Peer {
         Some(())
     }
 
-    /// Whether what the server says first is TLS; `None`: it has said nothing yet.
+    /// Whether the server's first byte is TLS; `None`: it has sent none yet.
     ///
     /// # Safety
     ///
@@ -250,7 +250,7 @@ impl Peer {
         (seen == 1).then(|| RECORD_TYPES.contains(&byte))
     }
 
-    /// Goes on with the handshake. nginx has put handlers of its own into the events then.
+    /// Continues the handshake. nginx then has handlers of its own in the events.
     ///
     /// # Safety
     ///
@@ -264,13 +264,14 @@ impl Peer {
             _ => Handshake::Failed(Loss::Handshake, String::new()),
         };
         if matches!(done, Handshake::Failed(..)) {
-            // It has the certificate of the time when it began: the next one is to be looked at.
+            // A resumed session has the certificate of its first handshake. The next connection has to check the
+            // current one.
             self.set_session(ptr::null_mut());
         }
         done
     }
 
-    /// Keeps the session that the server has given.
+    /// Stores the session that the server has sent.
     ///
     /// # Safety
     ///
@@ -288,7 +289,7 @@ impl Peer {
         }
     }
 
-    /// Whether the server is who it has to be.
+    /// Checks the server's certificate.
     fn verify(&self, c: *mut ngx_connection_t) -> Result<(), (Loss, String)> {
         let Context { functions, options, .. } = &*self.context;
         if !options.verify {
@@ -323,11 +324,12 @@ impl Peer {
         Ok(())
     }
 
-    /// Says goodbye. nginx closes the socket next.
+    /// Sends `close_notify`. The caller closes the socket through nginx next.
     ///
     /// # Safety
     ///
-    /// The connection is open, and [`begin`](Peer::begin) was called for it. What is returned is dropped when it is closed.
+    /// The connection is open, and [`begin`](Peer::begin) was called for it. The caller drops the result after it has
+    /// closed the connection.
     pub unsafe fn close(&self, c: *mut ngx_connection_t) -> PoolOf {
         // SAFETY: by the contract. No answer is waited for, so that nginx does not need the connection any more.
         unsafe {
@@ -335,7 +337,7 @@ impl Peer {
                 bits::save_session(c, None);
                 bits::no_wait_shutdown(c);
                 (self.context.functions.ngx_ssl_shutdown)(c);
-                // The socket is full, so the other end cannot be told: nginx would wait, and free nothing until then.
+                // The socket is full, so `close_notify` cannot be sent. nginx would wait, and free nothing until then.
                 if !bits::of(c).is_null() {
                     bits::no_send_shutdown(c);
                     (self.context.functions.ngx_ssl_shutdown)(c);

@@ -1,4 +1,4 @@
-//! TLS.
+//! TLS of a connection.
 
 #![allow(unsafe_code)]
 
@@ -12,16 +12,16 @@ use super::{Connection, Inner, Io, Owner, Step};
 use crate::nginx::guard::guard;
 use crate::nginx::ssl::Handshake;
 
-/// The most that is written at once: what a record of TLS may have.
+/// The most bytes of a write: the size limit of a TLS record.
 const RECORD: usize = 16 * 1024;
 
 impl<O: Owner> Connection<O> {
-    /// Whether the handshake goes on with the next event.
+    /// Whether the handshake is under way.
     pub fn is_handshaking(&self) -> bool {
         self.is_connecting() && self.0.handshake.get() != Step::None
     }
 
-    /// Begins the handshake, or goes on with it. Done at once if the connection is not to be secured.
+    /// Begins or continues the handshake. It is done at once if the connection has no TLS.
     pub fn handshake(&self) -> Handshake {
         let Some(peer) = &self.0.tls else { return Handshake::Done };
         let c = self.as_ptr();
@@ -49,7 +49,7 @@ impl<O: Owner> Connection<O> {
         done
     }
 
-    /// There is an event for reading. Bytes may be inside of TLS, of which the socket knows nothing.
+    /// A read event has come. TLS may hold bytes that the socket does not report.
     pub fn note_readable(&self) {
         if self.0.tls.is_some() {
             // SAFETY: the connection is open, so it has its events.
@@ -57,7 +57,7 @@ impl<O: Owner> Connection<O> {
         }
     }
 
-    /// Writes what TLS has accepted before. Of a connection that is not secured nothing is left.
+    /// Writes the rest of the current record. A connection without TLS has none.
     pub fn flush(&self) -> Io {
         if self.0.tls.is_none() {
             return Io::Bytes(0);
@@ -77,8 +77,8 @@ impl<O: Owner> Connection<O> {
         Io::Bytes(0)
     }
 
-    /// Makes one record of all pieces, or as much as it may have, and writes it. What the socket does not take now is kept:
-    /// TLS has to be given the same bytes at the same place again.
+    /// Copies the pieces into one record, up to its size limit, and writes it. If the socket does not take all of it,
+    /// the rest is kept: TLS requires the same bytes at the same address again.
     pub(super) fn send_record(&self, slices: &[IoSlice<'_>]) -> Io {
         match self.flush() {
             Io::Bytes(_) => {}
@@ -99,7 +99,7 @@ impl<O: Owner> Connection<O> {
     }
 }
 
-/// The server has given a session.
+/// The server has sent a session.
 unsafe extern "C" fn save_session<O: Owner>(c: *mut ngx_connection_t) {
     guard((), || {
         // SAFETY: nginx calls it for connections that are open, whose data is ours.
