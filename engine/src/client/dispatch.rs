@@ -117,7 +117,7 @@ impl<T> Client<T> {
                 }
             }
             self.network.writes.mark(conn, connection);
-            return !connection.is_bulky() && !connection.late && connection.load() < self.config.pipeline;
+            return !connection.is_bulky() && !connection.is_late() && connection.load() < self.config.pipeline;
         }
         call.stage = Stage::Queued;
         if let Some(server) = self.servers.get_mut(server) {

@@ -20,7 +20,7 @@ impl<T> Client<T> {
     /// [`connected`](Client::connected). That is a part of connecting.
     pub fn securing(&mut self, conn: ConnId) {
         if let Some(connection) = self.network.connections.get_mut(conn) {
-            connection.securing = true;
+            connection.secure();
         }
     }
 
@@ -28,8 +28,8 @@ impl<T> Client<T> {
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
         let keys = TriedKeys::new(&self.config.prefix, self.network.rng.u64(..));
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
-        let Some(server) = self.servers.get(connection.server) else { return };
-        if connection.phase != Phase::Connecting {
+        let Some(server) = self.servers.get(connection.server()) else { return };
+        if connection.phase() != Phase::Connecting {
             return;
         }
         connection.greet(keys, server.known());
@@ -46,11 +46,11 @@ impl<T> Client<T> {
     /// `bytes` were appended to the connection's [`read_buffer`](Client::read_buffer).
     pub fn received(&mut self, conn: ConnId, bytes: usize, now: Instant) {
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
-        let id = connection.server;
+        let id = connection.server();
         if let Some(server) = self.servers.get_mut(id) {
             server.read(bytes);
         }
-        match connection.phase {
+        match connection.phase() {
             Phase::Connecting | Phase::Greeting => self.greeted(conn, id, now),
             Phase::Ready => self.read_replies(conn, id, now),
         }
@@ -74,7 +74,7 @@ impl<T> Client<T> {
     /// The socket accepted this many bytes of what [`transmit`](Client::transmit) gave. Returns whether there is more.
     pub fn written(&mut self, conn: ConnId, bytes: usize, now: Instant) -> bool {
         let Some(connection) = self.network.connections.get_mut(conn) else { return false };
-        let id = connection.server;
+        let id = connection.server();
         let Some(server) = self.servers.get_mut(id) else { return false };
         server.wrote(bytes);
         let calls = &mut self.calls;
@@ -104,7 +104,7 @@ impl<T> Client<T> {
 
     /// The driver lost the connection. Its socket is closed.
     pub fn closed(&mut self, conn: ConnId, loss: Loss, now: Instant) {
-        let greeted = self.network.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting);
+        let greeted = self.network.connections.get(conn).is_some_and(|c| c.phase() == Phase::Greeting);
         let cause = match loss {
             Loss::Eof | Loss::Error if greeted => Cause::HungUp,
             loss => Cause::Lost(loss),
@@ -119,13 +119,13 @@ impl<T> Client<T> {
             Cause::HungUp | Cause::Unanswered(_) => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
             cause => cause,
         };
-        let id = connection.server;
+        let id = connection.server();
         let Some(server) = self.servers.get_mut(id) else { return };
         let cause = server.cause_for(cause);
         if !gone {
             self.network.outputs.push_back(Output::Close { conn });
         }
-        if server.trial_failed(conn, connection.address, &mut self.network, now) {
+        if server.trial_failed(conn, connection.address(), &mut self.network, now) {
             return;
         }
         let lost_requests: Vec<LostRequest> = connection.lost_requests().collect();

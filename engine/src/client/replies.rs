@@ -12,7 +12,7 @@ impl<T> Client<T> {
     /// Bytes have come on a connection that is ready.
     pub(super) fn read_replies(&mut self, conn: ConnId, id: ServerId, now: Instant) {
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
-        let was_slow = connection.late || connection.is_bulky();
+        let was_slow = connection.is_late() || connection.is_bulky();
         connection.heard(now);
         let Some((answered, broken)) = self.take_replies(conn, id, now) else { return };
         if let Some(connection) = self.network.connections.get_mut(conn).filter(|c| answered && c.has_more()) {

@@ -147,6 +147,6 @@ impl<T> Client<T> {
 
     /// Whether the connection has passed its greeting.
     pub fn is_ready(&self, conn: ConnId) -> bool {
-        self.network.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Ready)
+        self.network.connections.get(conn).is_some_and(|connection| connection.phase() == Phase::Ready)
     }
 }

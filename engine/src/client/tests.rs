@@ -147,7 +147,7 @@ impl World {
         self.client.connected(conn, self.now);
         assert_eq!(self.written(n), "version\r\nmn\r\n");
         self.reply(n, &format!("VERSION {version}\r\nMN\r\n"));
-        if self.client.network.connections.get(conn).is_some_and(|c| c.phase == Phase::Greeting) {
+        if self.client.network.connections.get(conn).is_some_and(|c| c.phase() == Phase::Greeting) {
             let tries = self.written(n);
             assert!(tries.starts_with("mg ") && tries.contains("\r\nms ") && tries.ends_with("\r\n\r\nmn\r\n"));
             self.reply(n, "EN O1\r\nHD O2\r\nMN\r\n");

@@ -16,7 +16,7 @@ impl<T> Client<T> {
         let (calls, connections) = (&self.calls, &self.network.connections);
         let live = |timer: &Timer| match *timer {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.stage != Stage::Done),
-            Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase != Phase::Ready),
+            Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase() != Phase::Ready),
             Timer::Leave(conn) => connections.contains_key(conn),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.stage == Stage::Waiting),
@@ -72,8 +72,8 @@ impl<T> Client<T> {
     /// A connection was not ready in time.
     fn connect_is_late(&mut self, conn: ConnId, now: Instant) {
         let Some(connection) = self.network.connections.get(conn) else { return };
-        let cause = match connection.phase {
-            Phase::Connecting if connection.securing => Cause::TlsTimeout,
+        let cause = match connection.phase() {
+            Phase::Connecting if connection.is_securing() => Cause::TlsTimeout,
             Phase::Connecting => Cause::ConnectTimeout,
             Phase::Greeting => Cause::Unanswered,
             Phase::Ready => return,
@@ -161,7 +161,6 @@ impl<T> Client<T> {
     fn is_silent(&mut self, stage: Stage, since: Instant) -> bool {
         let Stage::Sent(conn, _) = stage else { return true };
         let Some(connection) = self.network.connections.get_mut(conn) else { return true };
-        connection.late = connection.heard_at <= since;
-        connection.late
+        connection.note_late(since)
     }
 }

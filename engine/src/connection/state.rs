@@ -87,14 +87,14 @@ pub(super) struct Awaited {
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub server: ServerId,
+    pub(super) server: ServerId,
     /// The number of the server's address.
-    pub address: usize,
+    pub(super) address: usize,
     /// The server uses another address: this connection sends nothing more.
-    pub leaving: bool,
-    pub phase: Phase,
+    pub(super) leaving: bool,
+    pub(super) phase: Phase,
     /// The socket is connected, and the TLS handshake is under way.
-    pub securing: bool,
+    pub(super) securing: bool,
     /// The greeting, until the connection is ready.
     pub(super) greeting: Option<Box<Greeting>>,
     /// The server's dialect, once the connection is ready.
@@ -102,14 +102,14 @@ pub(crate) struct Connection {
     /// The server's version, if it is memcached.
     pub(super) version: Option<Version>,
     /// Whether it is in the list of connections with new data to write.
-    pub dirty: bool,
+    pub(super) dirty: bool,
     /// The time since which no reply is pending.
-    pub idle_since: Instant,
+    pub(super) idle_since: Instant,
     /// A reply is late, and no bytes have come since.
-    pub late: bool,
+    pub(super) late: bool,
     /// The time when bytes of the next reply last came, and when bytes of its request were last written.
-    pub heard_at: Instant,
-    pub wrote_at: Instant,
+    pub(super) heard_at: Instant,
+    pub(super) wrote_at: Instant,
     /// Bytes of large values that are on their way, or expected.
     pub(super) bulk: u64,
     /// An unexpected large value has come, and the requests sent with it may bring more of them. The number of the
@@ -146,10 +146,17 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `token` is the first request's token. It is random, so that it differs from other connections' tokens.
-    pub fn new(server: ServerId, token: Token, spare_values: SpareValues, waste: Waste, now: Instant) -> Self {
+    pub fn new(
+        server: ServerId,
+        address: usize,
+        token: Token,
+        spare_values: SpareValues,
+        waste: Waste,
+        now: Instant,
+    ) -> Self {
         Connection {
             server,
-            address: 0,
+            address,
             leaving: false,
             phase: Phase::Connecting,
             securing: false,
@@ -182,6 +189,85 @@ impl Connection {
             sent_end: 0,
             token,
         }
+    }
+
+    /// Whose connection it is.
+    #[inline]
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// The number of the server's address.
+    pub fn address(&self) -> usize {
+        self.address
+    }
+
+    /// How far it is.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The socket is connected, and the TLS handshake begins.
+    pub fn secure(&mut self) {
+        self.securing = true;
+    }
+
+    /// Whether that has begun.
+    pub fn is_securing(&self) -> bool {
+        self.securing
+    }
+
+    /// The server uses another address: this connection sends nothing more.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// Whether that is so.
+    #[inline]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// It has something new to write. Returns whether it had nothing before.
+    #[inline]
+    pub fn set_dirty(&mut self) -> bool {
+        !std::mem::replace(&mut self.dirty, true)
+    }
+
+    /// What is new is about to be written.
+    #[inline]
+    pub fn set_clean(&mut self) {
+        self.dirty = false;
+    }
+
+    /// Whether it has something new to write.
+    #[inline]
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Nothing is pending from now on.
+    #[inline]
+    pub fn rest(&mut self, now: Instant) {
+        self.idle_since = now;
+    }
+
+    /// Since when nothing has been pending.
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// An operation that was submitted at `since` is late. Returns whether nothing has come since: then the connection is.
+    pub fn note_late(&mut self, since: Instant) -> bool {
+        self.late = self.heard_at <= since;
+        self.late
+    }
+
+    /// Whether something that was sent here is late, and nothing has come since.
+    #[inline]
+    pub fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The server's dialect, once the connection is ready.

@@ -29,7 +29,7 @@ impl Writes {
 
     /// The connection has new data to write.
     pub fn mark(&mut self, conn: ConnId, connection: &mut Connection) {
-        if !std::mem::replace(&mut connection.dirty, true) {
+        if connection.set_dirty() {
             self.dirty.push_back(conn);
         }
     }
@@ -39,7 +39,7 @@ impl Writes {
         loop {
             let conn = self.dirty.pop_front()?;
             if let Some(connection) = connections.get_mut(conn) {
-                connection.dirty = false;
+                connection.set_clean();
                 return Some(conn);
             }
         }

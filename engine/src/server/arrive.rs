@@ -67,7 +67,7 @@ impl Server {
 
     /// Chooses the address in use, when a connection is ready and the choice of other clients is known.
     pub fn settle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> Arrival {
-        let Some(address) = network.connections.get(conn).map(|connection| connection.address) else {
+        let Some(address) = network.connections.get(conn).map(|connection| connection.address()) else {
             return Arrival::Closed;
         };
         let agreed = self.addresses.agreed();
@@ -96,12 +96,14 @@ impl Server {
         self.changed = true;
         self.stop_failing_back(network);
         for conn in self.connections.clone() {
-            let Some(connection) = network.connections.get_mut(conn).filter(|c| c.address != address) else { continue };
-            if connection.phase != Phase::Ready || connection.is_idle() {
+            let Some(connection) = network.connections.get_mut(conn).filter(|c| c.address() != address) else {
+                continue;
+            };
+            if connection.phase() != Phase::Ready || connection.is_idle() {
                 self.close(conn, network);
                 continue;
             }
-            connection.leaving = true;
+            connection.leave();
             network.timers.insert(now.after(self.settings.timeout), Timer::Leave(conn));
             self.connections.retain(|&other| other != conn);
             self.addresses.leave();

@@ -25,9 +25,9 @@ impl Server {
             self.greet_anew(known, network, now);
             return false;
         }
-        match connection.phase {
+        match connection.phase() {
             // The connection was to an address that is not in use any more.
-            _ if connection.leaving => false,
+            _ if connection.is_leaving() => false,
             Phase::Ready => self.connection_lost(cause, requests, connection.is_unproven(now), network, now),
             Phase::Connecting | Phase::Greeting => self.connect_failed(cause, network, now),
         }

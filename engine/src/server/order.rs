@@ -78,6 +78,6 @@ impl Server {
             return None;
         }
         let conn = self.writes.conn(key)?;
-        connections.get(conn).filter(|c| !c.leaving).map(|c| (conn, c.load()))
+        connections.get(conn).filter(|c| !c.is_leaving()).map(|c| (conn, c.load()))
     }
 }

@@ -42,7 +42,8 @@ impl Server {
     /// While one connection receives many values that were not expected to be large, [`SHARE_WITH_SWAMPED`] connections
     /// carry large ones. More would take bandwidth from it on a link that is full.
     fn pick_bulky(&self, connections: &Connections, best: ConnId, connection: &Connection) -> Option<ConnId> {
-        let ready = || self.connections.iter().filter_map(|&conn| usable(connections, conn)).filter(|(_, c)| !c.late);
+        let ready =
+            || self.connections.iter().filter_map(|&conn| usable(connections, conn)).filter(|(_, c)| !c.is_late());
         let bound = self.settings.pipeline_bound();
         let has_room = |&(_, c): &(ConnId, &Connection)| c.load() < bound;
         let least = |bulky: Vec<_>| bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden());
@@ -78,7 +79,8 @@ impl Server {
     /// reads, which cost more than the operations' wait for each other.
     #[inline]
     fn used_this_turn<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
-        let has_room = |c: &Connection| c.dirty && c.load() < self.settings.pipeline && !c.is_bulky() && !c.late;
+        let has_room =
+            |c: &Connection| c.is_dirty() && c.load() < self.settings.pipeline && !c.is_bulky() && !c.is_late();
         usable(connections, self.latest?).filter(|(_, c)| has_room(c))
     }
 
@@ -91,5 +93,5 @@ impl Server {
 /// The connection, if it is ready for operations.
 #[inline]
 pub(super) fn usable(connections: &Connections, conn: ConnId) -> Option<(ConnId, &Connection)> {
-    Some((conn, connections.get(conn).filter(|c| c.phase == Phase::Ready)?))
+    Some((conn, connections.get(conn).filter(|c| c.phase() == Phase::Ready)?))
 }

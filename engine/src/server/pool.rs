@@ -33,7 +33,9 @@ impl Server {
             return false;
         }
         let wanted = match self.least_loaded(&network.connections) {
-            Some((_, best)) if !best.is_bulky() && !best.late && best.load() < self.settings.pipeline => return false,
+            Some((_, best)) if !best.is_bulky() && !best.is_late() && best.load() < self.settings.pipeline => {
+                return false
+            }
             // All are full or late. One more is opened, unless one is connecting.
             Some(_) => self.connecting == 0,
             None => self.connecting == 0 && waiting > 0,
@@ -75,8 +77,8 @@ impl Server {
 
     /// Opens a connection to this address. It is not in the server's list yet.
     pub(super) fn connect(&self, address: usize, token: u32, network: &mut Network, now: Instant) -> ConnId {
-        let mut connection = Connection::new(self.id, token, network.spare_values.clone(), self.waste.clone(), now);
-        connection.address = address;
+        let (values, waste) = (network.spare_values.clone(), self.waste.clone());
+        let connection = Connection::new(self.id, address, token, values, waste, now);
         let conn = network.connections.insert(connection);
         network.outputs.push_back(Output::Open { conn, server: self.id, address });
         network.timers.insert(now.after(self.settings.connect_timeout), Timer::Connect(conn));
@@ -117,7 +119,7 @@ impl Server {
         }
         let idle = self.connections.iter().filter_map(|&conn| {
             let connection = network.connections.get(conn).filter(|c| c.is_idle())?;
-            Some((connection.idle_since, conn))
+            Some((connection.idle_since(), conn))
         });
         let mut idle: Vec<_> = idle.collect();
         idle.sort_unstable();
@@ -160,8 +162,8 @@ impl Server {
     /// operations again.
     pub fn connection_is_idle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> bool {
         let Some(connection) = network.connections.get_mut(conn) else { return false };
-        connection.idle_since = now;
-        if connection.leaving {
+        connection.rest(now);
+        if connection.is_leaving() {
             self.close(conn, network);
             self.maintain_at(now, network);
             return true;
@@ -192,11 +194,11 @@ impl Server {
     /// Removes a connection from the list.
     pub(super) fn detach(&mut self, conn: ConnId, connection: &Connection) {
         self.connections.retain(|&other| other != conn);
-        if connection.leaving {
+        if connection.is_leaving() {
             return self.addresses.left();
         }
         self.changed = true;
-        if connection.phase != Phase::Ready {
+        if connection.phase() != Phase::Ready {
             self.connecting = self.connecting.saturating_sub(1);
         }
     }

@@ -225,7 +225,7 @@ fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
                 .network
                 .connections
                 .get(w.conn(conn))
-                .is_some_and(|c| c.phase == crate::connection::Phase::Connecting)
+                .is_some_and(|c| c.phase() == crate::connection::Phase::Connecting)
             {
                 w.accept(conn);
             }
