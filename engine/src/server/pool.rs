@@ -13,7 +13,7 @@ use crate::time::Instant;
 const REFILL: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Whether another connection is allowed, including those to other addresses.
+    /// Whether another connection is allowed. Connections to an address that is being left count.
     fn has_room(&self) -> bool {
         self.connections.len().saturating_add(self.addresses.leaving()) < self.settings.pool.max() as usize
     }

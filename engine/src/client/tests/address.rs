@@ -1,4 +1,4 @@
-//! Names with several addresses: which of them is asked.
+//! Names with several addresses, and the choice of the address.
 
 use super::*;
 use crate::metrics::counter::Memory;
@@ -25,7 +25,7 @@ impl World {
         assert_eq!((self.view().address, self.view().elsewhere), (1, 0));
     }
 
-    /// Whatever was written on a connection is a miss.
+    /// Every request on a connection is a miss.
     fn answer_all(&mut self, n: usize) {
         let tokens = tokens(&self.written(n));
         assert!(!tokens.is_empty());
@@ -34,7 +34,7 @@ impl World {
         self.done();
     }
 
-    /// Until the next connection is asked for; how long that took.
+    /// Waits for the next connect. Returns the time until then.
     fn wait_for_open(&mut self) -> Duration {
         let (begin, count) = (self.now, self.opened.len());
         while self.opened.len() == count {
@@ -142,7 +142,7 @@ fn r5_all_tries_begin_with_the_first() {
     assert_eq!((w.view().state, w.view().address), (State::Live, 1));
 }
 
-/// Clients that share memory, with connections of theirs.
+/// Clients that share memory, each with its own connections.
 fn share(count: u32) -> Vec<World> {
     let now = Instant::from_micros(1_000_000);
     let shared_health = Memory::<SharedHealth>::default();

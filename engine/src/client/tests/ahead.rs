@@ -1,11 +1,11 @@
-//! Who asks for much and goes away does not hold others up.
+//! A client of nginx that asks for many items and disconnects does not delay others.
 
 use super::*;
 use crate::limits::BULK;
 
 const ITEM: usize = 60_000;
 
-/// A server with one connection; what comes on it by and by is for nobody.
+/// A server with one connection, and later replies that no operation waits for.
 fn alone() -> World {
     let mut w = one(&["max=1"]);
     w.get("warm", 99);
@@ -34,7 +34,7 @@ fn gets(written: &str) -> usize {
     written.matches("mg ").count()
 }
 
-/// A client asks for many items of this size and goes away when they were asked for; so it is from now on.
+/// From now on, a client asks for many items of this size and disconnects after they were requested.
 fn desert(w: &mut World, keys: usize, size: usize) {
     let call = many(w, keys);
     let written = w.written(0);
@@ -43,7 +43,7 @@ fn desert(w: &mut World, keys: usize, size: usize) {
     answer(w, &written, size);
 }
 
-/// The attack: a client asks for many items and goes away, and so does the next one, and so on.
+/// The attack: one client after the other asks for many items and disconnects.
 #[test]
 fn a_small_get_is_not_behind_what_nobody_waits_for() {
     let mut w = alone();
@@ -64,7 +64,7 @@ fn a_small_get_is_not_behind_what_nobody_waits_for() {
     assert_eq!((w.view().pending, w.closed.len()), (0, 0));
 }
 
-/// What was never sent is nowhere: not behind what is under way, and not in the number of replies that are awaited.
+/// An operation that was never sent leaves nothing: neither bytes on the connection nor a pending reply.
 #[test]
 fn what_is_given_up_before_it_is_sent_is_gone() {
     let mut w = alone();
@@ -78,7 +78,7 @@ fn what_is_given_up_before_it_is_sent_is_gone() {
     }
 }
 
-/// As many as there may be, of small items: once they are read, nothing is held back.
+/// The most requests, all for small items: once they are read, nothing is held back.
 #[test]
 fn small_items_for_nobody_hold_nothing_back() {
     let mut w = alone();
@@ -87,8 +87,8 @@ fn small_items_for_nobody_hold_nothing_back() {
     }
 }
 
-/// Before a reply has come nobody knows what they are like. No more than those that were under way when the first ones left
-/// are asked for.
+/// Before the first reply, the size of the items is unknown. The client then requests no more of them than were under
+/// way when the first operations were given up.
 #[test]
 fn what_is_not_known_yet_is_not_asked_for_without_end() {
     let mut w = one(&["min=2", "max=2"]);
@@ -114,7 +114,7 @@ fn what_is_not_known_yet_is_not_asked_for_without_end() {
     assert!(gets(&w.written(2)) >= 128);
 }
 
-/// One of several connections knows what the others have seen, and waits for what is under way on them.
+/// A connection knows what the others have seen, and waits for requests under way on them.
 #[test]
 fn all_connections_know_what_one_has_seen() {
     let mut w = alone();
@@ -129,7 +129,7 @@ fn all_connections_know_what_one_has_seen() {
     }
 }
 
-/// Whoever waits for what was asked for is not made to wait for it twice.
+/// Requests whose replies are wanted are not held back.
 #[test]
 fn what_is_wanted_is_sent_at_once() {
     let mut w = alone();
@@ -142,7 +142,7 @@ fn what_is_wanted_is_sent_at_once() {
     }
 }
 
-/// One in a hundred goes away.
+/// One in a hundred is given up.
 #[test]
 fn a_few_who_leave_are_nothing() {
     let mut w = alone();
@@ -176,7 +176,7 @@ fn all_is_sent_at_once_again_when_it_is_wanted_again() {
     assert!(sent[0] <= 8 && sent[59] == 100, "{sent:?}");
 }
 
-/// Writes are sent in their order with all else, and nothing is said to be applied that was not sent.
+/// Writes are sent in order with all other requests. A write that was not sent is not reported as applied.
 #[test]
 fn writes_are_held_back_in_their_order() {
     let mut w = alone();
@@ -205,7 +205,7 @@ fn writes_are_held_back_in_their_order() {
     assert_eq!(w.cancel(call), None, "it is late, too");
 }
 
-/// What was held back when its connection ended is as good as what has not been sent at all.
+/// A request that was held back when its connection ended counts as not sent.
 #[test]
 fn what_is_held_back_survives_its_connection() {
     let mut w = alone();
@@ -220,7 +220,7 @@ fn what_is_held_back_survives_its_connection() {
     assert!(w.written(1).starts_with("ms k "));
 }
 
-/// Large items that are known to be large: enough of them are asked for to keep a link busy, and no more.
+/// Items that are known to be large: enough are requested to keep a link busy, and no more.
 #[test]
 fn known_large_items_are_asked_for_by_and_by() {
     const LARGE: usize = 1_000_000;
@@ -244,7 +244,7 @@ fn known_large_items_are_asked_for_by_and_by() {
     assert_eq!(w.view().pending, 1);
 }
 
-/// That an item is large is learned from a reply that nobody waits for, too.
+/// The client learns from an unwanted reply, too, that an item is large.
 #[test]
 fn what_nobody_waits_for_is_known_to_be_large() {
     for binary in [false, true] {
@@ -264,7 +264,7 @@ fn what_nobody_waits_for_is_known_to_be_large() {
     }
 }
 
-/// What is taken back in the same turn was never sent, wherever it is in the order.
+/// An operation that is cancelled in the same turn was never sent, wherever it is in the order.
 #[test]
 fn what_nobody_has_sent_yet_leaves_no_trace() {
     let mut w = alone();

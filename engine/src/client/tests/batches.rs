@@ -1,4 +1,4 @@
-//! Gets of many keys that complete as one.
+//! Gets of many keys in one operation.
 
 use super::*;
 use crate::client::call::Task;
@@ -67,7 +67,7 @@ fn a_touch_is_for_each() {
     assert_eq!(w.written(0).matches(" T60 ").count(), 2);
 }
 
-/// What cannot be asked for is an answer like the others, and never one from within the call.
+/// A key that cannot be asked for has an answer like the others, and never during the call.
 #[test]
 fn partial_failures() {
     let mut w = three();
@@ -110,7 +110,7 @@ fn at_the_deadline_what_is_missing_has_timed_out() {
     assert_eq!(w.client.pending(), 0);
 }
 
-/// What was sent leaves placeholders, what waits leaves the queue, and what others share goes on for them.
+/// Sent parts leave placeholders, waiting ones leave the queue, and shared exchanges go on for other gets.
 #[test]
 fn cancelled_as_one() {
     let mut config = config(&[&["max=1"], &["max=1"], &["max=1"]]);
@@ -143,7 +143,7 @@ fn cancelled_after_it_completed() {
     assert_eq!(w.done(), []);
 }
 
-/// The operations that it consists of have ids that nobody was told.
+/// No caller knows the ids of a batch's parts.
 #[test]
 fn a_guessed_part_cannot_be_cancelled() {
     let mut w = three();
@@ -177,7 +177,7 @@ fn a_lost_connection_fails_its_part_alone() {
     assert_eq!(w.done(), [(1, many(&[found("cow"), Err(Error::Unknown { maybe_applied: false })]))]);
 }
 
-/// A value that waits for those of slower servers does not keep the buffer that it was read into.
+/// A value that waits for those of slower servers does not keep its read buffer.
 #[test]
 fn values_that_wait_are_copied() {
     let mut w = three();
@@ -198,7 +198,7 @@ fn values_that_wait_are_copied() {
     assert!(!read.contains(&item.value.as_ptr()));
 }
 
-/// What calls of many keys hold until their last key has come is bounded, whoever asks how often.
+/// The bytes that all batches hold are bounded, however many batches there are.
 #[test]
 fn r11_the_values_that_batches_hold_are_bounded() {
     const LARGE: usize = 30 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Row R10: large values, links that are full, and those who are behind.
+//! Row R10: large values, full links, and operations that wait behind them.
 
 use super::*;
 use crate::limits::SPARE_TIME;
@@ -9,7 +9,7 @@ fn hit(key: &str, size: usize, token: u32) -> String {
     format!("VA {size} f0 c1 k{key} O{token}\r\n{}\r\n", "x".repeat(size))
 }
 
-/// Reads an item on the connection, which is then known to be so large.
+/// Reads an item of this size on the connection. The client remembers its size.
 fn read(w: &mut World, n: usize, key: &str, size: usize) {
     w.get(key, 99);
     let t = tokens(&w.written(n))[0];
@@ -17,7 +17,7 @@ fn read(w: &mut World, n: usize, key: &str, size: usize) {
     assert!(matches!(w.done()[..], [(99, Ok(Outcome::Item(_)))]));
 }
 
-/// Memory of large values is kept for the next ones, and not for ever.
+/// Memory of large values is kept for later ones, for a limited time.
 #[test]
 fn r11_memory_of_large_values_is_freed_when_it_is_not_used() {
     let mut w = one(&["max=1"]);
@@ -52,7 +52,7 @@ fn r11_memory_of_large_values_is_freed_when_it_is_not_used() {
     assert_eq!(w.client.next_timeout(), None);
 }
 
-/// As long as bytes come, nothing but the operations is late.
+/// As long as bytes come, only operations are late, and neither the connection nor the server.
 #[test]
 fn r10_bytes_of_the_awaited_reply_are_progress() {
     let mut w = one(&["max=1"]);
@@ -78,7 +78,7 @@ fn r10_bytes_of_the_awaited_reply_are_progress() {
     assert!(matches!(w.events[..], [Event::ConnectionLost { cause: Cause::Overdue, .. }]));
 }
 
-/// Only who has heard nothing since it asked speaks against the server.
+/// An operation counts against the server only if nothing has come since its submission.
 #[test]
 fn r10_who_hangs_is_down_all_the_same() {
     for delivers in [true, false] {
@@ -103,7 +103,7 @@ fn r10_who_hangs_is_down_all_the_same() {
     }
 }
 
-/// A set that is being written makes progress too; one that the server does not take does not.
+/// A set that is being written makes progress, too, unless the server does not take its bytes.
 #[test]
 fn r10_bytes_of_the_request_are_progress() {
     for moves in [true, false] {
@@ -124,7 +124,7 @@ fn r10_bytes_of_the_request_are_progress() {
     }
 }
 
-/// What was large the last time is in the way from when it is asked for.
+/// A get of an item that was large last time counts as large from its submission.
 #[test]
 fn r10_an_expected_large_reply_is_load() {
     let touch = Some(Ttl::NEVER);
@@ -161,7 +161,7 @@ fn r10_a_connection_is_opened_for_those_who_are_behind() {
     assert!(w.written(1).contains("mg small "));
 }
 
-/// Of all connections that there may be one is left to small items; and an item that is not large any more is known so.
+/// If all connections exist, one is left to small items. An item that is not large any more is remembered as small.
 #[test]
 fn r10_large_ones_do_not_take_all_connections() {
     let mut w = one(&["min=3", "max=3"]);
@@ -193,7 +193,7 @@ fn r10_large_ones_do_not_take_all_connections() {
     assert_eq!(w.written(0).matches("mg large ").count(), 2, "where there is one, that does");
 }
 
-/// What follows on a connection where something is late goes to another one.
+/// After a late operation, new ones go to another connection.
 #[test]
 fn a_connection_that_is_late_is_left_alone() {
     let mut w = one(&["max=2"]);
@@ -208,8 +208,8 @@ fn a_connection_that_is_late_is_left_alone() {
     assert!(w.written(1).contains("mg k "));
 }
 
-/// While a large value comes, those behind it get more time, and the one that it is for; not without end, and not where the
-/// caller has chosen the time.
+/// While a large value comes, its operation and those behind it get more time, a limited number of times, and not if
+/// the caller has chosen the timeout.
 #[test]
 fn r10_deadlines_are_put_off_while_a_large_value_comes() {
     let mut w = one(&["max=1"]);
@@ -234,7 +234,8 @@ fn r10_deadlines_are_put_off_while_a_large_value_comes() {
     assert_eq!((w.view().state, w.closed.len()), (State::Live, 0));
 }
 
-/// Row R14: that many share what comes slowly costs no more than their number, each time that they get more time.
+/// Row R14: this many operations behind a slow value cost time in proportion to their number, each time that they get
+/// more.
 #[test]
 fn r14_very_many_share_a_large_item() {
     const MANY: u32 = 50_000;

@@ -1,4 +1,4 @@
-//! One reply for each request, and the right one.
+//! Each request gets one reply, and the right one.
 
 use super::*;
 use crate::operation::request::Direction;
@@ -126,7 +126,7 @@ fn statistics_that_do_not_end_are_not_kept() {
     assert_eq!(w.view().stats().limits.reply, 1);
 }
 
-/// The replies of such operations are right for them alone.
+/// Each of these operations accepts its own reply only.
 #[test]
 fn replies_of_another_operation_are_not_taken() {
     let verbs = [ServerVerb::Version, ServerVerb::Noop, ServerVerb::Stats, ServerVerb::FlushAll { delay: 0 }];
@@ -145,7 +145,7 @@ fn replies_of_another_operation_are_not_taken() {
     }
 }
 
-/// Rows F15, F19 to F22, F24 and F30: whatever does not belong there ends the connection, and nobody gets it.
+/// Rows F15, F19 to F22, F24 and F30: a reply that does not belong there ends the connection, and no operation gets it.
 #[test]
 fn f15_f19_f20_f21_f22_f24_f30_replies_that_do_not_belong_there() {
     let cases: [(&str, &str); 13] = [

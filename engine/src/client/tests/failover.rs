@@ -1,4 +1,4 @@
-//! A server that is down, and one that stands in for it.
+//! Servers that are down, and their stand-ins.
 
 use super::*;
 use crate::config::Failover;
@@ -10,7 +10,7 @@ fn three(failover: Failover) -> World {
     world(config)
 }
 
-/// The connection that was asked for last, to this server.
+/// The connection to this server that was requested last.
 fn latest(w: &World, server: ServerId) -> usize {
     w.opened.iter().rposition(|o| o.1 == server).unwrap()
 }
@@ -33,8 +33,8 @@ fn off_nothing_moves() {
     assert_eq!(w.client.server(1).unwrap().stats().failed_over, 0);
 }
 
-/// What waited for the server moves when it goes down, what comes later goes to the next at once, and all of it is back
-/// where it belongs when the server is.
+/// When the server goes down, waiting operations move, and later ones go to the stand-in at once. When it is back, so
+/// are they.
 #[test]
 fn next_stands_in_while_the_server_is_down() {
     let mut w = three(Failover::Next);
@@ -77,7 +77,7 @@ fn without_any_live_server_operations_fail() {
     assert_eq!(w.submit("foo", set("v"), 9), Err(Error::ServerDown));
 }
 
-/// A write that was written is in doubt, also where another server could take it.
+/// A write whose bytes were written may be applied, even if another server could take it.
 #[test]
 fn what_may_have_been_applied_does_not_move() {
     let mut w = three(Failover::Next);
@@ -169,7 +169,7 @@ fn a_server_can_be_taken_out_of_use() {
     }
 }
 
-/// What is explained is what happens.
+/// Operations go where `explain` says.
 #[test]
 fn an_explanation_tells_the_server_that_is_asked() {
     for failover in [Failover::Off, Failover::Next] {
@@ -184,7 +184,7 @@ fn an_explanation_tells_the_server_that_is_asked() {
     }
 }
 
-/// R42: whoever asks hears that the key's own server was down, and so does not take a miss for "there is none".
+/// R42: the caller learns that the key's own server was down, so it does not take a miss for "there is none".
 #[test]
 fn r42_an_answer_says_that_it_is_of_a_stand_in() {
     let mut w = three(Failover::Next);
@@ -227,7 +227,7 @@ fn r42_each_key_of_a_batch_says_so_for_itself() {
     assert!(!done.stand_in, "the whole has no key");
 }
 
-/// Where the leader of a shared exchange moves, those that share it hear the same.
+/// If the leader of a shared exchange moves, its followers learn that, too.
 #[test]
 fn r42_followers_hear_who_has_answered() {
     let mut config = config(&[&["max=1"], &["max=1"], &["max=1"]]);
@@ -239,7 +239,7 @@ fn r42_followers_hear_who_has_answered() {
     assert_eq!(who(&mut w, 2), [(2, true), (1, true)]);
 }
 
-/// A subset has key and home of its own.
+/// In a subset, a key has its own server.
 #[test]
 fn r42_in_a_subset_its_own_routing_decides() {
     let mut w = three(Failover::Next);
@@ -253,7 +253,8 @@ fn r42_in_a_subset_its_own_routing_decides() {
     assert_eq!(who(&mut w, home), [(1, false)]);
 }
 
-/// Answers what was asked of a server with misses: who was asked, and whether a stand-in has answered.
+/// Answers the requests to a server with misses. Returns the servers that were asked, and whether a stand-in has
+/// answered.
 fn who(w: &mut World, server: ServerId) -> Vec<(u32, bool)> {
     answer_all(w, server);
     stand_ins(w)

@@ -1,4 +1,4 @@
-//! What a server says before it is used.
+//! The greeting of a server.
 
 use super::*;
 use crate::config::Protocol;
@@ -11,7 +11,7 @@ fn one_in_meta() -> World {
     world(Config { protocol: Protocol::Meta, ..config(&[&[]]) })
 }
 
-/// A connection that was asked for by a get, and says this to the greeting.
+/// A connection for a get, whose server answers the greeting with this.
 fn greeted(answers: &[&str]) -> World {
     let mut w = one_in_meta();
     w.get("a", 1);
@@ -24,7 +24,7 @@ fn greeted(answers: &[&str]) -> World {
     w
 }
 
-/// Why the connection was given up.
+/// The cause of the connection's end.
 fn unfit(w: &World) -> &Unfit {
     assert_eq!(w.closed, [w.conn(0)]);
     match &w.events[..] {
@@ -51,7 +51,7 @@ fn r2_a_memcached_that_is_too_old_gets_nothing_but_the_greeting() {
     }
 }
 
-/// Whether its answers come together, or byte by byte.
+/// The answers come together, or byte by byte.
 #[test]
 fn r2_what_resembles_memcached_is_not_asked_for_more_than_was_tried() {
     let v = "VERSION 1.6.18\r\n";
@@ -112,14 +112,14 @@ fn r2_a_whole_greeting_in_pieces_of_a_byte() {
     assert_eq!(w.view().counters.gauges.version(), Some(Version::new(1, 6, 38)));
 }
 
-/// memcached says so where it has no memory for the item, its proxy where it has no server for the key.
+/// memcached sends this if it has no memory for the item, its proxy if it has no server for the key.
 #[test]
 fn r2_a_memcached_may_fail_to_carry_out_what_is_tried() {
     let mut w = greeted(&["VERSION 1.6.45\r\nMN\r\n", "SERVER_ERROR no route\r\nSERVER_ERROR out of memory\r\nMN\r\n"]);
     assert!(w.written(0).starts_with("mg a "));
 }
 
-/// Greets with the connection that was asked for last. True if the server is tried.
+/// Greets on the connection that was requested last. True if the server is tried.
 fn is_tried(w: &mut World, version: &str) -> bool {
     let n = w.opened.len() - 1;
     w.client.connected(w.conn(n), w.now);
@@ -156,7 +156,7 @@ fn r2_what_was_down_is_tried_again() {
     assert!(is_tried(&mut w, "1.6.18"));
 }
 
-/// What answers before it was asked, or hangs up, or says nothing.
+/// Servers that answer too early, close the connection, or stay silent.
 #[test]
 fn r27_what_was_seen_is_what_is_reported() {
     let mut w = one_in_meta();
@@ -183,7 +183,7 @@ fn r27_what_was_seen_is_what_is_reported() {
     assert_eq!(unfit(&w), &Unfit::Foreign(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+d")), "cut");
 }
 
-/// What a server that has worked does at a new connection is no sign of TLS or of another protocol.
+/// If a server has worked, trouble with a new connection is no sign of TLS or of another protocol.
 #[test]
 fn what_a_server_that_has_worked_may_have_is_said() {
     let reason = |closes: bool| {
@@ -212,7 +212,8 @@ fn what_a_server_that_has_worked_may_have_is_said() {
     assert_eq!(reason(true), format!("{text}closed by the server at the greeting, which it answered before"));
 }
 
-/// A connect that another one cannot do better than brings the server down at once, whatever the system calls it.
+/// A connect that fails in a way that others would, too, brings the server down at once, whatever the system's error
+/// is.
 #[test]
 fn r27_a_connect_that_is_refused_in_any_way_is_enough() {
     for loss in [Loss::Refused, Loss::NoSocket, Loss::Denied, Loss::Unreachable, Loss::Connect] {
@@ -225,7 +226,7 @@ fn r27_a_connect_that_is_refused_in_any_way_is_enough() {
     }
 }
 
-/// TLS has no lines: what it says is seen when nothing more comes.
+/// TLS has no lines: its bytes are recognised when no more come.
 #[test]
 fn r27_what_is_no_line_is_seen_in_the_end() {
     let alert = "\x15\x03\x03\0\x02\x02F";

@@ -1,4 +1,4 @@
-//! Leases: who makes an item anew, and what becomes of a lease that nobody can use.
+//! Leases, and how a lease that cannot be used is handed back.
 
 use std::num::NonZeroU32;
 
@@ -18,7 +18,7 @@ fn ready() -> World {
     w
 }
 
-/// Submits the operation on "k", answers it, and returns its answer and what is written thereupon.
+/// Submits the operation on "k" and answers it. Returns its answer, and the requests that follow.
 fn exchange(w: &mut World, verb: Verb, reply: &str) -> (Answer, String) {
     w.submit("k", verb, 1).unwrap();
     let token = tokens(&w.written(0))[0].to_string();
@@ -43,7 +43,7 @@ fn asks_for_a_lease() {
     assert_eq!(out, format!("mg k v f c k N2592000 O{}\r\n", tokens(&out)[0]));
 }
 
-/// As memcached 1.6.18 answers, with the marks in both orders.
+/// Replies of memcached 1.6.18, with the marks in both orders.
 #[test]
 fn wins_and_losses_are_types() {
     let cases = [
@@ -68,7 +68,7 @@ fn wins_and_losses_are_types() {
     assert_eq!((stats.operations.lease, stats.hits, stats.misses), (10, 7, 1 + 3));
 }
 
-/// memcached appoints whoever asks first, also one that does not know of leases.
+/// memcached gives the lease to the first request, even to a plain get.
 #[test]
 fn those_who_did_not_ask_for_a_lease_hand_it_back() {
     let touch = Verb::Touch { ttl: Ttl::NEVER };
@@ -97,7 +97,7 @@ fn those_who_did_not_ask_for_a_lease_hand_it_back() {
     assert!(after.starts_with("md k I C5 O"), "{after}");
 }
 
-/// memcached touches what nobody finds as well.
+/// memcached also touches items that are a miss for the client.
 #[test]
 fn what_was_touched_and_is_not_there_lives_as_long_as_before() {
     let gat = || Verb::Get { touch: Some(Ttl::secs(60, 0)) };
@@ -145,8 +145,8 @@ fn what_was_touched_and_is_not_there_lives_as_long_as_before() {
     }
 }
 
-/// Also for nobody; and where the place was filled meanwhile, its item gets the life back that it was stored with. A
-/// server cannot keep the client busy with that (R47).
+/// Also if no operation waits. If the item was made meanwhile, its life is set back to the one that it was stored with.
+/// A server cannot keep the client busy in this way (R47).
 #[test]
 fn r47_a_life_is_set_back_twice_at_most() {
     for last in ["HD s3 c7 t7 kk O#\r\n", "HD s0 c7 t7 kk O# Z\r\n", "EN kk O#\r\n"] {
@@ -207,7 +207,7 @@ fn a_lease_that_comes_too_late_is_handed_back() {
     }
 }
 
-/// The old value is too large to be delivered, so the caller is not told that it has the lease.
+/// The old value is too large to be delivered, so the caller does not get the lease.
 #[test]
 fn a_lease_on_too_large_an_item_is_handed_back() {
     let mut config = config(&[&["max=1"]]);
@@ -221,7 +221,7 @@ fn a_lease_on_too_large_an_item_is_handed_back() {
     assert!(w.written(0).starts_with("md k I C5 O"));
 }
 
-/// A lease get may have been given the lease: it is not sent again, where its second try would lose against its first.
+/// A lease get may already have the lease: it is not sent again, as its second try would lose against its first.
 #[test]
 fn a_lease_get_is_not_repeated() {
     let mut w = ready();
@@ -233,8 +233,8 @@ fn a_lease_get_is_not_repeated() {
     assert_eq!(w.view().queued, 1, "a get is");
 }
 
-/// A server must not be able to keep the client busy by itself: what it says to the hand-back of a lease is no lease, nor
-/// is what it says to anything else that reads no item (R47).
+/// A server must not be able to keep the client busy: a lease in the reply to a hand-back does not count, nor does one
+/// in any other reply that brings no item (R47).
 #[test]
 fn r47_a_lease_comes_only_with_the_answer_to_a_lookup() {
     let mut w = ready();
@@ -274,7 +274,7 @@ fn r47_a_lease_comes_only_with_the_answer_to_a_lookup() {
     }
 }
 
-/// A worker that is told to exit waits for what siblings have asked for, and not for what the client does by itself.
+/// A worker that exits waits for the operations of siblings, and not for internal ones.
 #[test]
 fn r47_a_hand_back_keeps_no_worker() {
     let mut w = ready();
@@ -291,7 +291,7 @@ fn r47_a_hand_back_keeps_no_worker() {
     assert_eq!((w.client.pending(), w.view().stats().errors.timeout), (0, 0));
 }
 
-/// Before 1.6.13 a delete with a version does nothing and says that it is another one (R2).
+/// Before 1.6.13, a delete with a version answers that the version differs, and has no effect (R2).
 #[test]
 fn r2_deletes_of_a_version_are_refused_where_they_are_not_known() {
     let deletes = [Verb::Delete { cas: 5 }, Verb::Invalidate { ttl: None, cas: 5 }];

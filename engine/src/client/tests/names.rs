@@ -1,4 +1,4 @@
-//! How a server names the key that it was asked for (R1).
+//! The form of the key in a server's reply (R1).
 
 use super::*;
 use crate::operation::reply::Lease;

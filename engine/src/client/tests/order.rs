@@ -1,9 +1,9 @@
-//! Row R13: what is submitted for one key is carried out in that order; row R12: a queue of none.
+//! Row R13: operations on one key are carried out in the order of submission. Row R12: `memcache_queue 0`.
 
 use super::*;
 use crate::operation::request::Direction;
 
-/// A client whose server has two connections, and one operation on each: the first one has the write `set k first`.
+/// A client whose server has two connections with one operation each. The first one has the write `set k first`.
 fn two() -> World {
     let mut w = one(&["min=2", "max=2"]);
     w.accept(0);
@@ -68,7 +68,8 @@ fn r13_what_follows_a_write_goes_to_its_connection() {
     assert!(w.written(0).contains("mg k "), "a key of a batch");
 }
 
-/// The first of a key goes where there is room, and so does the first one after the last write was answered.
+/// The first operation on a key goes to any connection with room, and so does the first one after the last write was
+/// answered.
 #[test]
 fn r13_only_while_there_is_no_answer() {
     let mut w = two();
@@ -87,7 +88,7 @@ fn r13_only_while_there_is_no_answer() {
     assert_eq!(writes(&w), 1);
 }
 
-/// Whichever way a write ends, nothing of it is left to keep others on its connection.
+/// However a write ends, its mark does not keep other operations on its connection.
 #[test]
 fn r13_who_ends_without_an_answer_holds_nobody() {
     let lose = |w: &mut World| w.lose(0, Loss::Error);
@@ -114,7 +115,7 @@ fn r13_who_ends_without_an_answer_holds_nobody() {
     assert_eq!(writes(&w), 0);
 }
 
-/// What was not written when its connection was lost is sent again in its order, and in front of what came later.
+/// Operations that were not written when their connection was lost are sent again in order, and in front of later ones.
 #[test]
 fn r13_through_a_second_try() {
     let mut w = one(&["min=2", "max=2"]);
@@ -131,7 +132,7 @@ fn r13_through_a_second_try() {
     assert_eq!(w.view().stats().retried, 3);
 }
 
-/// Two connections, of which the one with the writes of "k" has as many as it may have.
+/// Two connections. The one with the writes of "k" has as many operations as it may have.
 fn full() -> World {
     let mut config = config(&[&["min=2", "max=2"]]);
     (config.pipeline, config.queue) = (1, 4);
@@ -144,7 +145,7 @@ fn full() -> World {
     w
 }
 
-/// Where the connection that has the key is full, others may go on, and the bound is another one.
+/// If the connection of a key is full, operations on other keys go on. Its bound is a separate one.
 #[test]
 fn r13_a_full_connection() {
     let mut w = full();
@@ -154,7 +155,7 @@ fn r13_a_full_connection() {
     assert_eq!(w.written(0).matches("ms k ").count(), 12, "the bound of a pipeline, and of the queue");
 }
 
-/// What has to go to a connection that hangs and is full keeps nothing else waiting.
+/// An operation that has to go to a full connection that hangs keeps no other waiting.
 #[test]
 fn r13_what_waits_for_a_full_connection_keeps_nobody() {
     let mut w = full();
@@ -192,7 +193,7 @@ fn r13_what_waits_for_a_full_connection_keeps_nobody() {
     assert_eq!((w.view().queued, w.view().stats().errors.busy), (0, 2));
 }
 
-/// Row R12: nothing waits, and a connection is opened for those that come later.
+/// Row R12: no operation waits, and a connection is opened for later ones.
 #[test]
 fn r12_a_queue_of_none() {
     let mut config = config(&[&["max=2"]]);

@@ -1,9 +1,9 @@
-//! How many connections there are, and who waits.
+//! The number of connections, and operations that wait.
 
 use super::*;
 use crate::{CONNECT_BURST, CONNECT_RATE};
 
-/// Answers everything that was written on connection number `n` with misses.
+/// Answers all requests on connection number `n` with misses.
 fn answer(w: &mut World, n: usize) -> usize {
     let replies: String = tokens(&w.written(n)).iter().map(|t| format!("EN O{t}\r\n")).collect();
     w.reply(n, &replies);
@@ -164,7 +164,7 @@ fn min_is_opened_at_start_and_refilled_by_timer() {
     assert_eq!(w.opened.len(), 5);
 }
 
-/// Row F40: however many are wanted, so many connects there are.
+/// Row F40: the number of connects, however many operations want one.
 #[test]
 fn f40_connects_are_limited_in_rate() {
     let mut config = config(&[&["min=100", "smax=100", "max=100"]]);

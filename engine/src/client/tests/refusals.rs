@@ -1,4 +1,4 @@
-//! Errors that a server answers with, and answers that came too early.
+//! Error replies of servers, and replies that come too early.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn f28_an_answer_before_the_body_was_sent_is_a_lie() {
     assert_eq!(w.done(), [(1, Err(Error::Protocol { maybe_applied: true }))]);
 }
 
-/// Where no value is behind a request, the server is where the next one begins, whatever error it has answered.
+/// After a request without a value, the server reads the next request from its beginning, whatever the error was.
 #[test]
 fn r18_a_refused_request_without_a_value_ends_itself_alone() {
     let incr = Verb::Count { direction: crate::Direction::Incr, delta: 1, initial: None, cas: 0 };
@@ -59,7 +59,7 @@ fn r18_a_refused_request_without_a_value_ends_itself_alone() {
     }
 }
 
-/// Two of them in a row may both be for one request: the second is told to nobody, and what it came for is sent again.
+/// Two errors in a row may both be for one request: no operation gets the second, and its own operation is sent again.
 #[test]
 fn r18_f30_two_refusals_in_a_row_are_told_to_one() {
     let mut w = one(&["max=1"]);
@@ -101,7 +101,7 @@ fn f29_a_refused_store_ends_the_connection() {
     }
 }
 
-/// A value of which nothing but its size is known is refused and counted as one that was submitted.
+/// A value of known size is refused, and counted like one that was submitted.
 #[test]
 fn a_value_that_is_too_large_is_counted_by_its_size_alone() {
     let mut w = world(config(&[&["max=1"], &["max=1"]]));

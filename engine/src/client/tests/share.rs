@@ -45,7 +45,7 @@ fn off_unless_it_is_wanted() {
     assert!(w.client.exchanges.len().0 == 0);
 }
 
-/// Whoever has written has to see it: a get behind a write does not share the exchange of one before it.
+/// A get after a write must see the write: it does not join an exchange from before it.
 #[test]
 fn a_get_behind_a_write_asks_anew() {
     let ttl = Ttl::NEVER;
@@ -76,7 +76,7 @@ fn a_get_behind_a_write_asks_anew() {
     assert_eq!(w.view().stats().coalesced, 0);
 }
 
-/// The leader gives up, in the queue, before it is written, or after; another one has its answer all the same.
+/// The leader gives up, in the queue, before it is written, or after. A follower still gets its answer.
 #[test]
 fn who_leads_may_leave() {
     for stage in 0..3 {
@@ -175,7 +175,7 @@ fn gets_that_are_cancelled_leave_nothing() {
     assert!(w.client.exchanges.len().0 == 0);
 }
 
-/// Where the leader was moved to another server, those that follow go with it.
+/// If the leader was moved to another server, its followers move with it.
 #[test]
 fn the_heir_of_a_leader_that_moved_is_where_that_was() {
     let mut config = config(&[&["max=1"], &["max=1"]]);
@@ -197,7 +197,7 @@ fn the_heir_of_a_leader_that_moved_is_where_that_was() {
     assert_eq!(w.done(), [(3, Ok(Outcome::Miss)), (2, Ok(Outcome::Miss))]);
 }
 
-/// Two connections that have worked for a while; the first one answers nothing any more.
+/// Two connections that have worked for a while. The first one now hangs.
 fn one_of_two_hangs(timeout: Option<Duration>) -> (World, CallId) {
     let mut config = config(&[&["min=2", "max=2"]]);
     config.coalesce = true;
@@ -210,7 +210,7 @@ fn one_of_two_hangs(timeout: Option<Duration>) -> (World, CallId) {
     (w, leader)
 }
 
-/// Gets of a hot key each 10 ms while the first connection hangs: how many fail, and whether it was given up.
+/// Gets of a hot key every 10 ms while the first connection hangs. Returns how many fail, and whether it was given up.
 fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
     let (mut w, leader) = one_of_two_hangs(timeout);
     let mut failed = 0;
@@ -242,7 +242,7 @@ fn hot_key(timeout: Option<Duration>, cancelled: bool) -> (usize, bool) {
     (failed, w.closed.contains(&w.conn(0)))
 }
 
-/// Row R6: the item is asked for on the other connection when the exchange is late, and the one that hangs is given up.
+/// Row R6: when the exchange is late, the item is requested on the other connection, and the first one is given up.
 #[test]
 fn r6_a_hot_key_leaves_a_connection_that_hangs() {
     let long = Some(Duration::from_secs(20));
@@ -254,7 +254,7 @@ fn r6_a_hot_key_leaves_a_connection_that_hangs() {
     }
 }
 
-/// Row R6: nobody joins an exchange that is late, also where another one leads it by now.
+/// Row R6: no get joins a late exchange, even with another leader.
 #[test]
 fn r6_a_late_exchange_is_not_joined() {
     let (mut w, leader) = one_of_two_hangs(None);
@@ -270,7 +270,7 @@ fn r6_a_late_exchange_is_not_joined() {
     assert_eq!(w.view().stats().coalesced, 2);
 }
 
-/// Row R6: the connection's due time does not move with those who wait, and whoever still waits asks elsewhere.
+/// Row R6: the time when the connection is given up does not depend on later gets. Those that still wait ask elsewhere.
 #[test]
 fn r6_the_due_time_belongs_to_the_exchange() {
     let mut w = sharing();
@@ -297,8 +297,8 @@ fn r6_the_due_time_belongs_to_the_exchange() {
     assert_eq!((t.len(), w.done().len(), w.client.pending()), (1, 9, 0));
 }
 
-/// Row R7: a leader that waits is late while a connection has room. It is not sent: a request of which nothing is written
-/// would be given the reply of the next one.
+/// Row R7: a leader that waits is late while a connection has room. It is not sent: without bytes, its request would
+/// get the reply of the next one.
 #[test]
 fn r7_a_leader_that_is_late_in_the_queue_is_not_sent() {
     let mut config = config(&[&["max=2"]]);

@@ -1,4 +1,4 @@
-//! Several clients of one server: what one finds out, the others take over, and one of them probes.
+//! Several clients of one server. Each adopts what another has found, and one of them probes.
 
 use super::*;
 use crate::metrics::counter::Memory;
@@ -37,7 +37,7 @@ impl Workers {
         self.list.iter_mut().for_each(|w| w.wait(time));
     }
 
-    /// Time passes, in which all connects are refused.
+    /// Time passes, and all connects are refused.
     fn wait_refused(&mut self, time: Duration) {
         let step = Duration::from_millis(1);
         for _ in 0..time.as_millis() / step.as_millis() {
@@ -49,7 +49,7 @@ impl Workers {
         }
     }
 
-    /// Refuses all connects that are under way; how many there were.
+    /// Refuses all connects that are under way. Returns their number.
     fn refuse(&mut self) -> usize {
         self.list.iter_mut().map(World::refuse).sum()
     }
@@ -66,7 +66,7 @@ impl Workers {
         self.list.iter().flat_map(|w| w.events.clone()).collect()
     }
 
-    /// The one whose client probes.
+    /// The worker whose client probes.
     fn prober(&self) -> Option<usize> {
         self.list.iter().position(|w| w.view().connecting > 0)
     }
@@ -80,7 +80,7 @@ fn is_down(event: &Event) -> bool {
     matches!(event, Event::ServerDown { .. })
 }
 
-/// Connects the connection that was asked for last.
+/// Connects the connection that was requested last.
 fn accept_last(w: &mut World) {
     let n = w.opened.len() - 1;
     w.greet(n, "1.6.18");
@@ -106,7 +106,7 @@ fn what_one_finds_down_the_others_do_not_try() {
     assert_eq!(workers.events().iter().filter(|e| is_down(e)).count(), 1, "one line in the log");
 }
 
-/// It may be found down at any moment, also while a batch is submitted whose first keys wait for it.
+/// The server may be found down at any moment, even while a batch is submitted whose first keys wait for it.
 #[test]
 fn what_one_finds_down_as_another_submits_a_batch() {
     for at in 0..4 {
@@ -218,7 +218,7 @@ fn a_worker_that_starts_believes_the_others() {
     assert_eq!(workers.opened(), [1, 0]);
 }
 
-/// One that has trouble of its own does not take the server away from those that it answers.
+/// A client with trouble of its own does not bring the server down for clients that get answers.
 #[test]
 fn who_gets_answers_does_not_believe_that_it_is_down() {
     let mut workers = Workers::new(3, &["max=1"]);
@@ -251,7 +251,7 @@ fn who_gets_answers_does_not_believe_that_it_is_down() {
     assert_eq!(get(&mut workers.list[2]), Ok(()));
 }
 
-/// Row F39, among several: the pauses grow, whoever finds it down and whoever probes.
+/// Row F39, with several clients: the pauses grow, whichever client finds the server down or probes.
 #[test]
 fn f39_flapping_is_damped_for_all() {
     let mut workers = Workers::new(3, &[]);

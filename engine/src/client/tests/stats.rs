@@ -1,4 +1,4 @@
-//! What is counted and measured.
+//! Counters and measured times.
 
 use super::*;
 use crate::metrics::histogram::Distribution;
@@ -38,7 +38,7 @@ fn latency_is_from_submit_to_completion_and_queue_time_ends_when_written() {
     assert_eq!((queue_time(&w).count(), queue_time(&w).max()), (2, 300));
 }
 
-/// What is slow must not be missing because it was given up; what the client refuses is not measured.
+/// Slow operations are measured even if they were given up. Operations that the client refuses are not measured.
 #[test]
 fn operations_that_time_out_are_measured_and_those_refused_are_not() {
     let mut w = one(&["max=1"]);
@@ -130,7 +130,7 @@ fn r46_what_is_counted_without_a_place_is_told() {
 }
 
 impl World {
-    /// Opens connection number 0 with a get that misses.
+    /// Opens connection number 0, with a get that misses.
     fn accept_after_get(&mut self) {
         self.get("cow", 1);
         self.accept(0);

@@ -7,7 +7,7 @@ use crate::config::Protocol;
 use crate::operation::key::KeyError;
 use crate::operation::request::Direction;
 
-/// What a server answers to a command while it is greeted; `None`: it closes the connection.
+/// A server's answer to a command of the greeting; `None`: it closes the connection.
 type Answers = fn(&str) -> Option<String>;
 
 fn memcached(command: &str, version: &str) -> Option<String> {
@@ -33,7 +33,7 @@ fn older(command: &str) -> Option<String> {
     }
 }
 
-/// It closes the connection of what it does not know, and answers nothing that came with it.
+/// It closes the connection at an unknown command, and does not answer commands that came with it.
 fn twemproxy(command: &str) -> Option<String> {
     match command.split(' ').next().unwrap() {
         "mn" | "gats" | "stats" => None,
@@ -41,7 +41,7 @@ fn twemproxy(command: &str) -> Option<String> {
     }
 }
 
-/// The same, which does not know `version` either.
+/// The same, without `version`.
 fn old_twemproxy(command: &str) -> Option<String> {
     command
         .starts_with("get")
@@ -49,7 +49,7 @@ fn old_twemproxy(command: &str) -> Option<String> {
         .or_else(|| command.starts_with("touch").then(|| "NOT_FOUND\r\n".into()))
 }
 
-/// Greets, with as many connections as that takes, from the one with this number on. Returns what was asked on each.
+/// Greets, with as many connections as necessary, starting with this number. Returns the questions on each.
 fn greet(w: &mut World, mut n: usize, answers: Answers) -> Vec<Vec<String>> {
     let mut asked = Vec::new();
     loop {
@@ -113,7 +113,7 @@ fn values_are_those_of_their_keys() {
     }
 }
 
-/// Whatever is out of step closes the connection, and nothing of it is delivered, whoever waits for it.
+/// A reply that is out of step closes the connection, and no operation gets it.
 #[test]
 fn another_keys_value_is_nobodys() {
     for wrong in [
@@ -147,7 +147,7 @@ fn another_keys_value_is_nobodys() {
     }
 }
 
-/// The placeholder of a get takes its own reply, and no other.
+/// The placeholder of a get takes its own reply only.
 #[test]
 fn a_get_that_was_given_up_is_still_compared() {
     let mut w = in_text(Protocol::Text, old);
@@ -203,7 +203,7 @@ fn answers_of_the_others() {
     }
 }
 
-/// Before a byte is sent, whether that is known when it is submitted, or only when the server has been found out.
+/// Before a byte is sent, whether the dialect is known at the submission or later.
 #[test]
 fn what_text_cannot_do_is_refused() {
     let vivify = std::num::NonZeroU32::MIN;
@@ -267,7 +267,7 @@ fn what_text_cannot_do_is_refused() {
     assert_eq!(w.written(last(&w)), "");
 }
 
-/// What was accepted for a server that spoke meta is not sent to one that has come in its place.
+/// An operation that was accepted for a server with meta is not sent to another server in its place.
 #[test]
 fn a_server_that_is_another_one_by_now_gets_nothing_that_it_does_not_know() {
     let mut w = one(&["max=2"]);
@@ -330,7 +330,7 @@ fn a_counter_that_is_not_there_is_made() {
     assert_eq!(w.client.pending(), 0);
 }
 
-/// Where one command counts and makes the counter, that it is not there is the answer, and nothing else is sent.
+/// If one command counts and creates the counter, a miss is the answer, and nothing else is sent.
 #[test]
 fn a_count_that_misses_in_meta_is_a_miss() {
     let mut w = one(&["max=1"]);
@@ -342,7 +342,7 @@ fn a_count_that_misses_in_meta_is_a_miss() {
     assert_eq!((w.written(0), w.client.pending()), (String::new(), 0));
 }
 
-/// The server is another one by the time that the counter is to be made: it speaks meta.
+/// The server speaks meta by the time that the counter is created.
 #[test]
 fn a_counter_is_made_in_meta_too() {
     let mut w = in_text(Protocol::Auto, old);
@@ -363,7 +363,7 @@ fn a_counter_is_made_in_meta_too() {
     assert_eq!(w.done(), [(1, Ok(Outcome::Number(5)))]);
 }
 
-/// What has refused a store may take its value for requests: no reply behind such a refusal is believed.
+/// A server that has refused a store may read its value as requests: no reply after the refusal is trusted.
 #[test]
 fn a_refused_store_closes_the_connection() {
     for (refusal, closes) in [

@@ -1,4 +1,4 @@
-//! Lease gets that wait for the item that somebody else makes.
+//! Lease gets that wait for an item that another client makes.
 
 use std::num::NonZeroU32;
 
@@ -21,7 +21,7 @@ fn hit() -> Answer {
     Ok(Outcome::Lease(Lease::Hit(item)))
 }
 
-/// Lease gets with these numbers, all of which were told that somebody else makes the item.
+/// Lease gets with these numbers. The server has told all of them that another client makes the item.
 fn losers(numbers: &[u32]) -> World {
     let mut w = one(&["max=1"]);
     for &n in numbers {
@@ -42,7 +42,7 @@ fn answer(w: &mut World, reply: &str) -> usize {
     out.matches("mg k v f c k N30").count()
 }
 
-/// Waits until the server is asked again, and returns after how many milliseconds.
+/// Waits until the server is asked again. Returns the milliseconds until then.
 fn asked_after(w: &mut World, reply: &str) -> u128 {
     let start = w.now;
     loop {
@@ -82,7 +82,7 @@ fn a_store_of_this_client_is_noticed_at_once() {
     assert_eq!(w.done(), [(3, Ok(Outcome::Done)), (2, hit()), (1, hit())]);
 }
 
-/// Whoever wins makes it; the others wait on, and the next one asks.
+/// The winner makes the item. The others continue to wait, and the next one asks.
 #[test]
 fn who_wins_meanwhile_is_told_so_and_the_others_wait_on() {
     let mut w = losers(&[1, 2, 3]);
@@ -105,7 +105,7 @@ fn a_stale_item_is_not_waited_for() {
     assert_eq!(w.done().len(), 2);
 }
 
-/// At the deadline the caller is told that it has to help itself.
+/// At the deadline, the caller learns that it has to make the item itself.
 #[test]
 fn until_the_deadline() {
     let mut w = losers(&[1, 2]);
@@ -155,7 +155,7 @@ fn a_server_that_goes_down_meanwhile() {
     assert_eq!(w.client.pending(), 0);
 }
 
-/// A lease that was won and is cancelled before the caller was told is not lost.
+/// A lease whose get is cancelled before its caller has seen it is not lost.
 #[test]
 fn a_win_that_nobody_was_told_of_is_handed_back() {
     let mut w = one(&["max=1"]);
@@ -167,7 +167,7 @@ fn a_win_that_nobody_was_told_of_is_handed_back() {
     assert!(w.written(0).starts_with("md k C5 O"));
 }
 
-/// Row R14: so many wait, and no more; what gives up leaves room.
+/// Row R14: at most this many wait. One that gives up leaves room.
 #[test]
 fn r14_waiting_leases_are_bounded() {
     let mut config = config(&[&["max=1"]]);
@@ -211,7 +211,7 @@ fn r14_with_a_queue_of_none_nobody_waits() {
     assert_eq!(w.done(), [(2, Ok(Outcome::Lease(Lease::Lost { cas: 5, old: None })))]);
 }
 
-/// Row R14: so many that what looks at all of them for each one would take for ever, whichever way they end.
+/// Row R14: with this many, a search per operation would take far too long, however they end.
 #[test]
 fn r14_very_many_wait() {
     const MANY: u32 = 50_000;

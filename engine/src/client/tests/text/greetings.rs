@@ -1,9 +1,9 @@
-//! How it is found out that a server speaks text, and what it knows of it.
+//! How the client finds out that a server speaks text, and which commands it knows.
 
 use super::*;
 
 impl World {
-    /// Greets as memcached does that is asked one thing after the other.
+    /// Greets like a memcached that is asked one question at a time.
     fn greet_alone(&mut self, n: usize) {
         self.client.connected(self.conn(n), self.now);
         assert_eq!(self.written(n), "version\r\n");
@@ -46,7 +46,8 @@ fn r29_each_server_is_greeted_as_it_can_be() {
     }
 }
 
-/// memcached from 1.6.10 on is greeted as ever, and so is what closes the first greeting and answers the second.
+/// memcached from 1.6.10 on is greeted as before, and so is a server that closes the first greeting and answers the
+/// second.
 #[test]
 fn meta_is_used_where_it_can_be() {
     let mut w = one(&[]);
@@ -60,7 +61,7 @@ fn meta_is_used_where_it_can_be() {
     assert_eq!(w.view().counters.gauges.protocol(), Some(Protocol::Meta));
 }
 
-/// What closes a connection once may have been restarted just then.
+/// A server that closes a connection once may have been restarted.
 #[test]
 fn one_close_is_no_answer() {
     let mut w = one(&["max=1"]);
@@ -85,7 +86,7 @@ fn one_close_is_no_answer() {
     assert_eq!(w.written(1), "touch a 0\r\n");
 }
 
-/// What says that it is a new memcached, and refuses what is tried, is asked in text, on another connection.
+/// A server that claims to be a new memcached, but refuses the trial, is asked in text, on another connection.
 #[test]
 fn what_takes_no_store_of_meta_speaks_text() {
     for refusal in ["CLIENT_ERROR bad\r\n", "EN\r\nCLIENT_ERROR bad\r\nERROR\r\nMN\r\n", "-ERR unknown\r\n"] {
@@ -102,7 +103,7 @@ fn what_takes_no_store_of_meta_speaks_text() {
     }
 }
 
-/// What is in front of memcached was up before it was: its closes say nothing of memcached.
+/// A proxy may be up before its memcached: its closes say nothing about memcached.
 #[test]
 fn closes_are_no_answer_where_a_version_comes_later() {
     for closes in 1..=2 {
@@ -127,7 +128,7 @@ fn closes_are_no_answer_where_a_version_comes_later() {
     }
 }
 
-/// At the end of the steps a close is a failure, and a server that was down is asked anew.
+/// After the last question, a close is a failure, and a server that was down is greeted anew.
 #[test]
 fn what_closes_every_greeting_is_down() {
     let mut w = one(&[]);
