@@ -3,6 +3,8 @@
 //! `dialect` has the operations that every dialect supports, in terms of requests, expected replies (`expect`) and
 //! lines (`line`). `greeting` finds out a server's dialect. Each dialect has a folder: `meta`, `text`.
 
+#[cfg(test)]
+mod altered;
 pub(crate) mod decoder;
 pub(crate) mod dialect;
 pub(crate) mod expect;

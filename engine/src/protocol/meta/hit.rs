@@ -37,6 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::altered::altered;
     use crate::protocol::decoder::Decoder;
     use crate::protocol::line::{Code, Head, Line};
 
@@ -73,27 +74,12 @@ mod tests {
         }
     }
 
-    /// A usual reply with one byte added, removed or replaced.
-    fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
-        let byte = proptest::sample::select(b"0179 kOfcVAWXZb-\r\n\0".to_vec());
-        (0..USUAL.len() - 4, 0..4, byte).prop_map(|(at, how, byte)| {
-            let mut reply = USUAL.to_vec();
-            match how {
-                0 => reply.insert(at, byte),
-                1 => drop(reply.remove(at)),
-                2 => reply[at] = byte,
-                _ => {}
-            }
-            reply
-        })
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         /// If it is accepted, the general decoder reads the same from it.
         #[test]
-        fn is_what_it_is_taken_for(reply in nearly_usual()) {
+        fn is_what_it_is_taken_for(reply in altered(USUAL, USUAL.len() - 4, b"0179 kOfcVAWXZb-\r\n\0")) {
             if let Some(hit) = read(&reply, b"cow", 9) {
                 let (line, used) = Decoder::default().line(&reply).unwrap().unwrap();
                 let Hit { size, flags, cas, .. } = hit;
