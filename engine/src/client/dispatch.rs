@@ -4,7 +4,6 @@ use std::collections::TryReserveError;
 
 use super::call::Stage;
 use super::state::Client;
-
 use crate::connection::Connection;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;

@@ -20,7 +20,7 @@ impl<T> Client<T> {
     /// [`connected`](Client::connected). That is a part of connecting.
     pub fn securing(&mut self, conn: ConnId) {
         if let Some(connection) = self.network.connections.get_mut(conn) {
-            connection.secure();
+            connection.set_securing();
         }
     }
 

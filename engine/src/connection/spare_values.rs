@@ -69,7 +69,8 @@ impl SpareValues {
     fn give_back(&self, buffer: Option<BytesMut>) {
         let mut spare = self.spare();
         spare.lent = spare.lent.saturating_sub(1);
-        let Some(buffer) = buffer.filter(|buffer| buffer.capacity() <= SPARE_VALUES) else { return };
+        let Some(mut buffer) = buffer.filter(|buffer| buffer.capacity() <= SPARE_VALUES) else { return };
+        buffer.clear();
         spare.bytes = spare.bytes.saturating_add(buffer.capacity());
         spare.buffers.push_back(buffer);
         while spare.bytes > SPARE_VALUES {
@@ -106,11 +107,7 @@ impl AsRef<[u8]> for Recycled {
 
 impl Drop for Recycled {
     fn drop(&mut self) {
-        let buffer = mem::take(&mut self.value).try_into_mut().ok();
-        self.home.give_back(buffer.map(|mut buffer| {
-            buffer.clear();
-            buffer
-        }));
+        self.home.give_back(mem::take(&mut self.value).try_into_mut().ok());
     }
 }
 

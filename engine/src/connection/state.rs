@@ -209,62 +209,63 @@ impl Connection {
     }
 
     /// The socket is connected, and the TLS handshake begins.
-    pub fn secure(&mut self) {
+    pub fn set_securing(&mut self) {
         self.securing = true;
     }
 
-    /// Whether that has begun.
+    /// Whether the TLS handshake is under way.
     pub fn is_securing(&self) -> bool {
         self.securing
     }
 
     /// The server uses another address: this connection sends nothing more.
-    pub fn leave(&mut self) {
+    pub fn set_leaving(&mut self) {
         self.leaving = true;
     }
 
-    /// Whether that is so.
+    /// Whether the server uses another address.
     #[inline]
     pub fn is_leaving(&self) -> bool {
         self.leaving
     }
 
-    /// It has something new to write. Returns whether it had nothing before.
+    /// It has new data to write. Returns whether it had none before.
     #[inline]
     pub fn set_dirty(&mut self) -> bool {
         !std::mem::replace(&mut self.dirty, true)
     }
 
-    /// What is new is about to be written.
+    /// Its new data is about to be written.
     #[inline]
     pub fn set_clean(&mut self) {
         self.dirty = false;
     }
 
-    /// Whether it has something new to write.
+    /// Whether it has new data to write.
     #[inline]
     pub fn is_dirty(&self) -> bool {
         self.dirty
     }
 
-    /// Nothing is pending from now on.
+    /// No reply is pending from now on.
     #[inline]
-    pub fn rest(&mut self, now: Instant) {
+    pub fn set_idle(&mut self, now: Instant) {
         self.idle_since = now;
     }
 
-    /// Since when nothing has been pending.
+    /// The time since which no reply is pending.
     pub fn idle_since(&self) -> Instant {
         self.idle_since
     }
 
-    /// An operation that was submitted at `since` is late. Returns whether nothing has come since: then the connection is.
+    /// An operation that was submitted at `since` is late. The connection is late if no bytes have come since; returns
+    /// whether it is.
     pub fn note_late(&mut self, since: Instant) -> bool {
         self.late = self.heard_at <= since;
         self.late
     }
 
-    /// Whether something that was sent here is late, and nothing has come since.
+    /// Whether a reply is late, and no bytes have come since.
     #[inline]
     pub fn is_late(&self) -> bool {
         self.late

@@ -103,7 +103,7 @@ impl Server {
                 self.close(conn, network);
                 continue;
             }
-            connection.leave();
+            connection.set_leaving();
             network.timers.insert(now.after(self.settings.timeout), Timer::Leave(conn));
             self.connections.retain(|&other| other != conn);
             self.addresses.leave();

@@ -162,7 +162,7 @@ impl Server {
     /// operations again.
     pub fn connection_is_idle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> bool {
         let Some(connection) = network.connections.get_mut(conn) else { return false };
-        connection.rest(now);
+        connection.set_idle(now);
         if connection.is_leaving() {
             self.close(conn, network);
             self.maintain_at(now, network);
