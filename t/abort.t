@@ -31,18 +31,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(13)
     memcache_timeout 60s;
     memcache_connect_timeout 60s;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 
 EOF
 

@@ -35,18 +35,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(42)
     memcache_server 127.0.0.1:8082;
     memcache_server 127.0.0.1:8083;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 
     server {
         listen       127.0.0.1:8084;

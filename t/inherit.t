@@ -30,18 +30,7 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(20)
     memcache_connect_timeout 7s;
     memcache_queue 77;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 
     server {
         listen       127.0.0.1:8083;

@@ -51,18 +51,7 @@ $t->plan(40)->write_file_expand('nginx.conf', http_conf(<<'EOF'));
     log_format memcache '$status $memcache_status';
     access_log memcache.log memcache;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 
 EOF
 

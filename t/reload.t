@@ -30,18 +30,7 @@ my $conf = http_conf(<<'EOF');
     memcache_timeout 60s;
     memcache_connect_timeout 60s;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 
     # nothing but idle connections
     server {

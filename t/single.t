@@ -41,18 +41,7 @@ http {
     memcache_timeout 60s;
     memcache_connect_timeout 60s;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 }
 
 EOF

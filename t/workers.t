@@ -44,18 +44,7 @@ http {
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 }
 
 EOF

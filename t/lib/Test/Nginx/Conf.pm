@@ -20,6 +20,21 @@ our @EXPORT = qw/ conf http_conf kv_conf kv_servers compile_sibling
 
 ###############################################################################
 
+use constant KV_SERVER => <<'EOF';
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+
+        location /status {
+            memcache_status;
+        }
+    }
+EOF
+
 # Where the modules are: those of "make build", unless told otherwise.
 sub modules {
 	return $ENV{TEST_NGINX_MEMCACHE_MODULES}
@@ -49,6 +64,7 @@ sub load_session {
 #	%%LOAD_MEMCACHE_TEST%%	loads the one of siblings/rust, and so on
 #	%%LOAD_MEMCACHE_SESSION%%	loads examples/session, or nothing
 #			if nginx was built with it
+#	%%KV_SERVER%%		a server block with the REST store and the status
 #
 # and lets workers of root be root: a test's directory is its owner's alone.
 sub conf {
@@ -56,6 +72,7 @@ sub conf {
 	my $user = $> == 0 && ($ENV{TEST_NGINX_GLOBALS} // '') !~ /\buser\s/
 		? "user root;\n" : '';
 
+	$text =~ s/%%KV_SERVER%%\n/KV_SERVER/e;
 	$text =~ s/%%MEMCACHE_GLOBALS%%/%%LOAD_MEMCACHE%%%%LOAD_MEMCACHE_KV%%/;
 	$text =~ s/%%LOAD_MEMCACHE%%/load_module('memcache')/e;
 	$text =~ s/%%LOAD_MEMCACHE_SESSION%%/load_session()/e;
@@ -104,18 +121,7 @@ sub kv_conf {
     memcache_timeout 30s;
     %%HTTP%%
 
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        location /kv/ {
-            memcache_kv on;
-        }
-
-        location /status {
-            memcache_status;
-        }
-    }
+%%KV_SERVER%%
 EOF
 }
 
