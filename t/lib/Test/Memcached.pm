@@ -14,6 +14,8 @@ use IO::Socket::UNIX;
 use File::Temp qw/ tempdir /;
 use MIME::Base64 qw/ encode_base64 /;
 
+use Test::Memcached::Mode;
+
 use constant START_TIME => 5;
 
 # What "stats" says when nobody else is connected.  One that is new may have
@@ -103,6 +105,9 @@ sub start {
 	my @listen = $where{socket} ? ('-s', $where{socket}, '-a', '0777')
 		: ('-l', $where{address}, '-p', $port, '-U', '0');
 	@listen = $self->tls_listen() if tls() && !$where{socket};
+	my $proxy = $ENV{TEST_NGINX_PROXY} && !$where{socket}
+		&& $where{address} eq '127.0.0.1';
+	@listen = $self->behind() if $proxy;
 
 	$t->run_daemon(@{$where{under} // []}, @command, @listen,
 		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
@@ -113,6 +118,8 @@ sub start {
 	}
 
 	$self->{pid} = $self->stats()->{pid};
+	Test::Memcached::Mode::proxy($t, $port, "127.0.0.1:$self->{plain_port}")
+		if $proxy;
 	return $self;
 }
 
@@ -130,6 +137,13 @@ sub connect {
 		? IO::Socket::UNIX->new(Peer => $self->{socket})
 		: IO::Socket::IP->new(PeerHost => $self->{address},
 			PeerPort => $self->{plain_port});
+}
+
+# The options for another port than its own, where the proxy is.
+sub behind {
+	my ($self) = @_;
+	$self->{plain_port} = Test::Memcached::Mode::another_port();
+	return ('-l', '127.0.0.1', '-p', $self->{plain_port}, '-U', '0');
 }
 
 # The options for TLS on its port, and plain text on another one.

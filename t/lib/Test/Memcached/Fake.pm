@@ -38,6 +38,9 @@ use Socket qw/ SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP
 use Time::HiRes qw/ time /;
 
 use Test::Memcached::Fake::Request;
+use Test::Memcached::Mode;
+
+Test::Memcached::Mode::unfit('text', 'a scripted server that speaks text');
 
 use constant {
 	CLOSE	=> \'close',	# closes the connection
