@@ -37,6 +37,8 @@ $ca->sign('right', for => 'DNS:localhost,IP:127.0.0.1');
 $ca->sign('other', for => 'DNS:other.example');
 $ca->sign('expired', for => 'IP:127.0.0.1', days => -1);
 $ca->sign('client');
+$ca->lock('client', 'locked', 'a password');
+$t->write_file('passwords', "another one\na password\n");
 $stranger->sign('strange', for => 'IP:127.0.0.1');
 
 my $trusted = "memcache_ssl_trusted_certificate $dir/ca.pem;";
@@ -56,6 +58,10 @@ my @rows = (
 	['with a certificate of our own', ['right', @mutual], '127.0.0.1',
 		"$trusted memcache_ssl_certificate client.pem; "
 		. 'memcache_ssl_certificate_key client.key;'],
+	['whose key has a password', ['right', @mutual], '127.0.0.1',
+		"$trusted memcache_ssl_certificate client.pem; "
+		. 'memcache_ssl_certificate_key locked.key; '
+		. 'memcache_ssl_password_file passwords;'],
 
 	['expired', ['expired'], '127.0.0.1', $trusted, 'expired',
 		qr/certificate verify error: \(10:certificate has expired\)/],
@@ -69,6 +75,9 @@ my @rows = (
 	['no protocol in common', ['right', 'ssl_min_version=3'], '127.0.0.1',
 		"$trusted memcache_ssl_protocols TLSv1.2;", 'tls_failed',
 		qr/the TLS handshake failed/],
+	['no protocol in common by a command', ['right', 'ssl_min_version=3'],
+		'127.0.0.1', "$trusted memcache_ssl_conf_command MaxProtocol "
+		. 'TLSv1.2;', 'tls_failed', qr/the TLS handshake failed/],
 	['no TLS', [], '127.0.0.1', $trusted,
 		# by what memcached takes the bytes of TLS for
 		'not_tls|tls_failed|tls_timeout',
@@ -154,7 +163,7 @@ EOF
 
 # OpenSSL asks for it when the configuration is read
 $ENV{SSL_CERT_FILE} = "$dir/ca.pem";
-$t->plan(2 * 7 + 3 * 6 + 13)->run();
+$t->plan(2 * 8 + 3 * 7 + 13)->run();
 
 ###############################################################################
 

@@ -35,6 +35,13 @@ $ca->sign('two');
 my $server = 'memcache_server 127.0.0.1:11211;';
 my $use = 'server { listen 127.0.0.1:8080; }';
 my $own = "memcache_ssl_certificate $d/one.pem;";
+my $locked = "memcache_ssl_certificate $d/one.pem; "
+	. "memcache_ssl_certificate_key $d/locked.key;";
+
+$ca->lock('one', 'locked', 'the password');
+spew("$d/$_->[0]", $_->[1]) for ['right', "the password\n"],
+	['several', "another\r\n\r\nthe password\n"], ['wrong', "another\n"],
+	['empty', ''], ['lines', "\r\n\n"];
 
 # name; lines for the http block; text of the error
 my @bad = (
@@ -42,13 +49,16 @@ my @bad = (
 		"invalid number of arguments in \"$_\" directive"] }
 		map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
 		_trusted_certificate _name _server_name _protocols _ciphers
-		_certificate _certificate_key _session_reuse /),
+		_certificate _certificate_key _session_reuse _password_file
+		_conf_command /),
+	['C1 one of two', 'memcache_ssl_conf_command Options;', 'invalid number '
+		. 'of arguments in "memcache_ssl_conf_command" directive'],
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
 		map { "memcache_ssl$_" } ' on', '_verify on', '_verify_depth 1',
 		'_crl a', '_trusted_certificate a', '_name a', '_server_name on',
 		'_protocols TLSv1.2', '_ciphers HIGH', '_certificate a',
-		'_certificate_key a', '_session_reuse on'),
+		'_certificate_key a', '_session_reuse on', '_password_file a'),
 	(map { ["C29 $_", "$_ maybe;", "invalid value \"maybe\" in \"$_\" "
 		. 'directive, it must be "on" or "off"'] }
 		qw/ memcache_ssl memcache_ssl_verify memcache_ssl_server_name
@@ -61,7 +71,9 @@ my @bad = (
 	(map { ["C34 $_", "$_ \$host;",
 		"variables are not supported in \"$_\""] }
 		map { "memcache_ssl_$_" } qw/ trusted_certificate crl name ciphers
-		certificate certificate_key /),
+		certificate certificate_key password_file /),
+	['C34 command', 'memcache_ssl_conf_command Options $host;',
+		'variables are not supported in "memcache_ssl_conf_command"'],
 	['C37 no key', "$own memcache_ssl on; $server $use",
 		"no \"memcache_ssl_certificate_key\" is defined for certificate "
 		. "\"$d/one.pem\""],
@@ -84,6 +96,25 @@ my @files = (
 		qr/SSL_CTX_use_PrivateKey\("\S+two\.key"\) failed .*mismatch/],
 	['C37 no such list of what is revoked', 'memcache_ssl_crl none.pem;',
 		qr/none\.pem".* failed .*No such file/],
+	['C37 no such passwords', "$locked memcache_ssl_password_file none;",
+		qr/open\(\) "\S+none" failed .*No such file/],
+	['C37 another password', "$locked memcache_ssl_password_file $d/wrong;",
+		qr/cannot load certificate key "\S+locked\.key": .*bad decrypt/],
+	(map { ["C37 no password in $_",
+		"$locked memcache_ssl_password_file $d/$_;",
+		qr/cannot load certificate key "\S+locked\.key": .*empty password/] }
+		qw/ empty lines /),
+	['C37 a folder of passwords', "$locked memcache_ssl_password_file $d;",
+		qr/read\(\) "\S+" failed .*Is a directory/],
+	['C37 unknown command', 'memcache_ssl_conf_command Nothing on;',
+		qr/SSL_CONF_cmd\("Nothing", "on"\) failed .*unknown cmd name/],
+	['C37 bad value of a command', 'memcache_ssl_conf_command Curves none;',
+		qr/SSL_CONF_cmd\("Curves", "none"\) failed/],
+	['C37 no file of a command',
+		'memcache_ssl_conf_command VerifyCAFile none.pem;',
+		qr/SSL_CONF_cmd\("VerifyCAFile", "\S+none.pem"\) failed/],
+	['C37 no engine', 'memcache_ssl_certificate_key engine:none:key; '
+		. "$own", qr/"engine:none": ENGINE_by_id\(\) failed .*no such engine/],
 	['C37 no ciphers', 'memcache_ssl_ciphers NOTHING;',
 		qr/SSL_CTX_set_cipher_list\("NOTHING"\) failed/],
 );
@@ -96,7 +127,13 @@ my @good = (
 	'memcache_ssl on; memcache_ssl_name a; memcache_server unix:/a;',
 	"memcache_ssl on; $own memcache_ssl_certificate_key $d/one.key;",
 	'memcache_ssl on; memcache_ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;',
+	"$locked memcache_ssl on; memcache_ssl_password_file $d/right;",
+	"$locked memcache_ssl on; memcache_ssl_password_file $d/several;",
+	"memcache_ssl on; memcache_ssl_password_file '';",
+	'memcache_ssl on; memcache_ssl_conf_command Options -SessionTicket; '
+		. 'memcache_ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;',
 	# what is not used may be anywhere
+	'memcache_ssl_password_file none; memcache_ssl_conf_command No no;',
 	'memcache_ssl_trusted_certificate none.pem;',
 );
 
@@ -106,7 +143,7 @@ my $can_preload = !$ENV{VALGRIND_NGINX}
 	&& system("gcc -fPIC -shared -o $preload preload/no_ssl.c -ldl 2>$d/gcc")
 		== 0;
 
-$t->plan(@bad + @files + 2 * 12 + @good + 4);
+$t->plan(@bad + @files + 2 * 14 + @good + 4);
 
 ###############################################################################
 
@@ -124,9 +161,10 @@ for (@files) {
 
 for my $name (map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
 	_trusted_certificate _name _server_name _protocols _ciphers _certificate
-	_certificate_key _session_reuse /)
+	_certificate_key _session_reuse _password_file _conf_command /)
 {
-	like(check($t, $_ => "$name a;"),
+	my $value = $name =~ /command/ ? 'a b' : 'a';
+	like(check($t, $_ => "$name $value;"),
 		qr/\[emerg\] "$name" directive is not allowed here in /,
 		"C3 $name in $_") for qw/ main location /;
 }
@@ -153,6 +191,15 @@ SKIP: {
 	like(check($t, http => "memcache_ssl off; $server $use"),
 		qr/test is successful/, 'off');
 	like(check($t, http => "$server $use"), qr/test is successful/, 'not said');
+}
+
+###############################################################################
+
+sub spew {
+	my ($file, $text) = @_;
+	open my $f, '>', $file or die "Can't write: $!\n";
+	print $f $text;
+	close $f or die "Can't write: $!\n";
 }
 
 ###############################################################################

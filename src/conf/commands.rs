@@ -8,7 +8,7 @@ use bytes::Bytes;
 use memcache_engine::config::Protocol;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
-use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1};
+use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2};
 
 use super::argument;
 use super::argument::{flag, invalid_word, number, size, time};
@@ -38,7 +38,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 29] = [
+pub static mut COMMANDS: [ngx_command_t; 31] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -117,6 +117,12 @@ pub static mut COMMANDS: [ngx_command_t; 29] = [
     }),
     in_server(c"memcache_ssl_certificate_key", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.ssl.key, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_password_file", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.ssl.passwords, || ssl::text(line))
+    }),
+    in_server(c"memcache_ssl_conf_command", NGX_CONF_TAKE2, |line, conf: &mut ServerConf| {
+        ssl::conf_command(line, &mut conf.settings.ssl.conf_commands)
     }),
     in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
     in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {

@@ -41,6 +41,10 @@ pub struct SslSettings {
     pub certificate: Option<At<Bytes>>,
     /// `memcache_ssl_certificate_key`.
     pub key: Option<Bytes>,
+    /// `memcache_ssl_password_file`.
+    pub passwords: Option<Bytes>,
+    /// `memcache_ssl_conf_command`: names and values.
+    pub conf_commands: Option<Vec<(Bytes, Bytes)>>,
 }
 
 impl SslSettings {
@@ -58,6 +62,8 @@ impl SslSettings {
         take(&mut self.session_reuse, &outer.session_reuse);
         take(&mut self.certificate, &outer.certificate);
         take(&mut self.key, &outer.key);
+        take(&mut self.passwords, &outer.passwords);
+        take(&mut self.conf_commands, &outer.conf_commands);
     }
 
     /// The TLS settings of connections; `None`: no TLS. `Err`: the settings contradict each other.
@@ -87,6 +93,8 @@ impl SslSettings {
             ciphers: self.ciphers.clone().unwrap_or(Bytes::from_static(b"DEFAULT")),
             session_reuse: self.session_reuse.unwrap_or(true),
             certificate,
+            passwords: file(&self.passwords),
+            conf_commands: self.conf_commands.clone().unwrap_or_default(),
         }))
     }
 }
@@ -102,12 +110,23 @@ pub fn on(line: &Conf<'_>) -> Result<bool, LineError> {
 
 /// The name of a file, a host name, or OpenSSL's list of ciphers.
 pub fn text(line: &Conf<'_>) -> Result<Bytes, LineError> {
-    let text = line.arg();
-    if text.contains(&b'$') {
+    word(line, line.arg())
+}
+
+/// A word without variables.
+fn word(line: &Conf<'_>, word: &[u8]) -> Result<Bytes, LineError> {
+    if word.contains(&b'$') {
         let name = line.name().escape_ascii();
         return Err(LineError::Text(format!("variables are not supported in \"{name}\"")));
     }
-    Ok(Bytes::copy_from_slice(text))
+    Ok(Bytes::copy_from_slice(word))
+}
+
+/// `memcache_ssl_conf_command name value`
+pub fn conf_command(line: &Conf<'_>, commands: &mut Option<Vec<(Bytes, Bytes)>>) -> Result<(), LineError> {
+    let [name, value] = line.args() else { return Err(LineError::Logged) };
+    commands.get_or_insert_with(Vec::new).push((word(line, name.as_bytes())?, word(line, value.as_bytes())?));
+    Ok(())
 }
 
 /// `memcache_ssl_protocols`

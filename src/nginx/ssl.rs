@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod functions;
+mod load;
 
 use core::cell::Cell;
 use core::ffi::{c_int, c_long, c_void, CStr};
@@ -19,8 +20,7 @@ use bytes::Bytes;
 use memcache_bits::ssl as bits;
 use memcache_engine::Loss;
 use nginx_sys::{
-    ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_pnalloc, ngx_str_t, ngx_uint_t,
-    NGX_AGAIN, NGX_OK,
+    ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_uint_t, NGX_AGAIN, NGX_OK,
 };
 
 use self::functions::Functions;
@@ -68,6 +68,10 @@ pub struct Options {
     pub session_reuse: bool,
     /// Files with the client certificate and its key.
     pub certificate: Option<(Bytes, Bytes)>,
+    /// A file with passwords of the key.
+    pub passwords: Option<Bytes>,
+    /// OpenSSL's configuration commands, with their values.
+    pub conf_commands: Vec<(Bytes, Bytes)>,
 }
 
 /// The TLS context of connections with the same settings. It lives as long as the configuration.
@@ -96,47 +100,8 @@ impl Context {
         };
         // From here on, a drop frees what nginx has allocated.
         let context = Context { functions, ssl, options };
-        context.load(conf).then_some(context).ok_or(LineError::Logged)
-    }
-
-    /// Whether all files were loaded.
-    fn load(&self, conf: &Conf<'_>) -> bool {
-        let Context { functions, ssl, options } = self;
-        let (cf, ssl) = (conf.as_ptr(), ssl.as_ptr());
-        let ok = |code: ngx_int_t| code == NGX_OK as ngx_int_t;
-        let Some(mut ciphers) = string(conf, &options.ciphers) else { return false };
-        // SAFETY: nginx's structures, as the functions want them; the strings are in the pool of the configuration and end
-        // with a zero.
-        unsafe {
-            if !ok((functions.ngx_ssl_ciphers)(cf, ssl, &raw mut ciphers, 0)) {
-                return false;
-            }
-            if !ok((functions.ngx_ssl_client_session_cache)(cf, ssl, options.session_reuse.into())) {
-                return false;
-            }
-            if let Some((certificate, key)) = &options.certificate {
-                let Some((mut certificate, mut key)) = string(conf, certificate).zip(string(conf, key)) else {
-                    return false;
-                };
-                let (certificate, key) = (&raw mut certificate, &raw mut key);
-                if !ok((functions.ngx_ssl_certificate)(cf, ssl, certificate, key, ptr::null_mut())) {
-                    return false;
-                }
-            }
-            if !options.verify {
-                return true;
-            }
-            let Some((mut trusted, mut crl)) = string(conf, options.trusted.as_deref().unwrap_or_default())
-                .zip(string(conf, options.crl.as_deref().unwrap_or_default()))
-            else {
-                return false;
-            };
-            let depth = ngx_int_t::try_from(options.verify_depth).unwrap_or(ngx_int_t::MAX);
-            let system = options.trusted.is_none();
-            ok((functions.ngx_ssl_trusted_certificate)(cf, ssl, &raw mut trusted, depth))
-                && (!system || (functions.SSL_CTX_set_default_verify_paths)(bits::ctx(ssl)) == 1)
-                && ok((functions.ngx_ssl_crl)(cf, ssl, &raw mut crl))
-        }
+        context.load(conf)?;
+        Ok(context)
     }
 }
 
@@ -144,20 +109,6 @@ impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: nginx has made it, and connections hold what they need of it themselves.
         unsafe { (self.functions.ngx_ssl_cleanup_ctx)(self.ssl.as_ptr()) };
-    }
-}
-
-/// A copy that ends with a zero, in the pool of the configuration.
-fn string(conf: &Conf<'_>, text: &[u8]) -> Option<ngx_str_t> {
-    // SAFETY: the pool is there; so much memory was asked for.
-    unsafe {
-        let data: *mut u8 = ngx_pnalloc((*conf.as_ptr()).pool, text.len().saturating_add(1)).cast();
-        if data.is_null() {
-            return None;
-        }
-        data.copy_from_nonoverlapping(text.as_ptr(), text.len());
-        data.add(text.len()).write(0);
-        Some(ngx_str_t { len: text.len(), data })
     }
 }
 

@@ -45,6 +45,8 @@ functions! {
     ngx_ssl_cleanup_ctx(*mut c_void);
     ngx_ssl_ciphers(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_uint_t) -> ngx_int_t;
     ngx_ssl_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, *mut ngx_str_t, *mut ngx_array_t) -> ngx_int_t;
+    ngx_ssl_read_password_file(*mut ngx_conf_t, *mut ngx_str_t) -> *mut ngx_array_t;
+    ngx_ssl_conf_commands(*mut ngx_conf_t, *mut c_void, *mut ngx_array_t) -> ngx_int_t;
     ngx_ssl_trusted_certificate(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t, ngx_int_t) -> ngx_int_t;
     ngx_ssl_crl(*mut ngx_conf_t, *mut c_void, *mut ngx_str_t) -> ngx_int_t;
     ngx_ssl_create_connection(*mut c_void, *mut ngx_connection_t, ngx_uint_t) -> ngx_int_t;

@@ -7,7 +7,6 @@ package Test::Certificates;
 use warnings;
 use strict;
 
-
 ###############################################################################
 
 # Makes an authority in the folder: NAME.pem and NAME.key.
@@ -40,6 +39,13 @@ sub sign {
 		. "-extfile $dir/$name.ext -out $dir/$name.pem");
 }
 
+# Makes NAME2.key of NAME.key, which can be read with the password alone.
+sub lock {
+	my ($self, $name, $locked, $password) = @_;
+	openssl("pkey -in $self->{dir}/$name.key -aes256 "
+		. "-passout 'pass:$password' -out $self->{dir}/$locked.key");
+}
+
 sub openssl {
 	my ($command) = @_;
 	my $said = `openssl $command 2>&1`;
@@ -49,5 +55,3 @@ sub openssl {
 ###############################################################################
 
 1;
-
-###############################################################################
