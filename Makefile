@@ -45,7 +45,7 @@ SUITES := bullseye trixie sid
 # What depends on what memcached does. key_names.t, old.t, refused.t, sizes.t and ttl.t take all versions by themselves.
 VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_sizes.t kv_stale.t leases.t ops.t rate_limit.t session.t session_down.t values.t version.t)
 # The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
-PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl
+PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl libio-socket-ssl-perl
 # promtool, for what Prometheus reads.
 METRICS_DEPS := prometheus
 BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core

@@ -14,6 +14,7 @@ package Test::Memcached::Fake;
 #	'text'	send it, in one piece
 #	\0.2	wait so many seconds, without holding up other connections
 #	CLOSE, RESET, FINISH, DEAF, HEAR	(see below)
+#	NOTIFY, UPDATE, RENEGOTIATE	(with TLS alone)
 #
 # The script is asked about "version" and "mn", with which each connection
 # begins, and not about what a server is tried with behind them, unless there is
@@ -33,6 +34,7 @@ use Exporter qw/ import /;
 use IO::Select;
 use IO::Socket::INET;
 use MIME::Base64 qw/ decode_base64 /;
+use Scalar::Util qw/ refaddr /;
 use Socket qw/ SOL_SOCKET SO_LINGER SO_RCVBUF SO_SNDBUF IPPROTO_TCP
 	TCP_NODELAY SHUT_WR /;
 use Time::HiRes qw/ time /;
@@ -48,9 +50,19 @@ use constant {
 	FINISH	=> \'finish',	# sends a FIN, and goes on reading
 	DEAF	=> \'deaf',	# reads nothing any more
 	HEAR	=> \'hear',	# reads again
+	NOTIFY	=> \'notify',	# says by TLS that no more will come
+	UPDATE	=> \'update',	# wants new keys of both sides, as TLS 1.3 can
+	RENEGOTIATE => \'renegotiate',	# wants a new handshake, as TLS 1.2 can
 };
 
-our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR pieces /;
+our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR NOTIFY UPDATE RENEGOTIATE
+	pieces /;
+
+# With TEST_NGINX_TLS=1, nginx talks to these by TLS, too.
+use constant USUAL_TLS => $ENV{TEST_NGINX_TLS} ? do {
+	require Test::Memcached;
+	Test::Memcached::tls();
+} : undef;
 
 # Forks the server.  Options:
 #
@@ -62,6 +74,8 @@ our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR pieces /;
 #	version		what it says that it is; default: 1.6.18
 #	tries		called instead of the script for the get, the store and
 #			the noop that a server is tried with
+#	tls		options of IO::Socket::SSL: it speaks TLS, but plain text
+#			with stats().  Each text is a record.
 sub start {
 	my ($class, $t, $port, $script, %options) = @_;
 
@@ -75,6 +89,10 @@ sub start {
 	my $self = bless { listen => $listen, script => $script, port => $port,
 		store => {}, cas => 0, accepted => 0,
 		connections => {}, %options }, $class;
+
+	$self->{tls} //= { SSL_cert_file => USUAL_TLS . '/server.pem',
+		SSL_key_file => USUAL_TLS . '/server.key' } if USUAL_TLS;
+	require Test::Memcached::Fake::TLS if $self->{tls};
 
 	# it listens already: nobody has to wait for the child
 	$t->run_daemon(sub { $self->serve() });
@@ -141,12 +159,12 @@ sub serve {
 		for my $s (@{$readable // []}) {
 			if ($s == $self->{listen}) {
 				$self->accept();
-			} elsif (my $c = $self->{connections}{$s}) {
+			} elsif (my $c = $self->{connections}{refaddr $s}) {
 				$self->receive($c);
 			}
 		}
 
-		for my $c (map { $self->{connections}{$_} // () }
+		for my $c (map { $self->{connections}{refaddr $_} // () }
 			@{$writable // []})
 		{
 			$c->{full} = 0;
@@ -165,17 +183,37 @@ sub accept {
 	setsockopt($s, IPPROTO_TCP, TCP_NODELAY, 1);
 	$s->blocking(0);
 
-	my $c = $self->{connections}{$s} = { socket => $s, in => '',
+	my $c = $self->{connections}{refaddr $s} = { socket => $s, in => '',
 		todo => [], n => 0, number => ++$self->{accepted},
 		kept => {} };
 
+	return $c->{tls} = Test::Memcached::Fake::TLS->new($s, $self->{tls})
+		if $self->{tls};
+	$self->greet($c);
+}
+
+sub greet {
+	my ($self, $c) = @_;
 	$self->enqueue($c, $self->{greeting}->($c->{number}))
 		if $self->{greeting};
 }
 
+# Reads what has come.  Returns as sysread() does.
+sub take {
+	my ($self, $c) = @_;
+	my $tls = $c->{tls} or return
+		$c->{socket}->sysread($c->{in}, 65536, length $c->{in});
+
+	if (!$tls->ready()) {
+		$tls->handshake() or return $! == EAGAIN ? undef : 0;
+		$self->greet($c);
+	}
+	return $tls->receive(\$c->{in});
+}
+
 sub receive {
 	my ($self, $c) = @_;
-	my $n = $c->{socket}->sysread($c->{in}, 65536, length $c->{in});
+	my $n = $self->take($c);
 
 	return if !defined $n && $! == EAGAIN;
 
@@ -288,6 +326,7 @@ sub act {
 		} elsif ($todo == RESET) {
 			setsockopt($c->{socket}, SOL_SOCKET, SO_LINGER,
 				pack 'ii', 1, 0);
+			$c->{tls}->cut() if $c->{tls};
 			return $self->drop($c);
 
 		} elsif ($todo == FINISH) {
@@ -295,6 +334,15 @@ sub act {
 
 		} elsif ($todo == DEAF || $todo == HEAR) {
 			$c->{deaf} = $todo == DEAF;
+
+		} elsif ($todo == NOTIFY) {
+			$c->{tls}->notify();
+
+		} elsif ($todo == UPDATE) {
+			$c->{tls}->update_keys();
+
+		} elsif ($todo == RENEGOTIATE) {
+			$c->{tls}->renegotiate();
 
 		} else {
 			$c->{until} = time() + $$todo;
@@ -324,7 +372,7 @@ sub write {
 
 sub drop {
 	my ($self, $c) = @_;
-	delete $self->{connections}{$c->{socket}};
+	delete $self->{connections}{refaddr $c->{socket}};
 	close $c->{socket};
 	$c->{gone} = 1;
 }
