@@ -23,7 +23,9 @@ from harness.processes import Failed, Memcached, end_all
 
 FEW, MANY = 640, 3840
 CONNECTIONS = (1, 64)
-WAYS = {"return": "/const/item", "pass": "/get/item", "ours": "/get/item", "kv": "/get/item"}
+WAYS = {"return": "/const/item", "pass": "/get/item", "ours": "/get/item", "kv": "/get/item", "text": "/get/item",
+        "tls": "/get/item"}
+OPENSSL = ("libssl.so.3", "libcrypto.so.3")
 STRACE = ["strace", "-f", "-c", "-o", "strace.out"]
 
 
@@ -49,14 +51,22 @@ def measure():
             print(f"{way:8}{connections:12}{figure['instructions']:14}{figure['syscalls']:14.2f}", flush=True)
         for way in ("ours", "kv"):
             print(f"  {way} {added(figures, way, connections)}")
+        base, ours, text, tls = (figures[f"{way} {connections}"] for way in ("return", "ours", "text", "tls"))
+        print(f"  text {text_beside(ours, text)}")
+        print(f"  tls {tls_beside(base, ours, tls)}")
     return figures
 
 
 def figure_of(way, connections):
-    parts = per_request(way, int(connections), meters.CALLGRIND, instructions)
+    """Instructions without those of OpenSSL."""
+    found = per_request(way, int(connections), meters.CALLGRIND, instructions)
     calls = per_request(way, int(connections), STRACE, syscalls)["all"]
-    return {"instructions": round(sum(parts.values())), "syscalls": round(calls, 2),
-            "parts": {part: round(cost) for part, cost in sorted(parts.items()) if cost >= 1}}
+    openssl, records = found.pop("openssl", 0), found.pop("records", 0)
+    figure = {"instructions": round(sum(found.values()) - openssl), "syscalls": round(calls, 2),
+              "parts": {part: round(cost) for part, cost in sorted(found.items()) if cost >= 1}}
+    if openssl:
+        figure |= {"openssl": round(openssl), "records": round(records, 3)}
+    return figure
 
 
 def added(figures, way, connections):
@@ -67,6 +77,19 @@ def added(figures, way, connections):
             f"memcached_pass adds; {calls:.2f} system calls, {calls / (peer['syscalls'] - base['syscalls']):.2f} of its")
 
 
+def text_beside(ours, text):
+    """The text protocol beside ours, which is meta."""
+    return (f"takes {text['instructions'] / ours['instructions']:.3f} of the instructions of ours, and "
+            f"{text['syscalls'] / ours['syscalls']:.2f} of its system calls")
+
+
+def tls_beside(base, ours, tls):
+    """TLS beside ours, which is plain."""
+    more, plain = tls["instructions"] - ours["instructions"], ours["instructions"] - base["instructions"]
+    return (f"adds {more} instructions to ours beside the {tls['openssl']} of OpenSSL, {more / plain:.2f} of what ours adds; "
+            f"{tls['syscalls'] - ours['syscalls']:.2f} system calls more; {tls['records']:.3f} records sent")
+
+
 def per_request(way, connections, tool, read):
     few, many = (run(way, connections, number, tool, read) for number in (FEW, MANY))
     return {part: (count - few[part]) / (MANY - FEW) for part, count in many.items()}
@@ -74,7 +97,7 @@ def per_request(way, connections, tool, read):
 
 def run(way, connections, requests, tool, read):
     """What the worker cost from its start to its end, with so many requests, by part."""
-    memcached = Memcached()
+    memcached = Memcached(tls=way == "tls")
     server = ways.start(way, [memcached], single=True, tool=tool)
     try:
         memcached.set(ways.key(way, "/get/item"), b"v" * 100)
@@ -132,7 +155,13 @@ def read_answer(s):
 
 
 def instructions(folder, pid):
-    return meters.by_object(os.path.join(folder, f"callgrind.{pid}"))
+    """By object; of OpenSSL, with what it calls; and how many TLS records were sent."""
+    found = meters.Callgrind(os.path.join(folder, f"callgrind.{pid}"))
+    costs = found.own
+    costs["openssl"] = sum(cost for (caller, callee), cost in found.across.items()
+                          if callee in OPENSSL and caller.startswith(("nginx", "ngx_")))
+    costs["records"] = found.calls["SSL_write"]
+    return costs
 
 
 def syscalls(folder, _pid):

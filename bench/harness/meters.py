@@ -116,20 +116,44 @@ def instructions(server, load):
 
 def by_object(path):
     """Own cost by object, from callgrind's output."""
-    names, cost = {}, collections.Counter()
-    current, is_call = "?", False
-    with open(path) as f:
-        for line in f:
-            if line.startswith("ob=") or line.startswith("cob="):
-                number, _, name = line.partition("=")[2].strip().partition(" ")
-                if name:
-                    names[number] = os.path.basename(name)
-                if line.startswith("ob="):
-                    current = names.get(number, number)
-            elif line.startswith("calls="):
-                is_call = True
+    return Callgrind(path).own
+
+
+class Callgrind:
+    """What callgrind has written."""
+
+    def __init__(self, path):
+        # By object; by the objects of a caller and of what it calls, with all that this calls; by the name of a function.
+        self.own, self.across, self.calls = collections.Counter(), collections.Counter(), collections.Counter()
+        self._names = {}
+        with open(path) as f:
+            self._read(f)
+
+    def _read(self, lines):
+        current = callee = function = "?"
+        number = 0
+        for line in lines:
+            field, _, text = line.partition("=")
+            if field == "ob":
+                current = callee = self._name("ob", text)
+            elif field == "cob":
+                callee = self._name("ob", text)
+            elif field in ("fn", "cfn"):
+                function = self._name("fn", text)
+            elif field == "calls":
+                number = int(text.split()[0])
             elif line[0].isdigit() or line[0] in "+-*":
-                if not is_call:
-                    cost[current] += int(line.split()[1])
-                is_call = False
-    return cost
+                cost = int(line.split()[1])
+                if number:
+                    self.across[current, callee] += cost
+                    self.calls[function] += number
+                    number, callee = 0, current
+                else:
+                    self.own[current] += cost
+
+    def _name(self, kind, text):
+        """A name is spelled out once, and is a number from then on."""
+        number, _, name = text.strip().partition(" ")
+        if name:
+            self._names[kind, number] = os.path.basename(name) if kind == "ob" else name
+        return self._names.get((kind, number), number)

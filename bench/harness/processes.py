@@ -75,15 +75,35 @@ def wait_for(process, port, name, log=None):
     raise Failed(f"{name} does not come up{text}")
 
 
-class Memcached:
-    """One memcached with one thread."""
+def certificate():
+    """A folder with a new certificate of 127.0.0.1, which is its own authority, and its key."""
+    path = folder()
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                           "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{path}/key.pem",
+                           "-out", f"{path}/certificate.pem"], capture_output=True, text=True)
+    if made.returncode:
+        raise Failed(f"openssl: {made.stderr}")
+    # memcached reads it as another user.
+    os.chmod(f"{path}/key.pem", 0o644)
+    return path
 
-    def __init__(self):
+
+class Memcached:
+    """One memcached with one thread. With `tls`, it also has a port for that, and `certificate` is what it shows there."""
+
+    def __init__(self, tls=False):
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
-        command = ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-t", "1", "-m", "256",
-                   "-I", "4m", "-c", "8192", *user]
+        listen, secure = "127.0.0.1", []
+        if tls:
+            path, self.tls_port = certificate(), free_port()
+            self.tls_address = f"127.0.0.1:{self.tls_port}"
+            self.certificate = f"{path}/certificate.pem"
+            listen = f"notls:{self.address},{self.tls_address}"
+            secure = ["-Z", "-o", f"ssl_chain_cert={self.certificate},ssl_key={path}/key.pem"]
+        command = ["memcached", "-l", listen, "-p", str(self.port), "-U", "0", "-t", "1", "-m", "256",
+                   "-I", "4m", "-c", "8192", *secure, *user]
         self.process = start(command, OTHERS_CPU)
         wait_for(self.process, self.port, "memcached")
         self.pid = self.process.pid

@@ -17,6 +17,8 @@ KEEP = 64
 LONG = {
     "ours": "our module, Rust handler",
     "kv": "our module, kv example",
+    "text": "our module, text protocol",
+    "tls": "our module, TLS",
     "floor": "same handler, no memcached",
     "return": "return 200, no handler",
     "pass": "memcached_pass, keepalive",
@@ -69,8 +71,16 @@ http {{
 
 def _ours(name, memcacheds, parameters="", lines="", **options):
     modules = [f"{MODULES}/ngx_http_memcache_{m}.so" for m in ("module", "kv_module", "bench_module")]
-    lines += "".join(f"    memcache_server {m.address}{parameters};\n" for m in memcacheds)
+    addresses = [m.tls_address if name == "tls" else m.address for m in memcacheds]
+    lines += "".join(f"    memcache_server {address}{parameters};\n" for address in addresses)
+    if name == "text":
+        lines += "    memcache_protocol text;\n"
+    elif name == "tls":
+        lines += f"    memcache_ssl on;\n    memcache_ssl_trusted_certificate {memcacheds[0].certificate};\n"
     lines += "    memcache_max_value 4m;\n"
+    if options.get("tool"):
+        # It is forty times as slow.
+        lines += "    memcache_connect_timeout 10s;\n    memcache_timeout 10s;\n"
     locations = {
         "kv": "        location /get/ { memcache_kv on; }\n        location /set/ { memcache_kv on; }\n",
         "return": f"        location / {{ return 200 \"{'v' * 100}\"; }}\n",
