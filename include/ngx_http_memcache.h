@@ -54,7 +54,7 @@
  *   - The server may still carry out what a cancelled call has sent. The reply is received and dropped.
  *   - Failed operations are in the error log already: the module sums them up, in one line per server and second, with
  *     the server's name. A sibling that logs each of them fills the disk while a server is down. A sibling should log
- *     CLIENT and INVALID_KEY, which belong to one request, and the errors of calls except NO_MEMORY.
+ *     CLIENT, INVALID_KEY and UNSUPPORTED, which belong to one request, and the errors of calls except NO_MEMORY.
  *
  * ORDER
  *
@@ -174,10 +174,10 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * Where they come. What submit() returns has no handler; what submit_many() refuses of one key alone is in its result:
  *
  *     of submit() alone             all errors of a call but NO_MEMORY
- *     of submit() or in the handler BUSY, SERVER_DOWN, UNSUPPORTED, SHUTDOWN, NO_MEMORY; INVALID_KEY: in the handler if the
- *                                   server turns out to speak text; TOO_LARGE: the value that is given
- *                                   in submit(), the one that was read in the handler
- *     in the handler alone          NOT_SENT, UNKNOWN, TIMEOUT, SERVER, CLIENT, PROTOCOL
+ *     of submit() or in the handler BUSY, SERVER_DOWN, SHUTDOWN, NO_MEMORY; INVALID_KEY: in the handler if the server speaks
+ *                                   text; TOO_LARGE: the value that is given in submit(), the one that was read in the
+ *                                   handler
+ *     in the handler alone          NOT_SENT, UNKNOWN, TIMEOUT, SERVER, CLIENT, PROTOCOL, UNSUPPORTED
  *
  * ngx_http_memcache_http_status() says what each is for a client of nginx.
  */
@@ -193,7 +193,7 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding */
 #define NGX_HTTP_MEMCACHE_TOO_LARGE       26  /* the value, given or read, is larger than "memcache_max_value" */
 #define NGX_HTTP_MEMCACHE_CANCELLED       27  /* only ever the answer to a misuse: cancelled calls have no handler */
-#define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server does not do that; not sent; see "Operations" */
+#define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server does not do that; not sent; result->value says why */
 
 /* errors of a call: nothing was submitted */
 #define NGX_HTTP_MEMCACHE_NOT_AVAILABLE   32  /* not in a worker: configuration, master, cache manager or loader */
@@ -234,10 +234,9 @@ typedef uint32_t  ngx_http_memcache_status_t;
  * There a lease cannot be given back; it ends after its time.
  *
  * A server that is spoken to in the text protocol ("memcache_protocol") compares versions on SET alone, and has neither
- * LEASE, INVALIDATE nor INSPECT. Some do not know GAT, TOUCH, STATS and FLUSH_ALL either. All that is UNSUPPORTED, and
- * result->value says what is missing, if the call was accepted. Keys with spaces or control characters are INVALID_KEY
- * there. INCR and DECR with INITIAL are several steps: what is submitted for the key behind one may be carried out in
- * between.
+ * LEASE, INVALIDATE nor INSPECT. Some do not know GAT, TOUCH, STATS and FLUSH_ALL either. All that is UNSUPPORTED. Keys with
+ * spaces or control characters are INVALID_KEY there. INCR and DECR with INITIAL are several steps: what is submitted for the
+ * key behind one may be carried out in between.
  *
  * An item that was extended may be larger than "memcache_max_value". Reading it is TOO_LARGE then. INSPECT returns its length,
  * and an APPEND or PREPEND with its cas extends only that version.
@@ -362,7 +361,7 @@ typedef struct {
     uint64_t                     cas;            /* get, gat, lease, inspect: the item's version; see WON, LOST */
     uint64_t                     number;         /* incr, decr: the new value */
     uint32_t                     flags;          /* get, gat, lease, inspect: what was stored with the item */
-    ngx_str_t                    value;          /* the item's value, version, stats, or the server's error text */
+    ngx_str_t                    value;          /* the item's value, version, stats, or an error's text */
 
     /* since 1.1 */
     uint32_t                     lease;          /* lease: NGX_HTTP_MEMCACHE_LEASE_NONE ... */

@@ -50,7 +50,7 @@ my @versions = Test::Memcached->usable(1);
 my @partly = ('fake', grep { /^1\.6\.1[012]$/ } Test::Memcached->usable());
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->plan(5 * @versions + 4 * @partly + 13);
+	->plan(5 * @versions + 5 * @partly + 13);
 
 my $servers = kv_servers(@versions + @names + @partly, '');
 
@@ -141,6 +141,8 @@ for my $i (0 .. $#partly) {
 	is(code(kv_delete('cow', @if, @at)) . ' '
 		. code(kv_post('cow', 'invalidate', @if, @at)), '501 501',
 		"R2 $partly[$i] - not supported");
+	like(messages($t), qr/127\.0\.0\.1:@{[port(8040 + $from + $i)]} is memcached before 1\.6\.13: it does not compare/,
+		"R2 $partly[$i] - said in the log");
 	is(content(kv_get('cow', @at)), '200 moo', "R2 $partly[$i] - still there");
 	is(code(kv_delete('cow', @at)), 204, "R2 $partly[$i] - delete");
 	is(server_status(port(8040 + $from + $i))->{errors}{unsupported}, 2,

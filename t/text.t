@@ -34,7 +34,7 @@ my @servers = (
 my @behind = 8050 .. 8052;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('nutcracker')->plan(32 * @servers + 37);
+	->has_daemon('nutcracker')->plan(32 * @servers + 38);
 
 my $blocks = join '', map { <<"EOF" } 0 .. $#servers;
     server {
@@ -101,7 +101,7 @@ $t->run();
 
 for my $i (0 .. $#servers) {
 	my ($version, $protocol) = @{$servers[$i]};
-	all("$version $protocol", 8020 + $i);
+	all("$version $protocol", 8020 + $i, 8040 + $i);
 	on_server("$version $protocol", 8020 + $i);
 
 	# memcached 1.6.45 takes the key for an option, and answers nothing
@@ -129,7 +129,7 @@ is(server_status(port(8049))->{protocol}, 'meta', 'auto - meta');
 # twemproxy
 
 @at = ();
-all('twemproxy', 8080);
+all('twemproxy', 8080, 8060);
 
 for my $on ('stats=0', 'flush_all=0') {
 	my $method = $on =~ /^stats/ ? 'GET' : 'POST';
@@ -147,6 +147,9 @@ like(messages($t), qr/"127\.0\.0\.1:@{[port(8060)]}" speaks the text protocol/,
 is_deeply([grep { /\[(?:error|warn|alert|crit|emerg)\]/
 	&& !/invalid key|is buffered to/ } messages($t)], [],
 	'nothing to complain about');
+
+like(messages($t), qr/\[info\] .*memcache: server 127\.0\.0\.1:@{[port(8060)]} speaks text: it does not know stats: nothing was done, client/,
+	'twemproxy - what it does not know is said in the log');
 
 # many at once, each gets its own
 
@@ -187,7 +190,7 @@ like(http_get('/metrics'), qr/^memcache_server_protocol_info\{[^}]*protocol="tex
 
 # What all of them do, and what none of them does.
 sub all {
-	my ($name, $port) = @_;
+	my ($name, $port, $server) = @_;
 	my @at = (PeerAddr => '127.0.0.1:' . port($port));
 	my $tag = sub { 'If-Match: ' . header(kv_get($_[0], @at), 'ETag') };
 
@@ -223,7 +226,9 @@ sub all {
 
 	is(join(' ', map { code(kv_post('cow', $_, @at)) } 'lease=10',
 		'invalidate'), '501 501', "$name - neither leases nor stale items");
-	is(code(kv_get('cow', @at, args => 'inspect')), 501, "$name - metadata");
+	my $why = "server 127.0.0.1:@{[port($server)]} speaks text: it has no metadata";
+	like(kv_get('cow', @at, args => 'inspect'),
+		qr/ 501 .*\r\n\r\n\Q$why\E: nothing was done$/s, "$name - metadata");
 	is(code(kv_delete('cow', @at, headers => [$tag->('cow')])), 501,
 		"$name - delete of a version");
 	is(join(' ', map { code($_) } kv_get('a b', @at),

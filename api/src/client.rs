@@ -211,7 +211,7 @@ impl Client {
             (false, Some(_)) => return Ok(()),
         };
         match handed_back {
-            Ok(_) | Err(Error::Unsupported) => Ok(()),
+            Ok(_) | Err(Error::Unsupported(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -261,7 +261,7 @@ impl Client {
         let key = key.as_ref();
         match self.inspect(key).await {
             // Who has no metadata has nothing stale either: what is there is found.
-            Err(Error::Unsupported) => Ok(self.get(key).await?.map(|item| item.cas())),
+            Err(Error::Unsupported(_)) => Ok(self.get(key).await?.map(|item| item.cas())),
             metadata => Ok(metadata?.filter(|metadata| !metadata.stale).map(|metadata| metadata.cas)),
         }
     }

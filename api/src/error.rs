@@ -115,11 +115,12 @@ pub enum Error {
     #[error("the item is larger than memcache_max_value")]
     ItemTooLarge,
 
-    /// The server cannot do that; nothing was sent. A delete, or a mark as stale, of one version of an item needs memcached
+    /// The server cannot do that; nothing was sent. The text names the server, and says what it cannot do: `server 10.0.0.1:11211
+    /// speaks text: it has no leases`. A delete, or a mark as stale, of one version of an item needs memcached
     /// 1.6.13 or later. A server that is spoken to in the text protocol (`memcache_protocol`) has no leases, stale items and
     /// metadata, and compares versions on set alone; what else it may not know depends on the server.
-    #[error("the server's memcached, or the protocol that it speaks, does not support that")]
-    Unsupported,
+    #[error("{}", .0.escape_ascii())]
+    Unsupported(Box<[u8]>),
 
     /// The call was made on another thread than the event loop's. Use a `Remote` there, with the feature `tokio`.
     #[error("not on the event loop's thread")]
@@ -208,7 +209,7 @@ impl Error {
             Error::InvalidKey { .. } => (Fault::Caller, 400),
             Error::TooLarge => (Fault::Caller, 413),
             Error::ItemTooLarge => (Fault::Setup, 502),
-            Error::Unsupported => (Fault::Setup, 501),
+            Error::Unsupported(_) => (Fault::Setup, 501),
             Error::NoServer | Error::TooMany | Error::WrongThread => (Fault::Caller, 500),
             Error::Panicked | Error::Encode(_) => (Fault::Caller, 500),
             Error::NoMemory => (Fault::Load, 500),
@@ -251,7 +252,7 @@ impl Error {
     /// The module does not log errors of the caller and of the setup, which no server has caused.
     pub fn is_logged(&self) -> bool {
         match self {
-            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Unsupported | Error::Server(_) => true,
+            Error::TooLarge | Error::ItemTooLarge | Error::NoMemory | Error::Server(_) => true,
             error => matches!(error.fault(), Fault::Load | Fault::Network | Fault::Server),
         }
     }
@@ -286,7 +287,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
             sys::NGX_HTTP_MEMCACHE_NO_MEMORY => Error::NoMemory,
-            sys::NGX_HTTP_MEMCACHE_UNSUPPORTED => Error::Unsupported,
+            sys::NGX_HTTP_MEMCACHE_UNSUPPORTED => Error::Unsupported(text.into()),
             sys::NGX_HTTP_MEMCACHE_WRONG_THREAD => Error::WrongThread,
             sys::NGX_HTTP_MEMCACHE_TOO_MANY => Error::TooMany,
             sys::NGX_HTTP_MEMCACHE_RETAIN_LIMIT => Error::RetainLimit,

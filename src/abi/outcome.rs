@@ -40,8 +40,7 @@ pub fn result_of(answer: Answer, stand_in: bool) -> (Result, Bytes) {
             result.status = status_of(&error);
             result.maybe_applied = error.maybe_applied().into();
             match error {
-                Error::Server(text) | Error::Client(text) => text,
-                Error::Unsupported(what) => Bytes::from_static(what.as_bytes()),
+                Error::Server(text) | Error::Client(text) | Error::Unsupported(text) => text,
                 _ => Bytes::new(),
             }
         }

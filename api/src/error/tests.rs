@@ -102,8 +102,9 @@ fn name(error: &memcache_engine::Error) -> &'static str {
         Protocol { .. } => "PROTOCOL",
         Shutdown { .. } => "SHUTDOWN",
         NoMemory => "NO_MEMORY",
-        // These say more in the engine: what is wrong with the key, how large the value is, and what is missing.
-        InvalidKey(_) | TooLarge { .. } | Unsupported(_) => "",
+        Unsupported(_) => "UNSUPPORTED",
+        // These say more in the engine: what is wrong with the key, and how large the value is.
+        InvalidKey(_) | TooLarge { .. } => "",
         // The module's own numbers of servers are right: a wrong one is INVALID, a defect of this crate.
         NoSuchServer => "",
     }
@@ -122,6 +123,7 @@ fn an_error_says_the_same_in_the_engine_and_here() {
             ServerDown,
             Server(text.into()),
             Client(text.into()),
+            Unsupported(text.into()),
             Protocol { maybe_applied },
             Shutdown { maybe_applied },
             NoMemory,
@@ -161,7 +163,8 @@ fn r28_the_module_logs_what_servers_cause() {
             !matches!(status, NGX_HTTP_MEMCACHE_CLIENT | NGX_HTTP_MEMCACHE_SHUTDOWN | NGX_HTTP_MEMCACHE_INVALID_KEY);
         assert_eq!(Error::from_status(status, false, b"").is_logged(), expected, "{status}");
     }
-    for error in [Error::NotConfigured, Error::NotLoaded, Error::Panicked, Error::Decode(String::new())] {
+    let setup = [Error::NotConfigured, Error::NotLoaded, Error::Unsupported([].into())];
+    for error in setup.into_iter().chain([Error::Panicked, Error::Decode(String::new())]) {
         assert!(!error.is_logged(), "{error}");
     }
 }

@@ -82,7 +82,8 @@ impl<T> Client<T> {
     }
 
     /// Puts an operation on the connection, or in the queue. Returns whether the connection has room for more. It was
-    /// the least loaded one, so no other is needed then.
+    /// the least loaded one, so no other is needed then. An operation that the server does not support ends here, before
+    /// a byte is sent.
     pub(super) fn place(
         &mut self,
         id: CallId,
@@ -92,16 +93,17 @@ impl<T> Client<T> {
         now: Instant,
     ) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
+        let name = || self.config.servers.get(server).map_or(&[][..], |server| &server.name);
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
         {
             let work = call.work();
             let (expect, is_write) =
                 work.map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
             let version = connection.version();
-            // It was accepted before the dialect was known, or for another server.
+            // An operation that waited may have been accepted before the dialect was known, or for another server.
             let refused = work.filter(|work| !connection.dialect().supports(call.key.as_ref(), work, || version));
             if let Some(work) = refused {
-                let error = connection.dialect().refusal(call.key.as_ref(), work);
+                let error = connection.dialect().refusal(name(), call.key.as_ref(), work);
                 self.complete(id, Err(error), now);
                 return true;
             }
@@ -119,9 +121,15 @@ impl<T> Client<T> {
             return !connection.is_bulky() && !connection.is_late() && connection.load() < self.config.pipeline;
         }
         call.stage = Stage::Queued;
-        if let Some(server) = self.servers.get_mut(server) {
+        if let Some(known) = self.servers.get_mut(server) {
+            let refused = call.work().filter(|work| !known.supports(call.key.as_ref(), work));
+            if let Some(work) = refused {
+                let error = known.cannot(name(), call.key.as_ref(), work);
+                self.complete(id, Err(error), now);
+                return true;
+            }
             let calls = &self.calls;
-            server.enqueue(id, |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
+            known.enqueue(id, |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
         }
         false
     }

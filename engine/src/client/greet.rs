@@ -34,12 +34,12 @@ impl<T> Client<T> {
 
     /// Ends the operations that wait for the server, and that it does not support.
     fn refuse_unsupported(&mut self, id: ServerId, now: Instant) {
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some((server, config)) = self.servers.get_mut(id).zip(self.config.servers.get(id)) else { return };
         let calls = &self.calls;
         let refusal = |id: CallId| {
             let call = calls.get(id).filter(|call| call.stage == Stage::Queued)?;
             let work = call.work().filter(|work| !server.supports(call.key.as_ref(), work))?;
-            Some((id, server.cannot(call.key.as_ref(), work)))
+            Some((id, server.cannot(&config.name, call.key.as_ref(), work)))
         };
         let refused: Vec<_> = server.queued().filter_map(refusal).collect();
         server.gave_up_waiting(refused.len());

@@ -126,7 +126,7 @@ impl<T> Client<T> {
         };
         let has_memory = self.make_room(id, target).is_ok();
         let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
-        match server.admit((new.key.as_ref(), &new.work), target, has_memory, now) {
+        match server.admit(&new.work, target, has_memory, now) {
             Ok(()) => Ok(Admission { target, bulk }),
             Err(error) => {
                 if error == Error::Busy {

@@ -101,10 +101,13 @@ pub enum Error {
     #[error("no memory")]
     NoMemory,
 
-    /// The server cannot do that; nothing was sent. What it cannot do depends on what it speaks: see README, *Which servers*.
-    /// Before 1.6.13, memcached's meta commands delete and mark no single version of an item.
-    #[error("the server does not support {0}")]
-    Unsupported(&'static str),
+    /// The server cannot do that; nothing was sent. The text names the server, and says what it cannot do. That depends on what
+    /// it speaks: see README, *Which servers*. Before 1.6.13, memcached's meta commands delete and mark no single version of
+    /// an item.
+    ///
+    /// An operation ends with this, and is never rejected with it: so there is always an answer with the text.
+    #[error("{}", .0.escape_ascii())]
+    Unsupported(Bytes),
 
     /// The client has no server with this number.
     #[error("there is no such server")]

@@ -34,14 +34,15 @@ impl Dialect {
         }
     }
 
-    /// Why it does not support the operation.
+    /// Why the server with this name does not support the operation.
     #[cold]
-    pub fn refusal(self, key: Option<&Key>, work: &Work) -> Error {
-        match self {
-            Dialect::Text(_) if key.is_some_and(Key::is_binary) => KeyError::NotText.into(),
-            Dialect::Text(commands) => Error::Unsupported(commands.lacks(key, work).unwrap_or("that")),
-            Dialect::Meta => Error::Unsupported("a version to compare on delete"),
-        }
+    pub fn refusal(self, server: &[u8], key: Option<&Key>, work: &Work) -> Error {
+        let (speaks, lacks) = match self {
+            Dialect::Text(_) if key.is_some_and(Key::is_binary) => return KeyError::NotText.into(),
+            Dialect::Text(commands) => ("speaks text", commands.lacks(key, work).unwrap_or("it does not know that")),
+            Dialect::Meta => ("is memcached before 1.6.13", "it does not compare versions on delete"),
+        };
+        Error::Unsupported(format!("server {} {speaks}: {lacks}", server.escape_ascii()).into())
     }
 
     /// Appends the request; nothing if it cannot be sent.

@@ -15,14 +15,8 @@ use crate::time::Instant;
 impl Server {
     /// Accepts an operation, or says why not. `has_memory`: whether the caller's own structures have room for it.
     #[inline]
-    pub fn admit(
-        &mut self,
-        (key, work): (Option<&Key>, &Work),
-        target: Target,
-        has_memory: bool,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let refused = self.refusal(key, work, target, has_memory);
+    pub fn admit(&mut self, work: &Work, target: Target, has_memory: bool, now: Instant) -> Result<(), Error> {
+        let refused = self.refusal(work, target, has_memory);
         if let Some(error) = refused {
             self.refused(&error, now);
             return Err(error);
@@ -38,7 +32,7 @@ impl Server {
 
     /// Why it refuses an operation.
     #[inline]
-    fn refusal(&mut self, key: Option<&Key>, work: &Work, target: Target, has_memory: bool) -> Option<Error> {
+    fn refusal(&mut self, work: &Work, target: Target, has_memory: bool) -> Option<Error> {
         let (size, limit) = (work.value_len(), self.settings.max_value);
         let has_memory = has_memory && (!work.is_write() || self.writes.try_reserve().is_ok());
         let limits = &self.counters.stats.limits;
@@ -49,7 +43,6 @@ impl Server {
         match target {
             _ if size > limit => Some(Error::TooLarge { size, limit }),
             _ if !self.is_live() => Some(Error::ServerDown),
-            _ if !self.supports(key, work) => Some(self.cannot(key, work)),
             Target::Queue if !self.has_room_in_queue() => busy(&limits.queue),
             Target::Nowhere => busy(&limits.pipeline),
             _ if !self.backlog.has_room(size) => busy(&limits.backlog),

@@ -17,10 +17,10 @@ impl Server {
         self.known.dialect().supports(key, work, || self.counters.gauges.version())
     }
 
-    /// Why it does not.
+    /// Why it does not; `name` is the server's.
     #[cold]
-    pub fn cannot(&self, key: Option<&Key>, work: &Work) -> Error {
-        self.known.dialect().refusal(key, work)
+    pub fn cannot(&self, name: &[u8], key: Option<&Key>, work: &Work) -> Error {
+        self.known.dialect().refusal(name, key, work)
     }
 
     /// Whether one command counts, and creates a missing counter.

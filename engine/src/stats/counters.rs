@@ -142,7 +142,13 @@ impl Counters {
             Ok(Outcome::Lease(_)) => stats.misses.bump(),
             Ok(Outcome::Miss) if work.is_some_and(Work::is_get) => stats.misses.bump(),
             Ok(_) => {}
-            Err(error) => self.failed_with(error, now),
+            Err(error) => {
+                self.failed_with(error, now);
+                // It took no time.
+                if matches!(error, Error::Unsupported(_)) {
+                    return;
+                }
+            }
         }
         let kind = work.map_or(Kind::Other, Kind::of);
         if let Some(histogram) = self.latency.get(kind as usize) {

@@ -35,7 +35,7 @@ pub struct Seen {
 /// Looks at what a read would find. A server that has no metadata has neither stale items nor leases: there it is read.
 async fn look(mc: &Client, key: &[u8]) -> Result<Option<Seen>, Error> {
     match mc.inspect(key).await {
-        Err(Error::Unsupported) => {
+        Err(Error::Unsupported(_)) => {
             let item = mc.get(key).await?;
             Ok(item.map(|item| Seen { cas: item.cas(), size: item.value().len() }))
         }
@@ -95,7 +95,7 @@ pub async fn create(mc: &Client, key: &[u8], content: Content<'_>) -> Result<boo
         }
         let lease = match mc.lease(key, 1.secs()).await {
             // Without leases nothing is there that is not found: it was there a moment ago.
-            Err(Error::Unsupported) => continue,
+            Err(Error::Unsupported(_)) => continue,
             lease => lease?,
         };
         let (version, held) = match lease {

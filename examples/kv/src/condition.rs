@@ -16,7 +16,7 @@ pub async fn version_of(mc: &Client, key: &[u8], tags: &[Tag]) -> Result<Option<
     }
     let about = match mc.inspect(key).await {
         // Such a server has nothing that a get does not find.
-        Err(Error::Unsupported) => return Ok(None),
+        Err(Error::Unsupported(_)) => return Ok(None),
         about => about?,
     };
     let Some(about) = about else {

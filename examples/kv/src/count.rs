@@ -19,7 +19,7 @@ pub async fn count(
         };
         match count.cas(about.cas).await {
             // Such a server has no stale items, on which one must not count: whatever is there is one to count on.
-            Err(Error::Unsupported) => Ok(match direction {
+            Err(Error::Unsupported(_)) => Ok(match direction {
                 Direction::Up => mc.incr(key, delta).await?,
                 Direction::Down => mc.decr(key, delta).await?,
             }

@@ -36,10 +36,11 @@ pub fn handle(request: &mut Request) -> Status {
     }
 }
 
-/// Answers what the client did wrong with a text that says so.
+/// Answers what the client did wrong, and what the server does not support, with a text that says so.
 fn told(answer: Result<Response, Error>) -> Result<Response, Error> {
     let error = match answer {
         Err(error) if error.fault() == Fault::Caller && error.http_status() < 500 => error,
+        Err(error @ Error::Unsupported(_)) => error,
         answer => return answer,
     };
     let status = HTTPStatus(error.http_status().into());
@@ -63,7 +64,7 @@ async fn get(mc: Client, key: Vec<u8>) -> Result<Response, Error> {
 async fn get_and_touch(mc: Client, key: Vec<u8>, ttl: u32) -> Result<Response, Error> {
     match mc.inspect(&key).with_origin().await {
         // It has no leases either.
-        Err(Error::Unsupported) => {}
+        Err(Error::Unsupported(_)) => {}
         about => {
             let (about, origin) = about?;
             if about.is_none_or(|about| about.stale) {
@@ -139,7 +140,7 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
         }
         Which::Present => {
             let once = async |about: Seen| match mc.invalidate(key).ttl(ttl).cas(about.cas).await {
-                Err(Error::Unsupported) => Ok(change::done(mc.invalidate(key).ttl(ttl).await?)),
+                Err(Error::Unsupported(_)) => Ok(change::done(mc.invalidate(key).ttl(ttl).await?)),
                 marked => marked.map(change::swapped),
             };
             done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
@@ -162,7 +163,7 @@ async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Erro
         }
         Which::Present => {
             let once = async |about: Seen| match mc.delete(key).cas(about.cas).await {
-                Err(Error::Unsupported) => Ok(change::done(mc.delete(key).await?)),
+                Err(Error::Unsupported(_)) => Ok(change::done(mc.delete(key).await?)),
                 deleted => deleted.map(change::swapped),
             };
             done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
@@ -216,7 +217,7 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
         };
         let extended = match extend.cas(about.cas).await {
             // As for a count.
-            Err(Error::Unsupported) => change::done(match end {
+            Err(Error::Unsupported(_)) => change::done(match end {
                 End::Front => mc.prepend(key, value).await?,
                 End::Back => mc.append(key, value).await?,
             }),

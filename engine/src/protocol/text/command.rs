@@ -28,6 +28,16 @@ impl Command {
         }
     }
 
+    /// That a server does not know it.
+    fn is_unknown(self) -> &'static str {
+        match self {
+            Command::Gets => "it does not know gets",
+            Command::Touch => "it does not know touch",
+            Command::Gats => "it does not know gats",
+            Command::Stats => "it does not know stats",
+        }
+    }
+
     fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -78,33 +88,37 @@ impl Commands {
     /// Why the operation is not supported; `None`: it is.
     #[inline(never)]
     pub fn lacks(self, key: Option<&Key>, work: &Work) -> Option<&'static str> {
-        let needs = |command: Command| (!self.knows(command)).then(|| command.name());
+        let needs = |command: Command| (!self.knows(command)).then(|| command.is_unknown());
         match work {
             Work::Keyed(verb) => match verb {
                 Verb::Get { touch: None } => None,
                 Verb::Get { touch: Some(_) } => needs(Command::Gats),
                 Verb::Touch { .. } => needs(Command::Touch),
                 Verb::Store { cas: 0, .. } | Verb::Store { mode: StoreMode::Set, .. } => None,
-                Verb::Store { .. } => Some("a version to compare on add, replace, append and prepend"),
+                Verb::Store { .. } => Some("it does not compare versions on add, replace, append and prepend"),
                 // memcached 1.6.45 takes the word at the end of the line for an option and sends no answer, so that the
                 // next request would get another one's reply. In other commands with this option, the key is not at the
                 // end of the line.
                 Verb::Delete { cas: 0 } if key.is_some_and(|key| key.raw() == b"noreply") => {
-                    Some("a delete of the key \"noreply\"")
+                    Some("it may take the key noreply of a delete for an option")
                 }
                 Verb::Delete { cas: 0 } => None,
-                Verb::Delete { .. } => Some("a version to compare on delete"),
+                Verb::Delete { .. } => Some("it does not compare versions on delete"),
                 Verb::Count { cas: 0, .. } => None,
-                Verb::Count { .. } => Some("a version to compare on incr and decr"),
-                Verb::Lease { .. } => Some("leases"),
-                Verb::Invalidate { .. } => Some("stale items"),
-                Verb::Inspect => Some("metadata"),
+                Verb::Count { .. } => Some("it does not compare versions on incr and decr"),
+                Verb::Lease { .. } => Some("it has no leases"),
+                Verb::Invalidate { .. } => Some("it has no stale items"),
+                Verb::Inspect => Some("it has no metadata"),
             },
             Work::Create { .. } => None,
-            Work::SetBack { .. } => Some("the life of an item"),
-            Work::Server(ServerVerb::Noop | ServerVerb::Version) => self.no_version.then_some("version"),
+            Work::SetBack { .. } => Some("it does not tell the life of an item"),
+            Work::Server(ServerVerb::Noop | ServerVerb::Version) => {
+                self.no_version.then_some("it does not tell its version")
+            }
             Work::Server(ServerVerb::Stats) => needs(Command::Stats),
-            Work::Server(ServerVerb::FlushAll { .. }) => (!self.knows(Command::Stats)).then_some("flush_all"),
+            Work::Server(ServerVerb::FlushAll { .. }) => {
+                (!self.knows(Command::Stats)).then_some("it may not know flush_all")
+            }
         }
     }
 }
