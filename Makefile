@@ -51,7 +51,7 @@ METRICS_DEPS := prometheus
 BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core
 # What the benchmark compares with, and measures by. The tracepoint needs perf; without it there is strace.
 BENCH_DEPS := wrk util-linux valgrind strace linux-perf python3 libnginx-mod-http-memc libnginx-mod-http-lua \
-              lua-nginx-memcached apache2 apache2-dev libaprutil1-dev
+              lua-nginx-memcached stunnel4 openssl apache2 apache2-dev libaprutil1-dev
 NEW_DEPS   := make libpcre2-dev zlib1g-dev libssl-dev
 
 # ---
@@ -246,11 +246,11 @@ run: deps build ## show it at work until Ctrl-C: nginx, memcached, a REST store;
 clean-room: ## make run and make test on a new Debian, RELEASE=12, 13 or sid; GOALS="run unit", T=t/ops.t
 	@bash build/clean-room.sh "$(RELEASE)" $(or $(GOALS),run test) ONCE=1 $(if $(filter command,$(origin T)),"T=$(T)")
 
-bench: deps build ## every way to memcached side by side, 16 minutes; QUICK=1: 3; ROWS=, WAYS=, ROUNDS=, DURATION=
+bench: deps build ## every way to memcached side by side, 20 minutes; QUICK=1: 3; ROWS=, WAYS=, ROUNDS=, DURATION=
 	@bash build/deps.sh $(BENCH_DEPS)
 	cargo build --release $(addprefix -p ,$(BENCH_PACKAGES))
 	@cd $(CARGO_TARGET_DIR)/release && for m in $(BENCH_MODULES); do install lib$$m.so $(MODULES_DIR)/$$m.so || exit; done
-	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) QUICK=$(QUICK) ROWS=$(ROWS) WAYS=$(WAYS) \
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) QUICK=$(QUICK) ROWS='$(ROWS)' WAYS=$(WAYS) \
 	ROUNDS=$(ROUNDS) DURATION=$(DURATION) python3 bench/run.py
 
 # Each allocation from a pool is one of its own there, so that valgrind knows its bounds and its end.

@@ -5,6 +5,7 @@ Variables: QUICK=1; ROWS and WAYS, names with commas; ROUNDS; DURATION, seconds 
 RESULTS.md and results/ instead of bench/.
 """
 
+import fnmatch
 import json
 import os
 import shutil
@@ -29,9 +30,10 @@ def main():
     seconds = int(os.environ.get("DURATION") or (1 if quick else 2))
     out = os.environ.get("OUT", HERE)
 
-    chosen = [row for row in rows.all_rows() if (row.name in wanted if wanted else
+    chosen = [row for row in rows.all_rows() if (any(fnmatch.fnmatch(row.name, name) for name in wanted) if wanted else
                                                  not row.extra and (row.quick or not quick))]
-    unknown = set(wanted) - {row.name for row in chosen} - {"syscalls", "instructions", "dead", "cold", "memory"}
+    unknown = {name for name in wanted if not fnmatch.filter([row.name for row in chosen], name)} - {
+        "syscalls", "instructions", "dead", "cold", "memory"}
     if unknown:
         raise Failed(f"no such row: {', '.join(sorted(unknown))}; there are "
                      f"{', '.join(row.name for row in rows.all_rows())}, syscalls, instructions, dead, cold, memory")

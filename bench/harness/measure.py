@@ -11,7 +11,7 @@ SAME = {"awaits": "ours"}
 
 def run(row, rounds, seconds, only=None, say=print):
     """Results of a row: by way a list of what each round came to."""
-    memcacheds = [Memcached() for _ in range(row.servers)]
+    memcacheds = [Memcached(tls=row.tls) for _ in range(row.servers)]
     names = [way for way in row.ways if not only or way in only]
     servers = {}
     try:
@@ -53,7 +53,8 @@ def _round(row, way, server, memcacheds, seconds):
     before = meters.cpu(server.workers), meters.cpu(pids)
     wrk = load.Wrk(server.url + row.path(way), row.connections, seconds, row.script)
     time.sleep(seconds * 0.7)
-    connections = meters.connections(server.workers, {memcached.port for memcached in memcacheds})
+    ports = {port for memcached in memcacheds for port in (memcached.port, memcached.tls_port)}
+    connections = meters.connections(server.workers, ports)
     result = wrk.result(statuses=row.status == 404, closes=way == "apache")
     result["worker"] = (meters.cpu(server.workers) - before[0]) / result["requests"] * 1e6
     result["memcached"] = (meters.cpu(pids) - before[1]) / result["requests"] / row.operations * 1e6

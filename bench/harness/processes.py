@@ -94,6 +94,7 @@ class Memcached:
     def __init__(self, tls=False):
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.tls_port = None
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         listen, secure = "127.0.0.1", []
         if tls:
@@ -150,6 +151,8 @@ class Server:
             self.process = start(command, WORKER_CPU, cwd=path, stdout=output, stderr=output, **options)
         wait_for(self.process, port, name, self.log)
         self.workers = [self.process.pid] if single else self._children()
+        # What ends with it.
+        self.needs = []
 
     def _children(self):
         # The master listens before it has its worker.
@@ -184,4 +187,5 @@ class Server:
         raise Failed(f"{self.name} does not end")
 
     def stop(self):
-        end(self.process)
+        for process in [self.process, *self.needs]:
+            end(process)

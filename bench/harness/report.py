@@ -22,15 +22,17 @@ def _time(micros):
 
 
 def row_table(row, results):
+    # The first way is compared with the others: ours, or one of ours.
+    first = row.ways[0]
     lines = [["way", "requests/s", "spread", "p50 µs", "p99", "p99.9", "worker µs", "memcached µs", "conns", "MB", "errors",
-              "ours ÷ it", "interval"]]
-    ours = [r["rate"] for r in results.get("ours", [])]
+              f"{first} ÷ it", "interval"]]
+    ours = [r["rate"] for r in results.get(first, [])]
     for way, rounds in results.items():
         def mid(figure):
             return median([r[figure] for r in rounds])
         rates = [r["rate"] for r in rounds]
         low, high = spread(rates)
-        compared = ratio(ours, rates) if ours and way != "ours" else None
+        compared = ratio(ours, rates) if ours and way != first else None
         lines.append([
             NAMES[way], f"{mid('rate'):.0f}", f"{low:.0f}–{high:.0f}", _time(mid("p50")), _time(mid("p99")),
             _time(mid("p999")), f"{mid('worker'):.2f}", f"{mid('memcached'):.2f}", f"{mid('connections'):.0f}",

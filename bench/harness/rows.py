@@ -10,6 +10,10 @@ KIB = 1024
 MORE = 4
 GET = ["ours", "kv", "floor", "pass", "memc", "lua", "apache", "naive"]
 SET = ["ours", "memc", "lua", "apache", "naive"]
+# These speak text, as all of nginx's own do; ours beside them speaks meta.
+TEXT = ["text", "ours", "pass", "memc", "lua"]
+# Ours and memcached_pass beside them are without TLS.
+TLS = ["tls", "ours", "stunnel", "pass"]
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Row:
     quick: bool = False
     # Only for those who ask for it by name.
     extra: bool = False
+    # Whether memcached speaks TLS, too.
+    tls: bool = False
     # Rounds for each that the others have; 1 or MORE.
     rounds: int = 1
 
@@ -74,6 +80,14 @@ def all_rows():
             paths={"*": "/multi/item", "awaits": "/ten/item"}, length=1000, operations=10, quick=True),
         Row("mixed", "9 gets, 1 set of 100 B, 3 servers", ["ours", "memc", "lua", "apache", "naive"], servers=3,
             keys=1000, script=load.mixed(1000, 100)),
+        get("text-100-c1", "text: get 100 B, 1 connection", 100, 1, TEXT),
+        get("text-100-c64", "text: get 100 B, 64 connections", 100, 64, TEXT),
+        _set("text-set-100", "text: set 100 B, 64 connections", 100, ["text", "ours", "memc", "lua"]),
+        Row("text-ten", "text: 10 gets of 100 B per request, 64 connections", ["text", "ours", "pass", "lua"],
+            paths={"*": "/multi/item"}, length=1000, operations=10),
+        get("tls-100-c1", "TLS: get 100 B, 1 connection", 100, 1, TLS, tls=True),
+        get("tls-100-c64", "TLS: get 100 B, 64 connections", 100, 64, TLS, tls=True),
+        get("tls-100k-c64", "TLS: get 100 KiB, 64 connections", 100 * KIB, 64, TLS, tls=True),
     ]
     # Every other pair of size and connections, for those who ask for it by name.
     named = {row.name for row in rows}
@@ -87,6 +101,6 @@ def all_rows():
     return rows
 
 
-def _set(name, title, size, **options):
-    return Row(name, title, SET, size=size, paths={"*": "/set/item"}, script=load.put(size), method="PUT",
+def _set(name, title, size, ways=SET, **options):
+    return Row(name, title, ways, size=size, paths={"*": "/set/item"}, script=load.put(size), method="PUT",
                status=None, length=None, **options)

@@ -3,7 +3,8 @@
 import os
 import subprocess
 
-from .processes import Failed, Server, folder, free_port
+from .processes import WORKER_CPU, Failed, Server, folder, free_port, wait_for
+from .processes import start as start_process
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NGINX = os.environ.get("NGINX_BINARY", "/usr/sbin/nginx")
@@ -22,6 +23,7 @@ LONG = {
     "floor": "same handler, no memcached",
     "return": "return 200, no handler",
     "pass": "memcached_pass, keepalive",
+    "stunnel": "memcached_pass, stunnel",
     "memc": "memc-nginx-module, keepalive",
     "lua": "lua-resty-memcached",
     "apache": "Apache event, apr_memcache",
@@ -94,6 +96,41 @@ def _pass(memcacheds, **options):
         location /part/ { set $memcached_key $uri; memcached_pass memcached; }
         location /multi/ { ssi on; ssi_types application/octet-stream; root html; try_files /page =404; }
 """, memcacheds, **options)
+
+
+class Stunnel:
+    """A stunnel on the machine of the web server: it takes plain connections, and opens one of TLS to memcached for each."""
+
+    def __init__(self, memcached):
+        path, port = folder(), free_port()
+        self.address = f"127.0.0.1:{port}"
+        conf = os.path.join(path, "stunnel.conf")
+        with open(conf, "w") as f:
+            f.write(f"""foreground = yes
+pid =
+socket = l:TCP_NODELAY=1
+socket = r:TCP_NODELAY=1
+[memcached]
+client = yes
+accept = {self.address}
+connect = {memcached.tls_address}
+CAfile = {memcached.certificate}
+verifyChain = yes
+checkIP = 127.0.0.1
+""")
+        self.log = os.path.join(path, "output")
+        with open(self.log, "w") as output:
+            self.process = start_process(["stunnel4", conf], WORKER_CPU, stdout=output, stderr=output)
+        wait_for(self.process, port, "stunnel", self.log)
+
+
+def _stunnel(memcacheds, **options):
+    """Its CPU counts as the worker's: they do the same work as one that speaks TLS itself."""
+    stunnels = [Stunnel(memcached) for memcached in memcacheds]
+    server = _pass(stunnels, **options)
+    server.needs += [stunnel.process for stunnel in stunnels]
+    server.workers += [stunnel.process.pid for stunnel in stunnels]
+    return server
 
 
 def _memc(memcacheds, **options):
@@ -202,7 +239,7 @@ BenchMemcached {" ".join(m.address for m in memcacheds)}
 
 
 def start(name, memcacheds, **options):
-    makers = {"pass": _pass, "memc": _memc, "lua": _lua, "naive": _naive, "apache": _apache}
+    makers = {"pass": _pass, "stunnel": _stunnel, "memc": _memc, "lua": _lua, "naive": _naive, "apache": _apache}
     if name in makers:
         server = makers[name](memcacheds, **options)
     else:
@@ -218,7 +255,7 @@ def start(name, memcacheds, **options):
 
 def key(name, uri_key):
     """The key that a way makes of a path: nginx's own take the whole path."""
-    return uri_key if name in ("pass", "memc", "lua") else uri_key.split("/", 2)[-1]
+    return uri_key if name in ("pass", "stunnel", "memc", "lua") else uri_key.split("/", 2)[-1]
 
 
 def versions():
@@ -237,7 +274,7 @@ def versions():
     return [
         f"ours {commit}", first(NGINX, "-v"), first("memcached", "-V"), first("apache2", "-v"),
         package("libnginx-mod-http-memc"), package("libnginx-mod-http-lua"), package("lua-nginx-memcached"),
-        package("libaprutil1"), "crate memcache " + _locked("memcache"), "crate tokio " + _locked("tokio"),
+        package("stunnel4"), package("libssl3"), package("libaprutil1"), "crate memcache " + _locked("memcache"), "crate tokio " + _locked("tokio"),
         first("wrk", "-v"), first("rustc", "-V"), "Linux " + os.uname().release,
     ]
 
