@@ -387,7 +387,7 @@ typedef struct {
     size_t                         size;     /* sizeof(ngx_http_memcache_op_t) */
     uint32_t                       op;       /* NGX_HTTP_MEMCACHE_GET ... */
     uint32_t                       options;
-    ngx_str_t                      key;      /* 1-250 bytes with the prefix; binary keys up to 186 bytes */
+    ngx_str_t                      key;      /* 1-250 bytes with the prefix; binary keys up to 186 bytes; 8192 with "memcache_long_keys hash" */
     ngx_str_t                      value;    /* up to "memcache_max_value"; what is longer is TOO_LARGE, whatever "data" is */
     uint64_t                       cas;      /* 0: unconditional; see "Versions" */
     uint64_t                       delta;

@@ -6,6 +6,7 @@ mod argument;
 pub mod block;
 mod check;
 pub mod commands;
+mod keys;
 mod level;
 mod server;
 mod settings;

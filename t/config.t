@@ -132,7 +132,9 @@ my @bad = (
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
 		'memcache_retry 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
-		'memcache_coalesce on', 'memcache_prefix p'),
+		'memcache_coalesce on', 'memcache_prefix p',
+		'memcache_hash_prefix on', 'memcache_hash_tag "{}"', 'memcache_hash_tag off',
+		'memcache_long_keys hash'),
 	['C29 coalesce', 'memcache_coalesce maybe;',
 		'invalid value "maybe" in "memcache_coalesce" directive, '
 		. 'it must be "on" or "off"'],
@@ -172,6 +174,22 @@ my @bad = (
 		'"memcache_prefix" must not be longer than 200 bytes'],
 	['variable in a prefix', 'memcache_prefix $host;',
 		'variables are not supported in "memcache_prefix"'],
+
+	['C29 prefix in the hash', 'memcache_hash_prefix no;',
+		'invalid value "no" in "memcache_hash_prefix" directive, '
+		. 'it must be "on" or "off"'],
+	(map { ["C30 hash tag $_", "memcache_hash_tag $_;", 'invalid value "'
+		. s/"//gr . '" in "memcache_hash_tag" directive, it must be two '
+		. 'characters such as "{}", or "off"'] }
+		'""', '"{"', '"{}}"', 'on'),
+	['C30 long keys', 'memcache_long_keys trim;',
+		'invalid value "trim" in "memcache_long_keys" directive, it must be '
+		. '"refuse" or "hash"'],
+	(map { my ($prefix, $most) = @$_; ["C30 no room for a digest, $most",
+		"memcache_long_keys hash; $server memcache_prefix \"$prefix\";
+		server { }", '"memcache_long_keys hash" needs 65 bytes of a key: '
+		. qq/"memcache_prefix" must not be longer than $most bytes with it/] }
+		['p' x 186, 185], ['p' x 121 . ' ', 121]),
 
 	['C30 status', "$server server { listen 127.0.0.1:8080;
 		location / { memcache_status foo; } }",
@@ -234,7 +252,8 @@ my @misplaced = (
 		'memcache_max_fails 1', 'memcache_retry 1s',
 		'memcache_pipeline 1', 'memcache_queue 1',
 		'memcache_coalesce on', 'memcache_max_value 1k',
-		'memcache_prefix p'),
+		'memcache_prefix p', 'memcache_hash_prefix on',
+		'memcache_hash_tag "{}"', 'memcache_long_keys hash'),
 	['memcache_status', 'main'], ['memcache_kv on', 'main'],
 	(map { ['memcache_zone a:1m', $_] } qw/ main server location /),
 );
@@ -264,6 +283,10 @@ my @good = (
 		memcache_pipeline memcache_queue /), 'memcache_queue 0;',
 	(map { "memcache_max_value $_;" } qw/ 1 100k 2m /),
 	'memcache_prefix "";', 'memcache_prefix site:;',
+	(map { "memcache_hash_tag \"$_\";" } '{}', '||', '##', 'off'),
+	(map { "$server memcache_long_keys hash; memcache_prefix \"$_\";" }
+		'p' x 185, 'p' x 120 . ' ', ''),
+	'memcache_hash_prefix off;', 'memcache_long_keys refuse;',
 	'memcache_zone memcache:1m;', 'memcache_zone memcache:1048576;',
 	"$server server { listen 127.0.0.1:8080; $server }",
 	"$server server { listen 127.0.0.1:8080;

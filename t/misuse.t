@@ -211,7 +211,7 @@ my $received = $m->received() + $n->received();
 
 for ([INVALID, 'op', 0, 12 + 8, -1], [INVALID, 'size', 0, 8, 119],
 	[INVALID, 'handler', 0], [INVALID, 'options', 1, 2, 8, -1],
-	[INVALID, 'key-null', 1, 250], [INVALID_KEY, 'key-null', 0, 251, -1],
+	[INVALID, 'key-null', 1, 250, 8192], [INVALID_KEY, 'key-null', 0, 8193, -1],
 	[INVALID_KEY, 'key', 0, 251, 252, 65536, 9223372036854775807, -1],
 	[INVALID_KEY, 'key-byte', 0, 9, 10, 13, 32, 127],
 	[INVALID, 'value-null', 1, 1048576],

@@ -31,7 +31,8 @@ my $t = Test::Nginx->new()->has(qw/http memcached rewrite upstream_hash/)
 my @tcp = map { "127.0.0.1:$_" } 8081 .. 8083;
 my $socket = 'unix:' . $t->testdir() . '/memcached.sock';
 
-# Port of nginx, hash, servers, peers.
+# Port of nginx, hash, servers, peers, other directives.  A word behind the name of
+# a peer is its hash_tag, or its prefix.
 my @clusters = (
 	[8084, 'modulo', [@tcp], ['apr_memcache', 'libmemcached', 'nginx']],
 	[8085, 'modulo', weights(2, 1, 3), ['nginx']],
@@ -39,6 +40,10 @@ my @clusters = (
 	[8087, 'ketama', weights(3, 1, 2), ['libmemcached', 'php', 'twemproxy']],
 	[8088, 'ketama', [@tcp, "$socket=2"], ['libmemcached', 'php']],
 	[8089, 'rendezvous', [@tcp], ['memcache_crate']],
+	[8092, 'ketama', weights(3, 1, 2), ['twemproxy {}'],
+		'memcache_hash_tag "{}";'],
+	[8093, 'ketama', weights(3, 1, 2), ['php p:'],
+		'memcache_prefix p:; memcache_hash_prefix off;'],
 );
 
 my $pairs = map { @{ $_->[3] } } @clusters;
@@ -59,12 +64,14 @@ $t->run();
 my $peers = Test::Peers->new($t);
 
 for (@clusters) {
-	my ($port, $hash, $list, $names) = @$_;
+	my ($port, $hash, $list, $names, $directives) = @$_;
+	my ($prefix) = ($directives // '') =~ /memcache_prefix (.*?);/;
 	my $servers = [map { real($_) } @$list];
 	my @at = (PeerAddr => '127.0.0.1:' . port($port));
 
 	for my $peer (@$names) {
-		my @keys = map { "$port:$peer:$_" } 1 .. 200;
+		my @keys = $peer =~ /{/ ? tagged($port)
+			: map { "$port:$peer:$_" =~ s/ //r } 1 .. 200;
 		my @others = map { "$_:theirs" } @keys;
 		my $name = "$hash, $peer, " . @$servers . ' servers';
 
@@ -75,7 +82,8 @@ for (@clusters) {
 		kv_put($_, "<$_>", @at) for @keys;
 		is(found(\@keys, ask($peer, 'get', \@at, $hash, $servers,
 			\@keys)), @keys, "$name - it reads what we write");
-		is(holders(\@keys, @m), @$servers, "$name - all have keys");
+		is(holders([map { ($prefix // '') . $_ } @keys], @m), @$servers,
+			"$name - all have keys");
 
 		# memcached_pass does not write
 		next if $peer eq 'nginx';
@@ -100,6 +108,13 @@ sub real {
 	return $server =~ s/(?<=^127\.0\.0\.1:)(8\d{3})/port($1)/er;
 }
 
+# Keys with a tag, with two, with an empty one, and with half of one.
+sub tagged {
+	my ($name) = @_;
+	return map { ("{$_}$name", "$name\{$_}{cow}", "$name\{}$_", "{$name:$_") }
+		1 .. 50;
+}
+
 # How many values are those of their keys.
 sub found {
 	my ($keys, @values) = @_;
@@ -119,8 +134,12 @@ sub ask {
 
 	return map { http_content(http_get("/stock/$_", @$at)) } @$keys
 		if $peer eq 'nginx';
-	return ask_twemproxy($action, $keys) if $peer eq 'twemproxy';
-	return $peers->ask($peer, $action, $hash, $servers, $keys);
+
+	my ($name, $word) = split ' ', $peer;
+	return ask_twemproxy($action, $keys, $word ? 8094 : 8090)
+		if $name eq 'twemproxy';
+	return $peers->ask($name, $action, join(' ', $hash, $word // ()),
+		$servers, $keys);
 }
 
 ###############################################################################
@@ -129,12 +148,20 @@ sub start_twemproxy {
 	my ($t, $servers) = @_;
 	my @lines = map { '  - ' . (s/=/:/r) . "\n" } @$servers;
 
-	$t->write_file_expand('nutcracker.yml', join '', <<'EOF', @lines);
+	$t->write_file_expand('nutcracker.yml', <<"EOF");
 pool:
   listen: 127.0.0.1:8090
   hash: md5
   distribution: ketama
   servers:
+@{[ join '', @lines ]}
+tagged:
+  listen: 127.0.0.1:8094
+  hash: md5
+  hash_tag: "{}"
+  distribution: ketama
+  servers:
+@{[ join '', @lines ]}
 EOF
 
 	$t->run_daemon('nutcracker',
@@ -147,9 +174,9 @@ EOF
 
 # It is asked in memcached's old protocol, like all that it is put before.
 sub ask_twemproxy {
-	my ($action, $keys) = @_;
+	my ($action, $keys, $port) = @_;
 	my $s = IO::Socket::INET->new(Proto => 'tcp',
-		PeerAddr => '127.0.0.1:' . port(8090))
+		PeerAddr => '127.0.0.1:' . port($port))
 		or die "Can't connect to nutcracker: $!\n";
 	my @values;
 
@@ -200,7 +227,7 @@ EOF
 }
 
 sub cluster {
-	my ($port, $hash, $servers) = @_;
+	my ($port, $hash, $servers, undef, $directives) = @_;
 	my @ours = map { 'memcache_server ' . (s/=/ weight=/r) . ';' } @$servers;
 	my @stock = map { 'server ' . (s/=/ weight=/r) . ';' } @$servers;
 	my $word = $hash eq 'consistent' ? $hash : '';
@@ -217,6 +244,7 @@ sub cluster {
 
         memcache_hash $hash;
         @ours
+        @{[ $directives // '' ]}
 
         location /kv/ {
             memcache_kv on;

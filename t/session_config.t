@@ -20,7 +20,7 @@ use Test::Nginx::Memcache;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(28);
+my $t = Test::Nginx->new()->has(qw/http/)->plan(35);
 
 ###############################################################################
 
@@ -30,18 +30,27 @@ my $in = 'location / { memcache_session';
 like(check($t, $_), qr/test is successful/, "good - $_")
 	for 'memcache_session sid;', 'memcache_session sid 1h;',
 	'memcache_session __Host-sid; memcache_timeout 1s;',
-	'memcache_session off;';
+	'memcache_session off;', 'memcache_session sid prefix=;',
+	'memcache_session sid 1h prefix=' . 's' x 128 . ';';
 like(check($t, '', $load, $_), qr/test is successful/, "good - $_")
 	for "$in sid required; }", "$in sid 1h required; }",
+	"$in sid 1h prefix=s: required; }",
 	"memcache_session sid; $in off; }";
 
-for my $bad ('sid 0', 'sid x', 'sid requierd', 'sid 1h no', 'sid 69y', 'sid 200y') {
+for my $bad ('sid 0', 'sid x', 'sid requierd', 'sid 1h no', 'sid 69y', 'sid 200y',
+	'sid prefix=s: 1h') {
 	my ($word) = $bad =~ /(\S+)$/;
 	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
 		invalid\ parameter\ "$word"\ in\ "memcache_session"\ directive,
-		\ there\ are\ a\ time\ from\ 1s\ to\ 68y\ and\ "required",\ in\ this
-		\ order\ in/x, "bad - $bad");
+		\ there\ are\ a\ time\ from\ 1s\ to\ 68y,\ "prefix="\ and\ "required",
+		\ in\ this\ order\ in/x, "bad - $bad");
 }
+like(check($t, 'memcache_session sid prefix=' . 's' x 129 . ';'),
+	qr/directive has a "prefix" of more than 128 bytes in/, 'bad - long prefix');
+like(check($t, 'memcache_session sid prefix=$host;'),
+	qr/directive takes no variables in "prefix" in/, 'bad - a variable');
+like(check($t, 'memcache_session sid prefix=a prefix=b;'),
+	qr/invalid parameter "prefix=b" in/, 'bad - two prefixes');
 like(check($t, 'memcache_session on;'),
 	qr/\[emerg\] .* needs the name of a cookie in place of "on" in/, 'bad - on');
 like(check($t, "memcache_session $_;"), qr/\[emerg\] .*

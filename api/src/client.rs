@@ -29,7 +29,7 @@ use crate::sys;
 /// static, because a configuration that is no longer in use takes its clients along.
 ///
 /// Keys are 1 to 250 bytes of any kind, together with `memcache_prefix`; up to 186 if they contain spaces or control
-/// characters. Anything else is refused with [`Error::InvalidKey`] before a byte is sent, as are values larger than
+/// characters; up to 8192 with `memcache_long_keys hash`. Anything else is refused with [`Error::InvalidKey`] before a byte is sent, as are values larger than
 /// [`max_value`](Client::max_value) with [`Error::TooLarge`].
 ///
 /// ```no_run

@@ -99,7 +99,7 @@ pub enum Error {
     },
 
     /// The key is empty, or longer than 250 bytes together with the prefix (186 if it is sent encoded because it has
-    /// control characters, spaces or the like).
+    /// control characters, spaces or the like); with `memcache_long_keys hash`, longer than 8192 bytes.
     #[error("{}", about_key(*.len))]
     InvalidKey {
         /// Bytes of the key, without the prefix.
@@ -299,14 +299,20 @@ impl Error {
 /// A key of so many bytes is too long only with a prefix, whatever its bytes are.
 const SHORT_KEY: usize = 186;
 
+/// A longer key is not made shorter either.
+const LONG_KEY: usize = 8192;
+
 /// What is wrong with a key that cannot be sent. How long the prefix is, only the module knows.
 fn about_key(len: Option<usize>) -> String {
     match len {
         None => "invalid key".into(),
         Some(0) => "the key is empty".into(),
+        Some(len) if len > LONG_KEY => {
+            format!("the key of {len} bytes is too long: {LONG_KEY} are the most, also with memcache_long_keys")
+        }
         Some(len) if len > SHORT_KEY => format!(
             "the key of {len} bytes is too long: with memcache_prefix, 250 are the most, or 186 with spaces or control \
-             characters"
+             characters, unless memcache_long_keys makes it shorter"
         ),
         Some(len) => format!(
             "the key of {len} bytes is too long with memcache_prefix, or it has spaces or control characters, which a server \

@@ -65,7 +65,8 @@ pub use limits::{
 pub use metrics::counter::Memory;
 pub use network::{Cause, Event, Loss, Output};
 pub use operation::error::Error;
-pub use operation::key::{Key, KeyError, MAX_KEY};
+pub use operation::key::{Key, KeyError, MAX_KEY, MAX_LONG_KEY};
+pub use operation::key_rules::{HashTag, KeyRules, LongKeys};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use protocol::greeting::Unfit;

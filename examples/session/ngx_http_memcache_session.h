@@ -8,12 +8,13 @@
 
 #define SESSION_ID_LEN       32     /* 128 random bits, in hexadecimal */
 #define SESSION_MAX_COOKIES  8      /* of the name, that are looked up */
-#define SESSION_PREFIX       "session:"
-#define SESSION_PREFIX_LEN   (sizeof(SESSION_PREFIX) - 1)
+#define SESSION_PREFIX       "session:"     /* unless "prefix=" is set */
+#define SESSION_MAX_PREFIX   128
 
 typedef struct {
     const ngx_http_memcache_api_t  *mc;         /* NULL: "off" */
     ngx_str_t                       cookie;
+    ngx_str_t                       prefix;     /* of the keys */
     time_t                          ttl;
     ngx_uint_t                      set;
     ngx_int_t                       failed;     /* result of a failed lookup */
@@ -32,15 +33,16 @@ typedef struct {
 typedef struct {
     ngx_int_t                       rc;         /* NGX_AGAIN: wait for it */
     ngx_uint_t                      n;
-    u_char                          keys[SESSION_MAX_COOKIES]
-                                        [SESSION_PREFIX_LEN + SESSION_ID_LEN];
+    u_char                          ids[SESSION_MAX_COOKIES][SESSION_ID_LEN];
 } ngx_http_session_ctx_t;
 
-extern ngx_module_t  ngx_http_memcache_session_module;
+extern ngx_module_t         ngx_http_memcache_session_module;
+extern ngx_http_variable_t  ngx_http_session_variables[];
 
 void ngx_http_session_cookies(ngx_http_request_t *r, ngx_str_t *name,
     ngx_http_session_ctx_t *ctx);
 ngx_uint_t ngx_http_session_is(const ngx_str_t *text, const char *other);
+ngx_int_t ngx_http_session_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_session_filter_init(ngx_conf_t *cf);
 
 #endif /* _NGX_HTTP_MEMCACHE_SESSION_H_INCLUDED_ */

@@ -55,7 +55,7 @@ static void
 ngx_http_session_cookies_of(ngx_str_t *header, ngx_str_t *name,
     ngx_http_session_ctx_t *ctx)
 {
-    u_char  *id, *key, *last, *p = header->data, *end = p + header->len;
+    u_char  *id, *last, *p = header->data, *end = p + header->len;
 
     for ( /* void */ ; p < end && ctx->n < SESSION_MAX_COOKIES; p = last + 1) {
         while (p < end && *p == ' ') {
@@ -81,9 +81,7 @@ ngx_http_session_cookies_of(ngx_str_t *header, ngx_str_t *name,
         }
 
         if (p == last) {
-            key = ngx_cpymem(ctx->keys[ctx->n++], SESSION_PREFIX,
-                             SESSION_PREFIX_LEN);
-            ngx_memcpy(key, id, SESSION_ID_LEN);
+            ngx_memcpy(ctx->ids[ctx->n++], id, SESSION_ID_LEN);
         }
     }
 }

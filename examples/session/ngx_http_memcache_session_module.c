@@ -1,7 +1,7 @@
 
 /*
- * Sessions in memcached: a cookie names the item "session:ID".  Each request
- * renews the item's time to live.
+ * Sessions in memcached: a cookie names the item "session:ID", or one with
+ * another prefix.  Each request renews the item's time to live.
  *
  *   - The session of a client with a cookie is read before the access phase, in
  *     which other modules may use it.
@@ -12,7 +12,6 @@
  */
 
 #include "ngx_http_memcache_session.h"
-#include <sys/random.h>
 
 
 /* characters of a cookie's name */
@@ -79,7 +78,7 @@ ngx_http_session_answered(void *data,
     for (i = 0; i < n && ctx->rc == NGX_AGAIN; i++) {
         if (results[i]->status == NGX_HTTP_MEMCACHE_OK) {
             ctx->rc = ngx_http_session_found(r, conf,
-                                             ctx->keys[i] + SESSION_PREFIX_LEN,
+                                             ctx->ids[i],
                                              &results[i]->value);
         }
 
@@ -105,6 +104,7 @@ ngx_http_session_answered(void *data,
 static ngx_int_t
 ngx_http_session_handler(ngx_http_request_t *r)
 {
+    u_char                      *p;
     ngx_str_t                    keys[SESSION_MAX_COOKIES];
     ngx_uint_t                   i;
     ngx_http_session_ctx_t      *ctx;
@@ -149,9 +149,16 @@ ngx_http_session_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    p = ngx_pnalloc(r->pool, ctx->n * (conf->prefix.len + SESSION_ID_LEN));
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     for (i = 0; i < ctx->n; i++) {
-        keys[i].data = ctx->keys[i];
-        keys[i].len = sizeof(ctx->keys[i]);
+        keys[i].data = p;
+        keys[i].len = conf->prefix.len + SESSION_ID_LEN;
+        p = ngx_cpymem(p, conf->prefix.data, conf->prefix.len);
+        p = ngx_cpymem(p, ctx->ids[i], SESSION_ID_LEN);
     }
 
     ngx_memzero(&many, sizeof(many));
@@ -180,92 +187,12 @@ ngx_http_session_handler(ngx_http_request_t *r)
 }
 
 
-/* $memcache_session_new: an ID that nobody can guess, one for each request. */
-static ngx_int_t
-ngx_http_session_offer(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
-{
-    u_char  bits[SESSION_ID_LEN / 2];
-
-    v->data = ngx_pnalloc(r->pool, SESSION_ID_LEN);
-    if (v->data == NULL || getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
-        return NGX_ERROR;
-    }
-
-    ngx_hex_dump(v->data, bits, sizeof(bits));
-    v->len = SESSION_ID_LEN;
-    v->valid = 1;
-
-    return NGX_OK;
-}
-
-
-/*
- * The others, until the session is known.  A variable that is read before that
- * is empty; this is logged once for each location.
- */
-static ngx_int_t
-ngx_http_session_unset(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
-{
-    ngx_http_session_conf_t  *conf;
-
-    v->not_found = 1;
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_memcache_session_module);
-
-    if (conf->mc == NULL || r != r->main || r->variables[conf->state].valid
-        || r->headers_out.status != 0 || conf->early)
-    {
-        return NGX_OK;
-    }
-
-    conf->early = 1;
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "a variable of \"memcache_session\" is read, and empty, "
-                  "before the session is known: by \"set\", \"if\", "
-                  "\"limit_req\", \"limit_conn\" or the like; this is logged "
-                  "once for each location and worker");
-
-    return NGX_OK;
-}
-
-
-static ngx_http_variable_t  ngx_http_session_variables[] = {
-    { ngx_string("memcache_session"), NULL, ngx_http_session_unset, 0, 0, 0 },
-    { ngx_string("memcache_session_id"), NULL, ngx_http_session_unset,
-      0, 0, 0 },
-    { ngx_string("memcache_session_state"), NULL, ngx_http_session_unset,
-      0, 0, 0 },
-    { ngx_string("memcache_session_new"), NULL, ngx_http_session_offer,
-      0, 0, 0 },
-    { ngx_null_string, NULL, NULL, 0, 0, 0 }
-};
-
-
-static ngx_int_t
-ngx_http_session_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *v, *added;
-
-    for (v = ngx_http_session_variables; v->name.len; v++) {
-        added = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (added == NULL) {
-            return NGX_ERROR;
-        }
-
-        added->get_handler = v->get_handler;
-    }
-
-    return NGX_OK;
-}
-
-
-/* memcache_session cookie [time] [required], or off */
+/* memcache_session cookie [time] [prefix=text] [required], or off */
 static char *
 ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t                *value = cf->args->elts;
-    ngx_uint_t                i, n = cf->args->nelts;
+    ngx_uint_t                i, n = cf->args->nelts, prefixed = 0;
     ngx_http_session_conf_t  *scf = conf;
     ngx_http_variable_t      *v = ngx_http_session_variables;
 
@@ -299,6 +226,7 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     scf->cookie = value[1];
     scf->ttl = 1800;
+    ngx_str_set(&scf->prefix, SESSION_PREFIX);
     scf->failed = NGX_DECLINED;
 
     for (i = 2; i < n; i++) {
@@ -312,13 +240,32 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "prefix=", 7) == 0 && !prefixed) {
+            prefixed = 1;
+            scf->prefix.data = value[i].data + 7;
+            scf->prefix.len = value[i].len - 7;
+
+            if (scf->prefix.len > SESSION_MAX_PREFIX) {
+                return "has a \"prefix\" of more than 128 bytes";
+            }
+
+            if (ngx_strlchr(scf->prefix.data,
+                            scf->prefix.data + scf->prefix.len, '$'))
+            {
+                return "takes no variables in \"prefix\"";
+            }
+
+            continue;
+        }
+
         scf->ttl = i == 2 ? ngx_parse_time(&value[i], 1) : 0;
         if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0
             || scf->ttl > NGX_MAX_INT32_VALUE)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\" directive, there are "
-                               "a time from 1s to 68y and \"required\", in this order",
+                               "a time from 1s to 68y, \"prefix=\" and \"required\", "
+                               "in this order",
                                &value[i], &cmd->name);
             return NGX_CONF_ERROR;
         }
@@ -382,7 +329,7 @@ ngx_http_session_init(ngx_conf_t *cf)
 
 static ngx_command_t  ngx_http_session_commands[] = {
     { ngx_string("memcache_session"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
       ngx_http_session, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
     ngx_null_command
 };

@@ -195,7 +195,7 @@ impl World {
     fn submit(&mut self, script: &mut Script<'_>) {
         let number = self.calls.len() as u64;
         let op = Op::read(script, number, self.timeout);
-        let key = op.wire_key(&self.client.config().prefix).unwrap_or_default();
+        let key = op.wire_key(&self.client.config().keys.prefix).unwrap_or_default();
         let deadline = self.now.after(self.timeout.unwrap_or(self.client.config().timeout));
         let is_strict = self.timeout.is_some();
         let call = match op.submit(&mut self.client, self.subset, self.now) {
@@ -220,7 +220,7 @@ impl World {
     fn submit_many(&mut self, script: &mut Script<'_>) {
         let number = self.calls.len() as u64;
         let ops: Vec<Op> = (0..script.number() % 20).map(|_| Op::get(script, number)).collect();
-        let parts = ops.iter().filter_map(|op| op.wire_key(&self.client.config().prefix)).collect();
+        let parts = ops.iter().filter_map(|op| op.wire_key(&self.client.config().keys.prefix)).collect();
         let keys = ops.iter().map(Op::key);
         let id = self.client.submit_many(self.subset, keys, None, self.timeout, number, self.now).expect("memory");
         assert!(!self.calls.iter().flatten().any(|call| call.id == id), "an id that was another's");

@@ -170,7 +170,7 @@ impl World {
         let number = self.calls.len() as u64;
         let op = Op::read(script, number, self.timeout);
         self.foreseen &= op.is_plain();
-        let key = op.wire_key(&self.client.config().prefix);
+        let key = op.wire_key(&self.client.config().keys.prefix);
         let call = op.submit(&mut self.client, Subset::ALL, self.now);
         if let (Ok(_), Some(key)) = (&call, key) {
             self.numbers.insert(key, number);

@@ -7,7 +7,7 @@ use core::slice;
 use core::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb, MAX_KEY};
+use memcache_engine::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb, MAX_LONG_KEY};
 use nginx_sys::ngx_str_t;
 
 use super::outcome::Status;
@@ -133,13 +133,13 @@ impl<'a> Many<'a> {
         Ok(Many { keys, touch, timeout })
     }
 
-    /// The keys. For a key that is too long, another one that is too long is returned, so that its length is not trusted.
+    /// The keys. For one that is too long for every client, an empty one is returned, which is refused as well, so that its
+    /// length is not trusted.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
-        const TOO_LONG: &[u8] = &[0; MAX_KEY + 1];
         self.keys.iter().map(|key| match key.len {
             // SAFETY: by the contract of `read`, which has found that none is NULL.
-            ..=MAX_KEY => unsafe { bytes_of(key) }.unwrap_or_default(),
-            _ => TOO_LONG,
+            ..=MAX_LONG_KEY => unsafe { bytes_of(key) }.unwrap_or_default(),
+            _ => &[],
         })
     }
 }
@@ -150,7 +150,7 @@ impl<'a> Many<'a> {
 ///
 /// The string points to as many bytes as it says, for as long as it is borrowed.
 pub unsafe fn key(text: &ngx_str_t) -> Result<&[u8], Status> {
-    if text.len > MAX_KEY {
+    if text.len > MAX_LONG_KEY {
         return Err(NGX_HTTP_MEMCACHE_INVALID_KEY);
     }
     // SAFETY: by the contract.

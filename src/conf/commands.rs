@@ -4,7 +4,6 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
 use memcache_engine::config::Protocol;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
@@ -13,6 +12,7 @@ use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, 
 use super::argument;
 use super::argument::{flag, invalid_word, number, size, time};
 use super::block::ServerConf;
+use super::keys;
 use super::level::At;
 use super::server;
 use super::ssl;
@@ -21,8 +21,6 @@ use crate::status::{LocationConf, Status};
 use crate::worker::clusters::Clusters;
 use crate::worker::zone;
 
-/// The longest `memcache_prefix`, in bytes. It leaves 50 of memcached's 250 bytes for keys.
-const MAX_PREFIX: usize = 200;
 /// The largest `memcache_pipeline`.
 const MAX_PIPELINE: usize = 4096;
 /// The largest `memcache_queue`.
@@ -38,7 +36,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 31] = [
+pub static mut COMMANDS: [ngx_command_t; 34] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -80,7 +78,16 @@ pub static mut COMMANDS: [ngx_command_t; 31] = [
         once(&mut conf.settings.max_value, || size(line, 1, MAX_VALUE))
     }),
     in_server(c"memcache_prefix", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        once(&mut conf.settings.prefix, || prefix(line))
+        once(&mut conf.settings.keys.prefix, || keys::prefix(line))
+    }),
+    in_server(c"memcache_hash_prefix", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.keys.hash_prefix, || flag(line))
+    }),
+    in_server(c"memcache_hash_tag", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.keys.hash_tag, || keys::hash_tag(line))
+    }),
+    in_server(c"memcache_long_keys", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.keys.long_keys, || keys::long_keys(line))
     }),
     in_server(c"memcache_ssl", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.ssl.on, || ssl::on(line))
@@ -145,17 +152,6 @@ fn once<T>(slot: &mut Option<T>, parse: impl FnOnce() -> Result<T, LineError>) -
 /// A time that is compared with others when the block is complete.
 fn timeout(line: &Conf<'_>) -> Result<At<Duration>, LineError> {
     Ok(At { value: time(line)?, position: line.position() })
-}
-
-fn prefix(line: &Conf<'_>) -> Result<Bytes, LineError> {
-    let text = line.arg();
-    if text.contains(&b'$') {
-        return Err(LineError::Text("variables are not supported in \"memcache_prefix\"".into()));
-    }
-    if text.len() > MAX_PREFIX {
-        return Err(LineError::Text(format!("\"memcache_prefix\" must not be longer than {MAX_PREFIX} bytes")));
-    }
-    Ok(Bytes::copy_from_slice(text))
 }
 
 fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), LineError> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use memcache_engine::config::{Config, Failover, Hash, Protocol, ServerConfig};
 use memcache_engine::limits::MODULO_PLACES;
 
+use super::keys::KeySettings;
 use super::level::{take, At};
 use super::ssl::SslSettings;
 use crate::nginx::address::Addresses;
@@ -54,8 +55,8 @@ pub struct Settings {
     pub coalesce: Option<bool>,
     /// `memcache_max_value`, in bytes.
     pub max_value: Option<usize>,
-    /// `memcache_prefix`.
-    pub prefix: Option<Bytes>,
+    /// `memcache_prefix`, and the other directives about keys.
+    pub keys: KeySettings,
     /// `memcache_ssl` and the directives that say how.
     pub ssl: SslSettings,
 }
@@ -75,7 +76,7 @@ impl Settings {
         take(&mut self.queue, &outer.queue);
         take(&mut self.coalesce, &outer.coalesce);
         take(&mut self.max_value, &outer.max_value);
-        take(&mut self.prefix, &outer.prefix);
+        self.keys.inherit(&outer.keys);
         self.ssl.inherit(&outer.ssl);
     }
 
@@ -96,7 +97,7 @@ impl Settings {
             queue: self.queue.unwrap_or(defaults.queue),
             coalesce: self.coalesce.unwrap_or(defaults.coalesce),
             max_value: self.max_value.unwrap_or(defaults.max_value),
-            prefix: self.prefix.clone().unwrap_or(defaults.prefix),
+            keys: self.keys.rules()?,
             security: self.security()?,
             servers: defaults.servers,
         };

@@ -174,6 +174,10 @@ impl<'a> Section<'a> {
             ("queue", client.queue.to_string()),
             ("coalesce", if client.coalesce { "on" } else { "off" }.into()),
             ("largest value", show::bytes(client.max_value as u64)),
+            ("long keys", client.long_keys.into()),
+            ("hash tag", client.hash_tag.clone().unwrap_or_else(|| "off".into())),
+            ("prefix in hash", if client.hash_prefix { "on" } else { "off" }.into()),
+            ("TLS", if client.ssl { "on" } else { "off" }.into()),
         ]
     }
 }

@@ -25,10 +25,10 @@ pub fn name_clients(clients: &mut [Client]) {
 /// The number for clients with equal names: FNV-1a of all settings that distinguish clients.
 fn number_of_settings(client: &Client) -> u32 {
     let Client { hash, failover, protocol, timeout_ms, connect_timeout_ms, max_fails, retry_ms, .. } = client;
-    let Client { pipeline, queue, max_value, coalesce, prefix, .. } = client;
+    let Client { pipeline, queue, max_value, coalesce, hash_prefix, hash_tag, long_keys, ssl, not_shown, .. } = client;
     let settings = format!(
         "{hash} {failover} {protocol} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
-         {coalesce} {prefix}"
+         {coalesce} {hash_prefix} {hash_tag:?} {long_keys} {ssl} {not_shown}"
     );
     let servers = client.servers.iter().map(|server| format!(" {} {}", server.address, server.weight));
     let text = servers.fold(settings, |text, server| text + &server);
@@ -61,7 +61,7 @@ mod tests {
         assert!(before[0].starts_with("example.com-") && before[0] != before[1], "{before:?}");
         let after = names_of(|clients| clients.reverse());
         assert_eq!(before.iter().rev().collect::<Vec<_>>(), after.iter().collect::<Vec<_>>());
-        let after = names_of(|clients| clients[1].prefix = "x".into());
+        let after = names_of(|clients| clients[1].not_shown = "x".into());
         assert_ne!(before[1], after[1]);
         assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
     }

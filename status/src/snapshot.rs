@@ -106,9 +106,17 @@ pub struct Client {
     pub max_value: usize,
     /// `memcache_coalesce`
     pub coalesce: bool,
-    /// `memcache_prefix`
+    /// `memcache_hash_prefix`
+    pub hash_prefix: bool,
+    /// `memcache_hash_tag`; `None` is `off`
+    pub hash_tag: Option<String>,
+    /// `memcache_long_keys`
+    pub long_keys: &'static str,
+    /// `memcache_ssl`
+    pub ssl: bool,
+    /// The settings that are not shown, as a text: another one for clients with others.
     #[serde(skip)]
-    pub prefix: String,
+    pub not_shown: String,
     /// Operations that were submitted and have not ended.
     pub pending: u64,
     /// Turns of the event loop in which the work limit of one turn was reached.
@@ -339,7 +347,7 @@ pub struct Route {
     /// Why the key cannot be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The hash of the key with its prefix; `None` if there is no single one.
+    /// The hash of the part of the key that is hashed; `None` if there is no single one.
     pub hash: Option<u32>,
     /// The value that selects the server: a share of the weights, or a point on the ring.
     pub point: Option<u32>,

@@ -1,8 +1,9 @@
 <?php
 
-// PHP's class Memcached with OPT_LIBKETAMA_COMPATIBLE, used like the programs of peer.h.
+// PHP's class Memcached with OPT_LIBKETAMA_COMPATIBLE, used like the programs of peer.h. A word behind the hash is a prefix.
 
-[, $action, $hash] = $argv;
+[, $action] = $argv;
+[$hash, $prefix] = explode(' ', $argv[2] . ' ');
 if ($hash !== 'ketama') {
     fwrite(STDERR, "no such hash: $hash\n");
     exit(1);
@@ -10,6 +11,9 @@ if ($hash !== 'ketama') {
 
 $mc = new Memcached();
 $mc->setOption(Memcached::OPT_LIBKETAMA_COMPATIBLE, true);
+if ($prefix !== '') {
+    $mc->setOption(Memcached::OPT_PREFIX_KEY, $prefix);
+}
 $numbers = [];
 foreach (array_slice($argv, 3) as $number => $text) {
     preg_match('/^(?:unix:(\/.*?)|(.*?):(\d+))(?:=(\d+))?$/', $text, $part);

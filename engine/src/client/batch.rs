@@ -8,7 +8,6 @@ use super::submit::Rejected;
 use crate::front::batch::{held, Batch};
 use crate::id::CallId;
 use crate::operation::error::Error;
-use crate::operation::key::Key;
 use crate::operation::reply::{Outcome, Part};
 use crate::operation::request::{Ttl, Verb};
 use crate::operation::work::Work;
@@ -74,7 +73,7 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Error> {
         let spare = self.spare_keys.pop().unwrap_or_default();
-        let key = Key::new(&self.config.prefix, key, spare)?;
+        let key = self.config.keys.key(key, spare)?;
         let (home, server) = self.choose(subset, &key, now);
         let new = NewCall { key: Some(key), work: Work::Keyed(verb), subset, home, server };
         let room = self.admit(&new, now)?;

@@ -26,7 +26,7 @@ impl<T> Client<T> {
 
     /// The socket of an [`Output::Open`] is connected.
     pub fn connected(&mut self, conn: ConnId, _now: Instant) {
-        let keys = TriedKeys::new(&self.config.prefix, self.network.rng.u64(..));
+        let keys = TriedKeys::new(&self.config.keys.prefix, self.network.rng.u64(..));
         let Some(connection) = self.network.connections.get_mut(conn) else { return };
         let Some(server) = self.servers.get(connection.server()) else { return };
         if connection.phase() != Phase::Connecting {

@@ -48,7 +48,7 @@ impl<T> Client<T> {
     ) -> Result<CallId, Rejected<T>> {
         let Request { key, verb, timeout } = request;
         let spare = self.spare_keys.pop().unwrap_or_default();
-        let key = match Key::new(&self.config.prefix, key, spare) {
+        let key = match self.config.keys.key(key, spare) {
             Ok(key) => key,
             Err(error) => return Err(Rejected { error: error.into(), context }),
         };
@@ -74,7 +74,7 @@ impl<T> Client<T> {
     /// Refuses a value that is larger than `memcache_max_value`, given its size alone. The refusal is counted as if the
     /// value had been submitted.
     pub fn refuse_value(&mut self, subset: Subset, key: &[u8], size: usize, context: T, now: Instant) -> Rejected<T> {
-        let key = match Key::new(&self.config.prefix, key, Vec::new()) {
+        let key = match self.config.keys.key(key, Vec::new()) {
             Ok(key) => key,
             Err(error) => return Rejected { error: error.into(), context },
         };

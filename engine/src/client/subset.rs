@@ -29,14 +29,14 @@ impl<T> Client<T> {
 
     /// The server of this key within a subset.
     pub fn server_within(&self, subset: Subset, key: &[u8]) -> Result<ServerId, Error> {
-        let key = Key::new(&self.config.prefix, key, Vec::new())?;
+        let key = self.config.keys.key(key, Vec::new())?;
         self.home(subset, &key).ok_or(Error::NoSuchServer)
     }
 
     /// How this key is routed, with up to [`MAX_CANDIDATES`] servers, and the server that is asked now; `None`:
     /// operations on it fail at once.
     pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
-        let key = Key::new(&self.config.prefix, key, Vec::new())?;
+        let key = self.config.keys.key(key, Vec::new())?;
         let explanation = self.routes.explain(&key, MAX_CANDIDATES);
         let home = self.home(Subset::ALL, &key);
         let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));

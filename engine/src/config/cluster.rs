@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::choice::{Failover, Hash, Protocol};
 use super::params::PoolLimits;
+use crate::operation::key_rules::KeyRules;
 
 /// A server of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +50,8 @@ pub struct Config {
     pub coalesce: bool,
     /// The largest value in either direction, in bytes.
     pub max_value: usize,
-    /// The prefix of every key.
-    pub prefix: Bytes,
+    /// How keys are made from those of callers.
+    pub keys: KeyRules,
     /// How connections are secured, as a text that is the same where they are secured the same; empty: not at all. The
     /// driver secures them. The engine only tells clients apart by it.
     pub security: Bytes,
@@ -88,7 +89,7 @@ impl Config {
             queue: Self::QUEUE,
             coalesce: false,
             max_value: Self::MAX_VALUE,
-            prefix: Bytes::new(),
+            keys: KeyRules::default(),
             security: Bytes::new(),
         }
     }

@@ -8,7 +8,10 @@ use thiserror::Error;
 pub const MAX_KEY: usize = 250;
 
 /// The longest key that is sent encoded, prefix included.
-const MAX_BINARY_KEY: usize = 186;
+pub(super) const MAX_BINARY_KEY: usize = 186;
+
+/// The longest key that [`LongKeys::Hash`](super::key_rules::LongKeys::Hash) makes shorter, in bytes.
+pub const MAX_LONG_KEY: usize = 8 * 1024;
 
 /// Why a key cannot be sent.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -19,6 +22,9 @@ pub enum KeyError {
     /// The key is too long, including the prefix, and encoded if it has bytes that cannot be sent as they are.
     #[error("the key needs {0} bytes, the limit is {MAX_KEY}")]
     TooLong(usize),
+    /// The key is longer than those for which [`LongKeys::Hash`](super::key_rules::LongKeys::Hash) makes a digest.
+    #[error("the key has {0} bytes, the limit is {MAX_LONG_KEY}")]
+    NoDigest(usize),
     /// The key has a byte up to 0x20 or 0x7f, and its server speaks the text protocol, which cannot carry it.
     #[error("the key has spaces or control characters, which the server's text protocol cannot carry")]
     NotText,
@@ -35,6 +41,8 @@ pub struct Key {
     raw: Vec<u8>,
     /// Invariant: exactly if `raw` has a byte that the text protocol cannot carry.
     binary: bool,
+    /// The part of `raw` that routing hashes.
+    routed: (u8, u8),
 }
 
 impl Key {
@@ -58,7 +66,14 @@ impl Key {
                 return Err(KeyError::TooLong(encoded));
             }
         }
-        Ok(Key { raw, binary })
+        let end = u8::try_from(len).unwrap_or(u8::MAX);
+        Ok(Key { raw, binary, routed: (0, end) })
+    }
+
+    /// The same key, of which routing hashes this part alone.
+    pub(super) fn routed_by(self, start: usize, end: usize) -> Self {
+        let place = |at| u8::try_from(at).unwrap_or(u8::MAX);
+        Key { routed: (place(start), place(end)), ..self }
     }
 
     /// A key that no caller uses, for the trial of a server. It is sent encoded, since this must be tested, too. It begins with as
@@ -67,7 +82,7 @@ impl Key {
         let name = format!("ngx_http_memcache greeting {random:016x}");
         let room = MAX_BINARY_KEY.saturating_sub(name.len());
         let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
-        Key { raw: [prefix, name.as_bytes()].concat(), binary: true }
+        Key::internal(prefix, &name, true)
     }
 
     /// The same for what takes no such keys: as it is, and without a prefix that could not be sent so.
@@ -76,7 +91,13 @@ impl Key {
         let room = MAX_KEY.saturating_sub(name.len());
         let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
         let prefix = if is_text(prefix) { prefix } else { &[] };
-        Key { raw: [prefix, name.as_bytes()].concat(), binary: false }
+        Key::internal(prefix, &name, false)
+    }
+
+    fn internal(prefix: &[u8], name: &str, binary: bool) -> Self {
+        let raw = [prefix, name.as_bytes()].concat();
+        let end = u8::try_from(raw.len()).unwrap_or(u8::MAX);
+        Key { raw, binary, routed: (0, end) }
     }
 
     /// The key that a server has named, including the prefix; `None` if this client would never send it.
@@ -99,9 +120,15 @@ impl Key {
         }
     }
 
-    /// Prefix and key as the caller has passed them. Routing hashes these.
+    /// Prefix and key, as bytes that are not encoded.
     pub fn raw(&self) -> &[u8] {
         &self.raw
+    }
+
+    /// The part that routing hashes, according to [`KeyRules`](super::key_rules::KeyRules).
+    pub fn routed(&self) -> &[u8] {
+        let (start, end) = self.routed;
+        self.raw.get(start.into()..end.into()).unwrap_or(&self.raw)
     }
 
     /// Whether the key is sent base64-encoded.
@@ -132,7 +159,7 @@ impl Key {
 
 /// Whether the text protocol can carry these bytes.
 #[inline]
-fn is_text(bytes: &[u8]) -> bool {
+pub(super) fn is_text(bytes: &[u8]) -> bool {
     // All of them, without a way out: so the compiler looks at many bytes at once.
     !bytes.iter().fold(false, |found, &b| found | (b <= 0x20) | (b == 0x7f))
 }

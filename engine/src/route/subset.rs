@@ -64,13 +64,13 @@ impl Route {
 
     /// The key's server.
     fn home(&self, key: &Key) -> Option<ServerId> {
-        self.servers.get(self.router.route(key.raw())).copied()
+        self.servers.get(self.router.route(key.routed())).copied()
     }
 
     /// The one that stands in for it.
     fn stand_in(&self, key: &Key, live: impl Fn(ServerId) -> bool) -> Option<ServerId> {
         let is_live = |n: usize| self.servers.get(n).is_some_and(|&id| live(id));
-        self.servers.get(self.router.stand_in(key.raw(), is_live)?).copied()
+        self.servers.get(self.router.stand_in(key.routed(), is_live)?).copied()
     }
 }
 
@@ -124,6 +124,6 @@ impl Routes {
 
     /// Explains a key's route among all servers, with at most so many of them.
     pub fn explain(&self, key: &Key, candidates: usize) -> Explanation {
-        self.0.first().map(|all| all.router.explain(key.raw(), candidates)).unwrap_or_default()
+        self.0.first().map(|all| all.router.explain(key.routed(), candidates)).unwrap_or_default()
     }
 }

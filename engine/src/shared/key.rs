@@ -67,15 +67,18 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         queue,
         coalesce,
         max_value,
-        prefix,
+        keys,
         security,
     } = config;
     let settings = format!(
-        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {nth} ",
+        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {} {:?} {} {nth} ",
         hash.name(),
         failover.name(),
         protocol.name(),
-        prefix.escape_ascii(),
+        keys.prefix.escape_ascii(),
+        keys.hash_prefix,
+        keys.hash_tag,
+        keys.long_keys.name(),
     );
     ServerKey(Md5::new().chain_update(settings).chain_update(name).chain_update(security).finalize().into())
 }
@@ -86,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::config::{ServerConfig, ServerParams};
+    use crate::operation::key_rules::{HashTag, KeyRules, LongKeys};
 
     fn config(names: &[&str]) -> Config {
         let (pool, weight) = ServerParams::default().finish().unwrap();
@@ -103,8 +107,16 @@ mod tests {
         assert_ne!(before[0][0], after[0][0]);
         let other = Config { timeout: Duration::from_secs(9), ..config(&["b:1"]) };
         assert_ne!(keys([&other])[0][0], before[0][1]);
-        let prefix = Config { prefix: "p".into(), ..config(&["b:1"]) };
+        let prefix = Config { keys: KeyRules::with_prefix("p".into()), ..config(&["b:1"]) };
         assert_ne!(keys([&prefix])[0][0], before[0][1]);
+        let rules = |change: fn(&mut KeyRules)| {
+            let mut config = config(&["b:1"]);
+            change(&mut config.keys);
+            keys([&config])[0][0]
+        };
+        assert_ne!(rules(|rules| rules.hash_prefix = false), before[0][1]);
+        assert_ne!(rules(|rules| rules.hash_tag = Some(HashTag { open: b'{', close: b'}' })), before[0][1]);
+        assert_ne!(rules(|rules| rules.long_keys = LongKeys::Hash), before[0][1]);
         let secured = Config { security: " on".into(), ..config(&["b:1"]) };
         assert_ne!(keys([&secured])[0][0], before[0][1]);
         let twice = keys([&config(&["a:1", "b:1"]), &config(&["b:1"])]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use memcache_engine::{Config, Failover, Hash, ServerConfig, ServerParams};
+use memcache_engine::{Config, Failover, Hash, HashTag, KeyRules, LongKeys, ServerConfig, ServerParams};
 
 use crate::workload::LONGEST;
 
@@ -46,7 +46,16 @@ pub fn config(rng: &mut Rng) -> Config {
         pipeline: choose(&[1, 2, 5, 128]) as usize,
         queue: choose(&[1, 10, 100, 1_024]) as usize,
         max_value: choose(&[100, 5_000, 70_000, LONGEST as u64]) as usize,
-        prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
+        keys: key_rules(rng),
         ..Config::new(servers)
+    }
+}
+
+fn key_rules(rng: &mut Rng) -> KeyRules {
+    KeyRules {
+        prefix: if rng.bool() { Bytes::from_static(b"p:") } else { Bytes::new() },
+        hash_prefix: rng.bool(),
+        hash_tag: rng.bool().then_some(HashTag { open: b'k', close: b'1' }),
+        long_keys: if rng.bool() { LongKeys::Hash } else { LongKeys::Refuse },
     }
 }

@@ -34,7 +34,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant as Clock};
 
 use fastrand::Rng;
-use memcache_engine::{Error, Loss};
+use memcache_engine::{Error, LongKeys, Loss};
 
 use crate::chaos::Chaos;
 use crate::habits::Habits;
@@ -110,6 +110,9 @@ fn run(seed: u64, sum: &mut Sum) {
     let config = cluster::config(&mut rng);
     let (max_value, queue) = (config.max_value, config.queue);
     let mut workload = Workload::new(&mut rng, max_value);
+    if config.keys.long_keys == LongKeys::Hash {
+        workload.add_key(vec![b'x'; 400]);
+    }
     // By numbers of its own, so that the other runs stay what they are.
     let mut of_text = Rng::with_seed(seed ^ 0x7465_7874);
     let in_text = of_text.u8(..) < 96;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Direction, Error, Instant, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb, PATIENCE, PIPELINE_BOUND,
+    Direction, Error, Instant, LongKeys, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb, MAX_LONG_KEY,
+    PATIENCE, PIPELINE_BOUND,
 };
 
 use crate::habits::Habits;
@@ -63,6 +64,11 @@ fn times(world: &World, timeout: Option<Duration>) -> [Instant; 3] {
     let longest = (config.timeout + Habits::LONGEST_TURN) * u32::from(PATIENCE);
     let patient = timeout.is_none_or(|timeout| timeout == config.timeout);
     [world.now, deadline, if patient { deadline.after(longest) } else { deadline }]
+}
+
+/// The key on the wire.
+fn sent(world: &World, key: &[u8]) -> Vec<u8> {
+    world.worker.client.config().keys.key(key, Vec::new()).expect("a key").raw().to_vec()
 }
 
 impl Workload {
@@ -200,6 +206,12 @@ impl Workload {
         self.submit_batch(world, number, None, self.keys.len())
     }
 
+    /// One more key.
+    pub fn add_key(&mut self, key: Vec<u8>) {
+        self.keys.push(key);
+        self.seen.push(0);
+    }
+
     /// All keys.
     pub fn keys(&self) -> &[Vec<u8>] {
         &self.keys
@@ -226,7 +238,7 @@ impl Workload {
         world.obey();
         match answer {
             Ok(call) => {
-                let key = [&world.worker.client.config().prefix[..], &self.keys[at]].concat();
+                let key = sent(world, &self.keys[at]);
                 let op = Op::new(call, world.at, server, key, Some(verb), times);
                 world.ledger.accepted(number, op);
                 None
@@ -262,8 +274,7 @@ impl Workload {
         let call = client.submit_many(self.subset, keys.iter().copied(), touch, timeout, number, world.now);
         let call = call.expect("memory for a batch");
         let mut op = Op::new(call, world.at, 0, Vec::new(), None, times);
-        let prefix = &world.worker.client.config().prefix[..];
-        op.many = keys.iter().map(|key| [prefix, key].concat()).collect();
+        op.many = keys.iter().map(|key| sent(world, key)).collect();
         world.ledger.accepted(number, op);
         world.obey();
         None
@@ -293,7 +304,10 @@ impl Workload {
 
     /// What cannot be sent is refused at once.
     fn refused(&mut self, world: &mut World, verb: &Verb) {
-        for key in [&b""[..], &[b'x'; 251], &[0; 200]] {
+        let made_shorter = world.worker.client.config().keys.long_keys == LongKeys::Hash;
+        let long: [&[u8]; 2] =
+            if made_shorter { [&[b'x'; MAX_LONG_KEY + 1], &[0; 9_000]] } else { [&[b'x'; 251], &[0; 200]] };
+        for key in [&b""[..]].into_iter().chain(long) {
             let request = Request { key, verb: verb.clone(), timeout: None };
             let error = world.worker.client.submit(request, 0, world.now).expect_err("a key that cannot be sent").error;
             assert!(matches!(error, Error::InvalidKey(_)));

@@ -247,7 +247,7 @@ fn f13_f14_a_reply_at_every_split_and_many_at_once() {
 #[test]
 fn binary_keys_and_the_prefix_are_checked_on_the_wire_form() {
     let mut config = config(&[&[]]);
-    config.prefix = Bytes::from_static(b"p:");
+    config.keys.prefix = Bytes::from_static(b"p:");
     let mut w = world(config);
     w.get("a b", 1);
     w.get("cow", 2);

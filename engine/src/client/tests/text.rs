@@ -4,8 +4,8 @@ mod greetings;
 
 use super::*;
 use crate::config::Protocol;
-use crate::operation::key::KeyError;
 use crate::operation::request::Direction;
+use crate::{KeyError, KeyRules};
 
 /// A server's answer to a command of the greeting; `None`: it closes the connection.
 type Answers = fn(&str) -> Option<String>;
@@ -251,7 +251,7 @@ fn what_text_cannot_do_is_refused() {
     let delete = Verb::Delete { cas: 0 };
     let reason = || unsupported("it may take the key noreply of a delete for an option");
     for (prefix, key) in [("", "noreply"), ("no", "reply")] {
-        let mut w = world(Config { prefix: prefix.into(), ..config(&[&["max=1"]]) });
+        let mut w = world(Config { keys: KeyRules::with_prefix(prefix.into()), ..config(&[&["max=1"]]) });
         w.submit(key, delete.clone(), 1).unwrap();
         greet(&mut w, 0, old);
         assert_eq!(w.done(), [(1, reason())]);
