@@ -72,7 +72,7 @@ my @rows = (
 	['memcached -Y', '127.0.0.1:8105', sub {
 		$t->run_daemon(memcached('-p', shift, '-U', 0, '-Y',
 			"$dir/password")) }, 'unauthenticated',
-		qr/server "127\S+" wants a password, which is not supported/],
+		qr/server "127\S+" cannot be used: the server requires authentic/],
 	['a proxy of the text protocol', '127.0.0.1:8106',
 		has('nutcracker -V') ? \&proxy : 'no nutcracker', 'hung_up',
 		qr/no connection to "127\S+": closed by the server at the greeting/],

@@ -2,10 +2,12 @@
 
 mod choice;
 mod cluster;
+mod credentials;
 mod params;
 mod weights;
 
 pub use choice::{Failover, Hash, Protocol};
 pub use cluster::{Config, ServerConfig};
+pub use credentials::{Credentials, CredentialsError};
 pub use params::{parse_seconds, ParamError, PoolLimits, ServerParams};
 pub use weights::WeightError;

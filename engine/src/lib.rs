@@ -56,7 +56,9 @@ pub mod time;
 mod timers;
 
 pub use client::{Client, Completion, Rejected};
-pub use config::{Config, Failover, Hash, PoolLimits, Protocol, ServerConfig, ServerParams};
+pub use config::{
+    Config, Credentials, CredentialsError, Failover, Hash, PoolLimits, Protocol, ServerConfig, ServerParams,
+};
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
     CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_TIME,
@@ -69,8 +71,8 @@ pub use operation::key::{Key, KeyError, MAX_KEY, MAX_LONG_KEY};
 pub use operation::key_rules::{HashTag, KeyRules, LongKeys};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
-pub use protocol::greeting::Unfit;
 pub use protocol::line::MAX_LINE;
+pub use protocol::unfit::Unfit;
 pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;

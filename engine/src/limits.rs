@@ -12,6 +12,8 @@ pub const MAX_CONNECTIONS: u32 = 65_535;
 pub const MAX_WEIGHT: u32 = 65_535;
 /// The port of an address without one.
 pub const DEFAULT_PORT: u16 = 11_211;
+/// The longest `user:password`, in bytes. memcached with `-Y` cuts what is longer, without a word.
+pub const MAX_CREDENTIALS: usize = 255;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 

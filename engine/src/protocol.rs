@@ -16,4 +16,5 @@ pub(crate) mod number;
 pub(crate) mod outbound;
 mod text;
 pub(crate) mod token;
+pub(crate) mod unfit;
 pub(crate) mod version;

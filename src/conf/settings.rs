@@ -99,6 +99,7 @@ impl Settings {
             max_value: self.max_value.unwrap_or(defaults.max_value),
             keys: self.keys.rules()?,
             security: self.security()?,
+            credentials: defaults.credentials,
             servers: defaults.servers,
         };
         config.check_weights().map_err(|e| match self.position_of(e.server()) {

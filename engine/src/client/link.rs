@@ -32,7 +32,7 @@ impl<T> Client<T> {
         if connection.phase() != Phase::Connecting {
             return;
         }
-        connection.greet(keys, server.known());
+        connection.greet(keys, self.config.credentials.clone(), server.known());
         self.network.writes.mark(conn, connection);
     }
 

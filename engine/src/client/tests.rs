@@ -16,7 +16,7 @@ use crate::network::{Cause, Event, Loss, Output};
 use crate::operation::error::Error;
 use crate::operation::reply::{Answer, Item, Metadata, Outcome};
 use crate::operation::request::{Request, ServerVerb, StoreMode, Ttl, Verb};
-use crate::protocol::greeting::Unfit;
+use crate::protocol::unfit::Unfit;
 use crate::route::subset::Subset;
 use crate::server::{ServerMemory, ServerView, Settings, WorkerMemory};
 use crate::shared::State;
@@ -24,6 +24,7 @@ use crate::time::Instant;
 
 mod address;
 mod ahead;
+mod authentication;
 mod batches;
 mod bulk;
 mod deadlines;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::choice::{Failover, Hash, Protocol};
+use super::credentials::Credentials;
 use super::params::PoolLimits;
 use crate::operation::key_rules::KeyRules;
 
@@ -55,6 +56,8 @@ pub struct Config {
     /// How connections are secured, as a text that is the same where they are secured the same; empty: not at all. The
     /// driver secures them. The engine only tells clients apart by it.
     pub security: Bytes,
+    /// User and password for servers that ask for them.
+    pub credentials: Option<Credentials>,
 }
 
 impl Config {
@@ -91,6 +94,7 @@ impl Config {
             max_value: Self::MAX_VALUE,
             keys: KeyRules::default(),
             security: Bytes::new(),
+            credentials: None,
         }
     }
 }

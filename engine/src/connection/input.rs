@@ -3,19 +3,22 @@
 use bytes::BytesMut;
 
 use super::state::{Connection, Phase};
+use crate::config::Credentials;
 use crate::limits::READ_CHUNK;
-use crate::protocol::greeting::{Greeting, Progress, TriedKeys, Unfit};
+use crate::protocol::greeting::{Greeting, Progress, TriedKeys};
 use crate::protocol::known::Known;
+use crate::protocol::unfit::Unfit;
 use crate::time::Instant;
 
 /// With less room than this, a read is not worthwhile.
 const READ_LEAST: usize = 4 * 1024;
 
 impl Connection {
-    /// The socket is connected. Begins the greeting, with what is known of the server, and these keys for the trial.
-    pub fn greet(&mut self, keys: TriedKeys, known: Known) {
+    /// The socket is connected. Begins the greeting, with what is known of the server, these keys for the trial, and user
+    /// and password for a server that asks for them.
+    pub fn greet(&mut self, keys: TriedKeys, credentials: Option<Credentials>, known: Known) {
         self.phase = Phase::Greeting;
-        let greeting = self.greeting.insert(Box::new(Greeting::new(keys, known)));
+        let greeting = self.greeting.insert(Box::new(Greeting::new(keys, credentials, known)));
         greeting.start(&mut self.out);
     }
 

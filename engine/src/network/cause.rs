@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::greeting::Unfit;
+use crate::protocol::unfit::Unfit;
 use crate::stats::Fault;
 
 /// How the driver lost a connection.
@@ -103,6 +103,8 @@ impl From<&Cause> for Fault {
                 Unfit::TooOld(_) => Fault::TooOld,
                 Unfit::TooManyConnections => Fault::Full,
                 Unfit::Unauthenticated => Fault::Unauthenticated,
+                Unfit::BadCredentials => Fault::BadCredentials,
+                Unfit::Authentication => Fault::Authentication,
                 Unfit::Dialect { .. } => Fault::Dialect,
             },
             Cause::Protocol => Fault::Protocol,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::cause::Cause;
 use crate::id::ServerId;
-use crate::protocol::greeting::Unfit;
+use crate::protocol::unfit::Unfit;
 use crate::protocol::version::Version;
 
 /// An event that is worth a line in the log.
@@ -77,7 +77,12 @@ impl Event {
                     "memcache: server \"{name}\" is memcached {version}, which is too old: {} or later is needed",
                     Version::OLDEST
                 ),
-                Unfit::Unauthenticated => format!("memcache: server \"{name}\" wants a password, which is not supported"),
+                Unfit::Unauthenticated | Unfit::BadCredentials | Unfit::Authentication => {
+                    format!("memcache: server \"{name}\" cannot be used: {}", cause.text())
+                }
+                Unfit::Dialect { tried, answer } if answer.is_empty() => format!(
+                    "memcache: server \"{name}\" does not speak memcached's protocol, by its answer to \"{tried}\""
+                ),
                 Unfit::Dialect { tried, answer } => format!(
                     "memcache: server \"{name}\" does not speak memcached's protocol: it answered \"{}\" to \"{tried}\"",
                     escape(answer)

@@ -5,6 +5,11 @@
 //! form of later requests ([`meta::encode::tries`]). A server that has passed is not tried again while its version
 //! stays the same.
 //!
+//! With [`Credentials`], `version` is asked alone. Only a server that answers it with `CLIENT_ERROR unauthenticated` gets
+//! them, and nothing else until it has accepted them: before that, memcached gives one answer to several commands. Then
+//! the greeting begins. A server that answers `version` needs no authentication and does not get them: memcached without
+//! `-Y` would store them as an item that everybody can read. Neither does a proxy, which answers `version` by itself.
+//!
 //! A server that fails, but has answered `version`, speaks text. The configuration has to allow that
 //! (`memcache_protocol auto`). Some servers close the connection at an unknown command, with all requests on it. So a
 //! close counts as an answer while another question is left. That is asked on another connection, one command at a time
@@ -12,7 +17,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::config::Protocol;
+use crate::config::{Credentials, Protocol};
 use crate::limits::MAX_STATS;
 use crate::operation::key::Key;
 use crate::protocol::decoder::Decoder;
@@ -23,45 +28,14 @@ use crate::protocol::line::{Code, Line, Malformed};
 use crate::protocol::outbound::Outbound;
 use crate::protocol::text::command::Command;
 use crate::protocol::token::Token;
+use crate::protocol::unfit::{quoted, Unfit};
 use crate::protocol::version::Version;
 use crate::protocol::{meta, text};
 
-/// The most bytes of a wrong answer that are quoted.
-const QUOTED: usize = 32;
 /// A longer version text is not remembered.
 const MAX_VERSION: usize = 64;
-
-/// Why a server cannot be used, from its answer to the greeting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
-    /// It is memcached, but older than [`Version::OLDEST`].
-    TooOld(Version),
-    /// All connections that it allows are in use.
-    TooManyConnections,
-    /// It requires authentication.
-    Unauthenticated,
-    /// It answers `version`, but not all commands that are needed.
-    Dialect {
-        /// The command with a wrong answer.
-        tried: &'static str,
-        /// The first bytes of that answer.
-        answer: Bytes,
-    },
-    /// It does not answer `version`: it is another service. These are its first bytes.
-    Foreign(Bytes),
-}
-
-impl Unfit {
-    /// Another service, with these first bytes.
-    pub(crate) fn foreign(input: &[u8]) -> Self {
-        Unfit::Foreign(quoted(input))
-    }
-}
-
-/// The first bytes of a wrong answer.
-fn quoted(input: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(input.get(..input.len().min(QUOTED)).unwrap_or_default())
-}
+/// What is behind `CLIENT_ERROR`, from a memcached that requires authentication.
+const UNAUTHENTICATED: &[u8] = b"unauthenticated";
 
 /// The progress of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +54,8 @@ pub(crate) enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     Version,
+    /// To user and password.
+    Authentication,
     Noop,
     Get,
     Store,
@@ -123,6 +99,10 @@ impl TriedKeys {
 pub(crate) struct Greeting {
     due: Due,
     keys: TriedKeys,
+    /// User and password, until they are sent.
+    credentials: Option<Credentials>,
+    /// Whether they were sent: an answer may have the password in it, and is not quoted.
+    secretive: bool,
     /// Its beginning.
     begin: Begin,
     /// The server's version text.
@@ -134,17 +114,27 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    /// The greeting for a server with this knowledge.
-    pub fn new(keys: TriedKeys, known: Known) -> Self {
+    /// The greeting for a server with this knowledge, which gets the credentials if it asks for them.
+    pub fn new(keys: TriedKeys, credentials: Option<Credentials>, known: Known) -> Self {
         let begin = known.begin();
         let due = if begin == Begin::Get { Due::Any } else { Due::Version };
-        Greeting { due, keys, begin, text: Bytes::new(), version: None, known, answered: 0 }
+        Greeting {
+            due,
+            keys,
+            credentials,
+            secretive: false,
+            begin,
+            text: Bytes::new(),
+            version: None,
+            known,
+            answered: 0,
+        }
     }
 
     pub fn start(&self, out: &mut Outbound) {
         match self.begin {
-            Begin::Meta => meta::encode::greeting(out),
-            Begin::Version => text::encode::version(out),
+            Begin::Meta if self.credentials.is_none() => meta::encode::greeting(out),
+            Begin::Meta | Begin::Version => text::encode::version(out),
             Begin::Get => text::encode::get(out, &self.keys.text),
         }
     }
@@ -208,6 +198,7 @@ impl Greeting {
     fn line<'b>(&self, decoder: &mut Decoder, input: &'b [u8]) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         let expect = match self.due {
             Due::Version => Expect::Version,
+            Due::Authentication => Expect::Set,
             Due::Any | Due::Command(Command::Gets | Command::Gats) => Expect::Get,
             Due::Command(Command::Touch) => Expect::Touch,
             Due::Command(Command::Stats) => Expect::Stats,
@@ -216,12 +207,20 @@ impl Greeting {
         decoder.text_line(input, expect)
     }
 
-    fn ask(&self, out: &mut Outbound) {
+    fn ask(&mut self, out: &mut Outbound) {
         match self.due {
+            Due::Version | Due::Any => self.start(out),
+            Due::Authentication => {
+                // Given away, so that they are sent once.
+                if let Some(credentials) = self.credentials.take() {
+                    self.secretive = true;
+                    text::encode::authenticate(out, &self.keys.text, &credentials);
+                }
+            }
             Due::Noop => meta::encode::noop(out),
             Due::Get => meta::encode::tries(out, &self.keys.meta),
             Due::Command(command) => text::encode::try_command(out, command, &self.keys.text),
-            Due::Version | Due::Store | Due::Behind | Due::Any => {}
+            Due::Store | Due::Behind => {}
         }
     }
 
@@ -231,6 +230,11 @@ impl Greeting {
         let has_passed = self.known.has_passed(&self.text);
         Ok(match (self.due, line) {
             (Due::Version, Line::Version(text)) => return self.identified(text),
+            (Due::Version | Due::Noop, Line::ClientError(UNAUTHENTICATED)) if self.credentials.is_some() => {
+                Next::Ask(Due::Authentication)
+            }
+            (Due::Authentication, Line::Head(head)) if head.code == Code::Done => Next::Ask(Due::Version),
+            (Due::Authentication, Line::ClientError(_)) => return Err(Unfit::BadCredentials),
             (Due::Noop, Line::Noop) if self.is_old() => self.try_text(),
             (Due::Noop, Line::Noop) if has_passed && !self.text.is_empty() => Next::Pass(Dialect::Meta),
             (Due::Noop, Line::Noop) => Next::Ask(Due::Get),
@@ -277,7 +281,7 @@ impl Greeting {
             Some(version) if self.is_old() && self.known.wants(Protocol::Meta) => {
                 return Err(Unfit::TooOld(version));
             }
-            _ if self.begin == Begin::Meta => Next::Due(Due::Noop),
+            _ if self.begin == Begin::Meta && self.credentials.is_none() => Next::Due(Due::Noop),
             // It may be another server by now.
             _ if speaks_text && self.known.is_complete() && !has_passed && self.known.wants(Protocol::Auto) => {
                 self.known.start_over();
@@ -345,7 +349,7 @@ impl Greeting {
             // Its earlier answers are not reliable any more.
             Due::Version | Due::Any if known.found().is_some() => None,
             Due::Version if self.begin == Begin::Version => Some(known.begins(Begin::Get)),
-            Due::Any | Due::Command(Command::Gets) => None,
+            Due::Any | Due::Authentication | Due::Command(Command::Gets) => None,
             // One close may be chance, such as a restart.
             Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind if self.begin == Begin::Meta => {
                 Some(known.begins(Begin::Version))
@@ -365,7 +369,8 @@ impl Greeting {
     /// The bytes that will not become a line, as the connection ended: some services, such as TLS, have no lines.
     pub fn unfinished(&self, input: &[u8]) -> Option<Unfit> {
         let may_be_version = b"VERSION ".iter().zip(input).all(|(expected, byte)| expected == byte);
-        (self.due == Due::Version && !input.is_empty() && !may_be_version).then(|| Unfit::foreign(input))
+        (self.due == Due::Version && !self.secretive && !input.is_empty() && !may_be_version)
+            .then(|| Unfit::foreign(input))
     }
 
     /// Why the server cannot be used, from bytes that are no answer to the current question.
@@ -377,12 +382,13 @@ impl Greeting {
             Due::Version | Due::Noop | Due::Any if input.starts_with(b"CLIENT_ERROR unauthenticated") => {
                 return Unfit::Unauthenticated;
             }
-            Due::Version | Due::Any => return Unfit::foreign(input),
+            Due::Version | Due::Any if !self.secretive => return Unfit::foreign(input),
+            Due::Version | Due::Any | Due::Authentication => return Unfit::Authentication,
             Due::Noop | Due::Behind => "mn",
             Due::Get => "mg",
             Due::Store => "ms",
             Due::Command(command) => command.name(),
         };
-        Unfit::Dialect { tried, answer: quoted(input) }
+        Unfit::Dialect { tried, answer: if self.secretive { Bytes::new() } else { quoted(input) } }
     }
 }

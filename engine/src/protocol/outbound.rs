@@ -34,6 +34,11 @@ impl Outbound {
         if value.len() <= INLINE_VALUE {
             return self.put(value);
         }
+        self.put_shared(value);
+    }
+
+    /// Appends the bytes from their own memory, whatever their number.
+    pub fn put_shared(&mut self, value: &Bytes) {
         if !self.tail.is_empty() {
             self.pieces_len = self.pieces_len.saturating_add(self.tail.len());
             self.pieces.push_back(self.tail.split().freeze());

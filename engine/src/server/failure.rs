@@ -4,7 +4,7 @@ use super::state::Server;
 use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
 use crate::network::{Cause, Event, Loss, Network, Output};
-use crate::protocol::greeting::Unfit;
+use crate::protocol::unfit::Unfit;
 use crate::stats::Fault;
 use crate::time::Instant;
 

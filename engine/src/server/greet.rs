@@ -6,8 +6,9 @@ use crate::network::{Event, Network, Output};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::work::Work;
-use crate::protocol::greeting::{Progress, Unfit};
+use crate::protocol::greeting::Progress;
 use crate::protocol::known::Known;
+use crate::protocol::unfit::Unfit;
 use crate::time::Instant;
 
 impl Server {

@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use crate::config::Config;
+use crate::config::{Config, Credentials};
 
 /// The key of a server: 128 bits that depend on its configuration alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         max_value,
         keys,
         security,
+        credentials,
     } = config;
     let settings = format!(
         "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {} {:?} {} {nth} ",
@@ -80,7 +81,10 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         keys.hash_tag,
         keys.long_keys.name(),
     );
-    ServerKey(Md5::new().chain_update(settings).chain_update(name).chain_update(security).finalize().into())
+    // Of the secret itself, not even a digest leaves its memory.
+    let edition = credentials.as_ref().map_or(&[][..], Credentials::edition);
+    let all = Md5::new().chain_update(settings).chain_update(name).chain_update(security).chain_update(edition);
+    ServerKey(all.finalize().into())
 }
 
 #[cfg(test)]

@@ -98,8 +98,14 @@ faults! {
     Full: "full", "the server has too many connections",
         "memcached has as many as its option -c allows";
     /// [`Unfit::Unauthenticated`](crate::Unfit::Unauthenticated)
-    Unauthenticated: "unauthenticated", "the server wants a password, which is not supported",
-        "memcached was started with -Y";
+    Unauthenticated: "unauthenticated", "the server requires authentication",
+        "memcached was started with -Y, and memcache_auth_file is not set; or it is behind a proxy, which gets no password";
+    /// [`Unfit::BadCredentials`](crate::Unfit::BadCredentials)
+    BadCredentials: "bad_credentials", "the server refused the user and password of memcache_auth_file",
+        "memcached reads its own file again at SIGHUP, and nginx reads memcache_auth_file at a reload";
+    /// [`Unfit::Authentication`](crate::Unfit::Authentication)
+    Authentication: "authentication", "the server did not answer the authentication as memcached does",
+        "a proxy or a clone; its answer is not shown, as it may have the password in it";
     /// [`Unfit::Dialect`](crate::Unfit::Dialect)
     Dialect: "dialect", "the server does not know all of memcached's commands",
         "a proxy or a clone; the error log has what it answered to what";

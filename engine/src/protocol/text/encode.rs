@@ -1,5 +1,6 @@
 //! Requests to bytes.
 
+use crate::config::Credentials;
 use crate::operation::key::Key;
 use crate::operation::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
 use crate::operation::work::Work;
@@ -22,6 +23,17 @@ pub(crate) fn request(out: &mut Outbound, key: Option<&Key>, work: &Work) {
 /// Asks for the version.
 pub(crate) fn version(out: &mut Outbound) {
     out.put(b"version\r\n");
+}
+
+/// Sends user and password. memcached with `-Y` ignores the key and the time. They are such that any other server would
+/// overwrite no item and keep none: the key is new, and the item has expired before it is stored. The secret is sent from
+/// its own memory, and no buffer has a copy of it.
+pub(crate) fn authenticate(out: &mut Outbound, key: &Key, credentials: &Credentials) {
+    line(out, b"set ", key);
+    number(out, b" 0 -1 ", credentials.token().len());
+    end(out);
+    out.put_shared(credentials.token());
+    end(out);
 }
 
 /// Reads a key that does not exist, with the one command that every server knows.
