@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod argument;
+mod auth;
 pub mod block;
 mod check;
 pub mod commands;

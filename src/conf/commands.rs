@@ -11,6 +11,7 @@ use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, 
 
 use super::argument;
 use super::argument::{flag, invalid_word, number, size, time};
+use super::auth;
 use super::block::ServerConf;
 use super::keys;
 use super::level::At;
@@ -36,7 +37,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 34] = [
+pub static mut COMMANDS: [ngx_command_t; 35] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -130,6 +131,9 @@ pub static mut COMMANDS: [ngx_command_t; 34] = [
     }),
     in_server(c"memcache_ssl_conf_command", NGX_CONF_TAKE2, |line, conf: &mut ServerConf| {
         ssl::conf_command(line, &mut conf.settings.ssl.conf_commands)
+    }),
+    in_server(c"memcache_auth_file", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.credentials, || auth::file(line))
     }),
     in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
     in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use memcache_engine::config::{Config, Failover, Hash, Protocol, ServerConfig};
 use memcache_engine::limits::MODULO_PLACES;
+use memcache_engine::Credentials;
 
 use super::keys::KeySettings;
 use super::level::{take, At};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// `memcache_ssl` and the directives that say how.
     pub ssl: SslSettings,
+    /// `memcache_auth_file`; `Some(None)`: none, whatever is outside.
+    pub credentials: Option<Option<Credentials>>,
 }
 
 impl Settings {
@@ -78,6 +81,7 @@ impl Settings {
         take(&mut self.max_value, &outer.max_value);
         self.keys.inherit(&outer.keys);
         self.ssl.inherit(&outer.ssl);
+        take(&mut self.credentials, &outer.credentials);
     }
 
     /// The configuration of a client, with defaults; `None` without a server. `Err`: settings contradict each other.
@@ -99,7 +103,7 @@ impl Settings {
             max_value: self.max_value.unwrap_or(defaults.max_value),
             keys: self.keys.rules()?,
             security: self.security()?,
-            credentials: defaults.credentials,
+            credentials: self.credentials.clone().flatten(),
             servers: defaults.servers,
         };
         config.check_weights().map_err(|e| match self.position_of(e.server()) {

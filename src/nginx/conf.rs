@@ -7,12 +7,16 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem;
 use core::ptr::{self, null_mut, NonNull};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use nginx_sys::{
-    ngx_command_t, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t, ngx_str_t,
-    ngx_uint_t, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET,
-    NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, NGX_LOG_EMERG,
+    ngx_command_t, ngx_conf_full_name, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
+    ngx_http_core_srv_conf_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET,
+    NGX_LOG_EMERG, NGX_OK,
 };
 
 use super::cycle::Cycle;
@@ -155,6 +159,16 @@ impl<'a> Conf<'a> {
     /// The argument of a directive with one argument.
     pub fn arg(&self) -> &'a [u8] {
         self.args().first().map_or(&[], ngx_str_t::as_bytes)
+    }
+
+    /// The file that the directive's argument names: relative names begin at nginx.conf's folder. `None`: no memory, which
+    /// is logged.
+    pub fn full_name(&self) -> Option<PathBuf> {
+        let mut name = *self.args().first()?;
+        // SAFETY: a word of the line ends with a zero, as nginx's parser leaves it, and so does what nginx makes of it, in the
+        // pool of the cycle.
+        let full = unsafe { ngx_conf_full_name(self.get().cycle, &raw mut name, 1) };
+        (full == NGX_OK as ngx_int_t).then(|| PathBuf::from(OsStr::from_bytes(name.as_bytes())))
     }
 
     /// Where the line is.

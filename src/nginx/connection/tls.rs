@@ -65,7 +65,11 @@ impl<O: Owner> Connection<O> {
         let mut record = self.0.record.borrow_mut();
         while !record.is_empty() {
             match self.send(&record) {
-                Io::Bytes(n) => record.advance(n),
+                Io::Bytes(n) => {
+                    // A password may have been in it.
+                    record.get_mut(..n).unwrap_or_default().fill(0);
+                    record.advance(n);
+                }
                 other => {
                     self.0.blocked.set(true);
                     return other;

@@ -85,13 +85,13 @@ sub usable {
 
 # Starts memcached on 127.0.0.1:PORT, [::1]:PORT (address => '::1') or a unix
 # socket (socket => PATH), with a command in front of it (under => [COMMAND]),
-# and of another version than the usual one (version => '1.6.9'); options are
-# those of its command line.
+# of another version than the usual one (version => '1.6.9'), and with a file
+# with user and password (auth => FILE); options are those of its command line.
 sub start {
 	my ($class, $t, $port, @options) = @_;
 	my %where = (address => '127.0.0.1');
 
-	while (@options && $options[0] =~ /^(?:address|socket|under|version)$/) {
+	while (@options && $options[0] =~ /^(?:address|auth|socket|under|version)$/) {
 		my ($name, $value) = splice @options, 0, 2;
 		$where{$name} = $value;
 	}
@@ -110,13 +110,15 @@ sub start {
 	@listen = $self->behind() if $proxy;
 
 	$t->run_daemon(@{$where{under} // []}, @command, @listen,
-		$> == 0 ? ('-u', 'root') : (), '-t', '2', @options);
+		$> == 0 ? ('-u', 'root') : (), '-t', '2',
+		$where{auth} ? ('-Y', $where{auth}) : (), @options);
 
 	for (1 .. START_TIME * 50) {
 		last if $self->connect();
 		select undef, undef, undef, 0.02;
 	}
 
+	$self->authenticate() if $where{auth};
 	$self->{pid} = $self->stats()->{pid};
 	Test::Memcached::Mode::proxy($t, $port, "127.0.0.1:$self->{plain_port}")
 		if $proxy;
@@ -132,8 +134,14 @@ sub DESTROY {
 
 sub connect {
 	my ($self) = @_;
+	return $self->{connection} = $self->another();
+}
 
-	return $self->{connection} = $self->{socket}
+# One more connection to it.
+sub another {
+	my ($self) = @_;
+
+	return $self->{socket}
 		? IO::Socket::UNIX->new(Peer => $self->{socket})
 		: IO::Socket::IP->new(PeerHost => $self->{address},
 			PeerPort => $self->{plain_port});
@@ -144,6 +152,16 @@ sub behind {
 	my ($self) = @_;
 	$self->{plain_port} = Test::Memcached::Mode::another_port();
 	return ('-l', '127.0.0.1', '-p', $self->{plain_port}, '-U', '0');
+}
+
+sub authenticate {
+	my ($self) = @_;
+	open my $f, '<', $self->{auth} or die "Can't open $self->{auth}: $!\n";
+	my ($token) = <$f> =~ /^(.*)/;
+
+	# every version takes the first colon for the end of the user
+	$token =~ s/:/ /;
+	$self->classic_set('x', $token);
 }
 
 # The options for TLS on its port, and plain text on another one.
