@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-pub(crate) mod fetch;
 pub(crate) mod server;
 
 use std::fmt;

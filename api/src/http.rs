@@ -30,6 +30,7 @@ mod detached;
 pub mod directive;
 mod door;
 mod exit;
+pub(crate) mod fetch;
 mod headers;
 mod request_task;
 mod respond;

@@ -121,11 +121,11 @@ mod remote;
 #[doc(hidden)]
 pub mod __private;
 
-pub use client::fetch::{Fetched, Freshness, Source};
 pub use client::server::{Pool, Server, Servers, State};
 pub use client::Client;
 pub use error::{Error, Fault};
 pub use ffi::handle::Block;
+pub use http::fetch::{Fetched, Freshness, Source};
 pub use memcache_reserve::Reserve;
 pub use operation::cas::Cas;
 pub use operation::item::Item;

@@ -6,8 +6,8 @@ use ngx::core::Status;
 use ngx::http::{HTTPStatus, Request};
 
 use super::response::{Content, Parts, Response};
-use crate::client::fetch::{Fetched, Held};
 use crate::error::Error;
+use crate::http::fetch::{Fetched, Held};
 use crate::nginx::log;
 use crate::operation::item::Item;
 

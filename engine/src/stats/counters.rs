@@ -12,8 +12,8 @@ use crate::operation::request::{Direction, ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 use crate::time::Instant;
 
-/// Cancelled operations and errors of the caller are no failures of the server.
-const OF_THE_CALLER: [&str; 3] = ["cancelled", "client", "too_large"];
+/// Cancelled operations, errors of the caller, and what a server does not support are no failures of it.
+const OF_THE_CALLER: [&str; 4] = ["cancelled", "client", "too_large", "unsupported"];
 
 /// Kinds of operations with a histogram of their own: those whose durations differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,15 @@
 //! Items that one of many makes.
 
+mod by_lock;
+
 use std::cell::Cell;
 use std::panic;
 use std::time::Duration;
 
 use super::*;
-use crate::client::fetch::Fetched;
-use crate::client::fetch::Freshness;
-use crate::client::fetch::Source;
+use crate::http::fetch::Fetched;
+use crate::http::fetch::Freshness;
+use crate::http::fetch::Source;
 
 use sys::{
     NGX_HTTP_MEMCACHE_DELETE as DELETE, NGX_HTTP_MEMCACHE_INVALIDATE as INVALIDATE, NGX_HTTP_MEMCACHE_LEASE as LEASE,

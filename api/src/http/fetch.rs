@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod lock;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use self::lock::Turn;
 use crate::client::Client;
 use crate::error::Error;
 use crate::error::Fault;
@@ -175,6 +178,19 @@ impl Client {
     ///   [`Source::Stale`](crate::Source::Stale). If that cannot be used, delete items instead.
     /// - **The item is stored, deleted or invalidated while it is made**: that change stays, and this caller has its own item.
     ///
+    /// **On a server that speaks text** (`memcache_protocol`) there are no leases. There, a *lock* tells who makes the item: an item
+    /// with the key and `!lock` behind it. (If that is too long, the last 21 bytes of the key are replaced by `!lock` and a hash.)
+    /// What is different:
+    ///
+    /// - Nothing is refreshed ahead: all wait when the item has expired. There are no stale items.
+    /// - Callers in the same worker look for the item every 25 to 400 milliseconds, too, each for itself.
+    /// - The item is added. One that others have stored meanwhile stays. If others have deleted it, it is there again.
+    /// - The lock may belong to another server than the item. While that server is down, each caller that misses the item makes it;
+    ///   with `fail_when_down` this fails. The same holds behind a proxy.
+    /// - After `compute_within`, the lock lives for up to one second more. Callers that have waited as long make the item for
+    ///   themselves.
+    /// - Each call counts as `unsupported` in the status, as it asks for a lease first, which is not sent.
+    ///
     /// The error type of `compute` is any that can be made from an [`Error`].
     ///
     /// ```no_run
@@ -209,12 +225,40 @@ async fn fetch<'v, V: IntoValue<'v>, E: From<Error>>(
         Ok(Lease::Hit(item)) => Ok(Fetched::item(item, Source::Cache)),
         Ok(Lease::Lost { old: Some(item), .. }) => Ok(Fetched::item(item, Source::Stale)),
         Ok(Lease::Won(won)) => Holder::new(client, key, won).make(freshness, compute).await,
+        Err(Error::Unsupported(_)) => by_lock(client, key, freshness, compute).await,
         Err(error) if freshness.fail_when_down || error.fault() == Fault::Caller => Err(error.into()),
-        Ok(Lease::Lost { old: None, .. }) | Err(_) => {
-            let (bytes, flags) = compute().await?.into_value()?;
-            Ok(Fetched::made(bytes.into_owned(), flags, Source::MadeAlone))
-        }
+        Ok(Lease::Lost { old: None, .. }) | Err(_) => alone(compute).await,
     }
+}
+
+/// Makes the item for this caller.
+async fn alone<'v, V: IntoValue<'v>, E: From<Error>>(
+    compute: impl AsyncFnOnce() -> Result<V, E>,
+) -> Result<Fetched, E> {
+    let (bytes, flags) = compute().await?.into_value()?;
+    Ok(Fetched::made(bytes.into_owned(), flags, Source::MadeAlone))
+}
+
+/// The same as [`fetch`], on a server without leases.
+async fn by_lock<'v, V: IntoValue<'v>, E: From<Error>>(
+    client: Client,
+    key: &[u8],
+    freshness: Freshness,
+    compute: impl AsyncFnOnce() -> Result<V, E>,
+) -> Result<Fetched, E> {
+    let fails = |error: &Error| freshness.fail_when_down || error.fault() == Fault::Caller;
+    // It is deleted when it is dropped, whatever comes of this.
+    let _lock = match lock::turn(client, key, freshness.within).await {
+        Ok(Turn::Found(item)) => return Ok(Fetched::item(item, Source::Cache)),
+        Ok(Turn::Locked(lock)) => Some(lock),
+        Err(error) | Ok(Turn::Unlocked(error)) if fails(&error) => return Err(error.into()),
+        Ok(Turn::Unlocked(_)) => None,
+        Ok(Turn::Late) | Err(_) => return alone(compute).await,
+    };
+    let (bytes, flags) = compute().await?.into_value()?;
+    let stored = client.add(key, &*bytes).flags(flags).ttl(freshness.ttl).await;
+    let source = if stored == Ok(true) { Source::Made } else { Source::MadeAlone };
+    Ok(Fetched::made(bytes.into_owned(), flags, source))
 }
 
 /// The first answer has to be there within `memcache_timeout`, as always. Only who is told to wait waits for longer.
