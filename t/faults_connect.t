@@ -247,7 +247,7 @@ sub crowd {
 	my ($m, $left) = @_;
 	my @crowd;
 
-	while (my $s = connects($m->{port})) {
+	while (my $s = connects($m->{plain_port})) {
 		push @crowd, $s;
 	}
 

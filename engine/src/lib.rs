@@ -72,7 +72,7 @@ pub use operation::key_rules::{HashTag, KeyRules, LongKeys};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use protocol::line::MAX_LINE;
-pub use protocol::unfit::Unfit;
+pub use protocol::unfit::{Unfit, TOO_MANY_CONNECTIONS};
 pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;

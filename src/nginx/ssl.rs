@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use memcache_bits::ssl as bits;
-use memcache_engine::Loss;
+use memcache_engine::{Loss, TOO_MANY_CONNECTIONS};
 use nginx_sys::{
     ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_int_t, ngx_pcalloc, ngx_uint_t, NGX_AGAIN, NGX_OK,
 };
@@ -189,16 +189,22 @@ impl Peer {
         Some(())
     }
 
-    /// Whether the server's first byte is TLS; `None`: it has sent none yet.
+    /// What the server's first bytes show: `Ok` if they are TLS; `None`: it has sent none yet.
     ///
     /// # Safety
     ///
     /// The connection is open, and nothing was read from it.
-    pub unsafe fn is_tls(&self, c: *mut ngx_connection_t) -> Option<bool> {
-        let mut byte = 0u8;
-        // SAFETY: by the contract; one byte is looked at.
-        let seen = unsafe { libc::recv((*c).fd, (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-        (seen == 1).then(|| RECORD_TYPES.contains(&byte))
+    pub unsafe fn first_bytes(&self, c: *mut ngx_connection_t) -> Option<Result<(), Loss>> {
+        let mut bytes = [0u8; TOO_MANY_CONNECTIONS.len()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: by the contract; the kernel writes no more than the array holds.
+        let seen = unsafe { libc::recv((*c).fd, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+        let seen = usize::try_from(seen).ok().and_then(|seen| bytes.get(..seen))?;
+        Some(match seen.first()? {
+            first if RECORD_TYPES.contains(first) => Ok(()),
+            _ if seen == TOO_MANY_CONNECTIONS => Err(Loss::Full),
+            _ => Err(Loss::NotTls),
+        })
     }
 
     /// Continues the handshake. nginx then has handlers of its own in the events.

@@ -28,6 +28,8 @@ pub enum Loss {
     Closing,
     /// The server's first bytes are no TLS.
     NotTls,
+    /// They are what memcached says in plain text, with TLS too, if it has too many connections.
+    Full,
     /// The TLS handshake failed.
     Handshake,
     /// The server's certificate has expired.
@@ -87,6 +89,7 @@ impl From<&Cause> for Fault {
             Cause::Lost(Loss::Error) => Fault::Lost,
             Cause::Lost(Loss::Closing) => Fault::Closing,
             Cause::Lost(Loss::NotTls) => Fault::NotTls,
+            Cause::Lost(Loss::Full) => Fault::Full,
             Cause::Lost(Loss::Handshake) => Fault::TlsFailed,
             Cause::Lost(Loss::Expired) => Fault::Expired,
             Cause::Lost(Loss::WrongName) => Fault::WrongName,

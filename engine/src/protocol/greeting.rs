@@ -28,7 +28,7 @@ use crate::protocol::line::{Code, Line, Malformed};
 use crate::protocol::outbound::Outbound;
 use crate::protocol::text::command::Command;
 use crate::protocol::token::Token;
-use crate::protocol::unfit::{quoted, Unfit};
+use crate::protocol::unfit::{quoted, Unfit, TOO_MANY_CONNECTIONS};
 use crate::protocol::version::Version;
 use crate::protocol::{meta, text};
 
@@ -376,7 +376,7 @@ impl Greeting {
     /// Why the server cannot be used, from bytes that are no answer to the current question.
     fn unfit(&self, input: &[u8]) -> Unfit {
         let tried = match self.due {
-            Due::Version | Due::Any if input.starts_with(b"ERROR Too many open connections") => {
+            Due::Version | Due::Any if input.starts_with(TOO_MANY_CONNECTIONS) => {
                 return Unfit::TooManyConnections;
             }
             Due::Version | Due::Noop | Due::Any if input.starts_with(b"CLIENT_ERROR unauthenticated") => {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 use crate::protocol::version::Version;
 
+/// What memcached says to a connection too many, at once and in plain text.
+pub const TOO_MANY_CONNECTIONS: &[u8] = b"ERROR Too many open connections";
 /// The most bytes of a wrong answer that are quoted.
 const QUOTED: usize = 32;
 

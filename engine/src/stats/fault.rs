@@ -94,7 +94,7 @@ faults! {
     /// [`Unfit::TooOld`](crate::Unfit::TooOld)
     TooOld: "too_old", "memcached is too old: 1.6.10 or later is needed",
         "memcache_protocol is meta; with auto it is spoken to in text";
-    /// [`Unfit::TooManyConnections`](crate::Unfit::TooManyConnections)
+    /// [`Unfit::TooManyConnections`](crate::Unfit::TooManyConnections), [`Loss::Full`](crate::Loss::Full)
     Full: "full", "the server has too many connections",
         "memcached has as many as its option -c allows";
     /// [`Unfit::Unauthenticated`](crate::Unfit::Unauthenticated)

@@ -36,13 +36,13 @@ impl<O: Owner> Connection<O> {
         let is_first = self.0.handshake.get() == Step::Begun;
         // SAFETY: as above, and it is prepared.
         let done = unsafe {
-            match is_first.then(|| peer.is_tls(c)) {
-                Some(Some(false)) => Handshake::Failed(Loss::NotTls, String::new()),
-                Some(Some(true)) => {
+            match is_first.then(|| peer.first_bytes(c)).flatten() {
+                Some(Err(loss)) => Handshake::Failed(loss, String::new()),
+                Some(Ok(())) => {
                     self.0.handshake.set(Step::Answered);
                     peer.handshake(c)
                 }
-                Some(None) | None => peer.handshake(c),
+                None => peer.handshake(c),
             }
         };
         self.set_handlers();
