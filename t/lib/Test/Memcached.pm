@@ -47,7 +47,8 @@ sub tls {
 if (my $dir = tls()) {
 	$ENV{TEST_NGINX_GLOBALS_HTTP} = join "\n",
 		$ENV{TEST_NGINX_GLOBALS_HTTP} // (), 'memcache_ssl on;',
-		"memcache_ssl_trusted_certificate $dir/ca.pem;";
+		"memcache_ssl_trusted_certificate $dir/ca.pem;",
+		'memcache_ssl_name localhost;';
 }
 
 # The memcacheds that there are, by version, each as a command: the one that all
@@ -169,9 +170,7 @@ sub tls_listen {
 	my ($self) = @_;
 	my ($dir, $address) = (tls(), $self->{address});
 
-	my $free = IO::Socket::IP->new(Listen => 1, LocalHost => $address)
-		or die "Can't listen: $!\n";
-	$self->{plain_port} = $free->sockport();
+	$self->{plain_port} = Test::Memcached::Mode::another_port();
 	$address = "[$address]" if $address =~ /:/;
 
 	return ('-p', $self->{port}, '-U', '0', '-Z',

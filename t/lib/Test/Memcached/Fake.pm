@@ -14,7 +14,7 @@ package Test::Memcached::Fake;
 #	'text'	send it, in one piece
 #	\0.2	wait so many seconds, without holding up other connections
 #	CLOSE, RESET, FINISH, DEAF, HEAR	(see below)
-#	NOTIFY, UPDATE, RENEGOTIATE	(with TLS alone)
+#	NOTIFY, RENEGOTIATE	(with TLS alone)
 #
 # The script is asked about "version" and "mn", with which each connection
 # begins, and not about what a server is tried with behind them, unless there is
@@ -51,12 +51,10 @@ use constant {
 	DEAF	=> \'deaf',	# reads nothing any more
 	HEAR	=> \'hear',	# reads again
 	NOTIFY	=> \'notify',	# says by TLS that no more will come
-	UPDATE	=> \'update',	# wants new keys of both sides, as TLS 1.3 can
 	RENEGOTIATE => \'renegotiate',	# wants a new handshake, as TLS 1.2 can
 };
 
-our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR NOTIFY UPDATE RENEGOTIATE
-	pieces /;
+our @EXPORT = qw/ CLOSE RESET FINISH DEAF HEAR NOTIFY RENEGOTIATE pieces /;
 
 # With TEST_NGINX_TLS=1, nginx talks to these by TLS, too.
 use constant USUAL_TLS => $ENV{TEST_NGINX_TLS} ? do {
@@ -337,9 +335,6 @@ sub act {
 
 		} elsif ($todo == NOTIFY) {
 			$c->{tls}->notify();
-
-		} elsif ($todo == UPDATE) {
-			$c->{tls}->update_keys();
 
 		} elsif ($todo == RENEGOTIATE) {
 			$c->{tls}->renegotiate();

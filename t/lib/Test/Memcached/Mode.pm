@@ -4,6 +4,7 @@ package Test::Memcached::Mode;
 #
 #	TEST_NGINX_PROTOCOL=text	nginx speaks the text protocol
 #	TEST_NGINX_PROXY=twemproxy	each Test::Memcached is behind a twemproxy
+#	TEST_NGINX_TLS=1		nginx speaks TLS to each Test::Memcached
 #
 # needs.txt says what does not work so, and why.  A test in it that fails is
 # skipped; one that passes passes.  A line that no test needed fails the file, so
@@ -20,6 +21,7 @@ use Test::More qw//;
 use Test::Nginx qw//;
 
 use constant MODE => $ENV{TEST_NGINX_PROTOCOL} || $ENV{TEST_NGINX_PROXY}
+	|| ($ENV{TEST_NGINX_TLS} ? 'tls' : '')
 	|| '';
 
 my ($file, $process) = (basename($0), $$);

@@ -75,14 +75,6 @@ sub receive {
 # Says that no more will come.
 sub notify { Net::SSLeay::shutdown($_[0]->ssl()) }
 
-# Goes over to new keys, and asks the other side to do so.
-sub update_keys {
-	my ($self) = @_;
-	Net::SSLeay::key_update($self->ssl(),
-		Net::SSLeay::SSL_KEY_UPDATE_REQUESTED());
-	Net::SSLeay::do_handshake($self->ssl());
-}
-
 # Asks for a new handshake.
 sub renegotiate {
 	my ($self) = @_;
