@@ -32,7 +32,7 @@ enum Name {
 
 impl Name {
     fn of(name: &str) -> Self {
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if name.is_empty() || !is_tokens(name) {
             return Name::Invalid;
         }
         let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -113,6 +113,11 @@ fn has_controls(bytes: &[u8]) -> bool {
 
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
+}
+
+/// As in [`has_controls`].
+fn is_tokens(name: &str) -> bool {
+    name.bytes().fold(true, |all, byte| all & is_token(byte))
 }
 
 /// RFC 9110: what a name may consist of.
