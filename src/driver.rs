@@ -329,9 +329,14 @@ impl Driver {
     /// The time of this turn: the clock is read once between two posted events, where the second is due.
     fn now(&self) -> Instant {
         if !self.is_current.get() || !self.turn.is_posted() {
-            self.clock.set(clock::now());
+            self.read_clock();
             self.is_current.set(true);
         }
+        self.clock.get()
+    }
+
+    fn read_clock(&self) -> Instant {
+        self.clock.set(clock::now());
         self.clock.get()
     }
 }

@@ -21,8 +21,7 @@ impl Driver {
             self.calls_left.set(CALLS_PER_TURN);
             self.calls_since.set(clock::nginx_msec());
         }
-        self.deliver();
-        let now = self.now();
+        let now = self.deliver();
         self.notice_exit(now);
         if self.with(Client::put_off_writes) == Some(true) {
             self.turn.post_next();
@@ -35,11 +34,11 @@ impl Driver {
     }
 
     /// Calls the handlers of the operations that are complete by now, within what is left for this turn. Those that
-    /// become complete meanwhile wait.
-    fn deliver(&self) {
+    /// become complete meanwhile wait. Returns the time.
+    fn deliver(&self) -> Instant {
         let complete = self.with(|client| client.completions()).unwrap_or(0);
         if complete == 0 {
-            return;
+            return self.now();
         }
         let begun = clock::now();
         for _ in 0..complete {
@@ -56,7 +55,9 @@ impl Driver {
             self.debug_answer(done.call, done.server, &done.answer);
             done.context.run(done.answer, done.stand_in);
         }
-        self.longest.set(self.longest.get().max(clock::now().since(begun)));
+        let now = self.read_clock();
+        self.longest.set(self.longest.get().max(now.since(begun)));
+        now
     }
 
     /// Writes, opens and closes connections, until there is nothing left to do.
