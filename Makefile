@@ -139,7 +139,7 @@ instructions-engine: ## instructions per get in the engine and where they are, b
 	@bash build/instructions.sh $(or $(VALUE),100)
 
 instructions: deps build ## what a request costs in the worker; CHECK=1: no more than in bench/worker.json; KEEP=1 writes that
-	@bash build/deps.sh valgrind strace python3 util-linux
+	@bash build/deps.sh valgrind strace python3 util-linux openssl
 	cargo build --release -p ngx-http-memcache-bench
 	$(call install_modules,ngx_http_memcache_bench_module)
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) python3 bench/worker.py \
