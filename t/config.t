@@ -140,7 +140,7 @@ my @bad = (
 		. 'it must be "on" or "off"'],
 	['C30 R54 hash', 'memcache_hash ketma;',
 		'invalid value "ketma" in "memcache_hash" directive, it must be '
-		. '"modulo", "consistent", "ketama" or "rendezvous"'],
+		. '"modulo", "one_at_a_time", "consistent", "ketama" or "rendezvous"'],
 	['C30 R54 failover', 'memcache_failover foo;',
 		'invalid value "foo" in "memcache_failover" directive, '
 		. 'it must be "off" or "next"'],

@@ -65,6 +65,8 @@ my @comparisons = (
 		[@equal, @weighted, qw/ shared reversed names /]],
 	['libmemcached', 'modulo', [@equal, 'names']],
 	['libmemcached', 'ketama', [@ketama]],
+	['libmemcached', 'one_at_a_time', [@equal, 'names']],
+	['php', 'one_at_a_time', [@equal, 'names']],
 	['php', 'ketama', [@ketama]],
 	['apr_memcache', 'modulo', [@equal, 'names']],
 	['memcache_crate', 'rendezvous', [@equal, 'names']],

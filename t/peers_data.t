@@ -39,6 +39,7 @@ my @clusters = (
 	[8086, 'consistent', weights(1, 3, 2), ['nginx']],
 	[8087, 'ketama', weights(3, 1, 2), ['libmemcached', 'php', 'twemproxy']],
 	[8088, 'ketama', [@tcp, "$socket=2"], ['libmemcached', 'php']],
+	[8095, 'one_at_a_time', [@tcp], ['libmemcached', 'php']],
 	[8089, 'rendezvous', [@tcp], ['memcache_crate']],
 	[8092, 'ketama', weights(3, 1, 2), ['twemproxy {}'],
 		'memcache_hash_tag "{}";'],

@@ -76,7 +76,7 @@ fn parts(c: &mut Criterion) {
 
 fn route(c: &mut Criterion) {
     let mut group = c.benchmark_group("route");
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         for servers in [3, 100] {
             let (pool, weight) = ServerParams::default().finish().unwrap();
             let server = |n| ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: 1, pool, weight };

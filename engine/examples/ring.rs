@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let servers = std::env::args().nth(1).map_or(Ok(1000), |arg| arg.parse::<usize>())?;
     println!("{servers} servers     held, KiB   at most, KiB   without modulo's   made in, us   a key, ns");
     let mut base = (0, 0);
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         let cost = measure(&config(hash, servers)?)?;
         if hash == Hash::Modulo {
             base = (cost.held, cost.peak);

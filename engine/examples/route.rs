@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hash = args.next().as_deref().and_then(|word| Hash::parse(word.as_bytes()));
     let servers = args.map(|arg| server(&arg)).collect::<Result<Vec<_>, _>>()?;
     let (Some(hash), false) = (hash, servers.is_empty()) else {
-        return Err("usage: route modulo|consistent|ketama|rendezvous SERVER[=WEIGHT]... <KEYS".into());
+        return Err("usage: route modulo|one_at_a_time|consistent|ketama|rendezvous SERVER[=WEIGHT]... <KEYS".into());
     };
     let mut config = Config::new(servers);
     config.hash = hash;

@@ -1,16 +1,19 @@
 <?php
 
-// PHP's class Memcached with OPT_LIBKETAMA_COMPATIBLE, used like the programs of peer.h. A word behind the hash is a prefix.
+// PHP's class Memcached with OPT_LIBKETAMA_COMPATIBLE, or as it is by default ("one_at_a_time"), used like the programs of peer.h. A
+// word behind the hash is a prefix.
 
 [, $action] = $argv;
 [$hash, $prefix] = explode(' ', $argv[2] . ' ');
-if ($hash !== 'ketama') {
+if ($hash !== 'ketama' && $hash !== 'one_at_a_time') {
     fwrite(STDERR, "no such hash: $hash\n");
     exit(1);
 }
 
 $mc = new Memcached();
-$mc->setOption(Memcached::OPT_LIBKETAMA_COMPATIBLE, true);
+if ($hash === 'ketama') {
+    $mc->setOption(Memcached::OPT_LIBKETAMA_COMPATIBLE, true);
+}
 if ($prefix !== '') {
     $mc->setOption(Memcached::OPT_PREFIX_KEY, $prefix);
 }

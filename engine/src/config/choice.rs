@@ -8,6 +8,8 @@ pub enum Hash {
     /// weights and takes 0 for 1.
     #[default]
     Modulo,
+    /// The one-at-a-time hash modulo the number of servers, without weights: what libmemcached does by default, and so PHP.
+    OneAtATime,
     /// The CRC-32 ring of nginx `hash $key consistent`.
     Consistent,
     /// The weighted MD5 ring of libmemcached, which is PHP's `OPT_LIBKETAMA_COMPATIBLE` and twemproxy's `ketama` with
@@ -19,12 +21,13 @@ pub enum Hash {
 
 impl Hash {
     /// All of them.
-    pub const ALL: [Hash; 4] = [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous];
+    pub const ALL: [Hash; 5] = [Hash::Modulo, Hash::OneAtATime, Hash::Consistent, Hash::Ketama, Hash::Rendezvous];
 
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Hash::Modulo => "modulo",
+            Hash::OneAtATime => "one_at_a_time",
             Hash::Consistent => "consistent",
             Hash::Ketama => "ketama",
             Hash::Rendezvous => "rendezvous",

@@ -43,7 +43,7 @@ impl Config {
     pub fn check_weights(&self) -> Result<(), WeightError> {
         let hash = self.hash;
         match hash {
-            Hash::Rendezvous => match self.servers.iter().position(|server| server.weight != 1) {
+            Hash::OneAtATime | Hash::Rendezvous => match self.servers.iter().position(|server| server.weight != 1) {
                 Some(server) => Err(WeightError::Unsupported { hash, server }),
                 None => Ok(()),
             },
@@ -109,10 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn rendezvous_has_no_weights() {
+    fn some_hashes_have_no_weights() {
         assert_eq!(check(Hash::Rendezvous, &[1, 1]), Ok(()));
         let text = "\"weight\" is not supported with \"memcache_hash rendezvous\"";
         assert_eq!(check(Hash::Rendezvous, &[1, 2]).unwrap_err(), text);
+        assert_eq!(check(Hash::OneAtATime, &[1, 1]), Ok(()));
+        let text = "\"weight\" is not supported with \"memcache_hash one_at_a_time\"";
+        assert_eq!(check(Hash::OneAtATime, &[1, 2]).unwrap_err(), text);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn read(script: &mut Script<'_>) -> Config {
     config.timeout = Duration::from_millis(script.pick(&[1000, 10, 100]));
     config.connect_timeout = Duration::from_millis(script.pick(&[200, 10, 2000]));
     config.max_value = script.pick(&[1024, 0, 5000, 100_000]);
-    config.hash = script.pick(&[Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous]);
+    config.hash = script.pick(&Hash::ALL);
     (config.failover, config.coalesce) =
         script.pick(&[(Failover::Off, false), (Failover::Next, false), (Failover::Off, true), (Failover::Next, true)]);
     config

@@ -29,6 +29,8 @@ my %peers = (
 		packages => 'gcc libaprutil1-dev' },
 	php => { script => 'php memcached.php',
 		packages => 'php-cli php-memcached' },
+	php_session => { script => 'php session.php',
+		packages => 'php-cli php-memcached' },
 	memcache_crate => { example => '../memcache_crate',
 		rust => 'memcache_crate/Cargo.toml' },
 	engine => { example => 'route' },

@@ -77,9 +77,9 @@ fn there_are_so_many_and_no_more() {
 /// With each hash, a subset routes as a client does that has just these servers.
 #[test]
 fn keys_are_where_a_client_with_these_servers_has_them() {
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         let weights: &[&[&str]] = match hash {
-            Hash::Rendezvous => &[&[], &[], &[], &[]],
+            Hash::OneAtATime | Hash::Rendezvous => &[&[], &[], &[], &[]],
             _ => &[&["weight=3"], &["weight=1"], &["weight=2"], &["weight=5"]],
         };
         let mut all = config(weights);

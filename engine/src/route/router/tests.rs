@@ -66,6 +66,13 @@ fn ketama_vectors() {
     assert_eq!(servers(&router(Hash::Ketama, &others)), [2, 0, 2, 0, 2, 2, 2, 2, 2, 2, 2, 2]);
 }
 
+/// Vectors of libmemcached 1.1.4 without any settings; `t/peers.t` compares more keys.
+#[test]
+fn one_at_a_time_vectors() {
+    let three = [("10.0.1.1:11211", 1), ("10.0.1.2:11211", 1), ("10.0.1.3:11211", 1)];
+    assert_eq!(servers(&router(Hash::OneAtATime, &three)), [0, 1, 0, 2, 2, 2, 2, 2, 2, 2, 1, 1]);
+}
+
 /// Vectors of nginx 1.22.1.
 #[test]
 fn consistent_vectors() {
@@ -174,7 +181,7 @@ fn every_scheme_spreads_and_moves_few_keys() {
 
 #[test]
 fn one_server_has_all_keys() {
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         let one = router(hash, &[("unix:/run/memcached.sock", 1)]);
         assert_eq!(servers(&one), [0; 12], "{hash:?}");
     }
@@ -197,7 +204,7 @@ fn names_are_taken_apart_as_nginx_does() {
 fn the_one_that_stands_in() {
     let names: Vec<String> = (0..5).map(|n| format!("10.0.0.{n}:11211")).collect();
     let five: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         let all = router(hash, &five);
         for dead in 0..5 {
             let mut rest = five.clone();
@@ -206,10 +213,11 @@ fn the_one_that_stands_in() {
             let keys = (0..2_000).map(|n| format!("key{n}")).filter(|key| all.route(key.as_bytes()) == dead);
             for key in keys {
                 let expected = match hash {
-                    Hash::Modulo => (dead + 1) % 5,
+                    Hash::Modulo | Hash::OneAtATime => (dead + 1) % 5,
                     _ => without.route(key.as_bytes()),
                 };
-                let expected = expected + usize::from(hash != Hash::Modulo && expected >= dead);
+                let in_list = matches!(hash, Hash::Modulo | Hash::OneAtATime);
+                let expected = expected + usize::from(!in_list && expected >= dead);
                 assert_eq!(all.stand_in(key.as_bytes(), |server| server != dead), Some(expected), "{hash:?}: {key}");
                 let last = (dead + 4) % 5;
                 assert_eq!(all.stand_in(key.as_bytes(), |server| server == last), Some(last), "{hash:?}: {key}");
@@ -221,7 +229,7 @@ fn the_one_that_stands_in() {
 
 #[test]
 fn an_explanation_is_the_way_that_keys_go() {
-    for hash in [Hash::Modulo, Hash::Consistent, Hash::Ketama, Hash::Rendezvous] {
+    for hash in Hash::ALL {
         let router = router(hash, &[("a:1", 1), ("b:1", 1), ("c:1", 1), ("d:1", 1)]);
         for key in KEYS.iter().map(|key| key.as_bytes()) {
             let candidates = router.explain(key, 8).candidates;
