@@ -45,7 +45,8 @@ SUITES := bullseye trixie sid
 # What depends on what memcached does. key_names.t, old.t, refused.t, sizes.t and ttl.t take all versions by themselves.
 VERSION_TESTS := $(addprefix t/,failover.t fetch.t keys.t kv_etag.t kv_sizes.t kv_stale.t leases.t ops.t rate_limit.t session.t session_down.t values.t version.t)
 # The clients that t/peers*.t compare with, and what t/messages.t takes for memcached.
-PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl libio-socket-ssl-perl
+PEER_DEPS  := libmemcached-dev libaprutil1-dev php-cli php-memcached nutcracker redis-server openssl \
+              libio-socket-ssl-perl stunnel4 socat
 # promtool, for what Prometheus reads.
 METRICS_DEPS := prometheus
 BROWSER_DEPS := chromium chromium-driver fonts-dejavu-core
@@ -272,9 +273,9 @@ asan: deps ## run t/ with nginx, modules and siblings built with AddressSanitize
 miri: nginx-headers ## run the unit tests of the crates without nginx in Miri; skipped without nightly Rust
 	@bash build/miri.sh
 
-soak: deps build ## mixed load with faults and a checker for MINUTES=5; SEED=n, CLIENTS=12; see target/soak/
-	@bash build/deps.sh python3
-	@MINUTES=$(MINUTES) SEED=$(SEED) CLIENTS=$(CLIENTS) NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) \
+soak: deps build ## mixed load with faults and a checker for MINUTES=5; SEED=n, CLIENTS=12, TLS=1; see target/soak/
+	@bash build/deps.sh python3 $(if $(TLS),openssl)
+	@MINUTES=$(MINUTES) SEED=$(SEED) CLIENTS=$(CLIENTS) TLS=$(TLS) NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) \
 	python3 -B t/soak/soak.py target/soak
 
 clean: ## remove everything that was built

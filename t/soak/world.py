@@ -48,6 +48,7 @@ http {{
 
     memcache_timeout         500ms;
     memcache_connect_timeout 200ms;
+    {tls}
     memcache_retry           500ms;
 
     # as it comes
@@ -114,15 +115,23 @@ def free_port():
         return s.getsockname()[1]
 
 
+def certificate(directory):
+    """A certificate that is its own authority."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=soak",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory / "server.key", "-out",
+                    directory / "server.pem"], check=True, stderr=subprocess.DEVNULL)
+    (directory / "server.key").chmod(0o644)
+
+
 class Memcached:
-    def __init__(self, port):
-        self.port, self.process, self.stopped = port, None, False
+    def __init__(self, port, options):
+        self.port, self.options, self.process, self.stopped = port, options, None, False
         self.start()
 
     def start(self):
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
-            ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "256", *user])
+            ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "256", *user, *self.options])
 
     def end(self, sig):
         self.process.send_signal(sig)
@@ -141,11 +150,16 @@ class World:
         # Copies: a build that replaces them must not come with a reload.
         modules = shutil.copytree(modules, self.dir / "modules")
         self.compile_sibling()
-        self.memcached = [Memcached(free_port()) for _ in range(SERVERS)]
+        options, tls = [], ""
+        if os.environ.get("TLS"):
+            certificate(self.dir)
+            options = ["-Z", "-o", f"ssl_chain_cert={self.dir}/server.pem,ssl_key={self.dir}/server.key,ssl_session_cache"]
+            tls = f"memcache_ssl on; memcache_ssl_trusted_certificate {self.dir}/server.pem;"
+        self.memcached = [Memcached(free_port(), options) for _ in range(SERVERS)]
         self.kv_port, self.shared_port, self.siblings_port = free_port(), free_port(), free_port()
         lines = lambda rest: "\n".join(f"memcache_server 127.0.0.1:{m.port} {rest};" for m in self.memcached)
         (self.dir / "nginx.conf").write_text(CONF.format(
-            dir=self.dir, modules=modules, workers=WORKERS, kv=self.kv_port, shared=self.shared_port,
+            dir=self.dir, tls=tls, modules=modules, workers=WORKERS, kv=self.kv_port, shared=self.shared_port,
             siblings=self.siblings_port, application=free_port(), limit=LIMIT, window=WINDOW,
             user="user root;" if os.geteuid() == 0 else "",
             servers=lines("min=1 smax=2 max=8 ttl=5s"), few=lines("max=1")))
