@@ -15,6 +15,7 @@ BEGIN { use FindBin; chdir($FindBin::Bin); }
 use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
+use Test::Certificates;
 use Test::Memcached;
 
 ###############################################################################
@@ -25,7 +26,7 @@ select STDOUT; $| = 1;
 my @samples = glob '../nginx-conf/*.conf';
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('nutcracker')->plan(5 * @samples + 1);
+	->has_daemon('nutcracker')->has_daemon('socat')->plan(5 * @samples + 1);
 
 cmp_ok(scalar @samples, '>=', 4, 'samples');
 
@@ -46,6 +47,16 @@ $t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml', '-o',
 	$t->testdir() . '/nutcracker.log', '-a', '127.0.0.1', '-s', port(11221));
 $t->waitforsocket('127.0.0.1:' . port(11220))
 	or die "Can't start nutcracker; Debian's package is nutcracker\n";
+
+# for the one with TLS, whose authority the system trusts
+my $dir = $t->testdir();
+Test::Certificates->authority($dir)->sign('server');
+local $ENV{SSL_CERT_FILE} = "$dir/ca.pem";
+$t->run_daemon('socat', 'OPENSSL-LISTEN:' . port(11230) . ",bind=127.0.0.1,"
+	. "reuseaddr,fork,cert=$dir/server.pem,key=$dir/server.key,verify=0",
+	'TCP:127.0.0.1:' . port(11211));
+$t->waitforsocket('127.0.0.1:' . port(11230))
+	or die "Can't start socat; Debian's package is socat\n";
 
 ###############################################################################
 
@@ -82,7 +93,7 @@ sub adapted {
 	$text =~ s/^pid nginx\.pid;$/%%TEST_GLOBALS%%\ndaemon off;/m;
 	$text =~ s/^error_log .*;$//m;
 
-	$text =~ s/127\.0\.0\.1:(112\d\d)/127.0.0.1:%%PORT_$1%%/g;
+	$text =~ s/\b(127\.0\.0\.1|localhost):(112\d\d)/$1:%%PORT_$2%%/g;
 	$text =~ s/^http \{$/http {\n%%TEST_GLOBALS_HTTP%%/m
 		unless $text =~ /client_body_temp_path/;
 
