@@ -13,7 +13,7 @@
 //! A server that fails, but has answered `version`, speaks text. The configuration has to allow that
 //! (`memcache_protocol auto`). Some servers close the connection at an unknown command, with all requests on it. So a
 //! close counts as an answer while another question is left. That is asked on another connection, one command at a time
-//! ([`Greeting::closed`]). After the last question, a close is a failure.
+//! ([`Greeting::closed`]). Some answer with an error first, and close then. After the last question, a close is a failure.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -349,12 +349,16 @@ impl Greeting {
             // Its earlier answers are not reliable any more.
             Due::Version | Due::Any if known.found().is_some() => None,
             Due::Version if self.begin == Begin::Version => Some(known.begins(Begin::Get)),
-            Due::Any | Due::Authentication | Due::Command(Command::Gets) => None,
-            // One close may be chance, such as a restart.
-            Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind if self.begin == Begin::Meta => {
+            Due::Any | Due::Authentication => None,
+            Due::Command(Command::Gets) if known.found().is_some() => None,
+            // One close may be chance, such as a restart. The first command of text is asked behind an answer to `mn`: if
+            // that was an error, the close belongs to it (mcrouter).
+            Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind | Due::Command(Command::Gets)
+                if self.begin == Begin::Meta =>
+            {
                 Some(known.begins(Begin::Version))
             }
-            Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind => {
+            Due::Version | Due::Noop | Due::Get | Due::Store | Due::Behind | Due::Command(Command::Gets) => {
                 known.pass(Dialect::Text(known.commands()), self.text.clone());
                 Some(known)
             }

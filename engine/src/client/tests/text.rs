@@ -73,15 +73,14 @@ fn greet(w: &mut World, mut n: usize, answers: Answers) -> Vec<Vec<String>> {
             if w.closed.contains(&conn) {
                 break;
             }
+            if answer.last().is_some_and(|line| line == greetings::MALFORMED) {
+                w.written(n);
+                break w.lose(n, Loss::Error);
+            }
         }
         n += 1;
         assert!(n < w.opened.len(), "nothing is asked any more: {asked:?} {:?}", w.events);
     }
-}
-
-fn words(asked: &[Vec<String>]) -> Vec<String> {
-    let word = |line: &String| line.split(' ').next().unwrap().to_owned();
-    asked.iter().map(|lines| lines.iter().map(word).collect::<Vec<_>>().join(" ")).collect()
 }
 
 fn in_text(protocol: Protocol, answers: Answers) -> World {

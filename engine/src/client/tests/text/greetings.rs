@@ -2,6 +2,30 @@
 
 use super::*;
 
+/// mcrouter's answer to an unknown command. Behind it, it closes the connection.
+pub(super) const MALFORMED: &str = "CLIENT_ERROR malformed request\r\n";
+
+fn mcrouter(command: &str) -> Option<String> {
+    match command.split(' ').next().unwrap() {
+        "mn" => Some(MALFORMED.into()),
+        _ => memcached(command, "41.0.0 mcrouter"),
+    }
+}
+
+/// Before it knew `gat`.
+fn old_mcrouter(command: &str) -> Option<String> {
+    if command.starts_with("gat") {
+        Some(MALFORMED.into())
+    } else {
+        mcrouter(command)
+    }
+}
+
+fn words(asked: &[Vec<String>]) -> Vec<String> {
+    let word = |line: &String| line.split(' ').next().unwrap().to_owned();
+    asked.iter().map(|lines| lines.iter().map(word).collect::<Vec<_>>().join(" ")).collect()
+}
+
 impl World {
     /// Greets like a memcached that is asked one question at a time.
     fn greet_alone(&mut self, n: usize) {
@@ -19,6 +43,8 @@ impl World {
 fn r29_each_server_is_greeted_as_it_can_be() {
     let proxy = ["version gets touch gats", "version gats", "version stats", "version stats", "version"];
     let old_proxy = ["get gets touch gats", "get gats", "get stats", "get stats", "get"];
+    let router = ["version gets touch gats stats"];
+    let old_router = ["version gets touch gats", "version stats"];
     let behind = |first: &[&'static str], then: &[&'static str]| [first, then].concat();
     for (protocol, answers, expected) in [
         (Protocol::Auto, old as Answers, vec!["version mn gets touch gats stats"]),
@@ -28,6 +54,10 @@ fn r29_each_server_is_greeted_as_it_can_be() {
         (Protocol::Auto, twemproxy, behind(&["version mn", "version mn"], &proxy)),
         (Protocol::Text, old_twemproxy, behind(&["version", "get", "version"], &old_proxy)),
         (Protocol::Auto, old_twemproxy, behind(&["version mn", "version", "get", "version"], &old_proxy)),
+        (Protocol::Text, mcrouter, router.to_vec()),
+        (Protocol::Auto, mcrouter, behind(&["version mn", "version mn"], &router)),
+        (Protocol::Text, old_mcrouter, old_router.to_vec()),
+        (Protocol::Auto, old_mcrouter, behind(&["version mn", "version mn"], &old_router)),
     ] {
         let mut w = world(Config { protocol, ..config(&[&["max=2"]]) });
         w.configure(|config| config.pipeline = 1);
