@@ -121,8 +121,7 @@ sub start {
 
 	$self->authenticate() if $where{auth};
 	$self->{pid} = $self->stats()->{pid};
-	Test::Memcached::Mode::proxy($t, $port, "127.0.0.1:$self->{plain_port}")
-		if $proxy;
+	Test::Memcached::Mode::proxy($t, $port) if $proxy;
 	return $self;
 }
 
@@ -151,7 +150,7 @@ sub another {
 # The options for another port than its own, where the proxy is.
 sub behind {
 	my ($self) = @_;
-	$self->{plain_port} = Test::Memcached::Mode::another_port();
+	$self->{plain_port} = Test::Memcached::Mode::behind($self->{port});
 	return ('-l', '127.0.0.1', '-p', $self->{plain_port}, '-U', '0');
 }
 

@@ -100,10 +100,19 @@ my $name = 8600;
 
 sub another_port { Test::Nginx::port($name++) }
 
-# With TEST_NGINX_PROXY, a proxy of the server's own.
+# With TEST_NGINX_PROXY, the port of the server whose proxy is on this one.  It
+# stays the same when the server is started again.
+my (%behind, %proxied);
+
+sub behind {
+	my ($port) = @_;
+	return $behind{$port} //= another_port();
+}
+
 sub proxy {
-	my ($t, $port, $server) = @_;
-	return start_twemproxy($t, $port, { timeout => 60000 }, $server);
+	my ($t, $port) = @_;
+	start_twemproxy($t, $port, { timeout => 60000 },
+		"127.0.0.1:$behind{$port}") if !$proxied{$port}++;
 }
 
 sub start_twemproxy {
