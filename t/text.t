@@ -17,7 +17,9 @@ BEGIN { use FindBin; chdir($FindBin::Bin); }
 use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
+use Test::Nginx::Text;
 use Test::Memcached;
+use Test::Memcached::Proxy;
 
 ###############################################################################
 
@@ -30,11 +32,11 @@ my @servers = (
 	[(Test::Memcached->usable())[0], 'text'],
 );
 
-# three of a proxy, of which one ends
+# those of a proxy
 my @behind = 8050 .. 8052;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('nutcracker')->plan(32 * @servers + 38);
+	->has_daemon('nutcracker')->plan((IN_TEXT + 12) * @servers + IN_TEXT + 13);
 
 my $blocks = join '', map { <<"EOF" } 0 .. $#servers;
     server {
@@ -90,10 +92,9 @@ my @memcacheds = map { Test::Memcached->start($t, port(8040 + $_),
 my $new = Test::Memcached->start($t, port(8049));
 my @mixed = (Test::Memcached->start($t, port(8047)),
 	Test::Memcached->start($t, port(8048), version => $servers[0][0]));
-my @parts = map { Test::Memcached->start($t, port($_)) } @behind;
+Test::Memcached->start($t, port($_)) for @behind;
 
-start_twemproxy($t, 8060, @behind);
-start_twemproxy($t, 8062, @behind);
+start_twemproxy($t, port($_), [map { port($_) } @behind]) for 8060, 8062;
 
 $t->run();
 
@@ -101,7 +102,7 @@ $t->run();
 
 for my $i (0 .. $#servers) {
 	my ($version, $protocol) = @{$servers[$i]};
-	all("$version $protocol", 8020 + $i, 8040 + $i);
+	in_text("$version $protocol", 8020 + $i, 8040 + $i);
 	on_server("$version $protocol", 8020 + $i);
 
 	# memcached 1.6.45 takes the key for an option, and answers nothing
@@ -129,7 +130,7 @@ is(server_status(port(8049))->{protocol}, 'meta', 'auto - meta');
 # twemproxy
 
 @at = ();
-all('twemproxy', 8080, 8060);
+in_text('twemproxy', 8080, 8060);
 
 for my $on ('stats=0', 'flush_all=0') {
 	my $method = $on =~ /^stats/ ? 'GET' : 'POST';
@@ -151,30 +152,10 @@ is_deeply([grep { /\[(?:error|warn|alert|crit|emerg)\]/
 like(messages($t), qr/\[info\] .*memcache: server 127\.0\.0\.1:@{[port(8060)]} speaks text: it does not know stats: nothing was done, client/,
 	'twemproxy - what it does not know is said in the log');
 
-# many at once, each gets its own
-
-my @keys = map { "many-$_" } 1 .. 200;
-is(join(' ', map { code(kv_put($_, "<$_>", @at)) } @keys),
-	join(' ', (204) x @keys), 'R29 twemproxy - many sets');
-my @answers = http_many(map { ['GET', $_] } @keys);
-is(scalar(grep { http_content($answers[$_]) ne "<$keys[$_]>" } 0 .. $#keys), 0,
-	'R29 twemproxy - many gets at once');
-
-# one of those behind it ends
-
-my ($other) = grep { $parts[0]->classic_get($_) } @keys;
-my ($mine) = grep { $parts[1]->classic_get($_) } @keys;
-$parts[0]->kill_it();
-
-like(code(kv_get($other, @at)) . code(kv_put($other, 'x', @at)),
-	qr/^50\d50\d$/, 'R29 twemproxy - one behind it is dead');
-is(content(kv_get($mine, @at)), "200 <$mine>", 'R29 twemproxy - others are not');
-is(server_status(port(8060))->{state}, 'live', 'R29 twemproxy - it is live');
-
 # all kinds in one cluster
 
 @at = (PeerAddr => '127.0.0.1:' . port(8083));
-@keys = map { "mixed-$_" } 1 .. 60;
+my @keys = map { "mixed-$_" } 1 .. 60;
 my %codes;
 $codes{code(kv_put($_, "<$_>", @at))}++ for @keys;
 my @kept = grep { content(kv_get($_, @at)) eq "200 <$_>" } @keys;
@@ -187,54 +168,6 @@ like(http_get('/metrics'), qr/^memcache_server_protocol_info\{[^}]*protocol="tex
 	'metrics');
 
 ###############################################################################
-
-# What all of them do, and what none of them does.
-sub all {
-	my ($name, $port, $server) = @_;
-	my @at = (PeerAddr => '127.0.0.1:' . port($port));
-	my $tag = sub { 'If-Match: ' . header(kv_get($_[0], @at), 'ETag') };
-
-	is(code(kv_get('cow', @at)), 404, "$name - miss");
-	is(code(kv_put('cow', 'moo', @at, args => 'ttl=100',
-		headers => ['X-Memcache-Flags: 7'])), 204, "$name - set");
-	my $found = kv_get('cow', @at);
-	is(content($found) . ' ' . header($found, 'X-Memcache-Flags'),
-		'200 moo 7', "$name - get");
-	is(code(kv_put('cow', 'new', @at, headers => ['If-None-Match: *'])), 412,
-		"$name - add, there");
-	is(code(kv_put('calf', 'new', @at, headers => ['If-None-Match: *'])), 201,
-		"$name - add");
-	is(code(kv_put('cow', 'moo!', @at, headers => [$tag->('cow')])), 204,
-		"$name - compare and swap");
-	is(code(kv_put('cow', 'no', @at, headers => ['If-Match: "1-1"'])), 412,
-		"$name - compare and swap, another version");
-	is(code(kv_post('cow', 'append', @at, value => '>')) . code(
-		kv_post('cow', 'prepend', @at, value => '<')), '204204', "$name - extend");
-	is(content(kv_get('cow', @at)), '200 <moo!>', "$name - extended");
-	is(code(kv_post('none', 'append', @at, value => '>')), 404,
-		"$name - append, not there");
-	is(join(' ', map { content(kv_post('n', $_, @at)) =~ s/^404\K.*//sr } 'incr=1',
-		'incr=1&initial=5&ttl=60', 'incr=2&initial=5', 'decr=3', 'decr=100'),
-		'404 200 5 200 7 200 4 200 0', "$name - count");
-	is(code(kv_post('calf', 'incr=1', @at)), 409, "$name - no number");
-	is(code(kv_delete('n', @at)) . code(kv_delete('n', @at)), '204404',
-		"$name - delete");
-	is(code(kv_post('calf', 'touch=100', @at)) . code(
-		kv_post('none', 'touch=100', @at)), '204404', "$name - touch");
-	is(content(kv_get('', @at, args => 'keys=cow,none,calf')),
-		'200 <moo!>new', "$name - several");
-
-	is(join(' ', map { code(kv_post('cow', $_, @at)) } 'lease=10',
-		'invalidate'), '501 501', "$name - neither leases nor stale items");
-	my $why = "server 127.0.0.1:@{[port($server)]} speaks text: it has no metadata";
-	like(kv_get('cow', @at, args => 'inspect'),
-		qr/ 501 .*\r\n\r\n\Q$why\E: nothing was done$/s, "$name - metadata");
-	is(code(kv_delete('cow', @at, headers => [$tag->('cow')])), 501,
-		"$name - delete of a version");
-	is(join(' ', map { code($_) } kv_get('a b', @at),
-		kv_put("a\r\nflush_all", 'x', @at)), '400 400', "$name - binary keys");
-	is(content(kv_get('cow', @at)), '200 <moo!>', "$name - nothing was done");
-}
 
 # What some of them do.
 sub on_server {
@@ -253,28 +186,6 @@ sub on_server {
 	is(content(kv_get('cow', @at)), '200 <moo!>', "R2 $name - nothing is run");
 	is(code(kv_post('', 'flush_all=0', @at)), 204, "$name - flush_all");
 	is(code(kv_get('cow', @at)), 404, "$name - all is gone");
-}
-
-sub start_twemproxy {
-	my ($t, $port, @ports) = @_;
-	my $lines = join '', map { "  - 127.0.0.1:$_:1\n" } @ports;
-
-	$t->write_file_expand("nutcracker-$port.yml", <<"EOF");
-pool:
-  listen: 127.0.0.1:$port
-  hash: md5
-  distribution: ketama
-  auto_eject_hosts: false
-  timeout: 1000
-  servers:
-$lines
-EOF
-
-	$t->run_daemon('nutcracker', '-c', $t->testdir() . "/nutcracker-$port.yml",
-		'-o', $t->testdir() . '/nutcracker.log', '-a', '127.0.0.1',
-		'-s', port($port + 1));
-	$t->waitforsocket('127.0.0.1:' . port($port))
-		or die "Can't start nutcracker; Debian's package is nutcracker\n";
 }
 
 ###############################################################################
