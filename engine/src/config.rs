@@ -3,11 +3,13 @@
 mod choice;
 mod cluster;
 mod credentials;
+mod membership;
 mod params;
 mod weights;
 
 pub use choice::{Failover, Hash, Protocol};
 pub use cluster::{Config, ServerConfig};
 pub use credentials::{Credentials, CredentialsError};
+pub use membership::MembershipError;
 pub use params::{parse_seconds, ParamError, PoolLimits, ServerParams};
 pub use weights::WeightError;

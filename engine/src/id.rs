@@ -2,7 +2,10 @@
 
 use slotmap::{Key as _, KeyData};
 
-/// A server: its place in [`Config::servers`](crate::Config::servers).
+/// A server. At first it is its place in [`Config::servers`](crate::Config::servers).
+///
+/// It stays the same while the list changes, and is not given to a server of another name, unless
+/// [`MAX_GONE`](crate::limits::MAX_GONE) others have gone since. The id of a server that has gone is refused.
 pub type ServerId = usize;
 
 slotmap::new_key_type! {

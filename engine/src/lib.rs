@@ -57,7 +57,8 @@ mod timers;
 
 pub use client::{Client, Completion, Rejected};
 pub use config::{
-    Config, Credentials, CredentialsError, Failover, Hash, PoolLimits, Protocol, ServerConfig, ServerParams,
+    Config, Credentials, CredentialsError, Failover, Hash, MembershipError, PoolLimits, Protocol, ServerConfig,
+    ServerParams,
 };
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{

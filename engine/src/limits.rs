@@ -17,6 +17,13 @@ pub const MAX_CREDENTIALS: usize = 255;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 
+/// The most servers that have left a client's list and still have answers to come. A further change of the list is refused.
+pub const MAX_LEAVING: usize = MAX_SERVERS;
+
+/// The most empty places that a client keeps for the names of servers that have gone. The id of such a server is refused;
+/// it may mean another server only after so many others have gone.
+pub const MAX_GONE: usize = 16_384;
+
 /// The largest sum of all servers' weights with `memcache_hash consistent`, whose ring has 160 points of 6 bytes
 /// for each: 15 MiB per client. The largest number of servers fits with a weight of 1.
 ///

@@ -344,6 +344,7 @@ impl World {
                     self.links.insert(conn, Link { server, connected: false, peer });
                 }
                 Output::Close { conn } => assert!(self.links.remove(&conn).is_some(), "closed twice"),
+                Output::Gone { server } => panic!("server {server} has not left"),
                 Output::Event(event) => assert!(event.server() < self.client.config().servers.len()),
             }
         }

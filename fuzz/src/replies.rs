@@ -217,7 +217,7 @@ impl World {
                     let link = self.link.take().expect("a connection");
                     assert_eq!(link.conn, conn, "a connection that there is");
                 }
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Gone { .. } => {}
             }
             self.trace.outputs.push(output);
         }

@@ -104,6 +104,8 @@ impl Driver {
                     drop(self.take_connection(conn));
                 }
                 Output::Event(event) => self.report(&event, now),
+                // The list does not change yet.
+                Output::Gone { .. } => {}
             }
         }
         any

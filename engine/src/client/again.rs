@@ -35,6 +35,10 @@ impl<T> Client<T> {
     fn again_or_error(&mut self, id: CallId, written: bool, end: End, now: Instant) -> Option<CallId> {
         let call = self.calls.get(id)?;
         let (from, writes) = (call.server, call.is_write());
+        if self.servers.member(from).is_none() {
+            self.again_elsewhere(id, written, end, now);
+            return None;
+        }
         // A lease has to be handed back to the server that gave it.
         let may_move = !matches!(call.owner, Owner::Internal);
         let key = call.key.as_ref().filter(|_| may_move);
@@ -50,6 +54,24 @@ impl<T> Client<T> {
                 None
             }
             None => self.send_again(id, from, target, now),
+        }
+    }
+
+    /// The same for one whose server has left the list.
+    fn again_elsewhere(&mut self, id: CallId, written: bool, end: End, now: Instant) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        // Another server is always found, or says why not.
+        let (writes, late, live) = (call.is_write(), call.deadline <= now, true);
+        let retried = call.retried && written;
+        match error_for(Interrupted { written, writes, retried, late, live, end }) {
+            Some(error) => self.complete(id, Err(error), now),
+            None => {
+                call.retried |= written;
+                if let Some(server) = self.servers.get(call.server).filter(|_| written) {
+                    server.sent_again();
+                }
+                self.route_anew(id, now);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ impl<T> Client<T> {
     #[doc(hidden)]
     pub fn check(&self, now: Instant) -> Result<(), String> {
         let at = |stage: &dyn Fn(Stage) -> bool| self.calls.values().filter(|call| stage(call.stage)).count();
-        for (id, server) in self.servers.iter().enumerate() {
+        for (id, server) in self.servers.iter() {
             let waits =
                 |call| self.calls.get(call).is_some_and(|call| call.stage == Stage::Queued && call.server == id);
             let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();

@@ -34,6 +34,10 @@ impl<T> Client<T> {
             _ => return Some(answer),
         };
         call.task = Task::Work(next);
+        if self.servers.member(call.server).is_none() {
+            self.count_elsewhere(id, now);
+            return None;
+        }
         let (server, hold) = (call.server, call.hold.take());
         let Some(known) = self.servers.get_mut(server) else { return Some(Err(Error::NoSuchServer)) };
         known.release(hold);
@@ -43,5 +47,15 @@ impl<T> Client<T> {
         call.stage = Stage::Queued;
         self.dispatch(id, server, now);
         None
+    }
+
+    /// The server has left the list between two steps, and no step has done anything: the count begins anew elsewhere.
+    fn count_elsewhere(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if let Task::Work(Work::Create { direction, delta, value, ttl }) = call.task {
+            let count = Verb::Count { direction, delta, initial: Some((value, ttl)), cas: 0 };
+            call.task = Task::Work(Work::Keyed(count));
+        }
+        self.route_anew(id, now);
     }
 }

@@ -141,5 +141,6 @@ impl<T> Client<T> {
         if let Some(server) = self.servers.get_mut(id) {
             server.refill_later(&mut self.network, now);
         }
+        self.forget_if_over(id, now);
     }
 }

@@ -9,6 +9,9 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// Maintenance of the server is due, or the state of the server has changed.
     pub(super) fn maintain(&mut self, id: ServerId, now: Instant) {
+        if self.servers.member(id).is_none() {
+            return;
+        }
         self.learn(id, now);
         if !self.network.draining {
             if let Some(server) = self.servers.get_mut(id) {
@@ -130,9 +133,9 @@ impl<T> Client<T> {
     }
 
     /// Disables a server, which then gets neither operations nor probes, or enables it. Pending requests are still
-    /// answered. False: there is no such server.
+    /// answered. False: there is no such server in the list.
     pub fn set_enabled(&mut self, id: ServerId, enabled: bool, now: Instant) -> bool {
-        let Some(server) = self.servers.get_mut(id) else { return false };
+        let Some(server) = self.servers.get_mut(id).filter(|server| !server.has_left()) else { return false };
         if server.set_disabled(!enabled, now) {
             if !enabled {
                 self.give_up_queue(id, now);
@@ -149,7 +152,7 @@ impl<T> Client<T> {
     /// also new ones.
     pub fn drain(&mut self, _now: Instant) {
         self.network.draining = true;
-        for server in &mut self.servers {
+        for server in self.servers.iter_mut() {
             server.drain(&mut self.network);
         }
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::state::Client;
 use crate::id::ServerId;
+use crate::route::subset::Subset;
 use crate::server::{Server, ServerView};
 use crate::time::Instant;
 
 impl<T> Client<T> {
-    /// The server's current state.
+    /// The server's current state; `None`: it is not in the list.
     pub fn server(&self, id: ServerId) -> Option<ServerView<'_>> {
-        let (server, config) = self.servers.get(id).zip(self.config.servers.get(id))?;
+        let (server, config) = self.servers.member(id).zip(self.servers.config(id))?;
         Some(server.view(config, &self.network.connections))
     }
 
@@ -33,7 +34,7 @@ impl<T> Client<T> {
 
     /// Publishes the gauges of all servers at once, before the client goes away.
     pub fn publish_last(&self, now: Instant) {
-        (0..self.servers.len()).filter_map(|id| self.server(id)).for_each(|view| view.publish(now));
+        self.servers_of(Subset::ALL).iter().filter_map(|&id| self.server(id)).for_each(|view| view.publish(now));
     }
 
     pub(super) fn note_change(&mut self, id: ServerId) {

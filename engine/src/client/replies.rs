@@ -114,6 +114,7 @@ impl<T> Client<T> {
         let Some(server) = self.servers.get_mut(id) else { return };
         if server.connection_is_idle(conn, &mut self.network, now) {
             self.pump(id, now);
+            self.forget_if_over(id, now);
         }
     }
 }

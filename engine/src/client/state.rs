@@ -15,7 +15,7 @@ use crate::front::lease_wait::LeaseWaits;
 use crate::id::{CallId, ConnId};
 use crate::network::{Network, Output};
 use crate::route::subset::Routes;
-use crate::server::{Server, Settings, WorkerMemory};
+use crate::server::{Places, Server, Settings, WorkerMemory};
 use crate::time::Instant;
 
 /// The client of one cluster in one worker, without I/O. The driver gets `T` back with each answer.
@@ -23,7 +23,8 @@ use crate::time::Instant;
 /// **Inputs** report events and the time: [`submit`](Client::submit), [`submit_to`](Client::submit_to),
 /// [`submit_many`](Client::submit_many), [`cancel`](Client::cancel), [`connected`](Client::connected),
 /// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
-/// [`timeout`](Client::timeout), [`drain`](Client::drain). None of them calls back or blocks. They may come at any time
+/// [`timeout`](Client::timeout), [`set_servers`](Client::set_servers), [`set_addresses`](Client::set_addresses),
+/// [`drain`](Client::drain). None of them calls back or blocks. They may come at any time
 /// and in any order. An invalid id is ignored.
 ///
 /// **Outputs** are pulled by the driver. After every input it calls [`poll_output`](Client::poll_output) until `None`.
@@ -49,6 +50,10 @@ use crate::time::Instant;
 /// - A lease get that waits for another client's item is submitted anew each time it asks.
 /// - There is no order between keys, between operations on servers (`flush_all`) and others, between clients, and between a
 ///   server and one that stands in for it.
+/// - While the list of servers changes, a key may move to another server. Operations on it that were submitted before go to
+///   the former one and later ones to the new one, so a later read may not see an earlier write. Where the former one has
+///   left the list, operations of which nothing was sent follow, in their order. A key whose server stays keeps the order
+///   through the change, and so does the key of a server that leaves and returns before its last connection is closed.
 #[derive(Debug)]
 pub struct Client<T> {
     pub(super) config: Config,
@@ -57,7 +62,11 @@ pub struct Client<T> {
     /// The number of internal operations.
     pub(super) internal: usize,
     pub(super) network: Network,
-    pub(super) servers: Vec<Server>,
+    pub(super) servers: Places,
+    /// The version of the list.
+    pub(super) version: u64,
+    /// The number of this client among those of its servers.
+    pub(super) process: u32,
     /// Completed operations. Some may be cancelled.
     pub(super) completions: VecDeque<CallId>,
     /// Gets that share an exchange.
@@ -87,15 +96,19 @@ impl<T> Client<T> {
         config.pipeline = config.pipeline.max(1);
         let mut memory = worker_memory.servers.into_iter();
         let process = worker_memory.process;
-        let server = |(id, server)| {
-            Server::new(id, Settings::new(&config, server), memory.next().unwrap_or_default(), process, now)
-        };
+        let mut servers = Places::default();
+        for (id, server) in config.servers.iter().enumerate() {
+            let memory = memory.next().unwrap_or_default();
+            servers.add(server.clone(), Server::new(id, Settings::new(&config, server), memory, process, now));
+        }
         let mut client = Client {
             routes: Routes::new(&config),
             calls: SlotMap::with_key(),
             internal: 0,
             network: Network::new(seed),
-            servers: config.servers.iter().enumerate().map(server).collect(),
+            servers,
+            version: 0,
+            process,
             completions: VecDeque::new(),
             exchanges: Exchanges::default(),
             gathered: Gathered::default(),

@@ -66,6 +66,9 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
+        if self.servers.member(server).is_none() {
+            return Err(Rejected { error: Error::NoSuchServer, context });
+        }
         self.learn(server, now);
         let new = NewCall { key: None, work: Work::Server(verb), subset: Subset::ALL, home: server, server };
         self.accept(new, timeout, context, now)
@@ -103,6 +106,7 @@ impl<T> Client<T> {
     }
 
     /// The key's own server, and the server of the operation.
+    #[inline(always)]
     pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> (ServerId, ServerId) {
         let Some(home) = self.home(subset, key) else { return (ServerId::MAX, ServerId::MAX) };
         self.learn(home, now);
@@ -125,7 +129,7 @@ impl<T> Client<T> {
             None => self.target(id, new.key.as_ref(), bulk),
         };
         let has_memory = self.make_room(id, target).is_ok();
-        let Some(server) = self.servers.get_mut(id) else { return Err(Error::NoSuchServer) };
+        let Some(server) = self.servers.get_mut(id) else { return Err(self.without_server(new.subset)) };
         match server.admit(&new.work, target, has_memory, now) {
             Ok(()) => Ok(Admission { target, bulk }),
             Err(error) => {

@@ -11,13 +11,41 @@ use crate::route::Explanation;
 use crate::server::Server;
 
 impl<T> Client<T> {
-    /// A part of a subset, given by indices of its servers. Their order does not matter: the order of the configuration
+    /// A part of a subset, given by [places](Client::server_at) in it. Their order does not matter: the order of the list
     /// counts, so the same servers are always the same subset.
-    pub fn subset(&mut self, of: Subset, servers: &[usize]) -> Result<Subset, SubsetError> {
-        self.routes.subset(&self.config, of, servers)
+    pub fn subset(&mut self, of: Subset, places: &[usize]) -> Result<Subset, SubsetError> {
+        let ids = places.iter().map(|&place| self.server_at(of, place)).collect::<Option<Vec<ServerId>>>();
+        self.routes.subset(&self.config, ids.ok_or(SubsetError::Servers)?)
     }
 
-    /// The servers of a subset, in the order of the configuration; none if there is no such subset.
+    /// The number of places of a subset, which are numbered from 0. There is one for each server that the subset was made
+    /// of, and its number stays the same while the list changes. That of all servers has a place for each
+    /// [id](ServerId), and more of them after servers have joined the list.
+    pub fn places(&self, subset: Subset) -> usize {
+        match subset {
+            Subset::ALL => self.servers.places(),
+            subset => self.routes.made_of(subset).len(),
+        }
+    }
+
+    /// The server at this place of a subset; `None`: there is no such place, or its server is not in the list.
+    pub fn server_at(&self, subset: Subset, place: usize) -> Option<ServerId> {
+        let id = match subset {
+            Subset::ALL => Some(place),
+            subset => self.routes.made_of(subset).get(place).copied(),
+        };
+        id.filter(|&id| self.servers.member(id).is_some())
+    }
+
+    /// The place of this server in a subset.
+    pub fn place_of(&self, subset: Subset, id: ServerId) -> Option<usize> {
+        match subset {
+            Subset::ALL => Some(id),
+            subset => self.routes.made_of(subset).binary_search(&id).ok(),
+        }
+    }
+
+    /// The servers of a subset that are in the list, in the order of the list; none if there is no such subset.
     pub fn servers_of(&self, subset: Subset) -> &[ServerId] {
         self.routes.servers(subset)
     }
@@ -30,7 +58,7 @@ impl<T> Client<T> {
     /// The server of this key within a subset.
     pub fn server_within(&self, subset: Subset, key: &[u8]) -> Result<ServerId, Error> {
         let key = self.config.keys.key(key, Vec::new())?;
-        self.home(subset, &key).ok_or(Error::NoSuchServer)
+        self.home(subset, &key).ok_or_else(|| self.without_server(subset))
     }
 
     /// How this key is routed, with up to [`MAX_CANDIDATES`] servers, and the server that is asked now; `None`:
@@ -42,6 +70,16 @@ impl<T> Client<T> {
         let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));
         let asked = server.filter(|&id| self.servers.get(id).is_some_and(Server::is_live));
         Ok((explanation, asked))
+    }
+
+    /// Why a key has no server in this subset.
+    pub(super) fn without_server(&self, subset: Subset) -> Error {
+        // All that it was made of have left the list. They may return.
+        if self.routes.contains(subset) && self.routes.servers(subset).is_empty() {
+            Error::ServerDown
+        } else {
+            Error::NoSuchServer
+        }
     }
 
     pub(super) fn home(&self, subset: Subset, key: &Key) -> Option<ServerId> {

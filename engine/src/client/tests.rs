@@ -34,10 +34,12 @@ mod greeting;
 mod leases;
 mod link;
 mod losses;
+mod members;
 mod names;
 mod order;
 mod pools;
 mod refusals;
+mod resolve;
 mod share;
 mod shared_health;
 mod stats;
@@ -52,6 +54,8 @@ struct World {
     /// Connections that were asked for, in order, closed ones included.
     opened: Vec<(ConnId, ServerId, usize)>,
     closed: Vec<ConnId>,
+    /// Servers that are to be forgotten.
+    gone: Vec<ServerId>,
     events: Vec<Event>,
 }
 
@@ -68,7 +72,7 @@ fn config(servers: &[&[&str]]) -> Config {
 fn world(config: Config) -> World {
     let now = Instant::from_micros(1_000_000);
     let client = Client::new(config, 7, now);
-    let mut world = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
+    let mut world = World::of(client, now);
     world.outputs();
     world
 }
@@ -78,6 +82,10 @@ fn one(params: &[&str]) -> World {
 }
 
 impl World {
+    fn of(client: Client<u32>, now: Instant) -> Self {
+        World { client, now, opened: Vec::new(), closed: Vec::new(), gone: Vec::new(), events: Vec::new() }
+    }
+
     /// Changes what is configured.
     fn configure(&mut self, change: impl FnOnce(&mut Config)) {
         let Client { config, servers, .. } = &mut self.client;
@@ -91,6 +99,7 @@ impl World {
             match output {
                 Output::Open { conn, server, address } => self.opened.push((conn, server, address)),
                 Output::Close { conn } => self.closed.push(conn),
+                Output::Gone { server } => self.gone.push(server),
                 Output::Event(event) => self.events.push(event),
             }
         }

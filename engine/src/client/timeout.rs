@@ -13,14 +13,15 @@ use crate::time::Instant;
 impl<T> Client<T> {
     /// When [`timeout`](Client::timeout) has to be called; `None`: no timer is set.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        let (calls, connections) = (&self.calls, &self.network.connections);
+        let (calls, connections, servers) = (&self.calls, &self.network.connections, &self.servers);
         let live = |timer: &Timer| match *timer {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.stage != Stage::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase() != Phase::Ready),
             Timer::Leave(conn) => connections.contains_key(conn),
             Timer::Overdue(conn, number) => connections.get(conn).is_some_and(|c| c.awaits(number)),
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.stage == Stage::Waiting),
-            Timer::Server(_) | Timer::SpareValues => true,
+            Timer::Server(id) => servers.member(id).is_some(),
+            Timer::SpareValues => true,
         };
         self.network.timers.sweep(live);
         self.network.timers.next(live)

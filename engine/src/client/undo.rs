@@ -16,6 +16,10 @@ impl<T> Client<T> {
     /// A lookup causes at most three such operations, and one if it does not touch, as the answers to these bring no
     /// lease. They take places in pipelines like other operations, are counted, and do not delay a worker's exit.
     pub(super) fn hand_back(&mut self, id: ServerId, side_effect: SideEffect, now: Instant) {
+        // One that has left the list gets nothing more.
+        if self.servers.member(id).is_none() {
+            return;
+        }
         let SideEffect { key, undo } = side_effect;
         let (work, instead) = match undo {
             // If the server cannot mark a single version, the lease is lost. At least its life is restored.

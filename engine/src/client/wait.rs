@@ -67,8 +67,11 @@ impl<T> Client<T> {
 
     /// All lease gets that wait for the key get this answer.
     fn serve(&mut self, key: &Awaited, id: CallId, answer: &Answer, now: Instant) {
+        let Some((home, server)) = self.calls.get(id).map(|call| (call.home, call.server)) else { return };
         for other in self.lease_waits.take(key).filter(|&other| other != id) {
-            if self.calls.get(other).is_some_and(|call| call.stage == Stage::Waiting) {
+            if let Some(call) = self.calls.get_mut(other).filter(|call| call.stage == Stage::Waiting) {
+                // It may be another one than they have asked themselves, or a stand-in.
+                (call.home, call.server) = (home, server);
                 self.finish(other, answer.clone(), now);
             }
         }
@@ -94,7 +97,7 @@ impl<T> Client<T> {
             return self.complete(id, Err(Error::ServerDown), now);
         }
         if let Some(call) = self.calls.get_mut(id) {
-            call.server = server;
+            (call.home, call.server) = (home, server);
             call.retried = false;
         }
         self.dispatch(id, server, now);

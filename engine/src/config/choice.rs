@@ -34,6 +34,13 @@ impl Hash {
         }
     }
 
+    /// Whether only the keys of a server move when it joins or leaves the list. With `modulo` and
+    /// `one_at_a_time`, nearly all keys move: `n / (n + 1)` of them when the number of servers changes from `n` to `n + 1`. Each such change empties the cache, and
+    /// a change back brings old values back. So it is not for a list that changes by itself.
+    pub fn keeps_keys(self) -> bool {
+        matches!(self, Hash::Consistent | Hash::Ketama | Hash::Rendezvous)
+    }
+
     /// The hash with this word.
     pub fn parse(word: &[u8]) -> Option<Hash> {
         Hash::ALL.into_iter().find(|hash| hash.name().as_bytes() == word)

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::choice::Hash;
-use super::cluster::Config;
+use super::cluster::{Config, ServerConfig};
 use crate::limits::{MAX_RING_WEIGHT, MODULO_PLACES};
 
 /// An error of the weights; `nginx -t` prints the text.
@@ -41,21 +41,7 @@ impl WeightError {
 impl Config {
     /// Whether the servers may have their weights with this hash. A client must not be made if they may not.
     pub fn check_weights(&self) -> Result<(), WeightError> {
-        let hash = self.hash;
-        match hash {
-            Hash::OneAtATime | Hash::Rendezvous => match self.servers.iter().position(|server| server.weight != 1) {
-                Some(server) => Err(WeightError::Unsupported { hash, server }),
-                None => Ok(()),
-            },
-            Hash::Consistent => match self.weights().position(|(_, end)| end > u64::from(MAX_RING_WEIGHT)) {
-                Some(server) => {
-                    let sum = self.weights().last().map_or(0, |(_, end)| end);
-                    Err(WeightError::TooLarge { hash, sum, server })
-                }
-                None => Ok(()),
-            },
-            Hash::Modulo | Hash::Ketama => Ok(()),
-        }
+        self.hash.check_weights(&self.servers)
     }
 
     /// The first server that can have no keys: with `memcache_hash modulo`, the last ones get none if the sum of the weights is
@@ -64,22 +50,42 @@ impl Config {
         if self.hash != Hash::Modulo {
             return None;
         }
-        self.weights().position(|(begin, _)| begin >= u64::from(MODULO_PLACES))
+        weights(&self.servers).position(|(begin, _)| begin >= u64::from(MODULO_PLACES))
     }
+}
 
-    /// For each server, the sum of the weights before it, and the sum including its own.
-    fn weights(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.servers.iter().scan(0_u64, |sum, server| {
-            let begin = *sum;
-            *sum = begin.saturating_add(u64::from(server.weight));
-            Some((begin, *sum))
-        })
+impl Hash {
+    /// Whether servers may have their weights with this hash.
+    pub(super) fn check_weights(self, servers: &[ServerConfig]) -> Result<(), WeightError> {
+        let hash = self;
+        match hash {
+            Hash::OneAtATime | Hash::Rendezvous => match servers.iter().position(|server| server.weight != 1) {
+                Some(server) => Err(WeightError::Unsupported { hash, server }),
+                None => Ok(()),
+            },
+            Hash::Consistent => match weights(servers).position(|(_, end)| end > u64::from(MAX_RING_WEIGHT)) {
+                Some(server) => {
+                    let sum = weights(servers).last().map_or(0, |(_, end)| end);
+                    Err(WeightError::TooLarge { hash, sum, server })
+                }
+                None => Ok(()),
+            },
+            Hash::Modulo | Hash::Ketama => Ok(()),
+        }
     }
+}
+
+/// For each server, the sum of the weights before it, and the sum including its own.
+fn weights(servers: &[ServerConfig]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    servers.iter().scan(0_u64, |sum, server| {
+        let begin = *sum;
+        *sum = begin.saturating_add(u64::from(server.weight));
+        Some((begin, *sum))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::cluster::ServerConfig;
     use super::super::params::ServerParams;
     use super::*;
     use crate::limits::{MAX_SERVERS, MAX_WEIGHT};

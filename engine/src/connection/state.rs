@@ -202,6 +202,11 @@ impl Connection {
         self.address
     }
 
+    /// The server's addresses have other numbers.
+    pub fn set_address(&mut self, address: usize) {
+        self.address = address;
+    }
+
     /// How far it is.
     #[inline]
     pub fn phase(&self) -> Phase {

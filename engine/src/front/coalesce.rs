@@ -140,6 +140,18 @@ impl Exchanges {
         }
     }
 
+    /// The followers of an exchange, in their order. Some may have given up.
+    pub fn followers(&self, name: CallId) -> Vec<CallId> {
+        self.groups.get(&name).map(|group| group.followers.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// These followers leave an exchange.
+    pub fn part(&mut self, name: CallId, others: &[CallId]) {
+        if let Some(group) = self.groups.get_mut(&name).filter(|_| !others.is_empty()) {
+            group.followers.retain(|follower| !others.contains(follower));
+        }
+    }
+
     /// The exchange is over. Returns its followers. Some may have given up.
     pub fn end(&mut self, name: CallId) -> impl Iterator<Item = CallId> {
         self.groups.remove(&name).map(|group| group.followers).into_iter().flatten()

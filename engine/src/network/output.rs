@@ -22,4 +22,10 @@ pub enum Output {
     },
     /// An event that is worth a line in the log.
     Event(Event),
+    /// The server has left the list, and its last connection is closed: the driver may forget it. Nothing else about it
+    /// follows, unless a server begins at its place.
+    Gone {
+        /// The server.
+        server: ServerId,
+    },
 }

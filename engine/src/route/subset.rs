@@ -2,11 +2,15 @@
 //!
 //! A subset routes keys like a client with just these servers. It uses the connections of its client. An answer for one
 //! subset is never used for another one, except from the same server.
+//!
+//! While the list of servers changes, a subset keeps the servers that it was made of, without those that have left the list;
+//! one that returns is in it again. If none is left, operations fail as if all of them were down. The subset of all servers
+//! of the list is the client itself, which follows the list.
 
 use thiserror::Error as ThisError;
 
 use super::router::{Explanation, Router};
-use crate::config::Config;
+use crate::config::{Config, Hash, ServerConfig};
 use crate::id::ServerId;
 use crate::operation::key::Key;
 
@@ -46,20 +50,21 @@ pub enum SubsetError {
 /// A subset's servers, and their routing.
 #[derive(Debug)]
 struct Route {
-    /// Invariant: in the order of the configuration, each once, at least one.
+    /// The servers that it was made of, in or out of the list. That of all servers has none: it is made of the list.
+    ///
+    /// Invariant: in increasing order, each once.
+    made_of: Vec<ServerId>,
+    /// Those of them that are in the list, in its order.
     servers: Vec<ServerId>,
     router: Router,
 }
 
 impl Route {
-    fn all(config: &Config) -> Self {
-        let servers = (0..config.servers.len()).collect();
-        Route { servers, router: Router::new(config.hash, &config.servers) }
-    }
-
-    fn some(config: &Config, servers: Vec<ServerId>) -> Self {
-        let configs: Vec<_> = servers.iter().filter_map(|&id| config.servers.get(id)).cloned().collect();
-        Route { servers, router: Router::new(config.hash, &configs) }
+    fn new(hash: Hash, made_of: Vec<ServerId>, members: &[(ServerId, &ServerConfig)]) -> Self {
+        let is_part = |id| made_of.is_empty() || made_of.binary_search(id).is_ok();
+        let (servers, configs): (Vec<_>, Vec<_>) =
+            members.iter().filter(|(id, _)| is_part(id)).map(|&(id, config)| (id, config.clone())).unzip();
+        Route { made_of, servers, router: Router::new(hash, &configs) }
     }
 
     /// The key's server.
@@ -82,20 +87,30 @@ pub(crate) struct Routes(Vec<Route>);
 
 impl Routes {
     pub fn new(config: &Config) -> Self {
-        Routes(vec![Route::all(config)])
+        let members: Vec<_> = config.servers.iter().enumerate().collect();
+        Routes(vec![Route::new(config.hash, Vec::new(), &members)])
     }
 
-    /// A subset of a subset's servers, given by their places in it. Their order does not matter: they are routed to in
-    /// the order of the configuration, so that the same servers are always the same subset.
-    pub fn subset(&mut self, config: &Config, of: Subset, servers: &[usize]) -> Result<Subset, SubsetError> {
-        let among = self.servers(of);
-        let ids = servers.iter().map(|&n| among.get(n).copied()).collect::<Option<Vec<ServerId>>>();
-        let mut ids = ids.ok_or(SubsetError::Servers)?;
+    /// The list is this one from now on, of servers with these ids.
+    pub fn follow(&mut self, config: &Config, ids: &[ServerId]) {
+        let members: Vec<_> = ids.iter().copied().zip(&config.servers).collect();
+        for route in &mut self.0 {
+            *route = Route::new(config.hash, std::mem::take(&mut route.made_of), &members);
+        }
+    }
+
+    /// The subset of these servers of the list. Their order does not matter: the list has one, so that the same servers
+    /// are always the same subset.
+    pub fn subset(&mut self, config: &Config, mut ids: Vec<ServerId>) -> Result<Subset, SubsetError> {
         ids.sort_unstable();
         if ids.is_empty() || ids.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(SubsetError::Servers);
         }
-        if let Some(known) = self.0.iter().position(|route| route.servers == ids) {
+        let all = self.servers(Subset::ALL);
+        if all.len() == ids.len() {
+            return Ok(Subset::ALL);
+        }
+        if let Some(known) = self.0.iter().position(|route| route.made_of == ids) {
             return Ok(Subset::from_index(known));
         }
         // The first one is that of all servers.
@@ -103,11 +118,23 @@ impl Routes {
         if subset.index() > MAX_SUBSETS {
             return Err(SubsetError::TooMany);
         }
-        self.0.push(Route::some(config, ids));
+        let members: Vec<_> = all.iter().copied().zip(&config.servers).collect();
+        let route = Route::new(config.hash, ids, &members);
+        self.0.push(route);
         Ok(subset)
     }
 
-    /// The servers of a subset, in the order of the configuration; none if there is no such subset.
+    /// Whether there is this subset, with or without a server in the list.
+    pub fn contains(&self, subset: Subset) -> bool {
+        subset.index() < self.0.len()
+    }
+
+    /// The servers that a subset was made of; none for that of all servers.
+    pub fn made_of(&self, subset: Subset) -> &[ServerId] {
+        self.0.get(subset.index()).map_or(&[], |route| &route.made_of)
+    }
+
+    /// The servers of a subset, in the order of the list; none if there is no such subset.
     pub fn servers(&self, subset: Subset) -> &[ServerId] {
         self.0.get(subset.index()).map_or(&[], |route| &route.servers)
     }
@@ -124,6 +151,9 @@ impl Routes {
 
     /// Explains a key's route among all servers, with at most so many of them.
     pub fn explain(&self, key: &Key, candidates: usize) -> Explanation {
-        self.0.first().map(|all| all.router.explain(key.routed(), candidates)).unwrap_or_default()
+        let Some(all) = self.0.first() else { return Explanation::default() };
+        let why = all.router.explain(key.routed(), candidates);
+        let candidates = why.candidates.iter().filter_map(|&n| all.servers.get(n).copied()).collect();
+        Explanation { candidates, ..why }
     }
 }

@@ -77,6 +77,12 @@ impl Addresses {
         self.trial_at = trial_at;
     }
 
+    /// The list of addresses has changed: the numbers of the address in use, and of the one to try.
+    pub fn renumber(&mut self, agreed: usize, tried: usize) {
+        self.agreed = agreed;
+        self.works(tried);
+    }
+
     /// Moves on to the next address that was not tried, if there is one, beginning after the one that worked.
     pub fn next(&mut self, addresses: usize) -> bool {
         let next = if self.failed == 0 {

@@ -10,7 +10,7 @@
 
 use super::pick::usable;
 use super::state::Server;
-use crate::connection::Phase;
+use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
 use crate::network::{Event, Network, Output, Timer};
 use crate::shared::State;
@@ -88,17 +88,23 @@ impl Server {
     }
 
     /// Moves to this address. No other one gets requests from now on.
-    fn move_to(&mut self, address: usize, network: &mut Network, now: Instant) {
+    pub(super) fn move_to(&mut self, address: usize, network: &mut Network, now: Instant) {
         let trial_at = now.after(self.trial_pause(0, network));
         self.addresses.move_to(address, trial_at);
         self.latest = None;
         self.known.forget();
         self.changed = true;
         self.stop_failing_back(network);
+        self.leave_all(|connection| connection.address() != address, network, now);
+        if address > 0 {
+            self.maintain_at(trial_at, network);
+        }
+    }
+
+    /// These connections send nothing more, and close once they have answered.
+    pub(super) fn leave_all(&mut self, which: impl Fn(&Connection) -> bool, network: &mut Network, now: Instant) {
         for conn in self.connections.clone() {
-            let Some(connection) = network.connections.get_mut(conn).filter(|c| c.address() != address) else {
-                continue;
-            };
+            let Some(connection) = network.connections.get_mut(conn).filter(|c| which(c)) else { continue };
             if connection.phase() != Phase::Ready || connection.is_idle() {
                 self.close(conn, network);
                 continue;
@@ -107,9 +113,6 @@ impl Server {
             network.timers.insert(now.after(self.settings.timeout), Timer::Leave(conn));
             self.connections.retain(|&other| other != conn);
             self.addresses.leave();
-        }
-        if address > 0 {
-            self.maintain_at(trial_at, network);
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Invariants of a server between any two calls, for the simulation.
 
-#[cfg(test)]
-use super::settings::Settings;
 use super::state::Server;
 use crate::id::CallId;
 use crate::network::Connections;
@@ -43,10 +41,5 @@ impl Server {
     /// The number of writes under way.
     pub fn pending_writes(&self) -> usize {
         self.writes.len()
-    }
-
-    /// Changes the settings.
-    pub fn configure(&mut self, settings: Settings) {
-        self.settings = settings;
     }
 }

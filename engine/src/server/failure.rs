@@ -122,6 +122,10 @@ impl Server {
 
     /// Counts failures. True if the server is down from now on.
     pub fn failed(&mut self, weight: u32, cause: &Cause, network: &mut Network, now: Instant) -> bool {
+        // Nobody is to learn of one that has left.
+        if self.has_left() {
+            return false;
+        }
         let policy = self.settings.policy(network.rng.f64());
         if !self.health.failure(weight, policy, now) {
             return false;

@@ -44,6 +44,8 @@ pub(crate) struct Health {
     retry_at: Instant,
     /// Whether it is disabled, in any state.
     disabled: bool,
+    /// Whether it has left the client's list, in any state. It counts as disabled.
+    away: bool,
 }
 
 impl Health {
@@ -57,11 +59,12 @@ impl Health {
             troubled_at: now,
             retry_at: now,
             disabled: false,
+            away: false,
         }
     }
 
     pub fn state(&self) -> State {
-        if self.disabled {
+        if self.disabled || self.away {
             State::Disabled
         } else {
             self.state
@@ -76,6 +79,21 @@ impl Health {
         self.disabled = disabled;
         self.since = now;
         true
+    }
+
+    /// A connect is allowed at once.
+    pub fn retry_at_once(&mut self, now: Instant) {
+        self.retry_at = now;
+    }
+
+    /// The server leaves the client's list, or returns with the health that it had.
+    pub fn set_away(&mut self, away: bool) {
+        self.away = away;
+    }
+
+    /// Whether it has left the client's list.
+    pub fn is_away(&self) -> bool {
+        self.away
     }
 
     /// Whether it is down or disabled.

@@ -86,6 +86,9 @@ impl Server {
         // are split.
         let policy = self.settings.policy(0.0);
         self.answered_at = now;
+        if self.has_left() {
+            return;
+        }
         if self.health.success(proven, policy, now) {
             self.back(network, now);
         }

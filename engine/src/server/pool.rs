@@ -18,6 +18,10 @@ impl Server {
         self.connections.len().saturating_add(self.addresses.leaving()) < self.settings.pool.max() as usize
     }
 
+    fn is_above_max(&self) -> bool {
+        self.connections.len() > self.settings.pool.max() as usize
+    }
+
     fn may_grow(&self) -> bool {
         self.is_live() && self.has_room()
     }
@@ -95,6 +99,9 @@ impl Server {
                 Ok(()) => drop((0..missing).all(|_| self.open(network, now))),
             }
         }
+        if self.is_above_max() {
+            self.close_excess(network);
+        }
         self.close_expired(network, now);
         self.maybe_fail_back(network, now);
     }
@@ -109,6 +116,14 @@ impl Server {
             State::Down | State::Disabled => 0,
             State::Live => (self.settings.pool.min() as usize).saturating_sub(self.connections.len()),
         }
+    }
+
+    /// Closes idle connections above `max`, which has become smaller. Busy ones close when they are idle.
+    fn close_excess(&mut self, network: &mut Network) {
+        let is_idle = |conn: &ConnId| network.connections.get(*conn).is_some_and(Connection::is_idle);
+        let excess = self.connections.len().saturating_sub(self.settings.pool.max() as usize);
+        let idle: Vec<_> = self.connections.iter().copied().filter(is_idle).take(excess).collect();
+        idle.into_iter().for_each(|conn| self.close(conn, network));
     }
 
     /// Closes connections that have been idle for `ttl`, the longest idle first, while there are more than `smax`.
@@ -159,7 +174,7 @@ impl Server {
     }
 
     /// The connection is idle: closes it if it has to be closed. True if it was leaving, so that the server may get
-    /// operations again.
+    /// operations again, or the server has left the list and may have gone.
     pub fn connection_is_idle(&mut self, conn: ConnId, network: &mut Network, now: Instant) -> bool {
         let Some(connection) = network.connections.get_mut(conn) else { return false };
         connection.set_idle(now);
@@ -171,8 +186,15 @@ impl Server {
         let pool = self.settings.pool;
         if network.draining || self.health.state() == State::Disabled {
             self.close(conn, network);
-        } else if pool.ttl() > 0 && self.connections.len() > pool.smax() as usize {
-            self.maintain_at(now.after(Duration::from_secs(pool.ttl().into())), network);
+            return self.has_left();
+        }
+        if self.connections.len() > pool.smax() as usize {
+            // `max` may have become smaller.
+            if self.is_above_max() {
+                self.close(conn, network);
+            } else if pool.ttl() > 0 {
+                self.maintain_at(now.after(Duration::from_secs(pool.ttl().into())), network);
+            }
         }
         false
     }

@@ -41,8 +41,8 @@ impl Chaos {
                 world.stop(pause);
             }
             10 => {
-                let config = &world.worker.client.config().servers[id];
-                world.servers[id].dead_addresses = world.rng.usize(..=config.addresses);
+                let addresses = world.worker.client.server(id).map_or(0, |view| view.config.addresses);
+                world.servers[id].dead_addresses = world.rng.usize(..=addresses);
             }
             11 => {
                 world.servers[id].item_limit = [50, 1_000, usize::MAX][world.rng.usize(..3)];
@@ -55,7 +55,7 @@ impl Chaos {
             13 => {
                 // Somebody takes it out of use, in this worker.
                 let enabled = world.rng.bool();
-                assert!(world.worker.client.set_enabled(id, enabled, world.now));
+                assert_eq!(world.worker.client.set_enabled(id, enabled, world.now), world.lists(id));
                 world.obey();
             }
             _ => conn.into_iter().for_each(|conn| self.harm(world, conn)),

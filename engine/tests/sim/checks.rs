@@ -8,6 +8,8 @@ use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Pa
 
 use crate::op::{Lane, Op, Order};
 
+mod stood;
+
 /// What a server has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -82,6 +84,8 @@ pub struct Ledger {
     pub in_text: bool,
     /// A key may be on several servers, and is carried out in order on none.
     pub roams: bool,
+    /// The list of servers changes: a key may go to one server after the other.
+    pub moves: bool,
     /// Operations of which the client said that no server will carry them out.
     disowned: HashSet<u64>,
     /// What each key stood for, from when on.
@@ -91,6 +95,8 @@ pub struct Ledger {
     pub meddled: bool,
     /// Misses that carry no token may be taken for each other when one is lost.
     pub vague_misses: bool,
+    /// The server whose answer is looked at.
+    answers_from: usize,
     /// Operations that ended, by what they ended with.
     pub tally: BTreeMap<&'static str, u64>,
 }
@@ -177,7 +183,7 @@ impl Ledger {
 
     /// A request for the key has come to this server.
     pub fn seen(&mut self, key: &[u8], server: usize) {
-        if self.roams {
+        if self.roams || self.moves {
             return;
         }
         let home = *self.homes.entry(key.to_vec()).or_insert(server);
@@ -213,7 +219,8 @@ impl Ledger {
 
     /* what the client says */
 
-    pub fn completed(&mut self, number: u64, answer: &Result<Outcome, Error>, now: Instant) {
+    pub fn completed(&mut self, number: u64, server: usize, answer: &Result<Outcome, Error>, now: Instant) {
+        self.answers_from = server;
         let op = self.take(number, now);
         let writes = op.is_write();
         match answer {
@@ -223,7 +230,7 @@ impl Ledger {
                 self.check_outcome(number, &op, outcome, from, now);
                 if op.is_tracked() {
                     self.answered.insert(number);
-                    if let Some(applied) = self.applied.get(&number) {
+                    if let Some(applied) = self.applied.get(&number).filter(|_| !op.moved) {
                         let floor = self.floors.entry(op.lane()).or_default();
                         *floor = applied.at.max(*floor);
                     }
@@ -241,6 +248,7 @@ impl Ledger {
                     Error::Shutdown { .. } => "shutdown",
                     Error::TooLarge { .. } => "too large",
                     Error::Unsupported(_) | Error::InvalidKey(_) if self.in_text => "unsupported",
+                    Error::NoSuchServer if op.on_server.is_some() && self.moves => "no such server",
                     Error::Busy if op.waits_for_others() || self.follows_writes(&op) => "busy",
                     other => panic!("operation {number} ended with {other:?}"),
                 });
@@ -264,7 +272,10 @@ impl Ledger {
     /// Whether writes of its key were under way while it was: it may have had to follow them where there was no room.
     fn follows_writes(&self, op: &Op) -> bool {
         let traffic = self.traffic.get(&op.lane()).copied();
-        self.roams || self.hands_back || traffic.is_some_and(|(writes, ended)| writes > 0 || ended >= op.submitted)
+        self.roams
+            || self.moves
+            || self.hands_back
+            || traffic.is_some_and(|(writes, ended)| writes > 0 || ended >= op.submitted)
     }
 
     fn check_error(&self, op: &Op, error: &Error, now: Instant) {
@@ -300,7 +311,7 @@ impl Ledger {
         match (&op.verb, outcome) {
             (None, Outcome::Many(parts)) => {
                 assert_eq!(parts.len(), op.many.len());
-                for (key, part) in op.many.iter().zip(parts) {
+                for (key, part) in op.many.iter().zip(parts).filter(|_| !self.moves) {
                     self.check_part(key, part, before(op.submitted, self.shared), op);
                 }
             }
@@ -379,17 +390,5 @@ impl Ledger {
                 assert!(!op.waits_for_others() || now >= op.deadline, "it did not wait");
             }
         }
-    }
-
-    /// Whether the key stood for such a thing at any time since `from`, on any server that had it.
-    fn stood(&self, key: &[u8], from: Instant, what: &dyn Fn(&Option<Version>) -> bool) -> bool {
-        let servers = self.timelines.get(key);
-        let elsewhere = (self.roams || servers.is_none()) && what(&None);
-        elsewhere || servers.into_iter().flatten().any(|(_, timeline)| Self::has_stood(timeline, from, what))
-    }
-
-    fn has_stood(timeline: &Timeline, from: Instant, what: &dyn Fn(&Option<Version>) -> bool) -> bool {
-        let ends = timeline.iter().skip(1).map(|&(until, _)| Some(until)).chain([None]);
-        timeline.iter().zip(ends).any(|((_, version), until)| until.is_none_or(|until| until >= from) && what(version))
     }
 }

@@ -8,33 +8,27 @@ use memcache_engine::{Config, Failover, Hash, HashTag, KeyRules, LongKeys, Serve
 
 use crate::workload::LONGEST;
 
+/// A server with a small pool.
+pub fn server(rng: &mut Rng, n: u64) -> ServerConfig {
+    let mut choose = |of: &[u64]| of[rng.usize(..of.len())];
+    let max = choose(&[1, 1, 2, 3, 6]);
+    let smax = choose(&[0, 1, 2, 6]).min(max);
+    let min = choose(&[0, 0, 1, 2]).min(smax);
+    let mut params = ServerParams::default();
+    for (name, value) in
+        [("min", min), ("smax", smax), ("max", max), ("ttl", choose(&[0, 1, 3, 60])), ("weight", choose(&[1, 1, 3]))]
+    {
+        params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
+    }
+    let (pool, weight) = params.finish().expect("they agree");
+    ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: choose(&[1, 1, 2, 3]) as usize, pool, weight }
+}
+
 /// A cluster with small limits, so that they are met.
 pub fn config(rng: &mut Rng) -> Config {
+    let servers = [1, 1, 2, 3, 5][rng.usize(..5)];
+    let servers = (0..servers).map(|n| server(rng, n)).collect();
     let mut choose = |of: &[u64]| of[rng.usize(..of.len())];
-    let servers = choose(&[1, 1, 2, 3, 5]);
-    let server = |n: u64| {
-        let max = choose(&[1, 1, 2, 3, 6]);
-        let smax = choose(&[0, 1, 2, 6]).min(max);
-        let min = choose(&[0, 0, 1, 2]).min(smax);
-        let mut params = ServerParams::default();
-        for (name, value) in [
-            ("min", min),
-            ("smax", smax),
-            ("max", max),
-            ("ttl", choose(&[0, 1, 3, 60])),
-            ("weight", choose(&[1, 1, 3])),
-        ] {
-            params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
-        }
-        let (pool, weight) = params.finish().expect("they agree");
-        ServerConfig {
-            name: format!("10.0.0.{n}:11211").into(),
-            addresses: choose(&[1, 1, 2, 3]) as usize,
-            pool,
-            weight,
-        }
-    };
-    let servers = (0..servers).map(server).collect();
     Config {
         hash: Hash::Modulo,
         failover: if choose(&[0, 0, 1]) == 1 { Failover::Next } else { Failover::Off },

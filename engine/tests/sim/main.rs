@@ -11,8 +11,8 @@
 //! fail for it.
 //!
 //! In it are all verbs and what is asked of servers themselves, batches, leases with those who wait, stale items,
-//! coalescing, subsets, stand-ins, several addresses and workers who share what they know, servers that are taken out of
-//! use, retries, large values and exits. Not in it: items that expire, hashes other than the first one, and what another
+//! coalescing, subsets, stand-ins, lists of servers that change with any hash, several addresses and workers who share what they know, servers that are taken out of
+//! use, retries, large values and exits. Not in it: items that expire, and what another
 //! process finds out while this one is inside a call (`worker_memory.rs` among the client's tests). `make mutants` shows what
 //! the checks are good for: a check that none of those needs finds nothing.
 
@@ -22,6 +22,7 @@ mod cluster;
 mod command;
 mod faults;
 mod habits;
+mod members;
 mod network;
 mod op;
 mod progress;
@@ -34,7 +35,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant as Clock};
 
 use fastrand::Rng;
-use memcache_engine::{Error, LongKeys, Loss};
+use memcache_engine::{Error, Hash, LongKeys, Loss};
 
 use crate::chaos::Chaos;
 use crate::habits::Habits;
@@ -107,7 +108,15 @@ fn simulation() {
 /// One run: turbulence, then calm in which everything has to be well, then the end.
 fn run(seed: u64, sum: &mut Sum) {
     let mut rng = Rng::with_seed(seed);
-    let config = cluster::config(&mut rng);
+    let mut config = cluster::config(&mut rng);
+    let mut of_members = Rng::with_seed(seed ^ 0x6d65_6d62);
+    let moves = of_members.u8(..) < 110;
+    if moves {
+        config.hash = Hash::ALL[of_members.usize(..Hash::ALL.len())];
+        if config.check_weights().is_err() {
+            config.servers.iter_mut().for_each(|server| server.weight = 1);
+        }
+    }
     let (max_value, queue) = (config.max_value, config.queue);
     let mut workload = Workload::new(&mut rng, max_value);
     if config.keys.long_keys == LongKeys::Hash {
@@ -128,6 +137,7 @@ fn run(seed: u64, sum: &mut Sum) {
     let started = world.now;
     world.ledger.meddled = chaos.meddling;
     world.ledger.in_text = in_text;
+    world.ledger.moves = moves;
     world.habits = Habits::random(&mut rng);
     for server in &mut world.servers {
         server.weather = if rng.bool() { Weather::random(&mut rng) } else { Weather::fair() };
@@ -139,16 +149,16 @@ fn run(seed: u64, sum: &mut Sum) {
     }
 
     let length = Duration::from_secs(rng.u64(1..20));
-    turbulence(&mut world, &mut workload, &chaos, length, &mut rng);
+    turbulence(&mut world, &mut workload, &chaos, length, &mut rng, &mut of_members);
     if rng.u8(..) < 64 {
         // The worker exits in the middle of it.
         world.drain();
-        turbulence(&mut world, &mut workload, &chaos, Duration::from_secs(2), &mut rng);
+        turbulence(&mut world, &mut workload, &chaos, Duration::from_secs(2), &mut rng, &mut of_members);
         if rng.bool() {
             // nginx insists.
             world.each(|world| {
                 // What has not been sent yet may have connections of its own, and others may be full or late.
-                let view = world.worker.client.server(0).unwrap();
+                let Some(view) = world.worker.client.server(0) else { return };
                 if view.queued + view.connecting > 0 || view.open > 1 {
                     return;
                 }
@@ -160,7 +170,7 @@ fn run(seed: u64, sum: &mut Sum) {
         world.heal();
         workload.abort(&mut world);
     } else {
-        recover(&mut world, &mut workload, queue, &mut rng);
+        recover(&mut world, &mut workload, queue, &mut rng, &mut of_members);
     }
     end(&mut world);
 
@@ -172,7 +182,16 @@ fn run(seed: u64, sum: &mut Sum) {
     }
 }
 
-fn turbulence(world: &mut World, workload: &mut Workload, chaos: &Chaos, length: Duration, rng: &mut Rng) {
+fn turbulence(
+    world: &mut World,
+    workload: &mut Workload,
+    chaos: &Chaos,
+    length: Duration,
+    rng: &mut Rng,
+    of_members: &mut Rng,
+) {
+    let every = [1_000, 100_000, 1_000_000][of_members.usize(..3)];
+    let mut change = world.now;
     let until = world.now.after(length);
     // Byte by byte it takes long, and shows no more.
     let most = world.turns + 50_000;
@@ -189,11 +208,27 @@ fn turbulence(world: &mut World, workload: &mut Workload, chaos: &Chaos, length:
             chaos.strike(world);
             fault = world.now.after(Duration::from_micros(rng.u64(..2 * chaos.every)));
         }
+        if world.ledger.moves && world.now >= change && world.lists.len() < 300 {
+            members(world, of_members);
+            change = world.now.after(Duration::from_micros(of_members.u64(..2 * every)));
+        }
     }
 }
 
+/// There is another list of servers, or a worker takes it over.
+fn members(world: &mut World, rng: &mut Rng) {
+    if rng.bool() {
+        world.announce(rng);
+    }
+    let at = world.at;
+    world.switch(rng.usize(..world.count()));
+    world.take_over();
+    world.switch(at);
+}
+
 /// Everything works again: all servers are found, every operation succeeds, and pools shrink to what they should be.
-fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut Rng) {
+fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut Rng, of_members: &mut Rng) {
+    world.catch_up();
     world.heal();
     if rng.bool() {
         // A last blow to every connection, so that it does not depend on them.
@@ -217,13 +252,23 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
         for _ in 0..rng.usize(1..=queue.min(20)) {
             let refused = workload.submit(world);
             let cannot = matches!(refused, Some(Error::Unsupported(_) | Error::InvalidKey(_)));
-            assert!(refused.is_none() || (cannot && workload.in_text), "all is well: {refused:?}");
+            let unknown = world.ledger.moves && refused == Some(Error::NoSuchServer);
+            let alone = workload.is_alone(world) && refused == Some(Error::ServerDown);
+            let fine = unknown || alone || (cannot && workload.in_text);
+            assert!(refused.is_none() || fine, "all is well: {refused:?}");
+            if world.ledger.moves && of_members.u8(..) < 16 {
+                // No operation fails for it.
+                world.announce(of_members);
+                world.take_over();
+            }
         }
         for (number, answer) in world.settle() {
             // Counting a text, and an item that has grown by appending, are nobody's fault.
             let fine = matches!(answer, Ok(_) | Err(Error::Client(_) | Error::TooLarge { .. }));
             let cannot = matches!(answer, Err(Error::Unsupported(_) | Error::InvalidKey(_)));
-            let fine = fine || (cannot && workload.in_text);
+            let unknown = world.ledger.moves && answer == Err(Error::NoSuchServer);
+            let alone = workload.is_alone(world) && answer == Err(Error::ServerDown);
+            let fine = fine || unknown || alone || (cannot && workload.in_text);
             assert!(fine, "all is well, but operation {number} ended with {answer:?}");
         }
         world.run(Duration::from_millis(10));
@@ -237,7 +282,10 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
 /// A worker's pools are as they should be.
 fn at_rest(world: &mut World) {
     for id in 0..world.servers.len() {
-        let view = world.worker.client.server(id).unwrap();
+        let Some(view) = world.worker.client.server(id) else {
+            assert!(world.conns(id).is_empty(), "server {id} has left, and has connections");
+            continue;
+        };
         let pool = view.config.pool;
         assert_eq!((view.busy, view.connecting, view.pending, view.queued), (0, 0, 0, 0), "server {id} at rest");
         assert!(view.open >= pool.min() as usize, "server {id} has fewer connections than `min`");

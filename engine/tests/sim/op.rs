@@ -26,6 +26,12 @@ pub struct Op {
     pub deadline: Instant,
     /// The same where large values come meanwhile.
     pub latest: Instant,
+    /// The key, as it was asked for.
+    pub asked: Vec<u8>,
+    /// Its server has left the list.
+    pub moved: bool,
+    /// The list at its submission.
+    pub version: usize,
     /// What it must not be answered before, by the ledger.
     pub order: Order,
 }
@@ -60,6 +66,9 @@ impl Op {
             submitted,
             deadline,
             latest,
+            asked: Vec::new(),
+            moved: false,
+            version: 0,
             order: Order::default(),
         }
     }

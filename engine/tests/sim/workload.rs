@@ -1,7 +1,6 @@
 //! Random operations on few keys, so that they meet.
 
 use std::num::NonZeroU32;
-use std::ops::Bound;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::op::{Op, OF_BATCH};
 use crate::server::LIVES;
 use crate::world::World;
 
+mod cancel;
 mod large;
 
 /// The longest value that is ever stored.
@@ -104,6 +104,11 @@ impl Workload {
             self.subset = world.worker.client.subset(Subset::ALL, servers).expect("servers");
         });
         world.ledger.roams = true;
+    }
+
+    /// Whether none of the subset's servers may be in the list.
+    pub fn is_alone(&self, world: &World) -> bool {
+        self.subset != Subset::ALL && world.ledger.moves
     }
 
     /// Submits some operations, and cancels some.
@@ -233,13 +238,17 @@ impl Workload {
         let times = times(world, timeout);
         let request = Request { key: &self.keys[at], verb: verb.clone(), timeout };
         let subset = if world.rng.bool() { self.subset } else { Subset::ALL };
-        let server = world.worker.client.server_within(subset, &self.keys[at]).expect("a key");
+        let server = world.worker.client.server_within(subset, &self.keys[at]).unwrap_or(usize::MAX);
+        let has_left = world.worker.client.servers_of(subset).is_empty();
+        assert!(has_left || world.lists(server), "a key of no server");
         let answer = world.worker.client.submit_within(subset, request, number, world.now);
         world.obey();
         match answer {
             Ok(call) => {
                 let key = sent(world, &self.keys[at]);
-                let op = Op::new(call, world.at, server, key, Some(verb), times);
+                let mut op = Op::new(call, world.at, server, key, Some(verb), times);
+                op.version = world.worker.version;
+                op.asked = self.keys[at].clone();
                 world.ledger.accepted(number, op);
                 None
             }
@@ -249,7 +258,7 @@ impl Workload {
                 let queue = world.worker.client.config().queue;
                 let pipeline = world.worker.client.config().pipeline * PIPELINE_BOUND + queue;
                 assert!(match rejected.error {
-                    Error::ServerDown => !world.down().is_empty(),
+                    Error::ServerDown => has_left || !world.down().is_empty(),
                     Error::Unsupported(_) | Error::InvalidKey(_) => world.ledger.in_text,
                     // Or so much is on the connection that it has to go to.
                     Error::Busy => views().any(|view| view.queued >= queue || view.pending >= pipeline),
@@ -292,8 +301,13 @@ impl Workload {
         let answer = world.worker.client.submit_to(server, verb, timeout, number, world.now);
         world.obey();
         match answer {
-            Err(rejected) => Some(rejected.error),
+            Err(rejected) => {
+                let is_unknown = rejected.error == Error::NoSuchServer;
+                assert_eq!(is_unknown, !world.lists(server), "server {server}: {:?}", rejected.error);
+                Some(rejected.error)
+            }
             Ok(call) => {
+                assert!(world.lists(server), "server {server} has left the list");
                 let mut op = Op::new(call, world.at, server, Vec::new(), None, times);
                 op.on_server = Some(verb);
                 world.ledger.accepted(number, op);
@@ -374,20 +388,5 @@ impl Workload {
                 Verb::Store { mode, value, flags: small, ttl: Ttl::NEVER, cas }
             }
         }
-    }
-
-    /// Cancels any operation: one that waits, one that was sent, or one whose answer waits to be handed out.
-    fn cancel(&mut self, world: &mut World) {
-        let outstanding = world.ledger.outstanding();
-        let Some((&last, _)) = outstanding.last_key_value() else { return };
-        let from = world.rng.u64(..=last);
-        let range = (Bound::Included(from), Bound::Unbounded);
-        let found = outstanding.range::<u64, _>(range).next();
-        let Some((number, call, worker)) = found.map(|(&number, op)| (number, op.call, op.worker)) else { return };
-        world.switch(worker);
-        assert_eq!(world.worker.client.cancel(call, world.now), Some(number));
-        assert_eq!(world.worker.client.cancel(call, world.now), None, "once");
-        world.ledger.cancelled(number, world.now);
-        world.obey();
     }
 }

@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::Memory;
+use memcache_engine::MAX_LINE;
 use memcache_engine::{
     Client, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory, SharedHealth, WorkerMemory,
 };
-use memcache_engine::{CONNECT_BURST, CONNECT_RATE, MAX_LINE};
 
 use crate::checks::Ledger;
 use crate::habits::Habits;
+use crate::members::List;
 use crate::network::{Link, Stage, Weather};
-use crate::server::{Mode, Server};
+use crate::server::Server;
 
+mod connect;
 mod upkeep;
 
 /// The client encodes ahead until so many bytes wait to be written.
 const ENCODED_AHEAD: usize = 64 * 1024;
-
-/// A connect, in what it takes from a [`Worker::pace`].
-const CONNECT: u64 = 1_000_000;
 
 /// A worker: a client, and the sockets that its driver has.
 pub struct Worker {
@@ -34,6 +34,8 @@ pub struct Worker {
     stillborn: BTreeSet<ConnId>,
     /// How many connects there may be at once, per server, and since when.
     pace: Vec<(u64, Instant)>,
+    /// The list that it has, by its place in [`World::lists`].
+    pub version: usize,
 }
 
 pub struct World {
@@ -43,7 +45,12 @@ pub struct World {
     pub at: usize,
     pub now: Instant,
     pub rng: Rng,
+    /// By id, in the list or not.
     pub servers: Vec<Server>,
+    pub names: Vec<Bytes>,
+    pub healths: Vec<Memory<SharedHealth>>,
+    /// All lists of servers so far.
+    pub lists: Vec<List>,
     pub ledger: Ledger,
     pub habits: Habits,
     /// Operations that completed in the last turn, with what.
@@ -82,6 +89,7 @@ impl World {
                 opened: vec![0; count],
                 stillborn: BTreeSet::new(),
                 pace: vec![(u64::MAX / 2, now); count],
+                version: 0,
             }
         };
         let mut world = World {
@@ -91,7 +99,10 @@ impl World {
             now,
             rng: Rng::with_seed(seed),
             servers: (0..count).map(|id| Server::new(id, Weather::fair())).collect(),
+            names: config.servers.iter().map(|server| server.name.clone()).collect(),
+            lists: vec![List::new(&config)],
             ledger: Ledger::new(&config),
+            healths: shared_healths,
             habits: Habits::calm(),
             done: Vec::new(),
             events: Vec::new(),
@@ -127,7 +138,7 @@ impl World {
         self.switch(at);
     }
 
-    fn all(&self) -> impl Iterator<Item = &Worker> {
+    pub fn all(&self) -> impl Iterator<Item = &Worker> {
         self.workers.iter().flatten().chain([&self.worker])
     }
 
@@ -225,7 +236,11 @@ impl World {
                 let view = self.worker.client.server(done.server);
                 self.ledger.hands_back |= view.is_some_and(|view| view.stats().handed_back > 0);
             }
-            self.ledger.completed(done.context, &done.answer, self.now);
+            if let Some(op) = self.ledger.outstanding().get(&done.context).filter(|op| !op.asked.is_empty()) {
+                let known = self.ledger.roams || self.may_answer(op, done.server);
+                assert!(known, "operation {} went to server {}", done.context, done.server);
+            }
+            self.ledger.completed(done.context, done.server, &done.answer, self.now);
             assert_eq!(self.worker.client.cancel(done.call, self.now), None, "it was handed out");
             self.done.push((done.context, done.answer));
         }
@@ -344,45 +359,16 @@ impl World {
                     let known = self.worker.links.remove(&conn).is_some() || self.worker.stillborn.remove(&conn);
                     assert!(known, "closed twice");
                 }
+                Output::Gone { server } => {
+                    assert!(!self.lists(server), "server {server} has not left");
+                    let left = self.worker.links.values().filter(|link| link.server == server).count();
+                    assert_eq!(left, 0, "server {server} has gone, and has connections");
+                }
                 Output::Event(event) => {
                     assert!(event.text(b"10.0.0.1:11211").is_ascii());
                     self.events.push(event);
                 }
             }
         }
-    }
-
-    fn open(&mut self, conn: ConnId, id: usize, address: usize) {
-        let config = &self.worker.client.config().servers[id];
-        assert!(address < config.addresses);
-        let open = self.worker.links.values().filter(|link| link.server == id).count();
-        let most = config.pool.max() as usize + usize::from(config.addresses > 1);
-        assert!(open < most, "more connections than `max`");
-        self.worker.opened[id] += 1;
-        let (may, since) = &mut self.worker.pace[id];
-        let more = self.now.since(*since).as_micros() as u64 * u64::from(CONNECT_RATE);
-        *may = may.saturating_add(more).min(u64::from(CONNECT_BURST + 1) * CONNECT);
-        *since = self.now;
-        *may = may.checked_sub(CONNECT).unwrap_or_else(|| panic!("a storm of connects to server {id}"));
-        let server = &self.servers[id];
-        let at = self.now.after(server.weather.delay(&mut self.rng));
-        let at_once = match server.mode {
-            _ if self.worker.links.len() >= self.habits.sockets => Some(Loss::NoResources),
-            _ if address < server.dead_addresses => None,
-            // As with a Unix socket, it may be known at once.
-            Mode::Nobody if self.rng.bool() => Some(Loss::Refused),
-            _ => None,
-        };
-        if let Some(loss) = at_once {
-            self.worker.stillborn.insert(conn);
-            return self.worker.client.closed(conn, loss, self.now);
-        }
-        let outcome = match server.mode {
-            _ if address < server.dead_addresses => Some((at, Err(Loss::Connect))),
-            Mode::Nobody => Some((at, Err(Loss::Refused))),
-            Mode::Blackhole => None,
-            _ => Some((at, Ok(()))),
-        };
-        self.worker.links.insert(conn, Link::new(id, Stage::Connecting(outcome)));
     }
 }

@@ -150,7 +150,7 @@ fn share(count: u32) -> Vec<World> {
         let servers = vec![ServerMemory { shared_health: shared_health.clone(), ..ServerMemory::default() }];
         let client =
             Client::among(three(&["min=1", "ttl=0"]), u64::from(process), WorkerMemory { process, servers }, now);
-        let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
+        let mut w = World::of(client, now);
         w.outputs();
         w
     };

@@ -113,12 +113,12 @@ fn what_moves_has_to_find_room() {
 fn bytes_that_wait_move_too() {
     let mut w = three(Failover::Next);
     w.set("foo", "12345", 1);
-    assert_eq!(w.client.servers[1].backlog(), 5);
+    assert_eq!(w.client.servers.get(1).unwrap().backlog(), 5);
     w.lose(0, Loss::Refused);
-    assert_eq!((w.client.servers[1].backlog(), w.client.servers[2].backlog()), (0, 5));
+    assert_eq!((w.client.servers.get(1).unwrap().backlog(), w.client.servers.get(2).unwrap().backlog()), (0, 5));
     w.accept(1);
     w.written(1);
-    assert_eq!(w.client.servers[2].backlog(), 0);
+    assert_eq!(w.client.servers.get(2).unwrap().backlog(), 0);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn two() -> World {
 }
 
 fn writes(w: &World) -> usize {
-    w.client.servers.iter().map(|server| server.pending_writes()).sum()
+    w.client.servers.iter().map(|(_, server)| server.pending_writes()).sum()
 }
 
 #[test]

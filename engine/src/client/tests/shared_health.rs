@@ -28,7 +28,7 @@ impl Workers {
         let now = self.now;
         let servers = vec![ServerMemory { shared_health: self.shared_health.clone(), ..ServerMemory::default() }];
         let client = Client::among(config(&[params]), u64::from(process), WorkerMemory { process, servers }, now);
-        self.list.push(World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() });
+        self.list.push(World::of(client, now));
         self.list.last_mut().unwrap().outputs();
     }
 

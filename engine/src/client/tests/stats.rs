@@ -115,7 +115,7 @@ fn r46_what_is_counted_without_a_place_is_told() {
     let sum = crate::metrics::counter::Memory::<crate::stats::Counters>::default();
     let servers = vec![ServerMemory { rest: Some(sum.clone()), ..ServerMemory::default() }];
     let client = Client::among(config(&[&["max=1"]]), 7, WorkerMemory { process: 1, servers }, now);
-    let mut w = World { client, now, opened: Vec::new(), closed: Vec::new(), events: Vec::new() };
+    let mut w = World::of(client, now);
     w.accept_after_get();
     w.get("cow", 2);
     w.wait(Config::TIMEOUT);

@@ -8,7 +8,7 @@ use crate::operation::request::Direction;
 use crate::{KeyError, KeyRules};
 
 /// A server's answer to a command of the greeting; `None`: it closes the connection.
-type Answers = fn(&str) -> Option<String>;
+pub(super) type Answers = fn(&str) -> Option<String>;
 
 fn memcached(command: &str, version: &str) -> Option<String> {
     let answer = match command.split(' ').next().unwrap() {
@@ -26,7 +26,7 @@ fn old(command: &str) -> Option<String> {
     memcached(command, "1.6.9")
 }
 
-fn older(command: &str) -> Option<String> {
+pub(super) fn older(command: &str) -> Option<String> {
     match command.split(' ').next().unwrap() {
         "gats" | "touch" => Some("ERROR\r\n".into()),
         _ => memcached(command, "1.4.4"),
@@ -50,7 +50,7 @@ fn old_twemproxy(command: &str) -> Option<String> {
 }
 
 /// Greets, with as many connections as necessary, starting with this number. Returns the questions on each.
-fn greet(w: &mut World, mut n: usize, answers: Answers) -> Vec<Vec<String>> {
+pub(super) fn greet(w: &mut World, mut n: usize, answers: Answers) -> Vec<Vec<String>> {
     let mut asked = Vec::new();
     loop {
         let conn = w.conn(n);
