@@ -450,7 +450,10 @@ typedef struct {
 #define NGX_HTTP_MEMCACHE_STATE_DOWN  1
 #define NGX_HTTP_MEMCACHE_STATE_DISABLED  2  /* by set_enabled() */
 
-/* A server of a client: its configuration, and its state in this worker. "address" lives as long as the client. */
+/*
+ * A server of a client: its configuration, and its state in this worker. "address" lives as long as the index belongs to
+ * the server: as long as the client, if the list of servers does not change.
+ */
 typedef struct {
     size_t      size;        /* sizeof(ngx_http_memcache_server_t), set by the caller */
     ngx_str_t   address;
@@ -491,10 +494,16 @@ typedef struct {
      */
     void (*release)(ngx_http_memcache_value_t *value);
 
-    /* The number of servers of the client. */
+    /*
+     * The number of the client's indexes: of its servers, if the list does not change while nginx runs. An index stays with
+     * its server, whatever happens to others. The index of a server that has left the list is INVALID everywhere, and leaves
+     * a gap: functions that take an index are to be called with all that there are. A server that joins the list gets an
+     * index of its own, and one that returns has its own again. An index belongs to another server only when 16384 others
+     * have left after its own.
+     */
     ngx_uint_t (*servers)(ngx_http_memcache_client_t *client);
 
-    /* Fills *server. INVALID: there is no such index. */
+    /* Fills *server. INVALID: there is no such index, or its server has left the list. */
     ngx_http_memcache_status_t (*server)(ngx_http_memcache_client_t *client, ngx_uint_t index,
         ngx_http_memcache_server_t *server);
 
@@ -526,7 +535,8 @@ typedef struct {
      * with these servers alone, in the order of the configuration, whatever the order of the indexes. The same servers are
      * always the same subset, and all servers are the client itself. A subset shares connections, health, settings, and
      * statistics with the client. All functions accept it. It counts servers from 0. It lives as long as the client, and is
-     * not released. INVALID: there is no index, an index is given twice, or it does not exist. TOO_MANY: there are MAX_SUBSETS
+     * not released. It keeps the servers that it was made of: those that leave the list have gaps, and if all have left,
+     * operations fail with SERVER_DOWN until one returns. INVALID: there is no index, an index is given twice, or it does not exist. TOO_MANY: there are MAX_SUBSETS
      * already.
      */
     ngx_http_memcache_status_t (*subset)(ngx_http_memcache_client_t *client, const ngx_uint_t *servers, ngx_uint_t n,

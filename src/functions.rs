@@ -101,7 +101,7 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     fn id(&self, index: usize) -> Option<ServerId> {
-        self.driver.view(|client| client.servers_of(self.subset).get(index).copied()).flatten()
+        self.driver.view(|client| client.server_at(self.subset, index)).flatten()
     }
 }
 
@@ -132,18 +132,17 @@ impl table::Target for Target<'_> {
     }
 
     fn servers(&self) -> usize {
-        self.driver.view(|client| client.servers_of(self.subset).len()).unwrap_or(0)
+        self.driver.view(|client| client.places(self.subset)).unwrap_or(0)
     }
 
     fn server(&self, index: usize) -> Result<ngx_http_memcache_server_t, Status> {
         let id = self.id(index).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
-        // That of the configuration stays where it is.
-        let name = &self.cluster.config.servers.get(id).ok_or(NGX_HTTP_MEMCACHE_INVALID)?.name;
         let now = self.driver.view(|client| {
             let view = client.server(id)?;
-            let pool = view.config.pool;
+            let (pool, name) = (view.config.pool, &view.config.name);
             Some(ngx_http_memcache_server_t {
                 size: 0,
+                // It stays where it is while the server has its place.
                 address: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
                 state: match view.state {
                     State::Live => NGX_HTTP_MEMCACHE_STATE_LIVE,
@@ -176,7 +175,7 @@ impl table::Target for Target<'_> {
     fn server_of_key(&self, key: &[u8]) -> Result<usize, Status> {
         let found = self.driver.view(|client| {
             let id = client.server_within(self.subset, key)?;
-            Ok(client.servers_of(self.subset).iter().position(|&server| server == id))
+            Ok(client.place_of(self.subset, id))
         });
         let found = found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?.map_err(|error: Error| status_of(&error))?;
         found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)

@@ -60,14 +60,20 @@ impl Iterator for Servers {
     type Item = Server;
 
     fn next(&mut self) -> Option<Server> {
-        let server = Server::new(self.client, self.next)?;
-        self.next = self.next.saturating_add(1);
-        Some(server)
+        loop {
+            let index = self.next;
+            self.next = index.saturating_add(1);
+            match Server::new(self.client, index) {
+                // A server that has left the list leaves a gap.
+                None if self.next < self.client.handle().servers() => {}
+                server => return server,
+            }
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = self.client.handle().servers().saturating_sub(self.next);
-        (left, Some(left))
+        (0, Some(left))
     }
 }
 

@@ -165,3 +165,13 @@ fn servers_answer_for_themselves() {
     assert_eq!(seen(0).ttl, 2);
     assert_eq!(finish(server().flush_all(), MISS, b""), Err(Error::Other(MISS)));
 }
+
+/// The server with the index 2 has left the list.
+pub(super) unsafe extern "C" fn servers(_client: *mut sys::ngx_http_memcache_client_t) -> ngx_uint_t {
+    4
+}
+
+#[test]
+fn a_server_that_has_left_leaves_a_gap() {
+    assert_eq!(client().servers().map(|server| server.weight()).collect::<Vec<_>>(), [1, 2, 4]);
+}
