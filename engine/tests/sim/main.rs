@@ -143,7 +143,8 @@ fn run(seed: u64, sum: &mut Sum) {
         server.weather = if rng.bool() { Weather::random(&mut rng) } else { Weather::fair() };
         server.bare_misses = rng.u8(..) < 64;
         if in_text {
-            server.speaks = [Speaks::Meta, Speaks::Text, Speaks::Text, Speaks::Proxy][of_text.usize(..4)];
+            let kinds = [Speaks::Meta, Speaks::Text, Speaks::Text, Speaks::Proxy, Speaks::Router];
+            server.speaks = kinds[of_text.usize(..kinds.len())];
         }
         world.ledger.vague_misses |= server.bare_misses && chaos.meddling;
     }

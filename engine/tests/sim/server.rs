@@ -194,10 +194,10 @@ impl Server {
         now: Instant,
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
-        if self.speaks.closes(text) {
+        if let Some(last) = self.speaks.closes(text) {
             session.input.clear();
             session.over = true;
-            return Some(Vec::new());
+            return Some(last.to_vec());
         }
         if self.speaks != Speaks::Meta || text::is_get(text) {
             return self.execute_text(id, line, session, ledger, now);

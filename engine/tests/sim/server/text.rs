@@ -20,15 +20,21 @@ pub enum Speaks {
     Meta,
     /// Text, and a version that says so.
     Text,
-    /// Text, and it closes the connection of what else it is asked.
+    /// Text, and it closes the connection of what else it is asked, like twemproxy.
     Proxy,
+    /// The same, but with an error before that, like mcrouter.
+    Router,
 }
 
 impl Speaks {
-    /// Whether it closes the connection of this.
-    pub fn closes(self, text: &[u8]) -> bool {
-        let unknown: [&[u8]; 4] = [b"mn", b"stats", b"flush_all", b"gats "];
-        self == Speaks::Proxy && unknown.iter().any(|word| text.starts_with(word))
+    /// What it sends before it closes the connection of this; `None`: it does not close it.
+    pub fn closes(self, text: &[u8]) -> Option<&'static [u8]> {
+        let (last, unknown): (&[u8], &[&[u8]]) = match self {
+            Speaks::Meta | Speaks::Text => return None,
+            Speaks::Proxy => (b"", &[b"mn", b"stats", b"flush_all", b"gats "]),
+            Speaks::Router => (b"CLIENT_ERROR malformed request\r\n", &[b"mn", b"gats "]),
+        };
+        unknown.iter().any(|word| text.starts_with(word)).then_some(last)
     }
 }
 
@@ -53,6 +59,7 @@ impl Server {
         match self.speaks {
             Speaks::Text => format!("VERSION 1.4.{id}\r\n").into_bytes(),
             Speaks::Meta | Speaks::Proxy => format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes(),
+            Speaks::Router => format!("VERSION 41.0.{id} mcrouter\r\n").into_bytes(),
         }
     }
 
