@@ -35,6 +35,9 @@ R13: a key goes to any connection | server/order.rs | s/if self.connections.len(
 R13: the queue waits for a connection that is full | client/dispatch.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
 R13: a connection is never full | server/order.rs | s/return if load < most {/return if load < most || true {/
 R14: waiting leases without a bound | front/lease_wait.rs | s/let full = self.count >= most;/let full = false;/
+F38: more than a question is sent before the authentication | protocol/greeting.rs | s/Begin::Meta if self.credentials.is_none() =>/Begin::Meta =>/
+F38: bytes are sent behind the authentication | protocol/text/encode.rs | s/out.put_shared(credentials.token());/out.put_shared(credentials.token()); out.put(b"\r\nversion");/
+F38: who does not ask for the password gets it | protocol/greeting.rs | s/(Due::Version, Line::Version(text)) => return/(Due::Version, Line::Version(_)) if self.credentials.is_some() => Next::Ask(Due::Authentication),\n            &/
 F40: connects without a limit | server/throttle.rs | s/return Err(now.after(wait));/let _ = wait;/
 F40: all workers come back at once | server/health.rs | s/pause.mul_f64(policy.jitter.clamp(0.0, 1.0) \/ 4.0)/Duration::ZERO/
 F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.network.draining => End::Exit/if false => End::Exit/

@@ -31,7 +31,11 @@ impl Chaos {
             0 => world.servers[id].stalled = true,
             1 | 2 => world.servers[id].stalled = false,
             3 => self.replace(world, id),
-            4 | 5 => world.servers[id].mode = Mode::Memcached,
+            4 => world.servers[id].mode = Mode::Memcached,
+            5 => {
+                world.servers[id].mode = Mode::Memcached;
+                world.servers[id].change_password();
+            }
             6 => world.servers[id].weather = Weather::random(&mut world.rng),
             7 => world.servers[id].weather = Weather::fair(),
             8 => world.habits = Habits::random(&mut world.rng),

@@ -40,7 +40,7 @@ use memcache_engine::{Error, Hash, LongKeys, Loss};
 use crate::chaos::Chaos;
 use crate::habits::Habits;
 use crate::network::Weather;
-use crate::server::Speaks;
+use crate::server::{credentials, Access, Speaks};
 use crate::workload::Workload;
 use crate::world::World;
 
@@ -126,7 +126,10 @@ fn run(seed: u64, sum: &mut Sum) {
     let mut of_text = Rng::with_seed(seed ^ 0x7465_7874);
     let in_text = of_text.u8(..) < 96;
     workload.in_text = in_text;
+    let mut of_access = Rng::with_seed(seed ^ 0x6163_6365);
+    config.credentials = credentials().filter(|_| of_access.u8(..) < 96);
     let chaos = Chaos { every: [20_000, 200_000, 2_000_000][rng.usize(..3)], meddling: rng.bool(), in_text };
+    let has_password = config.credentials.is_some();
     let mut world = World::of(config, rng.u64(..), [1, 1, 2, 3][rng.usize(..4)]);
     if rng.u8(..) < 64 {
         let servers: Vec<usize> = (0..world.servers.len()).filter(|_| rng.bool()).collect();
@@ -145,6 +148,9 @@ fn run(seed: u64, sum: &mut Sum) {
         if in_text {
             let kinds = [Speaks::Meta, Speaks::Text, Speaks::Text, Speaks::Proxy, Speaks::Router];
             server.speaks = kinds[of_text.usize(..kinds.len())];
+        }
+        if has_password && server.speaks != Speaks::Proxy && of_access.bool() {
+            server.access = Access::Password;
         }
         world.ledger.vague_misses |= server.bare_misses && chaos.meddling;
     }

@@ -14,9 +14,12 @@ use crate::network::{Link, Weather};
 use crate::op::OF_BATCH;
 use crate::session::{Mishap, Session};
 
+mod access;
 mod leases;
+mod loss;
 mod text;
 
+pub use access::{credentials, Access};
 pub use text::Speaks;
 
 /// From here on, a life is one that this has said, and not the tag of an operation.
@@ -53,6 +56,8 @@ pub struct Server {
     pub bare_misses: bool,
     /// What it understands.
     pub speaks: Speaks,
+    /// What it requires.
+    pub access: Access,
     /// The largest value it takes.
     pub item_limit: usize,
     pub weather: Weather,
@@ -78,6 +83,7 @@ impl Server {
             stalled: false,
             bare_misses: false,
             speaks: Speaks::Meta,
+            access: Access::Open,
             item_limit: usize::MAX,
             weather,
             dead_addresses: 0,
@@ -88,20 +94,6 @@ impl Server {
             made: BTreeSet::new(),
             versions: 0,
         }
-    }
-
-    /// It has lost what it knew.
-    pub fn forget(&mut self, ledger: &mut Ledger, now: Instant) {
-        self.vacant.clear();
-        let id = self.id;
-        std::mem::take(&mut self.items).into_keys().for_each(|key| ledger.changed(id, &key, None, now));
-    }
-
-    /// It has lost one item.
-    pub fn evict(&mut self, ledger: &mut Ledger, rng: &mut Rng, now: Instant) {
-        let Some(key) = self.items.keys().nth(rng.usize(..self.items.len().max(1))).cloned() else { return };
-        self.items.remove(&key);
-        ledger.changed(self.id, &key, None, now);
     }
 
     /// Does what it can do for a connection now.
@@ -148,6 +140,9 @@ impl Server {
             }
             Mode::Other(_) | Mode::Mute => return false,
             _ => {}
+        }
+        if self.is_closed_to(session) {
+            return self.authenticate(session);
         }
         let swallowed = session.swallow.min(session.input.len());
         session.input.advance(swallowed);

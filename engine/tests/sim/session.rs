@@ -35,6 +35,7 @@ pub struct Session {
     /// Bytes of a refused value that are still to come.
     pub swallow: usize,
     pub greeted: bool,
+    pub authenticated: bool,
     pub mishap: Option<Mishap>,
     /// It hangs up when its output is written.
     pub over: bool,

@@ -65,6 +65,7 @@ impl World {
     pub fn heal(&mut self) {
         for server in &mut self.servers {
             server.mode = Mode::Memcached;
+            server.accept();
             server.stalled = false;
             server.weather = Weather::fair();
             server.dead_addresses = 0;
