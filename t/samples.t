@@ -32,6 +32,12 @@ cmp_ok(scalar @samples, '>=', 4, 'samples');
 
 my @m = map { Test::Memcached->start($t, port($_)) } 11211 .. 11213;
 
+# for the one with a password
+my $password = $t->testdir() . '/memcached.password';
+$t->write_file('memcached.password', "app:a-long-random-password\n");
+chmod 0600, $password;
+push @m, Test::Memcached->start($t, port(11214), auth => $password);
+
 # for the one with a proxy
 $t->write_file_expand('nutcracker.yml', <<'EOF');
 pool:
@@ -93,6 +99,7 @@ sub adapted {
 	$text =~ s/^pid nginx\.pid;$/%%TEST_GLOBALS%%\ndaemon off;/m;
 	$text =~ s/^error_log .*;$//m;
 
+	$text =~ s/\/etc\/nginx\/memcached\.password;/$password;/;
 	$text =~ s/\b(127\.0\.0\.1|localhost):(112\d\d)/$1:%%PORT_$2%%/g;
 	$text =~ s/^http \{$/http {\n%%TEST_GLOBALS_HTTP%%/m
 		unless $text =~ /client_body_temp_path/;
