@@ -383,7 +383,9 @@ impl Greeting {
             Due::Version | Due::Any if input.starts_with(TOO_MANY_CONNECTIONS) => {
                 return Unfit::TooManyConnections;
             }
-            Due::Version | Due::Noop | Due::Any if input.starts_with(b"CLIENT_ERROR unauthenticated") => {
+            Due::Version | Due::Noop | Due::Any | Due::Command(_)
+                if input.starts_with(b"CLIENT_ERROR unauthenticated") =>
+            {
                 return Unfit::Unauthenticated;
             }
             Due::Version | Due::Any if !self.secretive => return Unfit::foreign(input),

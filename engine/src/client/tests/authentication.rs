@@ -93,7 +93,7 @@ fn f38_who_does_not_ask_for_the_password_does_not_get_it() {
 
 /// A proxy hands the answer of one of its servers on. With the password it would do what it likes.
 #[test]
-fn f38_a_proxy_that_closes_at_version_does_not_get_it() {
+fn f38_a_proxy_does_not_get_it() {
     let mut w = connected(Protocol::Text);
     assert_eq!(w.written(0), "version\r\n");
     w.lose(0, Loss::Eof);
@@ -101,6 +101,14 @@ fn f38_a_proxy_that_closes_at_version_does_not_get_it() {
     assert!(w.written(1).starts_with("get ngx_"));
     w.reply(1, UNAUTHENTICATED);
     assert_eq!(w.written(1), "");
+    assert_eq!(cause(&w), &Cause::Unfit(Unfit::Unauthenticated));
+    // One that knows `version`.
+    let mut w = connected(Protocol::Text);
+    w.written(0);
+    w.reply(0, "VERSION 0.5.0\r\n");
+    assert!(w.written(0).starts_with("gets ngx_"));
+    w.reply(0, UNAUTHENTICATED);
+    assert_eq!(w.written(0), "");
     assert_eq!(cause(&w), &Cause::Unfit(Unfit::Unauthenticated));
 }
 
