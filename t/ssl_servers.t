@@ -33,6 +33,10 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
 my $dir = $t->testdir();
 my %versions = Test::Memcached->versions();
 
+# memcached's own TLS is with a password
+$t->write_file('auth', "user:secret\n");
+chmod 0600, "$dir/auth";
+
 my $ca = Test::Certificates->authority($dir);
 $ca->sign($_, for => 'IP:127.0.0.1') for qw/ right renewed /;
 Test::Certificates->authority($dir, 'stranger')
@@ -77,6 +81,7 @@ $t->write_file_expand('nginx.conf', http_conf(<<"EOF"));
     memcache_timeout 10s;
     memcache_max_value 4m;
     memcache_pipeline 1;
+    memcache_auth_file auth;
     memcache_retry 100ms;
     client_max_body_size 4m;
 
@@ -169,7 +174,7 @@ sub memcached {
 	return run_it($t, @$command, '-U', '0', '-I', '4m', $> == 0 ? qw/ -u root / : (),
 		'-p', $port, '-Z', '-l', "127.0.0.1:$port,notls:127.0.0.1:$plain",
 		'-o', "ssl_chain_cert=$dir/$n.pem,ssl_key=$dir/$n.key,"
-		. 'ssl_session_cache');
+		. 'ssl_session_cache', '-Y', "$dir/auth");
 }
 
 sub plain {
@@ -220,6 +225,8 @@ sub renew {
 
 	my $s = IO::Socket::INET->new('127.0.0.1:' . port(8060 + $n))
 		or die "Can't connect: $!\n";
+	$s->print("set auth 0 0 11\r\nuser secret\r\n");
+	$s->getline();
 	$s->print("refresh_certs\r\n");
 	return ($s->getline() // '') =~ s/\s+\z//r;
 }
