@@ -134,6 +134,7 @@ impl World {
                 self.write(conn, usize::MAX);
                 while self.links.get(&conn).is_some_and(|link| link.peer.is_tried()) {
                     self.say(conn, &mut Script::new(b"r0"));
+                    self.write(conn, usize::MAX);
                 }
             }
             b'>' => {
@@ -340,7 +341,7 @@ impl World {
                     assert!(open < most, "more connections than `max`");
                     assert!(!self.conns.contains(&conn), "an id that was another's");
                     self.conns.push(conn);
-                    let peer = Peer::new(self.client.config().max_value);
+                    let peer = Peer::new(self.client.config());
                     self.links.insert(conn, Link { server, connected: false, peer });
                 }
                 Output::Close { conn } => assert!(self.links.remove(&conn).is_some(), "closed twice"),

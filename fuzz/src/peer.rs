@@ -1,12 +1,13 @@
 //! A server that says what the script wants.
 
 mod lines;
+mod text;
 
 use std::collections::VecDeque;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
-use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome, MAX_LINE};
+use memcache_engine::{Answer, Config, Error, Item, Lease, Metadata, Outcome, Protocol, MAX_LINE};
 
 use self::lines::{echo, fill, has_token, line, mark, metadata, refused, with_value, SOME};
 use crate::request::Request;
@@ -33,6 +34,8 @@ pub enum Says {
 #[derive(Default)]
 pub struct Peer {
     max_value: usize,
+    /// It speaks the text protocol, and not meta.
+    in_text: bool,
     input: Vec<u8>,
     awaited: VecDeque<Request>,
     /// Answers of the greeting that were given.
@@ -68,9 +71,9 @@ const NO_SIZES: [&str; 10] = [
 const MAX_STATS: usize = 64 * 1024;
 
 impl Peer {
-    /// A server whose client takes values up to this size.
-    pub fn new(max_value: usize) -> Self {
-        Peer { max_value, ..Peer::default() }
+    /// A server whose client has this configuration.
+    pub fn new(config: &Config) -> Self {
+        Peer { max_value: config.max_value, in_text: config.protocol == Protocol::Text, ..Peer::default() }
     }
 
     /// The client has written this.
@@ -88,6 +91,9 @@ impl Peer {
 
     /// Whether what comes next is asked to try the server.
     pub fn is_tried(&self) -> bool {
+        if self.in_text {
+            return self.awaited.front().is_some_and(|head| head.greets() || head.word == b"stats");
+        }
         (GREETED..GREETING.len()).contains(&self.greeted)
             && self.awaited.front().is_some_and(|head| self.greeted > GREETED || head.tries())
     }
@@ -117,6 +123,10 @@ impl Peer {
             }
             b'"' => return (script.quoted().to_vec(), Says::Anything),
             b'd' => return (self.last.clone(), self.again()),
+            b'Z' if self.in_text => {
+                let line = format!("VALUE k1 0 {} 1\r\n", script.pick(&NO_SIZES));
+                return (line.into_bytes(), Says::Anything);
+            }
             b'Z' => {
                 let line = format!("VA {} f0 c1 O1\r\n", script.pick(&NO_SIZES));
                 return (line.into_bytes(), Says::Nonsense(self.head_key()));
@@ -124,6 +134,9 @@ impl Peer {
             _ => {}
         }
         let n = script.number();
+        if self.in_text {
+            return self.say_text(letter, n);
+        }
         let Some(head) = self.awaited.front().cloned() else { return self.unasked(letter, n) };
         if self.greeted == GREETED && !head.tries() {
             // The client does not try the server: an earlier connection has.
@@ -168,7 +181,7 @@ impl Peer {
     fn again(&self) -> Says {
         match &self.last[..] {
             b"" => Says::Nothing,
-            last if !has_token(last) => Says::Anything,
+            last if self.in_text || !has_token(last) => Says::Anything,
             _ if self.skipped => Says::Nonsense(Vec::new()),
             _ => Says::Nonsense(self.head_key()),
         }

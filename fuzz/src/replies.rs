@@ -1,7 +1,7 @@
 //! What a server says, in whatever pieces it comes.
 //!
 //! A script of the target `replies` begins with four choices: the largest value, the failures that bring the server
-//! down, whether gets share an exchange, and the seed of the random cuts. Then come commands:
+//! down, whether gets share an exchange and in which protocol, and the seed of the random cuts. Then come commands:
 //!
 //! | command | what it does |
 //! |---|---|
@@ -106,11 +106,14 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
         params.finish().expect("a pool")
     };
     let mut config = Config::new(vec![ServerConfig { name: "h:1".into(), addresses: 1, pool, weight }]);
-    // The peer speaks nothing else. What text makes of any bytes is for the tests of its decoder.
-    config.protocol = Protocol::Meta;
     config.max_value = script.pick(&[1024, 0, 1, 10, 5000, 16_384, 20_000, 70_000]);
     config.max_fails = script.pick(&[3, 1, 2]) as u32;
-    config.coalesce = script.pick(&[false, true]);
+    (config.coalesce, config.protocol) = script.pick(&[
+        (false, Protocol::Meta),
+        (true, Protocol::Meta),
+        (false, Protocol::Text),
+        (true, Protocol::Text),
+    ]);
     let seed = script.number() as u32;
     let now = Instant::from_micros(1_000_000);
     let mut world = World {
@@ -202,7 +205,7 @@ impl World {
             match output {
                 Output::Open { conn, .. } => {
                     assert!(self.link.is_none(), "more connections than `max`");
-                    let peer = Peer::new(self.client.config().max_value);
+                    let peer = Peer::new(self.client.config());
                     self.link = Some(Link { conn, peer, vague: false });
                     self.client.connected(conn, self.now);
                     while self.client.server(0).is_some_and(|server| server.connecting > 0) {

@@ -1,7 +1,7 @@
 //! Requests as a server reads them.
 
 /// A request that has arrived whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The command, `mg` for example.
     pub word: Vec<u8>,
@@ -19,10 +19,17 @@ impl Request {
         let mut words = line.split(|&b| b == b' ').map(<[u8]>::to_vec);
         let word = words.next().unwrap_or_default();
         let meta = word.len() == 2 && word[0] == b'm' && word != b"mn";
-        let key = words.next().filter(|_| meta).unwrap_or_default();
+        let keyless: [&[u8]; 4] = [b"mn", b"version", b"stats", b"flush_all"];
+        // The time comes first there.
+        let words = &mut words.skip(usize::from(word == b"gats"));
+        let key = words.next().filter(|_| !keyless.contains(&&word[..])).unwrap_or_default();
         let mut used = end + 1;
-        if word == b"ms" {
-            let size = words.next().and_then(|size| String::from_utf8(size).ok()?.parse::<usize>().ok());
+        let stores: [&[u8]; 7] = [b"ms", b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
+        if stores.contains(&&word[..]) {
+            // In text, flags and time are in front of it.
+            let size = words
+                .nth(if meta { 0 } else { 2 })
+                .and_then(|size| String::from_utf8(size).ok()?.parse::<usize>().ok());
             let size = size.expect("a store says how long its value is");
             let behind = input.get(used + size..used + size + 2)?;
             assert_eq!(behind, b"\r\n", "behind a value");
@@ -54,7 +61,7 @@ impl Request {
         self.word == b"mg" && self.flag(b'l').is_some()
     }
 
-    /// Whether it is about a key.
+    /// Whether it is a meta command about a key.
     pub fn is_meta(&self) -> bool {
         !self.key.is_empty()
     }

@@ -22,8 +22,6 @@ pub fn read(script: &mut Script<'_>) -> Config {
     let (pool, weight) = params.finish().expect("a pool");
     let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight };
     let mut config = Config::new((1..=servers).map(server).collect());
-    // The peer speaks nothing else.
-    config.protocol = Protocol::Meta;
     config.pipeline = script.pick(&[128, 1, 2]);
     config.queue = script.pick(&[1024, 0, 1, 4]);
     config.max_fails = script.pick(&[3, 1, 2]);
@@ -31,7 +29,9 @@ pub fn read(script: &mut Script<'_>) -> Config {
     config.connect_timeout = Duration::from_millis(script.pick(&[200, 10, 2000]));
     config.max_value = script.pick(&[1024, 0, 5000, 100_000]);
     config.hash = script.pick(&Hash::ALL);
-    (config.failover, config.coalesce) =
-        script.pick(&[(Failover::Off, false), (Failover::Next, false), (Failover::Off, true), (Failover::Next, true)]);
+    let choice = script.number();
+    config.failover = [Failover::Off, Failover::Next][choice % 2];
+    config.coalesce = choice / 2 % 2 == 1;
+    config.protocol = [Protocol::Meta, Protocol::Text][choice / 4 % 2];
     config
 }
