@@ -68,9 +68,11 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.stage = Stage::Done;
         let internal = matches!(call.owner, Owner::Internal);
+        // Its server may have gone, and what is at its place does not count it.
+        let (backlog, hold) = (call.take_backlog(), call.hold.take());
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.release_backlog(call.take_backlog());
-            server.release(call.hold.take());
+            server.release_backlog(backlog);
+            server.release(hold);
             if !internal {
                 server.completed(&answer, call.work(), call.since, now);
             }

@@ -53,8 +53,9 @@ impl<T> Client<T> {
         };
         if let Some(call) = self.calls.get_mut(id) {
             call.stage = Stage::Waiting;
+            let hold = call.hold.take();
             if let Some(server) = self.servers.get_mut(call.server) {
-                server.release(call.hold.take());
+                server.release(hold);
             }
         }
         if let Some(pause) = asks {

@@ -266,3 +266,20 @@ fn a_client_that_drains_takes_a_list_over_and_opens_nothing() {
     w.get("foo", 1);
     assert_eq!(w.opened[0].1, 3);
 }
+
+/// The last operation on its connection gives up before it is sent: the connection closes, and the server has gone before
+/// the operation has ended. It leaves no mark on the one that returns.
+#[test]
+fn a_late_write_leaves_no_mark_on_a_server_that_returns() {
+    let mut w = world(three());
+    w.get("foo", 1);
+    w.accept(0);
+    w.answer_with(0, "v");
+    w.set("foo", "one", 2);
+    w.list(&[0, 2]);
+    assert!(w.gone.is_empty());
+    w.wait(Config::TIMEOUT);
+    assert_eq!(w.gone, [1]);
+    w.list(&[0, 1, 2]);
+    assert_eq!(w.done()[1..], [(2, Err(Error::Timeout { maybe_applied: false }))]);
+}
