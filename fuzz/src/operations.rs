@@ -22,14 +22,18 @@
 //! | `c` n | takes so many completions |
 //! | `?` n | says everything of an id that nobody has |
 //! | `=` server n | takes a server out of use if n is even, and back if not |
+//! | `L` n | the list has the servers whose bits are 1, of six; none is refused |
+//! | `A` server n | the server has other addresses: so many new ones, and the first one if n is odd |
 //! | `^` | the worker is about to exit |
 
 mod checks;
 mod config;
+mod members;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use bytes::Bytes;
 use memcache_engine::{Answer, CallId, Client, ConnId, Error, Instant, Loss, Output, ServerId, Subset};
 
 use crate::driver;
@@ -55,6 +59,8 @@ pub fn run(input: &[u8]) {
         draining: false,
         timeout: None,
         subset: Subset::ALL,
+        names: HashMap::new(),
+        lists: false,
     };
     world.obey();
     while let Some(command) = script.command() {
@@ -103,6 +109,10 @@ struct World {
     draining: bool,
     timeout: Option<Duration>,
     subset: Subset,
+    /// The names of the servers with these ids.
+    names: HashMap<ServerId, Bytes>,
+    /// The list of servers has changed.
+    lists: bool,
 }
 
 const TIMES: [u64; 10] = [0, 1, 1_000, 10_000, 60_000, 200_000, 1_000_000, 2_000_000, 10_000_000, 100_000_000];
@@ -173,9 +183,11 @@ impl World {
             b'?' => self.strangers(script),
             b'=' => {
                 let (server, enabled) = (script.number() % 4, script.number() % 2 == 1);
-                let known = server < self.client.config().servers.len();
+                let known = self.client.server(server).is_some();
                 assert_eq!(self.client.set_enabled(server, enabled, self.now), known, "server {server}");
             }
+            b'L' => self.list(script.number()),
+            b'A' => self.resolve(script.number() % 8, script.number() % 8),
             b'^' => {
                 self.client.drain(self.now);
                 self.draining = true;
@@ -229,14 +241,6 @@ impl World {
         let is_strict = self.timeout.is_some();
         self.open += 1;
         self.calls.push(Some(Call { id, key: Vec::new(), parts, deadline, is_strict, ended: false }));
-    }
-
-    /// 0: all servers; others: those whose bit is 1.
-    fn choose(&mut self, bits: usize) {
-        let servers = self.client.config().servers.len();
-        let some: Vec<usize> = (0..servers).filter(|n| bits >> n & 1 == 1).collect();
-        self.subset = self.client.subset(Subset::ALL, &some).unwrap_or_default();
-        assert!(self.client.servers_of(self.subset).len() == some.len() || some.is_empty());
     }
 
     /// Operations that gets of many consist of.
@@ -334,7 +338,7 @@ impl World {
         while let Some(output) = self.client.poll_output() {
             match output {
                 Output::Open { conn, server, address } => {
-                    let config = &self.client.config().servers[server];
+                    let config = self.client.server(server).expect("a server of the list").config;
                     assert!(address < config.addresses);
                     let open = self.links.values().filter(|link| link.server == server).count();
                     let most = config.pool.max() as usize + usize::from(config.addresses > 1);
@@ -345,8 +349,11 @@ impl World {
                     self.links.insert(conn, Link { server, connected: false, peer });
                 }
                 Output::Close { conn } => assert!(self.links.remove(&conn).is_some(), "closed twice"),
-                Output::Gone { server } => panic!("server {server} has not left"),
-                Output::Event(event) => assert!(event.server() < self.client.config().servers.len()),
+                Output::Gone { server } => {
+                    assert!(self.client.server(server).is_none(), "server {server} has not left");
+                    assert!(self.links.values().all(|link| link.server != server), "server {server} has connections");
+                }
+                Output::Event(event) => assert!(event.server() < 6),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What has to hold.
 
-use memcache_engine::{Completion, Error, Outcome, State, PIPELINE_BOUND};
+use memcache_engine::{Completion, Error, Outcome, State, Subset, PIPELINE_BOUND};
 
 use super::World;
 
@@ -35,7 +35,9 @@ impl World {
     pub fn check(&mut self) {
         let config = self.client.config();
         let bound = PIPELINE_BOUND * config.pipeline;
-        for id in 0..config.servers.len() {
+        // Those of servers that have left the list are added.
+        let lists = if self.lists { 6 } else { 1 };
+        for &id in self.client.servers_of(Subset::ALL) {
             let view = self.client.server(id).expect("a server");
             let max = view.config.pool.max() as usize;
             let links = self.links.values().filter(|link| link.server == id).count();
@@ -49,7 +51,7 @@ impl World {
             let most = (bound + config.queue) * max + config.queue + bound * max;
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
-            assert!(view.queued <= config.queue + most, "{} operations wait", view.queued);
+            assert!(view.queued <= lists * (config.queue + most), "{} operations wait", view.queued);
             assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
             assert!(
                 view.idle == 0 || view.queued == 0 || view.elsewhere > 0,

@@ -1,5 +1,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
+mod moves;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use proptest::collection::vec;
