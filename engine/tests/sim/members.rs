@@ -114,7 +114,15 @@ impl World {
         let listed = self.worker.client.servers_of(Subset::ALL).to_vec();
         self.ledger.moved(self.at, |server| listed.contains(&server));
         if let Some((id, former)) = resolved {
-            assert_eq!(self.worker.client.set_addresses(id, &former, now), listed.contains(&id));
+            let known = self.worker.client.set_addresses(id, &former, now);
+            assert_eq!(known, listed.contains(&id));
+            for link in self.worker.links.values_mut().filter(|link| known && link.server == id && link.moved.is_none())
+            {
+                match former.iter().position(|&number| number == Some(link.address)) {
+                    Some(number) => link.address = number,
+                    None => link.moved = Some(now),
+                }
+            }
         }
         self.worker.client.check(now).unwrap_or_else(|wrong| panic!("{wrong}"));
         self.obey();

@@ -130,6 +130,10 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Link {
     pub server: usize,
+    /// The number of the server's address.
+    pub address: usize,
+    /// Since when the server does not have this address any more.
+    pub moved: Option<Instant>,
     pub stage: Stage,
     /// From the client to the server.
     pub up: Pipe,
@@ -146,9 +150,11 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(server: usize, stage: Stage) -> Self {
+    pub fn new(server: usize, address: usize, stage: Stage) -> Self {
         Link {
             server,
+            address,
+            moved: None,
             stage,
             up: Pipe::default(),
             down: Pipe::default(),

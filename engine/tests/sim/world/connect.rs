@@ -49,6 +49,6 @@ impl World {
             Mode::Blackhole => None,
             _ => Some((at, Ok(()))),
         };
-        self.worker.links.insert(conn, Link::new(id, Stage::Connecting(outcome)));
+        self.worker.links.insert(conn, Link::new(id, address, Stage::Connecting(outcome)));
     }
 }

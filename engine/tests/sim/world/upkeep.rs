@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use memcache_engine::{ConnId, Loss, State, PIPELINE_BOUND};
+use memcache_engine::{ConnId, Instant, Loss, State, PIPELINE_BOUND};
 
 use super::World;
 use crate::habits::Habits;
@@ -39,6 +39,10 @@ impl World {
             assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
             connections += view.open + view.connecting + view.elsewhere;
         }
+        let (timeout, now) = (self.worker.client.config().timeout, self.now);
+        let is_late = |since: Instant| since.after(timeout) < now;
+        let late = self.worker.links.values().filter_map(|link| link.moved).any(is_late);
+        assert!(!late, "a connection to a former address stays open");
         assert_eq!(connections, self.worker.links.len(), "the client and its driver disagree about connections");
         // A batch has parts.
         let outstanding = self.ledger.pending_of(self.at);
