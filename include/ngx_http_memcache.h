@@ -122,7 +122,8 @@ extern "C" {
  *
  * 1.1: LEASE, INVALIDATE, INSPECT, NOOP, STATS, FLUSH_ALL; op->recache; what follows "value" in the result; WAIT;
  *      set_enabled() and STATE_DISABLED.
- * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(); TOO_MANY, MAX_KEYS,
+ * 1.2: client_of_conf(), subset(), submit_many(), server_of_key(), require(), check_request(), client_of_name(), require_name();
+ *      TOO_MANY, MAX_KEYS,
  *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result; "cas" of APPEND, PREPEND, INCR, DECR, and in
  *      the result with LOST; ngx_http_memcache_http_status().
  */
@@ -523,7 +524,7 @@ typedef struct {
     /*
      * The client of a block of the configuration, for code without a request: a timer, or init_process, in any order of the
      * modules. Store cf->ctx of a directive's handler, or of postconfiguration, in the sibling's configuration, and pass it
-     * in a worker. The context of a location gives the client of its server block. The context of the http block gives the
+     * in a worker. The context of a location gives the client of its "memcache_use", or of its server block. That of http gives the
      * client of a server block without settings of its own; if there is none, that client is made at the first call.
      * NOT_CONFIGURED: no "memcache_server" applies there, or it is the context of an upstream block. STALE: it belongs to
      * another cycle.
@@ -564,6 +565,15 @@ typedef struct {
 
     /* Whether calls may use a request: OK, or INVALID if it has ended; see CALLS. */
     ngx_http_memcache_status_t (*check_request)(ngx_http_request_t *r);
+
+    /* The client of the "memcache_cluster" of this name, in a worker. NOT_CONFIGURED: there is none. */
+    ngx_http_memcache_status_t (*client_of_name)(const ngx_str_t *name, ngx_http_memcache_client_t **client);
+
+    /*
+     * As require(), for a directive that names a "memcache_cluster": "nginx -t" refuses the configuration if there is none of
+     * this name, which is copied.
+     */
+    ngx_http_memcache_status_t (*require_name)(ngx_conf_t *cf, const ngx_str_t *name);
 } ngx_http_memcache_api_t;
 
 

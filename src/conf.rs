@@ -9,6 +9,7 @@ mod check;
 pub mod commands;
 mod keys;
 mod level;
+pub mod named;
 mod server;
 mod settings;
 mod ssl;
@@ -25,7 +26,9 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     // The cluster of the http block itself, for siblings outside of all server blocks. It has the settings of a server
     // block without directives. Contradictory settings are no error here, since each server block may correct them.
     let (clusters, outer) = http.confs::<Clusters, ServerConf>()?;
-    if let Ok(Some((config, addresses))) = outer.settings.config() {
+    if let Some(uses) = &outer.settings.uses {
+        outer.cluster = clusters.named(&uses.name).cloned();
+    } else if let Ok(Some((config, addresses))) = outer.settings.config() {
         let cluster = clusters.share(config, addresses, true);
         outer.cluster = Some(cluster.clone());
         let settings = outer.settings.clone();

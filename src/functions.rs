@@ -20,6 +20,7 @@ use crate::nginx::process::on_event_loop;
 use crate::worker;
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::{Clusters, Requirement};
+use crate::worker::location::LocationConf;
 
 const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_SUBSETS as usize == MAX_SUBSETS);
 
@@ -28,27 +29,34 @@ pub struct Functions;
 
 impl table::Functions for Functions {
     type Conf = ServerConf;
+    type Location = LocationConf;
     type Target<'a> = Target<'a>;
 
     fn check_caller() -> Result<usize, Status> {
         clusters().map(Clusters::max_retained)
     }
 
-    fn client_of_request(conf: &ServerConf) -> Result<Handle, Status> {
-        let cluster = conf.cluster.as_deref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+    fn client_of_request(location: &LocationConf) -> Result<Handle, Status> {
+        let cluster = location.cluster.as_deref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
         match cluster.running() {
             Some(_) => handle(cluster, Subset::ALL),
             None => start(clusters()?, cluster),
         }
     }
 
-    fn client_of_conf(conf: &ServerConf) -> Result<Handle, Status> {
-        let cluster = conf.cluster.as_ref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
+    fn client_of_conf(location: Option<&LocationConf>, conf: &ServerConf) -> Result<Handle, Status> {
+        let cluster = location.and_then(|location| location.cluster.as_ref()).or(conf.cluster.as_ref());
+        let cluster = cluster.ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
         let clusters = clusters()?;
         if !clusters.contains(cluster) {
             return Err(NGX_HTTP_MEMCACHE_STALE);
         }
         start(clusters, cluster)
+    }
+
+    fn client_of_name(name: &[u8]) -> Result<Handle, Status> {
+        let clusters = clusters()?;
+        start(clusters, clusters.named(name).ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?)
     }
 
     fn find<'a>(client: *const c_void) -> Result<Target<'a>, Status> {
@@ -65,8 +73,8 @@ impl table::Functions for Functions {
         Ok(target)
     }
 
-    fn require(line: &mut Conf<'_>) -> Result<(), Status> {
-        let requirement = Requirement::of_line(line).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+    fn require(line: &mut Conf<'_>, name: Option<&[u8]>) -> Result<(), Status> {
+        let requirement = Requirement::of_line(line, name).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
         line.main::<Clusters>().ok_or(NGX_HTTP_MEMCACHE_INVALID)?.requirements.push(requirement);
         Ok(())
     }

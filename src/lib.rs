@@ -32,7 +32,7 @@ mod worker;
 /// The symbols that nginx's loader looks up. Nothing else is exported.
 #[allow(unsafe_code, missing_docs, non_upper_case_globals)]
 mod module {
-    use core::ffi::c_void;
+    use core::ffi::{c_char, c_void};
     use core::ptr::null_mut;
 
     use nginx_sys::{
@@ -47,14 +47,14 @@ mod module {
     use crate::conf::block::ServerConf;
     use crate::conf::commands::COMMANDS;
     use crate::functions::Functions;
-    use crate::nginx::conf::{create, merge, Conf, HttpBlock};
+    use crate::nginx::conf::{complete, create, merge, Conf, HttpBlock};
     use crate::nginx::cycle::Cycle;
     use crate::nginx::guard::{guard, log_panics};
     use crate::nginx::log::Log;
     use crate::nginx::{module, variable};
-    use crate::status::LocationConf;
     use crate::variables::Variables;
     use crate::worker::clusters::Clusters;
+    use crate::worker::location::LocationConf;
     use crate::{conf, worker};
 
     ngx::ngx_modules!(ngx_http_memcache_module);
@@ -68,7 +68,7 @@ mod module {
             preconfiguration: Some(preconfiguration),
             postconfiguration: Some(postconfiguration),
             create_main_conf: Some(create_main_conf),
-            init_main_conf: None,
+            init_main_conf: Some(init_main_conf),
             create_srv_conf: Some(create::<ServerConf>),
             merge_srv_conf: Some(merge::<ServerConf>),
             create_loc_conf: Some(create::<LocationConf>),
@@ -127,6 +127,11 @@ mod module {
             // SAFETY: as the hook was called.
             variable::add::<Variables>(&mut unsafe { Conf::new(cf) }?)
         })
+    }
+
+    unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, _: *mut c_void) -> *mut c_char {
+        // SAFETY: as the hook was called.
+        unsafe { complete(cf, conf::named::make) }
     }
 
     unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {

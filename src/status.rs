@@ -13,31 +13,16 @@ use core::fmt::Write as _;
 
 use memcache_status::pieces::Pieces;
 use memcache_status::snapshot::Worker;
-use memcache_status::{Format, Query, UnknownFormat};
+use memcache_status::{Query, UnknownFormat};
 use nginx_sys::{ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED};
 
 use self::job::Work;
 use self::reply::{Reply, SERVICE_UNAVAILABLE};
-use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::nginx::job::start;
 use crate::nginx::process;
 use crate::nginx::request::{Handler, Request};
 use crate::worker;
-
-/// The module's configuration of a location.
-#[derive(Default)]
-pub struct LocationConf {
-    /// The format; `None` without a `memcache_status`.
-    pub status: Option<Format>,
-}
-
-impl Merge for LocationConf {
-    /// An `if` in a location has the handler of the location, and so needs its format.
-    fn merge(_: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
-        inner.status = inner.status.or(outer.status);
-        Ok(())
-    }
-}
+use crate::worker::location::LocationConf;
 
 /// The handler of a location with `memcache_status`.
 pub struct Status;

@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod clusters;
+pub mod location;
 pub mod record;
 pub mod zone;
 

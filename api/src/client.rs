@@ -68,6 +68,17 @@ impl Client {
         Ok(Client(handle))
     }
 
+    /// The client of a `memcache_cluster`, for what belongs to no block.
+    ///
+    /// [`http::directive::require_named`](crate::http::directive::require_named) checks the name when the configuration is read.
+    /// Keep the client no longer than the worker's configuration. Fails as [`from_request`](Client::from_request) does, and with
+    /// [`NotConfigured`](Error::NotConfigured) if there is no cluster of this name.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let handle = Handle::of_name(find::table()?, name.as_bytes())?;
+        event_loop::entered();
+        Ok(Client(handle))
+    }
+
     /// Reads an item: `None` if there is none.
     ///
     /// ```no_run

@@ -17,7 +17,7 @@ pub const MAX_CREDENTIALS: usize = 255;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 
-/// The most servers that leave a client's list and have not gone yet. A change of the list that brings more is refused.
+/// The most servers that have left a client's list and still have answers to come. A further change of the list is refused.
 pub const MAX_LEAVING: usize = MAX_SERVERS;
 
 /// The most empty places that a client keeps for the names of servers that have gone. The id of such a server is refused;

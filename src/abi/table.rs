@@ -30,19 +30,23 @@ pub type Handle = *const c_void;
 pub trait Functions {
     /// The module's configuration of a server block.
     type Conf: module::ServerConf;
+    /// That of a location.
+    type Location: module::LocationConf;
     /// The type behind a handle.
     type Target<'a>: Target;
 
     /// Checks that the caller may call here. Returns how many bytes of values siblings may keep.
     fn check_caller() -> Result<usize, Status>;
-    /// The client of a request in this server block.
-    fn client_of_request(conf: &Self::Conf) -> Result<Handle, Status>;
-    /// The client of this server block, if the block is one of the worker's.
-    fn client_of_conf(conf: &Self::Conf) -> Result<Handle, Status>;
+    /// The client of a request in this location.
+    fn client_of_request(location: &Self::Location) -> Result<Handle, Status>;
+    /// The client of this block, if the block is one of the worker's. `location`: the part for its locations.
+    fn client_of_conf(location: Option<&Self::Location>, conf: &Self::Conf) -> Result<Handle, Status>;
+    /// The client of the `memcache_cluster` of this name.
+    fn client_of_name(name: &[u8]) -> Result<Handle, Status>;
     /// The client behind a handle, if it is one of this worker's.
     fn find<'a>(client: Handle) -> Result<Self::Target<'a>, Status>;
-    /// The line that is being read needs a client.
-    fn require(line: &mut Conf<'_>) -> Result<(), Status>;
+    /// The line that is being read needs a client; with a name, that of the `memcache_cluster` of this name.
+    fn require(line: &mut Conf<'_>, name: Option<&[u8]>) -> Result<(), Status>;
 }
 
 /// A client, or a subset of one.
@@ -86,6 +90,8 @@ pub const fn table<F: Functions>() -> ngx_http_memcache_api_t {
         server_of_key: Some(server_of_key::<F>),
         require: Some(require::<F>),
         check_request: Some(check_request::<F>),
+        client_of_name: Some(client_of_name::<F>),
+        require_name: Some(require_name::<F>),
     }
 }
 
@@ -96,11 +102,12 @@ unsafe extern "C" fn client_of_request<F: Functions>(r: *mut ngx_http_request_t,
         *client = ptr::null_mut();
         F::check_caller()?;
         let request = request?;
-        if request.signature != NGX_HTTP_MODULE || request.srv_conf.is_null() {
+        if request.signature != NGX_HTTP_MODULE || request.loc_conf.is_null() {
             return Err(NGX_HTTP_MEMCACHE_INVALID);
         }
-        // SAFETY: a request has the configurations of its server block, which live longer than it does.
-        let conf = unsafe { module::conf::<F::Conf>(request.srv_conf).map(|conf| conf.as_ref()) };
+        // SAFETY: a request has the configurations of its location, or else those of its server block for locations. They live
+        // longer than it does.
+        let conf = unsafe { module::conf::<F::Location>(request.loc_conf).map(|conf| conf.as_ref()) };
         *client = F::client_of_request(conf.ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?)?.cast_mut().cast();
         Ok(())
     })
@@ -113,9 +120,24 @@ unsafe extern "C" fn client_of_conf<F: Functions>(ctx: *mut ngx_http_conf_ctx_t,
         *client = ptr::null_mut();
         F::check_caller()?;
         let ctx = ctx?;
-        // SAFETY: the context has our configuration, as it has every HTTP module's.
-        let conf = unsafe { module::conf::<F::Conf>(ctx.srv_conf).map(|conf| conf.as_ref()) };
-        *client = F::client_of_conf(conf.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)?.cast_mut().cast();
+        // SAFETY: the context has our configurations, as it has every HTTP module's.
+        let (conf, location) = unsafe {
+            let conf = module::conf::<F::Conf>(ctx.srv_conf).map(|conf| conf.as_ref());
+            (conf, module::conf::<F::Location>(ctx.loc_conf).map(|conf| conf.as_ref()))
+        };
+        *client = F::client_of_conf(location, conf.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)?.cast_mut().cast();
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn client_of_name<F: Functions>(name: *const ngx_str_t, client: *mut ClientPtr) -> Status {
+    answer(|| {
+        // SAFETY: the caller passes a place for a pointer, and a string; or NULL.
+        let (client, name) = unsafe { (checked_mut(client)?, checked(name)) };
+        *client = ptr::null_mut();
+        F::check_caller()?;
+        // SAFETY: the string points to as many bytes as it says.
+        *client = F::client_of_name(unsafe { operation::key(name?) }?)?.cast_mut().cast();
         Ok(())
     })
 }
@@ -300,7 +322,15 @@ unsafe extern "C" fn require<F: Functions>(cf: *mut ngx_conf_t) -> Status {
         // SAFETY: the caller passes what nginx has given to the handler of a directive, or NULL; nothing else refers to it
         // while a line is read.
         let line = unsafe { checked(cf).map(|_| Conf::new(cf)) }?;
-        F::require(&mut line.ok_or(NGX_HTTP_MEMCACHE_INVALID)?)
+        F::require(&mut line.ok_or(NGX_HTTP_MEMCACHE_INVALID)?, None)
+    })
+}
+
+unsafe extern "C" fn require_name<F: Functions>(cf: *mut ngx_conf_t, name: *const ngx_str_t) -> Status {
+    answer(|| {
+        // SAFETY: as in `require`; the string points to as many bytes as it says.
+        let (line, name) = unsafe { (checked(cf).map(|_| Conf::new(cf))?, operation::key(checked(name)?)?) };
+        F::require(&mut line.ok_or(NGX_HTTP_MEMCACHE_INVALID)?, Some(name))
     })
 }
 

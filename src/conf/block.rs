@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::settings::Settings;
+use super::settings::{Named, Settings};
 use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::nginx::ssl::Context;
 use crate::worker::cluster::Cluster;
@@ -15,6 +15,8 @@ use crate::worker::clusters::Clusters;
 pub struct ServerConf {
     /// Its own settings, until it has inherited others.
     pub settings: Settings,
+    /// The `memcache_cluster` blocks, in the http block.
+    pub named: Vec<Named>,
     /// The cluster that the block uses. It is known when the block has inherited; `None` without a `memcache_server`.
     pub cluster: Option<Rc<Cluster>>,
 }
@@ -31,6 +33,13 @@ impl Merge for ServerConf {
     /// Completes the settings and finds the cluster.
     fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.settings.inherit(&outer.settings);
+        if let Some(uses) = &inner.settings.uses {
+            let name = conf.server_name().to_vec();
+            let cluster = conf.main::<Clusters>().ok_or(LineError::Logged)?.used(uses)?;
+            cluster.used_by(&name);
+            inner.cluster = Some(cluster);
+            return Ok(());
+        }
         let complete = inner.settings.config()?;
         let name = conf.server_name().to_vec();
         let clusters = conf.main::<Clusters>().ok_or(LineError::Logged)?;
@@ -44,10 +53,8 @@ impl Merge for ServerConf {
         cluster.used_by(&name);
         secure(conf, &cluster, &inner.settings)?;
         // One warning is enough for blocks that share a client.
-        if let Some(log) = conf.log().filter(|_| is_new) {
-            for (text, position) in inner.settings.warnings(&cluster.config) {
-                log.warn(format_args!("{text} in {position}"));
-            }
+        if is_new {
+            inner.settings.warn(conf.log(), &cluster.config);
         }
         inner.cluster = Some(cluster);
         Ok(())

@@ -6,6 +6,7 @@ use super::block::ServerConf;
 use crate::nginx::conf::{HttpBlock, Position};
 use crate::nginx::log::Log;
 use crate::worker::clusters::{Clusters, Requirement};
+use crate::worker::location::LocationConf;
 
 /// Whether everything that needs a client has one; if not, the log says which line does.
 pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
@@ -24,6 +25,13 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
             ));
         }
     }
+    for Requirement { position, name, .. } in &clusters.requirements {
+        let unknown = name.as_ref().filter(|name| clusters.named(name).is_none());
+        if let Some(name) = unknown {
+            log.emerg(format_args!("there is no memcache cluster \"{}\" in {position}", name.escape_ascii()));
+            return false;
+        }
+    }
     match clusters.requirements.iter().find(|requirement| !is_met(requirement, http, clusters)) {
         Some(requirement) => missing(&requirement.directive, &requirement.position),
         None => match &clusters.status {
@@ -35,8 +43,12 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
 
 /// Whether the line can have a client. A line of the http block is for its server blocks: one with a client is enough.
 fn is_met(requirement: &Requirement, http: &HttpBlock<'_>, clusters: &Clusters) -> bool {
+    if requirement.name.is_some() {
+        return true;
+    }
     if http.is_outside(requirement.block) {
         return !clusters.list.is_empty();
     }
-    http.server::<ServerConf>(requirement.block).is_some_and(|conf| conf.cluster.is_some())
+    http.location::<LocationConf>(requirement.block).is_some_and(|conf| conf.cluster.is_some())
+        || http.server::<ServerConf>(requirement.block).is_some_and(|conf| conf.cluster.is_some())
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use memcache_engine::config::Protocol;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
-use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2};
+use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_BLOCK, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2};
 
 use super::argument;
 use super::argument::{flag, invalid_word, number, size, time};
@@ -15,11 +15,14 @@ use super::auth;
 use super::block::ServerConf;
 use super::keys;
 use super::level::At;
+use super::named;
 use super::server;
 use super::ssl;
-use crate::nginx::conf::{in_http, in_location, in_server, Conf, LineError};
-use crate::status::{LocationConf, Status};
+use crate::nginx::conf::directive::{in_all, in_http, in_location, in_server};
+use crate::nginx::conf::{Conf, LineError};
+use crate::status::Status;
 use crate::worker::clusters::Clusters;
+use crate::worker::location::LocationConf;
 use crate::worker::zone;
 
 /// The largest `memcache_pipeline`.
@@ -37,7 +40,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 35] = [
+pub static mut COMMANDS: [ngx_command_t; 37] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -135,6 +138,8 @@ pub static mut COMMANDS: [ngx_command_t; 35] = [
     in_server(c"memcache_auth_file", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.credentials, || auth::file(line))
     }),
+    in_http(c"memcache_cluster", NGX_CONF_BLOCK | NGX_CONF_TAKE1, named::block),
+    in_all(c"memcache_use", NGX_CONF_TAKE1, named::uses),
     in_http(c"memcache_zone", NGX_CONF_TAKE1, set_zone),
     in_http(c"memcache_max_retained", NGX_CONF_TAKE1, |line| {
         let parsed = size(line, 1, MAX_RETAINED);

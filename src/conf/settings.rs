@@ -16,7 +16,9 @@ use super::level::{take, At};
 use super::ssl::SslSettings;
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{LineError, Position};
+use crate::nginx::log::Log;
 use crate::nginx::ssl::host;
+use crate::worker::location::Use;
 
 /// The servers of one level.
 #[derive(Clone, Default)]
@@ -29,11 +31,23 @@ pub struct Servers {
     pub taken: HashSet<Vec<u8>>,
 }
 
+/// A `memcache_cluster` that was read.
+pub struct Named {
+    /// Its name.
+    pub name: Bytes,
+    /// Its line.
+    pub position: Position,
+    /// The settings in its block.
+    pub settings: Settings,
+}
+
 /// The settings of one `http` or `server` block. `None` is not set.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// `memcache_server`; a level's own list replaces the inherited one.
     pub servers: Option<Rc<Servers>>,
+    /// `memcache_use`.
+    pub uses: Option<Use>,
     /// `memcache_hash`.
     pub hash: Option<At<Hash>>,
     /// `memcache_failover`.
@@ -67,7 +81,10 @@ pub struct Settings {
 impl Settings {
     /// Inherits the settings that this level does not have from the level around it.
     pub fn inherit(&mut self, outer: &Settings) {
-        take(&mut self.servers, &outer.servers);
+        // The innermost block that says where, says it.
+        if self.servers.is_none() && self.uses.is_none() {
+            (self.servers, self.uses) = (outer.servers.clone(), outer.uses.clone());
+        }
         take(&mut self.hash, &outer.hash);
         take(&mut self.failover, &outer.failover);
         take(&mut self.protocol, &outer.protocol);
@@ -90,6 +107,7 @@ impl Settings {
         let (servers, addresses) = servers.list.iter().cloned().unzip();
         let defaults = Config::new(servers);
         let config = Config {
+            name: Bytes::new(),
             hash: self.hash.as_ref().map_or(defaults.hash, |hash| hash.value),
             failover: self.failover.unwrap_or(defaults.failover),
             protocol: self.protocol.unwrap_or(defaults.protocol),
@@ -135,8 +153,16 @@ impl Settings {
         self.servers.as_ref()?.positions.get(server)
     }
 
+    /// Logs what is allowed but probably not intended.
+    pub fn warn(&self, log: Option<Log<'_>>, config: &Config) {
+        let Some(log) = log else { return };
+        for (text, position) in self.warnings(config) {
+            log.warn(format_args!("{text} in {position}"));
+        }
+    }
+
     /// Settings that are allowed but probably not intended, each with its line.
-    pub fn warnings(&self, config: &Config) -> Vec<(String, Position)> {
+    fn warnings(&self, config: &Config) -> Vec<(String, Position)> {
         let mut warnings = Vec::new();
         if let Some((server, position)) = config.first_without_keys().and_then(|id| Some((id, self.position_of(id)?))) {
             let name = config.servers.get(server).map_or(&b""[..], |server| &server.name).escape_ascii();

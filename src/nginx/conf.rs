@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
+pub mod directive;
+pub mod lines;
+
 use core::ffi::{c_char, c_void, CStr};
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem;
 use core::ptr::{self, null_mut, NonNull};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,10 +15,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use nginx_sys::{
-    ngx_command_t, ngx_conf_full_name, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
-    ngx_http_core_srv_conf_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
-    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET,
-    NGX_LOG_EMERG, NGX_OK,
+    ngx_conf_full_name, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t, ngx_int_t,
+    ngx_str_t, NGX_HTTP_LOC_CONF, NGX_HTTP_MODULE, NGX_LOG_EMERG, NGX_OK,
 };
 
 use super::cycle::Cycle;
@@ -180,6 +180,17 @@ impl<'a> Conf<'a> {
         }
     }
 
+    /// Whether the line is in a location.
+    pub fn is_in_location(&self) -> bool {
+        self.get().cmd_type == NGX_HTTP_LOC_CONF as usize
+    }
+
+    /// The module's part of the server block that the line is in, or of the http block.
+    pub fn server<S: ServerConf>(&mut self) -> Option<&mut S> {
+        // SAFETY: nobody else has it while a line that is another's is read: see `main`.
+        unsafe { module::conf(self.ctx()?.srv_conf).map(|mut conf| conf.as_mut()) }
+    }
+
     /// The block that the line is in; `None`: it is not one of HTTP.
     pub fn block(&self) -> Option<Block> {
         let ctx = NonNull::new(self.get().ctx.cast());
@@ -275,78 +286,18 @@ impl<'a> HttpBlock<'a> {
         unsafe { module::conf(block.ctx().srv_conf).map(|conf| conf.as_ref()) }
     }
 
+    /// The module's part of the location that a block is; of one that is none, the part for its locations.
+    pub fn location<L: LocationConf>(&self, block: Block) -> Option<&L> {
+        // SAFETY: as in `server`.
+        unsafe { module::conf(block.ctx().loc_conf).map(|conf| conf.as_ref()) }
+    }
+
     /// Whether a block is in no server block.
     pub fn is_outside(&self, block: Block) -> bool {
         // SAFETY: as in `server`.
         let of = |ctx: &ngx_http_conf_ctx_t| unsafe { module::conf::<c_void>(ctx.srv_conf) };
         self.0.ctx().and_then(of).is_some_and(|outer| of(block.ctx()) == Some(outer))
     }
-}
-
-/* directives */
-
-/// Reads a line into the configuration of its block.
-pub type Apply<T> = fn(&mut Conf<'_>, &mut T) -> Result<(), LineError>;
-/// Reads a line of the http block, whose configuration it asks for.
-pub type ApplyMain = fn(&mut Conf<'_>) -> Result<(), LineError>;
-
-/// A directive of `http` and `server` blocks.
-pub const fn in_server<T: ServerConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
-    let blocks = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF;
-    command(name, blocks | arguments, NGX_HTTP_SRV_CONF_OFFSET, set::<T>, apply as *mut c_void)
-}
-
-/// A directive of locations.
-pub const fn in_location<T: LocationConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
-    command(name, NGX_HTTP_LOC_CONF | arguments, NGX_HTTP_LOC_CONF_OFFSET, set::<T>, apply as *mut c_void)
-}
-
-/// A directive of the http block.
-pub const fn in_http(name: &'static CStr, arguments: u32, apply: ApplyMain) -> ngx_command_t {
-    command(name, NGX_HTTP_MAIN_CONF | arguments, NGX_HTTP_MAIN_CONF_OFFSET, set_main, apply as *mut c_void)
-}
-
-type Set = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
-
-/// `apply` is of the type that `set` takes it for.
-const fn command(name: &'static CStr, kind: u32, conf: usize, set: Set, apply: *mut c_void) -> ngx_command_t {
-    let name = name.to_bytes();
-    ngx_command_t {
-        name: ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() },
-        type_: kind as ngx_uint_t,
-        set: Some(set),
-        conf,
-        offset: 0,
-        post: apply,
-    }
-}
-
-/// # Safety
-///
-/// nginx calls the handler of a directive that `in_server` or `in_location` has made.
-unsafe extern "C" fn set<T>(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
-    guard(conf_error(), || {
-        // SAFETY: by the contract: the configuration is the one of the block, a T, which nothing else refers to, and `post`
-        // is an `Apply<T>`.
-        let (line, conf, apply) = unsafe {
-            let apply = mem::transmute::<*mut c_void, Apply<T>>((*command).post);
-            (Conf::new(cf), conf.cast::<T>().as_mut(), apply)
-        };
-        let Some((mut line, conf)) = line.zip(conf) else { return conf_error() };
-        apply(&mut line, conf).map_or_else(|error| line.refuse(error), |()| CONF_OK)
-    })
-}
-
-/// # Safety
-///
-/// nginx calls the handler of a directive that `in_http` has made.
-unsafe extern "C" fn set_main(cf: *mut ngx_conf_t, command: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
-    guard(conf_error(), || {
-        // SAFETY: by the contract, and `post` is an `ApplyMain`.
-        let (line, apply) = unsafe { (Conf::new(cf), mem::transmute::<*mut c_void, ApplyMain>((*command).post)) };
-        let Some(mut line) = line else { return conf_error() };
-        apply(&mut line).map_or_else(|error| line.refuse(error), |()| CONF_OK)
-    })
 }
 
 /* the module's configurations */
@@ -367,6 +318,19 @@ pub unsafe extern "C" fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *m
         // SAFETY: by the contract, `cf` has its pool, which drops the value when the configuration goes.
         let conf = unsafe { pool::place((*cf).pool, T::default()) };
         conf.map_or(null_mut(), |conf| conf.as_ptr().cast())
+    })
+}
+
+/// Completes what the module has of the http block, for nginx.
+///
+/// # Safety
+///
+/// nginx calls it when all lines were read.
+pub unsafe fn complete(cf: *mut ngx_conf_t, body: fn(&mut HttpBlock<'_>) -> Result<(), LineError>) -> *mut c_char {
+    guard(conf_error(), || {
+        // SAFETY: by the contract.
+        let Some(mut http) = (unsafe { HttpBlock::new(cf) }) else { return conf_error() };
+        body(&mut http).map_or_else(|error| http.conf().refuse(error), |()| CONF_OK)
     })
 }
 

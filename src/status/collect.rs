@@ -132,7 +132,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
     let mut servers = Vec::new();
     servers.try_reserve_exact(config.servers.len()).ok()?;
     Some(snapshot::Client {
-        name: String::new(),
+        name: text(&config.name),
         used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
         hash: config.hash.name(),
         failover: config.failover.name(),
@@ -149,7 +149,9 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         hash_tag: config.keys.hash_tag.map(|tag| text(&[tag.open, tag.close])),
         long_keys: config.keys.long_keys.name(),
         ssl: !config.security.is_empty(),
-        not_shown: text(&config.keys.prefix) + &text(&config.security),
+        not_shown: text(&config.keys.prefix)
+            + &text(&config.security)
+            + &text(config.credentials.as_ref().map_or(&[][..], |credentials| credentials.edition())),
         pending: client.pending() as u64,
         turns_cut: driver.turns_cut(),
         longest_handlers_ms: millis(driver.longest_handlers()),

@@ -11,11 +11,12 @@ use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory};
 use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
+use super::location::Use;
 use super::zone::Zone;
 use crate::abi::retained::MAX_RETAINED;
 use crate::driver::Driver;
 use crate::nginx::address::Addresses;
-use crate::nginx::conf::{Block, Conf, Position};
+use crate::nginx::conf::{Block, Conf, LineError, Position};
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
 use crate::nginx::shm::{HasZone, Memory};
@@ -28,13 +29,16 @@ pub struct Requirement {
     pub directive: String,
     /// Its position.
     pub position: Position,
+    /// The `memcache_cluster` that it names.
+    pub name: Option<Bytes>,
 }
 
 impl Requirement {
     /// The line that is being read; `None` if it is in no block of HTTP.
-    pub fn of_line(line: &Conf<'_>) -> Option<Requirement> {
+    pub fn of_line(line: &Conf<'_>, name: Option<&[u8]>) -> Option<Requirement> {
         let directive = line.name().escape_ascii().to_string();
-        Some(Requirement { block: line.block()?, directive, position: line.position() })
+        let name = name.map(Bytes::copy_from_slice);
+        Some(Requirement { block: line.block()?, directive, position: line.position(), name })
             .filter(|requirement| !requirement.directive.is_empty())
     }
 }
@@ -89,6 +93,9 @@ impl Clusters {
         if times.get(&server.name).is_none_or(|&times| times < 2) {
             return String::new();
         }
+        if !cluster.config.name.is_empty() {
+            return format!(", cluster: {}", String::from_utf8_lossy(&cluster.config.name));
+        }
         let blocks = cluster.used_by.borrow();
         let names: Vec<_> = blocks.iter().map(|name| String::from_utf8_lossy(name)).collect();
         format!(", server: {}", if names.is_empty() { "-".into() } else { names.join(" ") })
@@ -122,6 +129,17 @@ impl Clusters {
         let cluster = Rc::new(Cluster::new(config, addresses, on_demand));
         self.list.push(cluster.clone());
         cluster
+    }
+
+    /// The cluster of this name, if there is a `memcache_cluster` with it.
+    pub fn named(&self, name: &[u8]) -> Option<&Rc<Cluster>> {
+        self.list.iter().find(|cluster| !name.is_empty() && cluster.config.name == name)
+    }
+
+    /// The cluster that a line uses.
+    pub fn used(&self, Use { name, position }: &Use) -> Result<Rc<Cluster>, LineError> {
+        let unknown = || format!("there is no memcache cluster \"{}\"", name.escape_ascii());
+        self.named(name).cloned().ok_or_else(|| LineError::At(unknown(), position.clone()))
     }
 
     /// The most connections of all pools in a worker, without clients that cannot be asked for.

@@ -4,20 +4,27 @@ use std::collections::HashMap;
 
 use crate::snapshot::Client;
 
-/// Gives each client a name that does not depend on the order of clients: that of the first server block which uses it, or
-/// else the address of its first server. If two names are equal, a number of the settings is appended to each.
+/// Gives each client a name that does not depend on the order of clients: its own, that of its `memcache_cluster`; else that of
+/// the first server block which uses it, or the address of its first server. If two names are equal, a number of the settings is
+/// appended to each that is not its own.
 pub fn name_clients(clients: &mut [Client]) {
     let own = |client: &Client| {
         let server = client.servers.first().map(|server| server.address.clone());
         client.used_by.first().cloned().or(server).unwrap_or_else(|| "none".into())
     };
     let mut times: HashMap<String, u32> = HashMap::new();
+    let has_own: Vec<_> = clients.iter().map(|client| !client.name.is_empty()).collect();
     for client in clients.iter_mut() {
-        client.name = own(client);
+        if client.name.is_empty() {
+            client.name = own(client);
+        }
         let times = times.entry(client.name.clone()).or_default();
         *times = times.saturating_add(1);
     }
-    for client in clients.iter_mut().filter(|client| times.get(&client.name).is_some_and(|&times| times > 1)) {
+    for (client, has_own) in clients.iter_mut().zip(has_own) {
+        if has_own || times.get(&client.name).is_none_or(|&times| times < 2) {
+            continue;
+        }
         client.name = format!("{}-{:08x}", client.name, number_of_settings(client));
     }
 }
@@ -42,6 +49,7 @@ mod tests {
 
     fn names_of(change: impl Fn(&mut Vec<Client>)) -> Vec<String> {
         let mut clients: Vec<_> = (1..=3).flat_map(|n| samples::servers(n).clients).collect();
+        clients.iter_mut().for_each(|client| client.name.clear());
         change(&mut clients);
         name_clients(&mut clients);
         clients.into_iter().map(|client| client.name).collect()
@@ -64,5 +72,7 @@ mod tests {
         let after = names_of(|clients| clients[1].not_shown = "x".into());
         assert_ne!(before[1], after[1]);
         assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
+        let after = names_of(|clients| clients[1].name = "example.com".into());
+        assert_eq!((&before[0], "example.com", &before[2]), (&after[0], &*after[1], &after[2]), "its own stays");
     }
 }

@@ -5,6 +5,8 @@
  * the value of the key "init" through the client of each block: before the module starts, if the sibling is loaded
  * first. The client of the label "late" is not asked for before a request does.
  *
+ * "clients_cluster name" requires the memcache_cluster of this name.
+ *
  *     do=conf         the client of the block called "label"
  *     do=subset       the number of servers of a subset, and what they are
  *     do=all          makes "n" subsets of one server each
@@ -14,8 +16,8 @@
  *     do=numbered     gets "n" keys, "key0" and so on
  *     do=cancel       the same as many, and cancels it
  *
- * All of them do so with the client of the request, or of the block called "label", and if there is "servers", with
- * the subset of it that has these, divided by commas.
+ * All of them do so with the client of the request, or of the block called "label", or of the memcache_cluster called
+ * "cluster", and if there is "servers", with the subset of it that has these, divided by commas.
  */
 
 #include "sibling.h"
@@ -34,6 +36,7 @@ typedef struct {
 
 static void *clients_create_main_conf(ngx_conf_t *cf);
 static char *clients_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *clients_cluster(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t clients_init_module(ngx_cycle_t *cycle);
 static ngx_int_t clients_init_process(ngx_cycle_t *cycle);
 
@@ -45,6 +48,10 @@ static ngx_command_t  clients_commands[] = {
     { ngx_string("clients_conf"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_UPS_CONF|NGX_CONF_TAKE1,
       clients_conf, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
+
+    { ngx_string("clients_cluster"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      clients_cluster, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL },
 
     ngx_null_command
 };
@@ -75,6 +82,25 @@ clients_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     cmcf->labels[cmcf->n] = value[1];
     cmcf->ctx[cmcf->n++] = cf->ctx;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+clients_cluster(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                       *value = cf->args->elts;
+    const ngx_http_memcache_api_t   *mc;
+
+    (void) cmd;
+    (void) conf;
+
+    if (ngx_http_memcache_api(cf->cycle, &mc) != NGX_HTTP_MEMCACHE_OK
+        || mc->require_name(cf, &value[1]) != NGX_HTTP_MEMCACHE_OK)
+    {
+        return "is refused";
+    }
 
     return NGX_CONF_OK;
 }
@@ -211,6 +237,15 @@ clients_choose(sibling_t *s, ngx_http_memcache_client_t **client)
         sibling_say(s, "start=%uD same=%ui ", cmcf->status[i], (ngx_uint_t) (*client == s->client));
     }
 
+    if (sibling_text(s->request, "cluster", &text) == NGX_OK) {
+        status = s->mc->client_of_name(&text, client);
+
+        if (status != NGX_HTTP_MEMCACHE_OK) {
+            sibling_say(s, "refused=%uD null=%ui", status, (ngx_uint_t) (*client == NULL));
+            return NGX_ERROR;
+        }
+    }
+
     if (sibling_text(s->request, "servers", &text) == NGX_OK) {
         n = clients_list(&text, items, 64);
 
@@ -238,70 +273,6 @@ do_conf(sibling_t *s)
     if (clients_choose(s, &client) == NGX_OK) {
         sibling_say(s, "servers=%ui", s->mc->servers(client));
     }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-do_subset(sibling_t *s)
-{
-    ngx_uint_t                   i, n;
-    ngx_http_memcache_client_t  *client, *again;
-    ngx_http_memcache_server_t   server;
-
-    if (clients_choose(s, &client) != NGX_OK) {
-        return NGX_OK;
-    }
-
-    n = s->mc->servers(client);
-    sibling_say(s, "servers=%ui same=%ui list=", n, (ngx_uint_t) (client == s->client));
-
-    for (i = 0; i < n; i++) {
-        server.size = sizeof(server);
-
-        if (s->mc->server(client, i, &server) == NGX_HTTP_MEMCACHE_OK) {
-            sibling_say(s, "%V=%uD,", &server.address, server.weight);
-        }
-    }
-
-    server.size = sizeof(server);
-    sibling_say(s, " behind=%uD", s->mc->server(client, n, &server));
-
-    /* a subset of a subset: its last server */
-    i = n - 1;
-    sibling_say(s, " last=%uD", s->mc->subset(client, &i, 1, &again));
-
-    server.size = sizeof(server);
-    if (s->mc->server(again, 0, &server) == NGX_HTTP_MEMCACHE_OK) {
-        sibling_say(s, " address=%V max=%uz", &server.address, s->mc->max_value(again));
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-do_all(sibling_t *s)
-{
-    ngx_uint_t                   i, n, made;
-    ngx_http_memcache_client_t  *client;
-    ngx_http_memcache_status_t   status;
-
-    n = sibling_number(s->request, "n", 0);
-    made = 0;
-    status = NGX_HTTP_MEMCACHE_OK;
-
-    for (i = 0; i < n && status == NGX_HTTP_MEMCACHE_OK; i++) {
-        status = s->mc->subset(s->client, &i, 1, &client);
-        made += (status == NGX_HTTP_MEMCACHE_OK);
-    }
-
-    sibling_say(s, "made=%ui status=%uD", made, status);
-
-    /* those that there are may be asked for as often as one likes */
-    i = 0;
-    sibling_say(s, " first=%uD", s->mc->subset(s->client, &i, 1, &client));
 
     return NGX_OK;
 }
@@ -371,8 +342,8 @@ do_store(sibling_t *s)
 
 static sibling_action_t  sibling_actions[] = {
     { "conf", do_conf },
-    { "subset", do_subset },
-    { "all", do_all },
+    { "subset", clients_do_subset },
+    { "all", clients_do_all },
     { "where", do_where },
     { "store", do_store },
     { "many", clients_do_many },

@@ -45,6 +45,15 @@ impl Handle {
         Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
     }
 
+    /// The client of a named cluster.
+    pub(crate) fn of_name(table: Table, name: &[u8]) -> Result<Self, Error> {
+        let function = table.0.client_of_name.ok_or(MISSING)?;
+        let mut client = ptr::null_mut();
+        // SAFETY: the name is read before it returns.
+        ok(unsafe { function(&borrowed(name), &mut client) })?;
+        Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
+    }
+
     #[cfg(test)]
     pub(crate) fn of_test(table: Table) -> Self {
         Handle { table, client: NonNull::dangling() }

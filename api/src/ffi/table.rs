@@ -20,11 +20,16 @@ impl Table {
         Table(api)
     }
 
-    /// Has the module refuse the configuration that is being read if no server is configured where the directive is.
-    pub(crate) fn require(self, cf: ConfRef<'_>) -> Result<(), Error> {
-        let function = self.0.require.ok_or(MISSING)?;
-        // SAFETY: it is what nginx gave to the handler of a directive.
-        ok(unsafe { function(cf.as_ptr()) })
+    /// Has the module refuse the configuration that is being read if no server is configured where the directive is, or no
+    /// cluster with this name.
+    pub(crate) fn require(self, cf: ConfRef<'_>, name: Option<&str>) -> Result<(), Error> {
+        // SAFETY: it is what nginx gave to the handler of a directive; the name is read before it returns.
+        ok(unsafe {
+            match name {
+                None => self.0.require.ok_or(MISSING)?(cf.as_ptr()),
+                Some(name) => self.0.require_name.ok_or(MISSING)?(cf.as_ptr(), &borrowed(name.as_bytes())),
+            }
+        })
     }
 
     /// Whether calls may be bound to a request, which has not ended. If the module does not know, they may.

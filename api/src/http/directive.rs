@@ -126,12 +126,23 @@ macro_rules! content_handler {
 /// `cf` is what nginx gave to the caller, the handler of a directive in a block of HTTP.
 pub unsafe fn require(cf: *mut ngx_conf_t, directive: &str) -> Result<(), Error> {
     // SAFETY: guaranteed by the caller.
-    unsafe { ConfRef::new(cf) }.map_or(Err(Error::NotLoaded), |cf| require_at(cf, directive))
+    unsafe { ConfRef::new(cf) }.map_or(Err(Error::NotLoaded), |cf| require_at(cf, directive, None))
 }
 
-fn require_at(cf: ConfRef<'_>, directive: &str) -> Result<(), Error> {
+/// The same for a directive that names a `memcache_cluster`, whose client is [`Client::named`](crate::Client::named): "nginx -t"
+/// refuses the configuration if there is none of this name.
+///
+/// # Safety
+///
+/// As of [`require`].
+pub unsafe fn require_named(cf: *mut ngx_conf_t, directive: &str, cluster: &str) -> Result<(), Error> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { ConfRef::new(cf) }.map_or(Err(Error::NotLoaded), |cf| require_at(cf, directive, Some(cluster)))
+}
+
+fn require_at(cf: ConfRef<'_>, directive: &str, cluster: Option<&str>) -> Result<(), Error> {
     let table = cf.cycle().ok_or(Error::NotLoaded).and_then(find::in_cycle);
-    let required = table.and_then(|table| table.require(cf));
+    let required = table.and_then(|table| table.require(cf, cluster));
     match &required {
         Ok(()) => {}
         Err(Error::TooOld { major, minor } | Error::TooNew { major, minor }) => {
@@ -213,7 +224,7 @@ pub unsafe fn set(
     let Some(cf) = (unsafe { ConfRef::new(cf) }) else { return NGX_CONF_ERROR };
     // SAFETY: guaranteed by the caller: the configuration is a flag.
     match unsafe { cf.read_flag(command, location) } {
-        Ok((true, name)) => match require_at(cf, &name).ok().and_then(|()| cf.set_content_handler(handler)) {
+        Ok((true, name)) => match require_at(cf, &name, None).ok().and_then(|()| cf.set_content_handler(handler)) {
             Some(true) => ptr::null_mut(),
             Some(false) => {
                 cf.log_emerg(format_args!("\"{name}\" is in a location that another directive makes the answer of"));

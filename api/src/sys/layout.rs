@@ -46,8 +46,8 @@ fn fields_stay_where_they_are() {
     layout!(ngx_http_memcache_api_t {
         size 72: size 0 client_of_request 8 submit 16 cancel 24 retain 32 release 40 servers 48 server 56 max_value 64;
         size 80: set_enabled 72;
-        size 128: client_of_conf 80 subset 88 submit_many 96 server_of_key 104 require 112
-            check_request 120;
+        size 144: client_of_conf 80 subset 88 submit_many 96 server_of_key 104 require 112
+            check_request 120 client_of_name 128 require_name 136;
     });
     layout!(ngx_http_memcache_module_ctx_t {
         size 88: http 0 magic 64 major 72 minor 76 api 80;

@@ -3,6 +3,7 @@
 use super::state::Client;
 use crate::config::{MembershipError, ServerConfig};
 use crate::id::ServerId;
+use crate::limits::MAX_LEAVING;
 use crate::network::Output;
 use crate::route::subset::Subset;
 use crate::server::{Server, ServerMemory, Settings};
@@ -26,7 +27,11 @@ impl<T> Client<T> {
         mut memory: impl FnMut(ServerId, &ServerConfig) -> ServerMemory,
         now: Instant,
     ) -> Result<(), MembershipError> {
-        MembershipError::check(self.config.hash, &list, self.servers.leaving(&list))?;
+        MembershipError::check(self.config.hash, &list)?;
+        let leaving = self.servers.leaving(&list);
+        if leaving > MAX_LEAVING {
+            return Err(MembershipError::Leaving(leaving));
+        }
         let before = self.servers_of(Subset::ALL).to_vec();
         let ids = self.servers.take(list);
         self.config.servers = ids.iter().filter_map(|&id| self.servers.config(id).cloned()).collect();

@@ -25,6 +25,8 @@ pub struct ServerConfig {
 /// All settings of a client. Equal ones may share a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The name of its `memcache_cluster`; empty if it has none.
+    pub name: Bytes,
     /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`](crate::limits::MAX_SERVERS), with weights that
     /// [`check_weights`](Config::check_weights) allows.
     pub servers: Vec<ServerConfig>,
@@ -80,6 +82,7 @@ impl Config {
     /// The defaults with these servers.
     pub fn new(servers: Vec<ServerConfig>) -> Self {
         Config {
+            name: Bytes::new(),
             servers,
             hash: Hash::default(),
             failover: Failover::default(),

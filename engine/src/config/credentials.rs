@@ -74,7 +74,7 @@ impl Credentials {
     }
 
     /// What tells them from earlier ones, without the secret.
-    pub(crate) fn edition(&self) -> &[u8] {
+    pub fn edition(&self) -> &[u8] {
         &self.edition
     }
 }

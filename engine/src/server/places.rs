@@ -78,7 +78,7 @@ impl Places {
         self.servers.len()
     }
 
-    /// The number of servers that are not in this list and have not gone yet.
+    /// The number of servers that would not be in this list and still have answers to come.
     pub fn leaving(&self, list: &[ServerConfig]) -> usize {
         let names: HashSet<&Bytes> = list.iter().map(|config| &config.name).collect();
         let is_other = |id: &ServerId| self.configs.get(*id).is_some_and(|config| !names.contains(&config.name));

@@ -55,6 +55,7 @@ pub fn keys<'a>(configs: impl IntoIterator<Item = &'a Config>) -> Vec<Vec<Server
 
 fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
     let Config {
+        name: cluster,
         servers: _,
         hash,
         failover,
@@ -72,7 +73,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         credentials,
     } = config;
     let settings = format!(
-        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {} {:?} {} {nth} ",
+        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {} {:?} {} {nth} {} ",
         hash.name(),
         failover.name(),
         protocol.name(),
@@ -80,6 +81,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         keys.hash_prefix,
         keys.hash_tag,
         keys.long_keys.name(),
+        cluster.escape_ascii(),
     );
     // Of the secret itself, not even a digest leaves its memory.
     let edition = credentials.as_ref().map_or(&[][..], Credentials::edition);

@@ -21,6 +21,7 @@ use crate::operation::item::Item;
 use crate::operation::ttl::Seconds;
 
 mod fetch;
+mod items;
 mod leases;
 mod multi;
 mod origin;
@@ -204,6 +205,8 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     server_of_key: Some(server_of_key),
     require: None,
     check_request: None,
+    client_of_name: None,
+    require_name: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.
@@ -279,21 +282,6 @@ fn a_call_is_submitted_when_it_is_polled_first() {
     assert!(poll(get.as_mut()).is_pending());
     FAKE.with_borrow(|fake| assert_eq!(fake.calls.len(), 1));
     assert_eq!((seen(0).op, seen(0).key.as_slice()), (sys::NGX_HTTP_MEMCACHE_GET, &b"cow"[..]));
-}
-
-#[test]
-fn an_item_keeps_its_value_until_it_is_dropped() {
-    let large = [b'L'; Value::SMALL + 1];
-    for (value, retained) in [(&b"moo"[..], 0), (&large[1..], 0), (&large[..], 1)] {
-        let item = finish(client().get("cow"), OK, value).unwrap().unwrap();
-        assert_eq!((item.value(), item.flags(), item.cas()), (value, 7, 17));
-        assert_eq!(item.decode::<String>().unwrap().as_bytes(), value);
-        assert!(item.decode::<u64>().is_err());
-        assert_eq!(values(), retained);
-        drop(item);
-        assert_eq!(values(), 0);
-        assert_eq!(cancelled(), []);
-    }
 }
 
 #[test]

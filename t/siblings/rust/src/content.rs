@@ -20,6 +20,7 @@ use crate::{fetch, loops, misuse, remote, responses};
 ///   what the gets have found.
 /// - `body?key=`: stores the request's body, and answers with its length.
 /// - `subset?key=&value=&weight=`: sets an item on one of the servers with at least that weight, and tells which.
+/// - `named?cluster=&key=&value=`: sets an item in that memcache_cluster.
 /// - `disable?key=`, `enable?key=`: takes the key's server out of use, or back.
 /// - `sleep?ms=`.
 /// - `late?ms=&timeout=`: which of the two is over first.
@@ -58,6 +59,11 @@ pub fn handle(request: &mut Request, what: &str) -> Status {
             let all: Vec<String> = mine.servers().map(|server| server.address().into_owned()).collect();
             let text = format!("{} of {} {}", home.address(), all.join(" "), home.version().await?);
             Ok::<_, Error>(Response::ok().body(text))
+        }),
+        "named" => http::spawn(request, async move {
+            let named = Client::named(args.text("cluster").unwrap_or_default())?;
+            named.set(args.key(), args.text("value").unwrap_or_default()).await?;
+            Ok::<_, Error>(HTTPStatus::NO_CONTENT)
         }),
         "disable" | "enable" => {
             let switch = |server: Server| if what == "disable" { server.disable() } else { server.enable() };
