@@ -189,7 +189,7 @@ session-config: ## build examples/session by its script "config", and test that
 	@cp target/modules-$(NEW_VERSION)/*.so target/session
 	@bash build/session-config.sh $(NEW_DIR) target/session/ngx_http_memcache_session_module.so
 	TEST_NGINX_BINARY=$(abspath $(NEW_DIR)/objs/nginx) TEST_NGINX_MEMCACHE_MODULES=$(abspath target/session) \
-	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t t/session_config.t t/session_down.t
+	prove -I $(TEST_LIB) -I $(abspath t/lib) t/session.t t/session_config.t t/session_down.t t/session_text.t
 
 doc: nginx-headers ## the documentation of the crates: that of ngx-memcache is for siblings, in target/doc/ngx_memcache/
 	cargo doc --no-deps -p memcache-engine -p memcache-status -p ngx-memcache --features ngx-memcache/tokio

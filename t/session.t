@@ -168,7 +168,7 @@ is(header($r, 'X-Session'), 'mary', 'known - what it holds');
 is(header($r, 'X-Id'), $id, 'known - id');
 is(header($r, 'X-State'), 'found', 'known - state');
 is(header($r, 'Set-Cookie'), undef, 'known - no cookie');
-cmp_ok(ttl("session:$id"), '>', 900, 'known - it lives on');
+ok(wait_for(sub { ttl("session:$id") > 900 }), 'known - it lives on');
 is(content(page('/app/page', "sid=$id")), "200 id $id",
 	'known - the application has it');
 

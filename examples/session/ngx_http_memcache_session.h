@@ -1,5 +1,5 @@
 
-/* What the two files of this module have in common. */
+/* What the files of this module have in common. */
 
 #ifndef _NGX_HTTP_MEMCACHE_SESSION_H_INCLUDED_
 #define _NGX_HTTP_MEMCACHE_SESSION_H_INCLUDED_
@@ -10,6 +10,7 @@
 #define SESSION_MAX_COOKIES  8      /* of the name, that are looked up */
 #define SESSION_PREFIX       "session:"     /* unless "prefix=" is set */
 #define SESSION_MAX_PREFIX   128
+#define SESSION_MAX_KEY      (SESSION_MAX_PREFIX + SESSION_ID_LEN)
 
 typedef struct {
     const ngx_http_memcache_api_t  *mc;         /* NULL: "off" */
@@ -19,6 +20,7 @@ typedef struct {
     ngx_uint_t                      set;
     ngx_int_t                       failed;     /* result of a failed lookup */
     ngx_uint_t                      early;      /* it was logged: see unset() */
+    ngx_uint_t                      kept;       /* it was logged: no touch */
 
     /*
      * Variables: they hold the state of a request, since contexts do not
@@ -32,6 +34,11 @@ typedef struct {
 
 typedef struct {
     ngx_int_t                       rc;         /* NGX_AGAIN: wait for it */
+    ngx_int_t                       found;      /* NGX_AGAIN: none so far */
+    ngx_uint_t                      unknown;    /* a server did not tell */
+    ngx_uint_t                      plain;      /* they are asked by get */
+    ngx_uint_t                      nasked;
+    ngx_uint_t                      asked[SESSION_MAX_COOKIES];  /* of ids */
     ngx_uint_t                      n;
     u_char                          ids[SESSION_MAX_COOKIES][SESSION_ID_LEN];
 } ngx_http_session_ctx_t;
@@ -42,6 +49,7 @@ extern ngx_http_variable_t  ngx_http_session_variables[];
 void ngx_http_session_cookies(ngx_http_request_t *r, ngx_str_t *name,
     ngx_http_session_ctx_t *ctx);
 ngx_uint_t ngx_http_session_is(const ngx_str_t *text, const char *other);
+ngx_int_t ngx_http_session_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_session_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_session_filter_init(ngx_conf_t *cf);
 
