@@ -80,7 +80,7 @@ impl<T> Client<T> {
         call.retried = true;
         call.stage = Stage::Queued;
         call.server = target;
-        let backlog = call.backlog as usize;
+        let (backlog, group) = (call.backlog as usize, call.group);
         if let Some(server) = self.servers.get_mut(from) {
             server.release(call.hold.take());
             server.sent_again();
@@ -94,6 +94,9 @@ impl<T> Client<T> {
         }
         if let Some(server) = self.servers.get_mut(target) {
             server.take_backlog(backlog);
+        }
+        if let Some(group) = group {
+            self.part_with_followers(group, target, now);
         }
         self.dispatch(id, target, now);
         None

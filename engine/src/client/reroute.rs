@@ -69,7 +69,7 @@ impl<T> Client<T> {
     }
 
     /// The leader of a shared exchange goes to this server. Followers that another subset routes elsewhere leave it.
-    fn part_with_followers(&mut self, group: CallId, server: ServerId, now: Instant) {
+    pub(super) fn part_with_followers(&mut self, group: CallId, server: ServerId, now: Instant) {
         let mut others = Vec::new();
         for follower in self.exchanges.followers(group) {
             let Some(call) = self.calls.get_mut(follower).filter(|call| call.stage == Stage::Following(group)) else {

@@ -253,6 +253,26 @@ fn r42_in_a_subset_its_own_routing_decides() {
     assert_eq!(who(&mut w, home), [(1, false)]);
 }
 
+/// They share an exchange with their own server alone.
+#[test]
+fn followers_of_another_subset_ask_its_stand_in() {
+    let mut config = config(&[&["max=1"], &["max=1"], &["max=1"]]);
+    (config.failover, config.coalesce) = (Failover::Next, true);
+    let mut w = world(config);
+    let some = w.client.subset(Subset::ALL, &[0, 1]).unwrap();
+    let of_both =
+        |key: &String| [Subset::ALL, some].iter().all(|&of| w.client.server_within(of, key.as_bytes()) == Ok(1));
+    let key = (0..).map(|n| format!("k{n}")).find(of_both).unwrap();
+    for (subset, n) in [(Subset::ALL, 1), (some, 2), (Subset::ALL, 3)] {
+        let request = Request { key: key.as_bytes(), verb: Verb::Get { touch: None }, timeout: None };
+        w.client.submit_within(subset, request, n, w.now).unwrap();
+    }
+    w.outputs();
+    w.lose(0, Loss::Refused);
+    assert_eq!(who(&mut w, 2), [(3, true), (1, true)]);
+    assert_eq!(who(&mut w, 0), [(2, true)]);
+}
+
 /// Answers the requests to a server with misses. Returns the servers that were asked, and whether a stand-in has
 /// answered.
 fn who(w: &mut World, server: ServerId) -> Vec<(u32, bool)> {
