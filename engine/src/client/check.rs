@@ -4,6 +4,7 @@ use super::batch;
 use super::call::{Owner, Stage};
 use super::state::Client;
 use crate::limits::MAX_GATHERED;
+use crate::operation::work::Work;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -15,7 +16,8 @@ impl<T> Client<T> {
             let waits =
                 |call| self.calls.get(call).is_some_and(|call| call.stage == Stage::Queued && call.server == id);
             let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();
-            server.check(&self.network.connections, waits, |call| self.bulk_of(call), held)?;
+            let alone = |call| self.calls.get(call).and_then(|call| call.work()).is_some_and(Work::is_alone);
+            server.check(&self.network.connections, waits, |call| (self.bulk_of(call), alone(call)), held)?;
         }
         let waiting = at(&|stage| stage == Stage::Waiting);
         if waiting > self.config.queue || self.lease_waits.count() > self.config.queue {
@@ -31,6 +33,9 @@ impl<T> Client<T> {
         }
         if let Some(wrong) = self.network.connections.values().find_map(|connection| connection.check_ahead().err()) {
             return Err(wrong);
+        }
+        if self.network.connections.values().any(|connection| connection.is_alone() && connection.load() > 1) {
+            return Err("an operation that goes alone does not".into());
         }
         for call in self.calls.values() {
             // A late follower may have been left behind, and ends by its own timer.

@@ -63,9 +63,19 @@ impl<T> Client<T> {
         server.target(&self.network.connections, key, bulk)
     }
 
+    /// The same for one that goes alone.
+    #[cold]
+    pub(super) fn target_alone(&self, id: ServerId) -> Target {
+        let Some(server) = self.servers.get(id) else { return Target::Queue };
+        server.target_alone(&self.network.connections, false)
+    }
+
     /// The target of an accepted operation that is the next in the queue.
     fn target_of_next(&self, id: ServerId, call: CallId, bulk: u32) -> Target {
         let Some((server, call)) = self.servers.get(id).zip(self.calls.get(call)) else { return Target::Queue };
+        if call.work().is_some_and(Work::is_alone) {
+            return server.target_alone(&self.network.connections, true);
+        }
         server.target_of_next(&self.network.connections, call.key.as_ref(), bulk)
     }
 
@@ -111,6 +121,9 @@ impl<T> Client<T> {
             if let Some(server) = self.servers.get_mut(server) {
                 server.sent(conn);
                 if is_write {
+                    if call.work().is_some_and(Work::is_alone) && server.lets_wait() {
+                        connection.set_alone();
+                    }
                     if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
                         self.large_items.note(key, value.len());
                     }

@@ -78,6 +78,10 @@ impl<T> Client<T> {
             server.release_backlog(backlog);
             if stage == Stage::Queued {
                 server.gave_up_waiting(1);
+                // Those behind one that goes alone may find room now.
+                if server.has_waiting() {
+                    self.pump(id, now);
+                }
             }
         }
         let Stage::Sent(conn, number) = stage else { return false };

@@ -121,7 +121,11 @@ impl<T> Client<T> {
         };
         let id = connection.server();
         let Some(server) = self.servers.get_mut(id) else { return };
-        let cause = server.cause_for(cause);
+        let cause = match cause {
+            // This is how it answers what it does not know.
+            Cause::Lost(Loss::Eof | Loss::Error) if connection.is_alone() => Cause::Refused,
+            cause => server.cause_for(cause),
+        };
         if !gone {
             self.network.outputs.push_back(Output::Close { conn });
         }

@@ -1,8 +1,10 @@
 //! Maintenance of servers, and its effect on operations that wait.
 
+use super::call::Stage;
 use super::state::Client;
 use crate::id::{ConnId, ServerId};
 use crate::network::Cause;
+use crate::operation::work::Work;
 use crate::server::{Arrival, News, Server};
 use crate::time::Instant;
 
@@ -23,16 +25,18 @@ impl<T> Client<T> {
 
     /// Opens another connection if the server needs one.
     pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
-        let waiting = self.servers.get(id).map_or(0, Server::waiting);
-        self.grow_for(id, waiting, now);
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let (calls, waiting) = (&self.calls, server.waiting());
+        let next = server.next_waiting(|id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
+        let alone = next.and_then(|id| calls.get(id)?.work()).is_some_and(Work::is_alone);
+        self.grow_for(id, waiting, alone, now);
     }
 
-    /// The same for `waiting` operations that have no connection.
-    pub(super) fn grow_for(&mut self, id: ServerId, waiting: usize, now: Instant) {
+    /// The same for `waiting` operations that have no connection. `alone`: the next of them goes alone.
+    pub(super) fn grow_for(&mut self, id: ServerId, waiting: usize, alone: bool, now: Instant) {
         let network = &mut self.network;
-        let Some(server) = self.servers.get_mut(id).filter(|server| server.wants_connection(network, waiting)) else {
-            return;
-        };
+        let wants = |server: &&mut Server| server.wants_connection(network, waiting, alone);
+        let Some(server) = self.servers.get_mut(id).filter(wants) else { return };
         if server.is_held_back(network, now) {
             return;
         }

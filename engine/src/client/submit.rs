@@ -126,6 +126,7 @@ impl<T> Client<T> {
         let bulk = self.large_items.bulk(new.key.as_ref(), &new.work);
         let target = match self.group_for(new, now) {
             Some(group) => Target::Group(group),
+            None if new.work.is_alone() => self.target_alone(id),
             None => self.target(id, new.key.as_ref(), bulk),
         };
         let has_memory = self.make_room(id, target).is_ok();
@@ -135,7 +136,7 @@ impl<T> Client<T> {
             Err(error) => {
                 if error == Error::Busy {
                     // With `memcache_queue 0` no operation waits for a connection, so nothing else opens one.
-                    self.grow_for(id, 1, now);
+                    self.grow_for(id, 1, false, now);
                 }
                 Err(error)
             }

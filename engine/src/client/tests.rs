@@ -24,6 +24,7 @@ use crate::time::Instant;
 
 mod address;
 mod ahead;
+mod alone;
 mod authentication;
 mod batches;
 mod bulk;

@@ -17,6 +17,17 @@ impl Connection {
         self.pending.len()
     }
 
+    /// Nothing follows the last request until it is answered.
+    pub fn set_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// Whether nothing may follow the requests that are pending.
+    #[inline]
+    pub fn is_alone(&self) -> bool {
+        self.alone && !self.pending.is_empty()
+    }
+
     /// Whether a new request on this connection waits behind a large value.
     #[inline]
     pub fn is_bulky(&self) -> bool {

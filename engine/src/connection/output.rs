@@ -33,6 +33,7 @@ impl Connection {
     /// Adds an operation to the end of the FIFO. Returns its number.
     pub fn push(&mut self, call: CallId, expect: Expect, key: Option<&Key>, bulk: u32) -> u32 {
         self.bulk = self.bulk.saturating_add(bulk.into());
+        self.alone = false;
         let key = key.filter(|key| key.is_binary() && expect.is_lookup()).cloned().map(Box::new);
         let number = self.head.wrapping_add(self.pending.len() as u32);
         self.pending.push_back(Pending { call: Some(call), key, expect, token: 0, len: 0, bulk, overdue: None });

@@ -105,6 +105,8 @@ pub(crate) struct Connection {
     pub(super) dirty: bool,
     /// The time since which no reply is pending.
     pub(super) idle_since: Instant,
+    /// The last request goes alone: see [`is_alone`](Connection::is_alone).
+    pub(super) alone: bool,
     /// A reply is late, and no bytes have come since.
     pub(super) late: bool,
     /// The time when bytes of the next reply last came, and when bytes of its request were last written.
@@ -165,6 +167,7 @@ impl Connection {
             version: None,
             dirty: false,
             idle_since: now,
+            alone: false,
             late: false,
             heard_at: now,
             wrote_at: now,

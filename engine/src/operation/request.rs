@@ -222,6 +222,12 @@ impl ServerVerb {
     pub fn is_write(self) -> bool {
         matches!(self, ServerVerb::FlushAll { .. })
     }
+
+    /// Whether a server may answer by closing the connection, without having said so before: the operation goes alone.
+    pub fn is_alone(self) -> bool {
+        // It cannot be tried. memcached's own proxy closes the connection, and others may.
+        matches!(self, ServerVerb::FlushAll { .. })
+    }
 }
 
 /// An operation on a key, with its timeout.

@@ -30,6 +30,11 @@ impl Work {
         }
     }
 
+    /// See [`ServerVerb::is_alone`].
+    pub fn is_alone(&self) -> bool {
+        matches!(self, Work::Server(verb) if verb.is_alone())
+    }
+
     /// See [`Verb::compares_on_delete`].
     pub fn compares_on_delete(&self) -> bool {
         matches!(self, Work::Keyed(verb) if verb.compares_on_delete())

@@ -6,12 +6,12 @@ use crate::network::Connections;
 
 impl Server {
     /// Whether the counts agree with the lists; `Err` says which do not. `waits`: whether an operation waits in this
-    /// queue. `bulk_of`: the bytes of its large value. `held`: the number of writes under way.
+    /// queue. `asks`: the bytes of its large value, and whether it goes alone. `held`: the number of writes under way.
     pub fn check(
         &self,
         connections: &Connections,
         waits: impl Fn(CallId) -> bool,
-        bulk_of: impl Fn(CallId) -> u32,
+        asks: impl Fn(CallId) -> (u32, bool),
         held: usize,
     ) -> Result<(), String> {
         let id = self.id;
@@ -20,7 +20,10 @@ impl Server {
             return Err(format!("server {id}: {queued} operations wait, {} are counted", self.queue.len()));
         }
         if let Some(first) = self.queue.iter().find(|&call| waits(call)) {
-            if self.is_live() && self.pick(connections, bulk_of(first)).is_some() {
+            let (bulk, alone) = asks(first);
+            let goes_alone = alone && self.lets_wait();
+            let pick = if goes_alone { self.pick_alone(connections) } else { self.pick(connections, bulk) };
+            if self.is_live() && pick.is_some() {
                 return Err(format!("server {id}: an operation waits that could be sent"));
             }
         }

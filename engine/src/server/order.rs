@@ -5,7 +5,8 @@
 //!
 //! If that connection has no room, the operation is refused, also when it is the next in the queue. It would keep all
 //! operations behind it waiting, and letting them pass would need a record of keys. So no operation passes another in
-//! the queue, and those in it wait only for room on any connection.
+//! the queue, and those in it wait only for room on any connection. An operation that goes alone waits for a connection
+//! without a pending reply, and all connections become such while it waits.
 //!
 //! A read looks its key up only if a write is pending and the server has several connections. A key that is written all
 //! the time stays on its connection, until no write is pending, or the connection ends.
@@ -46,6 +47,21 @@ impl Server {
             return Target::Queue;
         }
         self.target_within(connections, key, bulk, 0)
+    }
+
+    /// The target of an operation that goes [alone](crate::operation::request::ServerVerb::is_alone). `is_next`: it is
+    /// the next in the queue.
+    pub fn target_alone(&self, connections: &Connections, is_next: bool) -> Target {
+        if !is_next && !self.queue.is_empty() {
+            return Target::Queue;
+        }
+        let conn = if self.lets_wait() { self.pick_alone(connections) } else { self.pick(connections, 0) };
+        conn.map_or(Target::Queue, Target::Connection)
+    }
+
+    /// Whether operations may wait. If not, none goes alone: it would be refused on a server that is always busy.
+    pub fn lets_wait(&self) -> bool {
+        self.settings.queue > 0
     }
 
     /// The target of an accepted operation that is the next in the queue.

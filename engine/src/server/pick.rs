@@ -36,6 +36,17 @@ impl Server {
         Some(conn)
     }
 
+    /// The connection for an operation that goes [alone](crate::operation::request::ServerVerb::is_alone): one without a
+    /// pending reply. If there is none, it waits, and so do those behind it: so there is one soon, even without another
+    /// connection.
+    pub(super) fn pick_alone(&self, connections: &Connections) -> Option<ConnId> {
+        if self.addresses.is_moving() {
+            return None;
+        }
+        let mut ready = self.connections.iter().filter_map(|&conn| usable(connections, conn));
+        ready.find(|(_, c)| c.load() == 0).map(|(conn, _)| conn)
+    }
+
     /// The connection for an operation with a large value. If no further connection is allowed, the one with the fewest
     /// large values is left to operations without, so that it is free of them soon.
     ///
@@ -43,7 +54,7 @@ impl Server {
     /// carry large ones. More would take bandwidth from it on a link that is full.
     fn pick_bulky(&self, connections: &Connections, best: ConnId, connection: &Connection) -> Option<ConnId> {
         let ready =
-            || self.connections.iter().filter_map(|&conn| usable(connections, conn)).filter(|(_, c)| !c.is_late());
+            || self.connections.iter().filter_map(|&conn| open(connections, conn)).filter(|(_, c)| !c.is_late());
         let bound = self.settings.pipeline_bound();
         let has_room = |&(_, c): &(ConnId, &Connection)| c.load() < bound;
         let least = |bulky: Vec<_>| bulky.into_iter().filter(has_room).min_by_key(|(_, c)| c.burden());
@@ -71,7 +82,7 @@ impl Server {
 
     fn least_burdened<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
         let bound = self.settings.pipeline_bound();
-        let ready = self.connections.iter().filter_map(|&conn| usable(connections, conn));
+        let ready = self.connections.iter().filter_map(|&conn| open(connections, conn));
         ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
     }
 
@@ -81,7 +92,7 @@ impl Server {
     fn used_this_turn<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
         let has_room =
             |c: &Connection| c.is_dirty() && c.load() < self.settings.pipeline && !c.is_bulky() && !c.is_late();
-        usable(connections, self.latest?).filter(|(_, c)| has_room(c))
+        open(connections, self.latest?).filter(|(_, c)| has_room(c))
     }
 
     /// Whether a connection is ready for operations.
@@ -94,4 +105,10 @@ impl Server {
 #[inline]
 pub(super) fn usable(connections: &Connections, conn: ConnId) -> Option<(ConnId, &Connection)> {
     Some((conn, connections.get(conn).filter(|c| c.phase() == Phase::Ready)?))
+}
+
+/// The connection, if it is ready for operations, and none on it goes alone.
+#[inline]
+fn open(connections: &Connections, conn: ConnId) -> Option<(ConnId, &Connection)> {
+    usable(connections, conn).filter(|(_, connection)| !connection.is_alone())
 }

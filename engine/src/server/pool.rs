@@ -32,9 +32,13 @@ impl Server {
     }
 
     /// Whether `waiting` operations without a connection need another one, and it may help.
-    pub fn wants_connection(&self, network: &Network, waiting: usize) -> bool {
+    /// `alone`: the next of them needs a connection without a pending reply.
+    pub fn wants_connection(&self, network: &Network, waiting: usize, alone: bool) -> bool {
         if !self.may_grow() {
             return false;
+        }
+        if alone && self.connecting == 0 {
+            return true;
         }
         let wanted = match self.least_loaded(&network.connections) {
             Some((_, best)) if !best.is_bulky() && !best.is_late() && best.load() < self.settings.pipeline => {
