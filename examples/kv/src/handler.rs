@@ -116,7 +116,7 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
         }
         Plain::Touch { key, ttl } => {
             // As for a get that touches.
-            let touched = mc.found(&key).await?.is_some() && mc.touch(key, Ttl::from_protocol(ttl)).await?;
+            let touched = change::is_there(&mc, &key).await? && mc.touch(key, Ttl::from_protocol(ttl)).await?;
             done_or(HTTPStatus::NOT_FOUND, touched)
         }
         Plain::Invalidate { key, which, ttl } => invalidate(&mc, &key, &which, Ttl::from_protocol(ttl)).await?,
@@ -157,7 +157,7 @@ async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<
 async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {
-            let found = mc.found(key).await?.is_some();
+            let found = change::is_there(mc, key).await?;
             let deleted = mc.delete(key).await?;
             done_or(HTTPStatus::NOT_FOUND, found && deleted)
         }
@@ -166,7 +166,12 @@ async fn delete(mc: &Client, key: &[u8], which: &Which) -> Result<Response, Erro
                 Err(Error::Unsupported(_)) => Ok(change::done(mc.delete(key).await?)),
                 deleted => deleted.map(change::swapped),
             };
-            done_or(HTTPStatus::PRECONDITION_FAILED, change::found_one(mc, key, once).await?.is_some())
+            let deleted = match change::found_one(mc, key, once).await {
+                // It is there, and its version is not known.
+                Err(Error::ItemTooLarge) => mc.delete(key).await?,
+                found => found?.is_some(),
+            };
+            done_or(HTTPStatus::PRECONDITION_FAILED, deleted)
         }
         Which::Tagged(tags) => {
             let delete = async |version| mc.delete(key).cas(version).await;
@@ -207,9 +212,10 @@ async fn with_body(mc: Client, command: WithBody, value: &[u8]) -> Result<Respon
 
 /// Extends the item that a read would find, unless the result would be too large to read.
 async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Response, Error> {
+    let too_large = "the item would be larger than memcache_max_value";
     let once = async |about: Seen| {
         if about.size.saturating_add(value.len()) > mc.max_value() {
-            return Ok(Ok(Err("the item would be larger than memcache_max_value")));
+            return Ok(Ok(Err(too_large)));
         }
         let extend = match end {
             End::Front => mc.prepend(key, value),
@@ -231,7 +237,12 @@ async fn extend(mc: &Client, key: &[u8], end: End, value: &[u8]) -> Result<Respo
             other => other.map(Ok),
         })
     };
-    Ok(match change::found_one(mc, key, once).await? {
+    let extended = match change::found_one(mc, key, once).await {
+        // It is already.
+        Err(Error::ItemTooLarge) => Some(Err(too_large)),
+        extended => extended?,
+    };
+    Ok(match extended {
         Some(Err(why)) => refused(HTTPStatus::REQUEST_ENTITY_TOO_LARGE, why),
         extended => done_or(HTTPStatus::NOT_FOUND, extended.is_some()),
     })
