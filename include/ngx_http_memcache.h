@@ -191,7 +191,8 @@ typedef uint32_t  ngx_http_memcache_status_t;
 #define NGX_HTTP_MEMCACHE_CLIENT          22  /* memcached said CLIENT_ERROR or ERROR; result->value is its text */
 #define NGX_HTTP_MEMCACHE_PROTOCOL        23  /* the server broke the protocol; its connection was closed */
 #define NGX_HTTP_MEMCACHE_SHUTDOWN        24  /* the client is closing */
-#define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding */
+#define NGX_HTTP_MEMCACHE_INVALID_KEY     25  /* empty, or too long with the prefix and, for binary keys, encoding;
+                                               * or the server speaks text: result->value says so */
 #define NGX_HTTP_MEMCACHE_TOO_LARGE       26  /* the value, given or read, is larger than "memcache_max_value" */
 #define NGX_HTTP_MEMCACHE_CANCELLED       27  /* only ever the answer to a misuse: cancelled calls have no handler */
 #define NGX_HTTP_MEMCACHE_UNSUPPORTED     28  /* since 1.2: the server does not do that; not sent; result->value says why */

@@ -99,11 +99,14 @@ pub enum Error {
     },
 
     /// The key is empty, or longer than 250 bytes together with the prefix (186 if it is sent encoded because it has
-    /// control characters, spaces or the like); with `memcache_long_keys hash`, longer than 8192 bytes.
-    #[error("{}", about_key(*.len))]
+    /// control characters, spaces or the like); with `memcache_long_keys hash`, longer than 8192 bytes. Or it has control
+    /// characters or spaces, and its server speaks the text protocol.
+    #[error("{}", about_key(*.len, .why))]
     InvalidKey {
         /// Bytes of the key, without the prefix.
         len: Option<usize>,
+        /// What the module says of a key that its server does not take, with the server's name; empty otherwise.
+        why: Box<[u8]>,
     },
 
     /// The value is larger than `memcache_max_value`; nothing was sent.
@@ -265,7 +268,7 @@ impl Error {
     /// The same, of an operation on this key.
     pub(crate) fn of_key(self, key: usize) -> Self {
         match self {
-            Error::InvalidKey { .. } => Error::InvalidKey { len: Some(key) },
+            Error::InvalidKey { why, .. } => Error::InvalidKey { len: Some(key), why },
             error => error,
         }
     }
@@ -282,7 +285,7 @@ impl Error {
             sys::NGX_HTTP_MEMCACHE_CLIENT => Error::Client(text.into()),
             sys::NGX_HTTP_MEMCACHE_PROTOCOL => Error::Protocol { maybe_applied },
             sys::NGX_HTTP_MEMCACHE_SHUTDOWN => Error::Shutdown { maybe_applied },
-            sys::NGX_HTTP_MEMCACHE_INVALID_KEY => Error::InvalidKey { len: None },
+            sys::NGX_HTTP_MEMCACHE_INVALID_KEY => Error::InvalidKey { len: None, why: text.into() },
             sys::NGX_HTTP_MEMCACHE_TOO_LARGE => Error::TooLarge,
             sys::NGX_HTTP_MEMCACHE_NOT_AVAILABLE => Error::NotAvailable,
             sys::NGX_HTTP_MEMCACHE_NOT_CONFIGURED => Error::NotConfigured,
@@ -303,8 +306,9 @@ const SHORT_KEY: usize = 186;
 const LONG_KEY: usize = 8192;
 
 /// What is wrong with a key that cannot be sent. How long the prefix is, only the module knows.
-fn about_key(len: Option<usize>) -> String {
+fn about_key(len: Option<usize>, why: &[u8]) -> String {
     match len {
+        _ if !why.is_empty() => why.escape_ascii().to_string(),
         None => "invalid key".into(),
         Some(0) => "the key is empty".into(),
         Some(len) if len > LONG_KEY => {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use bytes::Bytes;
-use memcache_engine::{Answer, Error, Item, Lease, Metadata, Outcome};
+use memcache_engine::{Answer, Error, Item, KeyError, Lease, Metadata, Outcome};
 use nginx_sys::ngx_str_t;
 
 use super::stats::{LoggedStatus, Severity};
@@ -41,6 +41,8 @@ pub fn result_of(answer: Answer, stand_in: bool) -> (Result, Bytes) {
             result.maybe_applied = error.maybe_applied().into();
             match error {
                 Error::Server(text) | Error::Client(text) | Error::Unsupported(text) => text,
+                // What is wrong with other keys depends on the key and the configuration alone.
+                Error::InvalidKey(why @ KeyError::NotText(_)) => why.to_string().into(),
                 _ => Bytes::new(),
             }
         }

@@ -144,6 +144,18 @@ fn peer_text_is_escaped() {
 }
 
 #[test]
+fn a_key_that_its_server_does_not_take_has_a_reason() {
+    let text = "server 10.0.0.1:11211 speaks text: it takes no keys with spaces or control characters";
+    let error = Error::from_status(sys::NGX_HTTP_MEMCACHE_INVALID_KEY, false, text.as_bytes());
+    assert_eq!(error.to_string(), text);
+    assert_eq!(error.of_key(3).to_string(), text);
+    let bytes = Error::from_status(sys::NGX_HTTP_MEMCACHE_INVALID_KEY, false, b"a\nb");
+    assert_eq!(bytes.to_string(), r"a\nb");
+    let none = Error::from_status(sys::NGX_HTTP_MEMCACHE_INVALID_KEY, false, b"");
+    assert_eq!(none.to_string(), "invalid key");
+}
+
+#[test]
 fn only_what_cannot_be_applied_twice_is_retried() {
     assert!(Error::NotSent.should_retry());
     assert!(Error::Unknown { maybe_applied: false }.should_retry());
@@ -172,7 +184,7 @@ fn r28_the_module_logs_what_servers_cause() {
 #[test]
 fn http_statuses() {
     let cases = [
-        (Error::InvalidKey { len: Some(0) }, 400),
+        (Error::InvalidKey { len: Some(0), why: [].into() }, 400),
         (Error::TooLarge, 413),
         (Error::Timeout { maybe_applied: true }, 504),
         (Error::Busy, 503),

@@ -98,8 +98,8 @@ impl<K: AsRef<[u8]>> Future for GetMulti<K> {
             all
         });
         for (found, key) in all.iter_mut().zip(std::mem::take(&mut this.keys)) {
-            if let Err(error @ Error::InvalidKey { .. }) = found {
-                *error = Error::InvalidKey { len: Some(key.as_ref().len()) };
+            if let Err(Error::InvalidKey { len, .. }) = found {
+                *len = Some(key.as_ref().len());
             }
         }
         Poll::Ready(all)

@@ -2,6 +2,7 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
+use bytes::Bytes;
 use thiserror::Error;
 
 /// The longest key on the wire, in bytes, prefix and encoding included (memcached's `KEY_MAX_LENGTH`).
@@ -14,7 +15,7 @@ pub(super) const MAX_BINARY_KEY: usize = 186;
 pub const MAX_LONG_KEY: usize = 8 * 1024;
 
 /// Why a key cannot be sent.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum KeyError {
     /// A key has at least one byte.
     #[error("the key is empty")]
@@ -25,9 +26,9 @@ pub enum KeyError {
     /// The key is longer than those for which [`LongKeys::Hash`](super::key_rules::LongKeys::Hash) makes a digest.
     #[error("the key has {0} bytes, the limit is {MAX_LONG_KEY}")]
     NoDigest(usize),
-    /// The key has a byte up to 0x20 or 0x7f, and its server speaks the text protocol, which cannot carry it.
-    #[error("the key has spaces or control characters, which the server's text protocol cannot carry")]
-    NotText,
+    /// The key has a byte up to 0x20 or 0x7f, and the server with this name speaks the text protocol, which cannot carry it.
+    #[error("server {} speaks text: it takes no keys with spaces or control characters", .0.escape_ascii())]
+    NotText(Bytes),
 }
 
 /// A key with its prefix, 1 to 250 bytes on the wire.

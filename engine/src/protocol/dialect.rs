@@ -1,5 +1,7 @@
 //! The operations that every dialect supports. Nothing above [`protocol`](super) knows a server's dialect.
 
+use bytes::Bytes;
+
 use super::decoder::Decoder;
 use super::expect::Expect;
 use super::line::{Code, Head, Hit, Line, Malformed};
@@ -38,7 +40,9 @@ impl Dialect {
     #[cold]
     pub fn refusal(self, server: &[u8], key: Option<&Key>, work: &Work) -> Error {
         let (speaks, lacks) = match self {
-            Dialect::Text(_) if key.is_some_and(Key::is_binary) => return KeyError::NotText.into(),
+            Dialect::Text(_) if key.is_some_and(Key::is_binary) => {
+                return KeyError::NotText(Bytes::copy_from_slice(server)).into();
+            }
             Dialect::Text(commands) => ("speaks text", commands.lacks(key, work).unwrap_or("it does not know that")),
             Dialect::Meta => ("is memcached before 1.6.13", "it does not compare versions on delete"),
         };

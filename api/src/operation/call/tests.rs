@@ -311,7 +311,7 @@ fn dropping_cancels_what_is_in_flight_only() {
 fn refused_calls_are_errors_and_have_no_handler() {
     let mc = client();
     FAKE.with_borrow_mut(|fake| fake.refuse = sys::NGX_HTTP_MEMCACHE_INVALID_KEY);
-    assert_eq!(poll(pin!(mc.delete(""))), Poll::Ready(Err(Error::InvalidKey { len: Some(0) })));
+    assert_eq!(poll(pin!(mc.delete(""))), Poll::Ready(Err(Error::InvalidKey { len: Some(0), why: [].into() })));
     assert_eq!(cancelled(), []);
 }
 

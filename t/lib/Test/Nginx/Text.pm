@@ -16,7 +16,7 @@ use Test::Nginx::Memcache;
 our @EXPORT = qw/ in_text IN_TEXT /;
 
 # The tests that in_text() makes.
-use constant IN_TEXT => 20;
+use constant IN_TEXT => 23;
 
 ###############################################################################
 
@@ -63,8 +63,13 @@ sub in_text {
 		qr/ 501 .*\r\n\r\n\Q$why\E: nothing was done$/s, "$name - metadata");
 	is(code(kv_delete('cow', @at, headers => [$tag->('cow')])), 501,
 		"$name - delete of a version");
-	is(join(' ', map { code($_) } kv_get('a b', @at),
-		kv_put("a\r\nflush_all", 'x', @at)), '400 400', "$name - binary keys");
+	$why =~ s/metadata/stale items/;
+	like(kv_post('cow', 'invalidate', @at),
+		qr/ 501 .*\r\n\r\n\Q$why\E: nothing was done$/s, "$name - stale items");
+	$why =~ s/it has no .*/it takes no keys with spaces or control characters/;
+	like($_, qr/ 400 .*\r\n\r\n\Q$why\E: nothing was done$/s,
+		"$name - binary keys") for kv_get('a b', @at),
+		kv_put("a\r\nflush_all", 'x', @at), kv_get('', @at, args => 'keys=cow,a%20b');
 	is(content(kv_get('cow', @at)), '200 <moo!>', "$name - nothing was done");
 }
 

@@ -182,7 +182,10 @@ fn without_memcached_everybody_is_alone() {
 
     let mc = client();
     FAKE.with_borrow_mut(|fake| fake.refuse = sys::NGX_HTTP_MEMCACHE_INVALID_KEY);
-    assert_eq!(told(poll(pin!(mc.fetch("", MINUTE(), nobody)))), Err(Error::InvalidKey { len: Some(0) }));
+    assert_eq!(
+        told(poll(pin!(mc.fetch("", MINUTE(), nobody)))),
+        Err(Error::InvalidKey { len: Some(0), why: [].into() })
+    );
 }
 
 #[test]
