@@ -49,6 +49,10 @@ pub enum Event {
     SpeaksText {
         /// The server.
         server: ServerId,
+        /// The configuration says so, whatever the server speaks.
+        told: bool,
+        /// The commands that the server does not know.
+        unknown: Vec<&'static str>,
     },
 }
 
@@ -60,7 +64,7 @@ impl Event {
             | Event::ConnectionLost { server, .. }
             | Event::ServerDown { server, .. }
             | Event::ServerUp { server }
-            | Event::SpeaksText { server }
+            | Event::SpeaksText { server, .. }
             | Event::AddressChanged { server, .. } => server,
         }
     }
@@ -101,10 +105,20 @@ impl Event {
             }
             Event::ServerDown { cause, .. } => format!("memcache: server \"{name}\" is down: {}", cause.reason()),
             Event::ServerUp { .. } => format!("memcache: server \"{name}\" is up"),
-            Event::SpeaksText { .. } => format!(
-                "memcache: server \"{name}\" speaks the text protocol: it has no leases, stale items, metadata and deletes of \
-                 one version, and no keys with spaces or control characters"
-            ),
+            Event::SpeaksText { told, unknown, .. } => {
+                let (speaks, has) = match told {
+                    true => ("is spoken to in the text protocol, by \"memcache_protocol\"", "that has"),
+                    false => ("speaks the text protocol", "it has"),
+                };
+                let unknown = match unknown.as_slice() {
+                    [] => String::new(),
+                    unknown => format!("; the server does not know {}", unknown.join(", ")),
+                };
+                format!(
+                    "memcache: server \"{name}\" {speaks}: {has} no leases, stale items, metadata and deletes of one version, \
+                     and no keys with spaces or control characters{unknown}"
+                )
+            }
             Event::AddressChanged { .. } => format!("memcache: server \"{name}\" is asked there from now on"),
         }
     }
@@ -119,6 +133,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_a_server_that_speaks_text_lacks() {
+        let text = |told, unknown: &[&'static str]| {
+            Event::SpeaksText { server: 0, told, unknown: unknown.to_vec() }.text(b"a")
+        };
+        let lacks = "no leases, stale items, metadata and deletes of one version, and no keys with spaces or control characters";
+        assert_eq!(text(false, &[]), format!("memcache: server \"a\" speaks the text protocol: it has {lacks}"));
+        let told = "memcache: server \"a\" is spoken to in the text protocol, by \"memcache_protocol\": that has";
+        assert_eq!(text(true, &["gats", "stats"]), format!("{told} {lacks}; the server does not know gats, stats"));
+    }
 
     #[test]
     fn bytes_from_peers_are_escaped() {

@@ -6,7 +6,7 @@ use super::decoder::Decoder;
 use super::expect::Expect;
 use super::line::{Code, Head, Hit, Line, Malformed};
 use super::outbound::Outbound;
-use super::text::command::Commands;
+use super::text::command::{Command, Commands};
 use super::token::Token;
 use super::version::Version;
 use super::{meta, text};
@@ -47,6 +47,12 @@ impl Dialect {
             Dialect::Meta => ("is memcached before 1.6.13", "it does not compare versions on delete"),
         };
         Error::Unsupported(format!("server {} {speaks}: {lacks}", server.escape_ascii()).into())
+    }
+
+    /// The commands that the server was asked and does not know.
+    pub fn unknown(self) -> Vec<&'static str> {
+        let Dialect::Text(commands) = self else { return Vec::new() };
+        Command::ALL.into_iter().filter(|command| !commands.knows(*command)).map(Command::name).collect()
     }
 
     /// Appends the request; nothing if it cannot be sent.

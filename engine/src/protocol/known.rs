@@ -90,7 +90,8 @@ impl Known {
         }
     }
 
-    pub(super) fn wants(&self, protocol: Protocol) -> bool {
+    /// Whether the configuration says this.
+    pub(crate) fn wants(&self, protocol: Protocol) -> bool {
         self.wanted == protocol
     }
 

@@ -1,6 +1,7 @@
 //! The greeting of a connection, and what it says about the server.
 
 use super::state::Server;
+use crate::config::Protocol;
 use crate::id::ConnId;
 use crate::network::{Event, Network, Output};
 use crate::operation::error::Error;
@@ -43,8 +44,11 @@ impl Server {
             Ok(Progress::Done) => {
                 let gauges = &self.counters.gauges;
                 gauges.set_version(connection.version());
-                if gauges.set_text(!connection.dialect().has_tokens()) {
-                    network.outputs.push_back(Output::Event(Event::SpeaksText { server: self.id }));
+                let dialect = connection.dialect();
+                if gauges.set_text(!dialect.has_tokens()) {
+                    let told = self.known.wants(Protocol::Text);
+                    let event = Event::SpeaksText { server: self.id, told, unknown: dialect.unknown() };
+                    network.outputs.push_back(Output::Event(event));
                 }
                 learned.into_iter().for_each(|known| self.known.learn(known));
             }
