@@ -137,13 +137,29 @@ my @good = (
 	'memcache_ssl_trusted_certificate none.pem;',
 );
 
+# What has no effect in its own block; undef: all may have one.
+my $idle = '"memcache_ssl_verify" has no effect without "memcache_ssl on"';
+my $lines = "memcache_ssl_verify off;\nmemcache_ssl_name a;";
+my @idle = (
+	['in a server', "$server server { $lines }", $idle],
+	['turned off', "memcache_ssl on; $server server { memcache_ssl off;\n"
+		. "$lines }", $idle],
+	['in a cluster', "memcache_cluster a { $server $lines }", $idle],
+	['on', "$server server { $lines memcache_ssl on; }", undef],
+	['on outside', "memcache_ssl on; $server server { $lines }", undef],
+	['on in one of the servers', "$lines $server server { memcache_ssl on; } "
+		. 'server { listen 127.0.0.1:8081; memcache_ssl off; }', undef],
+	['on outside of a cluster',
+		"memcache_ssl on; memcache_cluster a { $server $lines }", undef],
+);
+
 my $preload = "$d/no_ssl.so";
 my $can_preload = !$ENV{VALGRIND_NGINX}
 	&& ($ENV{TEST_NGINX_SIBLING_CFLAGS} // '') !~ /sanitize/
 	&& system("gcc -fPIC -shared -o $preload preload/no_ssl.c -ldl 2>$d/gcc")
 		== 0;
 
-$t->plan(@bad + @files + 2 * 14 + @good + 4);
+$t->plan(@bad + @files + 2 * 14 + @good + 2 * @idle + 4);
 
 ###############################################################################
 
@@ -172,6 +188,14 @@ for my $name (map { "memcache_ssl$_" } '', qw/ _verify _verify_depth _crl
 for my $lines (@good) {
 	like(check($t, http => "$lines $server $use"), qr/test is successful/,
 		$lines);
+}
+
+for (@idle) {
+	my ($name, $lines, $text) = @$_;
+	my $said = check($t, http => $lines);
+	like($said, qr/test is successful/, "no effect - $name");
+	my @warned = $said =~ /\[warn\] (.* has no effect .*) in \S+:\d+$/mg;
+	is_deeply(\@warned, [$text // ()], "no effect - $name - said once");
 }
 
 # nginx without SSL

@@ -33,6 +33,7 @@ impl Merge for ServerConf {
     /// Completes the settings and finds the cluster.
     fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.settings.inherit(&outer.settings);
+        inner.settings.ssl.warn(conf.log());
         if let Some(uses) = &inner.settings.uses {
             let name = conf.server_name().to_vec();
             let cluster = conf.main::<Clusters>().ok_or(LineError::Logged)?.used(uses)?;

@@ -73,6 +73,7 @@ pub fn make(http: &mut HttpBlock<'_>) -> Result<(), LineError> {
         let (clusters, _) = http.confs::<Clusters, ServerConf>().ok_or(LineError::Logged)?;
         let cluster = clusters.share(memcache_engine::Config { name, ..config }, addresses, false);
         secure(http.conf(), &cluster, &settings).map_err(at)?;
+        settings.ssl.warn(http.log());
         settings.warn(http.log(), &cluster.config);
     }
     // Server blocks look for theirs, and there may be none.

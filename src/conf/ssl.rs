@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::argument::{flag, invalid_word_of};
 use super::level::{take, At};
 use crate::nginx::conf::{Conf, LineError};
+use crate::nginx::log::Log;
 use crate::nginx::ssl::{check_available, Options};
 
 /// The allowed versions, with nginx's bits.
@@ -45,6 +46,8 @@ pub struct SslSettings {
     pub passwords: Option<Bytes>,
     /// `memcache_ssl_conf_command`: names and values.
     pub conf_commands: Option<Vec<(Bytes, Bytes)>>,
+    /// The first directive of the block itself that says how connections are secured. It is not inherited.
+    pub first: Option<At<Bytes>>,
 }
 
 impl SslSettings {
@@ -64,6 +67,18 @@ impl SslSettings {
         take(&mut self.key, &outer.key);
         take(&mut self.passwords, &outer.passwords);
         take(&mut self.conf_commands, &outer.conf_commands);
+    }
+
+    /// The line is one of those that say how.
+    pub fn says(&mut self, line: &Conf<'_>) {
+        self.first.get_or_insert_with(|| At { value: Bytes::copy_from_slice(line.name()), position: line.position() });
+    }
+
+    /// Logs that the block's own lines have no effect. What a block inherits may be for others.
+    pub fn warn(&self, log: Option<Log<'_>>) {
+        let (Some(log), Some(first)) = (log, self.first.as_ref().filter(|_| self.on != Some(true))) else { return };
+        let (name, position) = (first.value.escape_ascii(), &first.position);
+        log.warn(format_args!("\"{name}\" has no effect without \"memcache_ssl on\" in {position}"));
     }
 
     /// The TLS settings of connections; `None`: no TLS. `Err`: the settings contradict each other.
