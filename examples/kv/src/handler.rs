@@ -129,7 +129,12 @@ async fn plain(mc: Client, command: Plain) -> Result<Response, Error> {
 async fn invalidate(mc: &Client, key: &[u8], which: &Which, ttl: Ttl) -> Result<Response, Error> {
     Ok(match which {
         Which::Any => {
-            let marked = match mc.inspect(key).await? {
+            let about = match mc.inspect(key).await {
+                // It has no stale items either, as the answer is to say.
+                Err(Error::Unsupported(_)) => None,
+                about => about?,
+            };
+            let marked = match about {
                 Some(_) => mc.invalidate(key).ttl(ttl).await?,
                 None => {
                     mc.invalidate(key).await?;
