@@ -254,7 +254,8 @@ impl Client {
     }
 
     /// The version of the item that a [`get`](Client::get) would find, without reading it: `None` if there is none. Where a
-    /// server has no metadata, as with `memcache_protocol text`, the item is read.
+    /// server has no metadata, as with `memcache_protocol text`, the item is read. The example needs more than text, which compares
+    /// versions on set alone.
     ///
     /// For memcached, an item that is [stale](Client::invalidate) exists, and so does the place of one that a caller was told to
     /// [make](Client::lease): `add` stores nothing, `replace` does, `append` makes a stale value readable again, `incr` counts on

@@ -174,6 +174,8 @@ impl Client {
     ///   this caller alone, and nothing is stored. With [`fail_when_down`](Freshness::fail_when_down) this fails.
     /// - **`compute` takes too long**, or its process was killed: after [`compute_within`](Freshness::compute_within) another
     ///   caller is told to make the item.
+    /// - **The item expires while it is [refreshed](Freshness::refresh_ahead)**: nothing is stored, and this caller has its own item,
+    ///   which is [`Source::MadeAlone`](crate::Source::MadeAlone).
     /// - **The item is [invalidated](Client::invalidate)**: one caller makes it, and all others get the old one, which is
     ///   [`Source::Stale`](crate::Source::Stale). If that cannot be used, delete items instead.
     /// - **The item is stored, deleted or invalidated while it is made**: that change stays, and this caller has its own item.

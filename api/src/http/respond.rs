@@ -16,12 +16,12 @@ use crate::operation::item::Item;
 /// | value | what is done |
 /// |---|---|
 /// | [`Response`] | it is sent |
-/// | [`HTTPStatus`] | from 300 on: refused with it (`error_page` applies); below: an empty response |
+/// | `ngx::http::HTTPStatus` | from 300 on: refused with it (`error_page` applies); below: an empty response |
 /// | [`Item`], [`Fetched`] | its value is sent |
 /// | `Option` | `None`: 404 |
 /// | [`Error`] | the status that [`Error::http_status`] says, and a line in the error log if the module has none ([`Error::is_logged`]) |
 /// | `Result` | whichever it is |
-/// | [`Status`] | given to nginx as it is |
+/// | `ngx::core::Status` | given to nginx as it is |
 pub trait Respond {
     /// Does it, and says what the handler is to return to nginx.
     fn respond(self, request: &mut Request) -> Status;

@@ -28,7 +28,7 @@ use crate::nginx::request::{OnBody, RequestRef};
 ///
 /// [`Respond`] says what is done with the value of the block. In a **content handler** that ends the request. In a **phase
 /// handler** nginx runs the phases again and calls the handler a second time. This call of `spawn` drops its new block unpolled,
-/// and returns the result. A [`Status`] such as `NGX_OK` or `NGX_DECLINED` lets the request go on as the phase defines it (a
+/// and returns the result. A `Status` such as `NGX_OK` or `NGX_DECLINED` lets the request go on as the phase defines it (a
 /// rewrite handler has to return `NGX_DECLINED`). An HTTP status refuses the request. A [`Response`](super::Response) with a body
 /// ends the request in any phase. A handler may call `spawn` once: a second call in it does nothing. An **internal redirect**
 /// while a block waits (`error_page`, `post_action` when the client has gone) leaves the request to the handlers of the new
