@@ -39,7 +39,7 @@ my $use = 'memcache_server 127.0.0.1:11211; '
 my $longest = 'me:' . SECRET . 'x' x (255 - 3 - length SECRET);
 
 my $form = 'it must be "user:password"';
-my $characters = 'user and password must have no spaces, zeros and line ends';
+my $characters = 'user and password must have no spaces, NUL bytes and line ends';
 my $lines = 'it has more than one line';
 
 # name; text of the file; why it is refused

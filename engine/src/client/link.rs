@@ -116,7 +116,9 @@ impl<T> Client<T> {
     pub(super) fn fail(&mut self, conn: ConnId, cause: Cause, gone: bool, now: Instant) {
         let Some(mut connection) = self.network.connections.remove(conn) else { return };
         let cause = match cause {
-            Cause::HungUp | Cause::Unanswered(_) => connection.unfinished_greeting().map_or(cause, Cause::Unfit),
+            Cause::HungUp | Cause::Unanswered(_) => {
+                connection.unfinished_greeting(cause == Cause::HungUp).map_or(cause, Cause::Unfit)
+            }
             cause => cause,
         };
         let id = connection.server();

@@ -33,7 +33,7 @@ pub enum CredentialsError {
     #[error("it must be \"user:password\"")]
     Form,
     /// It has a space or a control character that memcached takes for an end.
-    #[error("user and password must have no spaces, zeros and line ends")]
+    #[error("user and password must have no spaces, NUL bytes and line ends")]
     Characters,
 }
 

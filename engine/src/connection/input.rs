@@ -80,8 +80,9 @@ impl Connection {
         self.greeting.as_ref()?.closed(&self.input)
     }
 
-    /// The bytes of an unfinished line, if the connection ended during the greeting.
-    pub fn unfinished_greeting(&self) -> Option<Unfit> {
-        self.greeting.as_ref()?.unfinished(&self.input)
+    /// What the answer that is missing or unfinished shows, if the connection ended during the greeting. `is_closed`: the
+    /// server has ended it.
+    pub fn unfinished_greeting(&self, is_closed: bool) -> Option<Unfit> {
+        self.greeting.as_ref()?.unfinished(&self.input, is_closed)
     }
 }

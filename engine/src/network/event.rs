@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(
             down(Cause::Unanswered(Duration::from_millis(200))),
             "memcache: server \"h:1\" is down: connected, but the greeting is not answered after 200ms (memcache_connect_timeout \
-             is too short for a slow link, a TLS port, the binary protocol, or a server that hangs)"
+             is too short for a slow link, the binary protocol, a server that hangs, or a TLS port where memcache_ssl is off)"
         );
         let text = "memcache: server \"h:1\" is down: the server refused a request (";
         assert!(down(Cause::Refused).starts_with(text));

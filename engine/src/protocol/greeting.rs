@@ -7,8 +7,8 @@
 //!
 //! With [`Credentials`], `version` is asked alone. Only a server that answers it with `CLIENT_ERROR unauthenticated` gets
 //! them, and nothing else until it has accepted them: before that, memcached gives one answer to several commands. Then
-//! the greeting begins. A server that answers `version` needs no authentication and does not get them: memcached without
-//! `-Y` would store them as an item that everybody can read. Neither does a proxy, which answers `version` by itself.
+//! the greeting begins. A server that answers `version` does not get them: memcached without `-Y` would store them as an
+//! item that everybody can read. A proxy that passes `version` on (twemproxy) cannot be told from memcached: it gets them.
 //!
 //! A server that fails, but has answered `version`, speaks text. The configuration has to allow that
 //! (`memcache_protocol auto`). Some servers close the connection at an unknown command, with all requests on it. So a
@@ -103,7 +103,6 @@ pub(crate) struct Greeting {
     credentials: Option<Credentials>,
     /// Whether they were sent: an answer may have the password in it, and is not quoted.
     secretive: bool,
-    /// Its beginning.
     begin: Begin,
     /// The server's version text.
     text: Bytes,
@@ -370,19 +369,20 @@ impl Greeting {
         }
     }
 
-    /// The bytes that will not become a line, as the connection ended: some services, such as TLS, have no lines.
-    pub fn unfinished(&self, input: &[u8]) -> Option<Unfit> {
+    /// What a missing answer shows. Some services, such as TLS, have no lines. A proxy closes at user and password.
+    pub fn unfinished(&self, input: &[u8], is_closed: bool) -> Option<Unfit> {
         let may_be_version = b"VERSION ".iter().zip(input).all(|(expected, byte)| expected == byte);
-        (self.due == Due::Version && !self.secretive && !input.is_empty() && !may_be_version)
-            .then(|| Unfit::foreign(input))
+        match self.due {
+            Due::Authentication if is_closed => Some(Unfit::Authentication),
+            Due::Version if !self.secretive && !input.is_empty() && !may_be_version => Some(Unfit::foreign(input)),
+            _ => None,
+        }
     }
 
     /// Why the server cannot be used, from bytes that are no answer to the current question.
     fn unfit(&self, input: &[u8]) -> Unfit {
         let tried = match self.due {
-            Due::Version | Due::Any if input.starts_with(TOO_MANY_CONNECTIONS) => {
-                return Unfit::TooManyConnections;
-            }
+            Due::Version | Due::Any if input.starts_with(TOO_MANY_CONNECTIONS) => return Unfit::TooManyConnections,
             Due::Version | Due::Noop | Due::Any | Due::Command(_)
                 if input.starts_with(b"CLIENT_ERROR unauthenticated") =>
             {

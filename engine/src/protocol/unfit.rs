@@ -21,8 +21,8 @@ pub enum Unfit {
     Unauthenticated,
     /// It refused the configured user and password.
     BadCredentials,
-    /// It answered the authentication in a way that memcached does not. The answer is not kept: it may have the password
-    /// in it.
+    /// It answered the authentication in a way that memcached does not, or closed the connection. The answer is not
+    /// kept: it may have the password in it.
     Authentication,
     /// It answers `version`, but not all commands that are needed.
     Dialect {

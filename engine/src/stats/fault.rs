@@ -71,17 +71,19 @@ faults! {
     Closing: "closing", "closed here", "";
     /// [`Cause::ConnectTimeout`](crate::Cause::ConnectTimeout)
     ConnectTimeout: "connect_timeout", "connecting timed out",
-        "nothing comes back: a firewall that drops, a host that is off, a full backlog of memcached, or memcache_connect_timeout \
-         is too short for a slow link";
+        "nothing comes back: a firewall that drops, a host that is off, a full backlog of memcached, or \
+         memcache_connect_timeout is too short for a slow link";
     /// [`Cause::Unanswered`](crate::Cause::Unanswered)
     Unanswered: "unanswered", "connected, but the greeting is not answered",
-        "memcache_connect_timeout is too short for a slow link, a TLS port, the binary protocol, or a server that hangs";
+        "memcache_connect_timeout is too short for a slow link, the binary protocol, a server that hangs, or a TLS \
+         port where memcache_ssl is off";
     /// The same, where the server has said its version before.
     Stalled: "stalled", "connected, but the greeting is not answered any more",
         "it answered before: memcached hangs, is overloaded, or memcache_connect_timeout is too short for a slow link";
     /// [`Cause::HungUp`](crate::Cause::HungUp)
     HungUp: "hung_up", "closed by the server at the greeting",
-        "a TLS port, the binary protocol, or authentication; with memcache_protocol meta, a proxy of the text protocol";
+        "where memcache_ssl is off, a TLS port; where it is on, a terminator of TLS without a server behind it; the \
+         binary protocol, or authentication; with memcache_protocol meta, a proxy of the text protocol";
     /// The same, where the server has said its version before.
     CutOff: "cut_off", "closed by the server at the greeting, which it answered before",
         "memcached is being stopped or was restarted with other options, or something between closes connections";
@@ -99,13 +101,15 @@ faults! {
         "memcached has as many as its option -c allows";
     /// [`Unfit::Unauthenticated`](crate::Unfit::Unauthenticated)
     Unauthenticated: "unauthenticated", "the server requires authentication",
-        "memcached was started with -Y, and memcache_auth_file is not set; or it is behind a proxy, which gets no password";
+        "memcached was started with -Y, and memcache_auth_file is not set; or it is behind a proxy, which does not \
+         authenticate";
     /// [`Unfit::BadCredentials`](crate::Unfit::BadCredentials)
     BadCredentials: "bad_credentials", "the server refused the user and password of memcache_auth_file",
         "memcached reads its own file again at SIGHUP, and nginx reads memcache_auth_file at a reload";
     /// [`Unfit::Authentication`](crate::Unfit::Authentication)
     Authentication: "authentication", "the server did not answer the authentication as memcached does",
-        "a proxy or a clone; its answer is not shown, as it may have the password in it";
+        "a proxy, which does not authenticate to the servers behind it, or a clone; its answer is not shown, as it \
+         may have the password in it";
     /// [`Unfit::Dialect`](crate::Unfit::Dialect)
     Dialect: "dialect", "the server does not know all of memcached's commands",
         "a proxy or a clone; the error log has what it answered to what";
@@ -117,7 +121,8 @@ faults! {
         "a clone that does not know keys with spaces or control characters";
     /// [`Cause::Refused`](crate::Cause::Refused)
     Rejected: "rejected", "the server refused a request",
-        "a key or a value that it does not take; the connection was closed, as it was not clear where the next reply begins";
+        "a key that it does not take, or a value where memcache_max_value is not below its -I; the connection was \
+         closed, as it was not clear where the next reply begins";
     /// [`Cause::Overdue`](crate::Cause::Overdue)
     Overdue: "overdue", "a reply is overdue",
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
@@ -129,13 +134,15 @@ faults! {
         "it takes connections and does not answer: memcached hangs, is overloaded, or the network loses packets";
     /// [`Error::Server`]
     Server: "server", "SERVER_ERROR was answered",
-        "it has no memory for the item, or memcache_max_value is not below its -I; the error log has the text";
+        "it has no memory for the item, memcache_max_value is not below its -I, or it is a proxy whose server is \
+         down; the error log has the text";
     /// [`Loss::NotTls`](crate::Loss::NotTls)
     NotTls: "not_tls", "the server does not speak TLS",
         "memcache_ssl is on, and memcached was started without -Z, or the port is another one";
     /// [`Loss::Handshake`](crate::Loss::Handshake)
     TlsFailed: "tls_failed", "the TLS handshake failed",
-        "the server speaks no TLS, or no protocol or cipher of ours, or wants a certificate; the error log has OpenSSL's reason at level info";
+        "no protocol or cipher in common, a client certificate that is missing or that the server does not take \
+         (memcache_ssl_certificate), or no TLS at all; the error log has OpenSSL's reason at level info";
     /// [`Cause::TlsTimeout`](crate::Cause::TlsTimeout)
     TlsTimeout: "tls_timeout", "connected, but the TLS handshake is not finished",
         "the server speaks no TLS, it hangs, or memcache_connect_timeout is too short for a slow link";
@@ -147,8 +154,8 @@ faults! {
         "it has to be for the host as memcache_server says it, or for memcache_ssl_name";
     /// [`Loss::Untrusted`](crate::Loss::Untrusted)
     Untrusted: "untrusted", "the server's certificate is not trusted",
-        "it was not signed by an authority of memcache_ssl_trusted_certificate, or of the system where there is none; the \
-         error log has OpenSSL's reason";
+        "no authority of memcache_ssl_trusted_certificate, or of the system where there is none, has signed it, it \
+         was revoked, or memcache_ssl_crl lacks a list; the error log has OpenSSL's reason";
 }
 
 impl Fault {

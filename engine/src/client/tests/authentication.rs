@@ -91,7 +91,7 @@ fn f38_who_does_not_ask_for_the_password_does_not_get_it() {
     }
 }
 
-/// A proxy hands the answer of one of its servers on. With the password it would do what it likes.
+/// The answer of one of its servers to another command. One that passes `version` on cannot be told from memcached.
 #[test]
 fn f38_a_proxy_does_not_get_it() {
     let mut w = connected(Protocol::Text);
@@ -129,10 +129,24 @@ fn f38_a_refused_password_is_a_cause_of_its_own_and_never_text() {
                 "memcache: server \"h:1\" cannot be used: the server refused the user and password of memcache_auth_file"
             );
         }
+        for (answer, loss) in [("", Loss::Eof), ("", Loss::Error), ("STORED\r", Loss::Eof)] {
+            let mut w = connected(protocol);
+            asked(&mut w);
+            w.reply(0, answer);
+            w.lose(0, loss);
+            assert_eq!((cause(&w), w.opened.len()), (&Cause::Unfit(Unfit::Authentication), 1), "{answer:?} {loss:?}");
+        }
+        // A close behind the answer has other reasons, and so has an answer that is late.
         let mut w = connected(protocol);
         asked(&mut w);
+        w.reply(0, "STORED\r\n");
+        w.written(0);
         w.lose(0, Loss::Eof);
-        assert_eq!((cause(&w), w.opened.len()), (&Cause::HungUp, 1), "a close is no answer");
+        assert!(w.events.iter().all(|event| !event.text(b"h:1").contains("authentication")), "{:?}", w.events);
+        let mut w = connected(protocol);
+        asked(&mut w);
+        w.wait(Duration::from_secs(1));
+        assert!(matches!(cause(&w), Cause::Unanswered(_)), "{:?}", w.events);
     }
 }
 
