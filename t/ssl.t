@@ -78,6 +78,13 @@ my @rows = (
 	['no protocol in common by a command', ['right', 'ssl_min_version=3'],
 		'127.0.0.1', "$trusted memcache_ssl_conf_command MaxProtocol "
 		. 'TLSv1.2;', 'tls_failed', qr/the TLS handshake failed/],
+	# with TLS 1.3, memcached finds out when our handshake is over
+	map({ ["a certificate of our own: $_->[0], TLS 1.$_->[1]", ['right', @mutual],
+		'127.0.0.1', "$trusted memcache_ssl_protocols TLSv1.$_->[1];"
+		. ($_->[0] eq 'none' ? '' : "memcache_ssl_certificate $_->[0].pem; "
+			. "memcache_ssl_certificate_key $_->[0].key;"),
+		'tls_failed', qr/the TLS handshake failed/] }
+		['none', 3], ['expired', 3], ['strange', 3], ['none', 2], ['strange', 2]),
 	['no TLS', [], '127.0.0.1', $trusted,
 		# by what memcached takes the bytes of TLS for
 		'not_tls|tls_failed|tls_timeout',
@@ -163,7 +170,7 @@ EOF
 
 # OpenSSL asks for it when the configuration is read
 $ENV{SSL_CERT_FILE} = "$dir/ca.pem";
-$t->plan(2 * 8 + 3 * 7 + 13)->run();
+$t->plan(2 * 8 + 3 * 12 + 13)->run();
 
 ###############################################################################
 

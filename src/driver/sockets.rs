@@ -181,6 +181,7 @@ impl Driver {
                 }
                 Io::Blocked => return Ok(()),
                 Io::Eof => return Err(Loss::Eof),
+                Io::Failed if connection.is_refused() && !client.is_ready(conn) => return Err(Loss::Handshake),
                 Io::Failed => return Err(Loss::Error),
             }
         }

@@ -33,6 +33,8 @@ const SET_HOST_NAME: c_int = 55;
 const HOST_NAME: c_long = 0;
 const VERIFIED: c_long = 0;
 const HAS_EXPIRED: c_long = 10;
+/// OpenSSL's `SSL_RECEIVED_SHUTDOWN`.
+const RECEIVED_SHUTDOWN: c_int = 2;
 /// A TLS record begins with its type, one of these.
 const RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
 /// Bytes of a connection's pool, which holds little more than its `ngx_ssl_connection_t`.
@@ -226,6 +228,20 @@ impl Peer {
             self.set_session(ptr::null_mut());
         }
         done
+    }
+
+    /// Whether the server has ended TLS, by `close_notify` or a fatal alert. nginx reports the first as an end, and the
+    /// second as an error.
+    ///
+    /// # Safety
+    ///
+    /// The connection is open, and [`begin`](Peer::begin) was called for it.
+    pub unsafe fn is_ended(&self, c: *mut ngx_connection_t) -> bool {
+        // SAFETY: by the contract; OpenSSL only reads.
+        unsafe {
+            let ssl = bits::of(c);
+            !ssl.is_null() && (self.context.functions.SSL_get_shutdown)(ssl) & RECEIVED_SHUTDOWN != 0
+        }
     }
 
     /// Stores the session that the server has sent.

@@ -107,6 +107,7 @@ impl<T> Client<T> {
         let greeted = self.network.connections.get(conn).is_some_and(|c| c.phase() == Phase::Greeting);
         let cause = match loss {
             Loss::Eof | Loss::Error if greeted => Cause::HungUp,
+            Loss::Handshake if greeted => Cause::TlsRefused,
             loss => Cause::Lost(loss),
         };
         self.fail(conn, cause, true, now);

@@ -30,7 +30,8 @@ pub enum Loss {
     NotTls,
     /// They are what memcached says in plain text, with TLS too, if it has too many connections.
     Full,
-    /// The TLS handshake failed.
+    /// The TLS handshake failed; or the server refused it later, by an alert: one of TLS 1.3 checks the client's
+    /// certificate after the client's handshake is over.
     Handshake,
     /// The server's certificate has expired.
     Expired,
@@ -57,6 +58,8 @@ pub enum Cause {
     HungUp,
     /// The same, after the server had given its version.
     CutOff,
+    /// It refused the TLS handshake, after that was over here.
+    TlsRefused,
     /// The answers to the greeting show that the server cannot be used.
     Unfit(Unfit),
     /// An invalid or unexpected reply. It is not shown: once replies and requests are out of step, any of its bytes may
@@ -100,6 +103,7 @@ impl From<&Cause> for Fault {
             Cause::Stalled(_) => Fault::Stalled,
             Cause::HungUp => Fault::HungUp,
             Cause::CutOff => Fault::CutOff,
+            Cause::TlsRefused => Fault::TlsFailed,
             Cause::Unfit(unfit) => match unfit {
                 Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
                 Unfit::Foreign(_) => Fault::Handshake,
@@ -150,8 +154,9 @@ impl Cause {
     /// Whether the client logs a failed connect with this cause. The driver has logged the others, with the system's
     /// error.
     pub(crate) fn is_news(&self) -> bool {
-        use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, TlsTimeout, Unanswered, Unfit};
-        matches!(self, ConnectTimeout(_) | TlsTimeout(_) | Unanswered(_) | Stalled(_) | HungUp | CutOff | Unfit(_))
+        use Cause::{ConnectTimeout, CutOff, HungUp, Stalled, TlsRefused, TlsTimeout, Unanswered, Unfit};
+        let is_late = matches!(self, ConnectTimeout(_) | TlsTimeout(_) | Unanswered(_) | Stalled(_));
+        is_late || matches!(self, HungUp | CutOff | TlsRefused | Unfit(_))
     }
 }
 

@@ -57,6 +57,12 @@ impl<O: Owner> Connection<O> {
         }
     }
 
+    /// Whether a read failed because of an alert. With TLS 1.3, a server checks our certificate after our handshake is over.
+    pub fn is_refused(&self) -> bool {
+        // SAFETY: the connection is open; it has TLS from its handshake on.
+        self.0.tls.as_ref().is_some_and(|peer| unsafe { peer.is_ended(self.as_ptr()) })
+    }
+
     /// Writes the rest of the current record. A connection without TLS has none.
     pub fn flush(&self) -> Io {
         if self.0.tls.is_none() {

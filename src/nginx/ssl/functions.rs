@@ -57,6 +57,7 @@ functions! {
     ngx_ssl_get_session(*mut ngx_connection_t) -> *mut c_void;
     SSL_CTX_set_default_verify_paths(*mut c_void) -> c_int;
     SSL_ctrl(*mut c_void, c_int, c_long, *mut c_void) -> c_long;
+    SSL_get_shutdown(*const c_void) -> c_int;
     SSL_get_verify_result(*const c_void) -> c_long;
     SSL_SESSION_free(*mut c_void);
     X509_verify_cert_error_string(c_long) -> *const c_char;

@@ -169,6 +169,25 @@ fn r27_what_was_seen_is_what_is_reported() {
     assert!(expected(&w.events[0]), "nobody else says so: {:?}", w.events);
     assert!(matches!(&w.events[1..], [Event::ServerDown { cause: Cause::HungUp, .. }]), "{:?}", w.events);
 
+    // An alert of TLS, which comes after the handshake with TLS 1.3, is news here, and none of the handshake itself.
+    for (connected, expected) in [(true, Cause::TlsRefused), (false, Cause::Lost(Loss::Handshake))] {
+        let mut w = one(&["max=1"]);
+        w.configure(|config| config.max_fails = 1);
+        w.get("a", 1);
+        if connected {
+            w.client.connected(w.conn(0), w.now);
+        }
+        w.lose(0, Loss::Handshake);
+        let (down, news) = w.events.split_last().unwrap();
+        assert_eq!(down, &Event::ServerDown { server: 0, cause: expected.clone() });
+        assert_eq!((news.len(), w.opened.len()), (usize::from(connected), 1), "{:?}", w.events);
+        assert_eq!(w.view().counters.last_fault.get().unwrap().0.class(), "tls_failed");
+        assert_eq!(
+            Event::ConnectFailed { server: 0, cause: expected }.text(b"h:1"),
+            "memcache: no connection to \"h:1\": the TLS handshake failed"
+        );
+    }
+
     let mut w = one(&[]);
     w.configure(|config| config.max_fails = 1);
     w.get("a", 1);
