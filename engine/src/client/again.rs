@@ -5,7 +5,9 @@ use super::state::Client;
 use crate::connection::LostRequest;
 use crate::id::{CallId, ServerId};
 use crate::network::{Cause, Loss};
+use crate::operation::error::Error;
 use crate::operation::retry::{error_for, End, Interrupted};
+use crate::server::Server;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -96,7 +98,12 @@ impl<T> Client<T> {
             server.take_backlog(backlog);
         }
         if let Some(group) = group {
+            // It may learn that the server is down.
             self.part_with_followers(group, target, now);
+        }
+        if !self.servers.get(target).is_some_and(Server::is_live) {
+            self.complete(id, Err(Error::ServerDown), now);
+            return None;
         }
         self.dispatch(id, target, now);
         None
