@@ -150,7 +150,7 @@ fn run(seed: u64, sum: &mut Sum) {
         server.weather = if rng.bool() { Weather::random(&mut rng) } else { Weather::fair() };
         server.bare_misses = rng.u8(..) < 64;
         if in_text {
-            let kinds = [Speaks::Meta, Speaks::Text, Speaks::Text, Speaks::Proxy, Speaks::Router];
+            let kinds = [Speaks::Meta, Speaks::MetaProxy, Speaks::Text, Speaks::Text, Speaks::Proxy, Speaks::Router];
             server.speaks = kinds[of_text.usize(..kinds.len())];
         }
         if has_password && server.speaks != Speaks::Proxy && of_access.bool() {

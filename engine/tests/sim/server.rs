@@ -190,11 +190,14 @@ impl Server {
     ) -> Option<Vec<u8>> {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
         if let Some(last) = self.speaks.closes(text) {
+            if self.speaks == Speaks::MetaProxy {
+                assert_eq!(session.input.len(), line.len(), "something was sent behind a flush");
+            }
             session.input.clear();
             session.over = true;
             return Some(last.to_vec());
         }
-        if self.speaks != Speaks::Meta || text::is_get(text) {
+        if !self.speaks.is_meta() || text::is_get(text) {
             return self.execute_text(id, line, session, ledger, now);
         }
         if let Some(reply) = self.execute_alone(id, text, ledger, now) {

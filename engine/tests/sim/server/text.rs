@@ -18,6 +18,8 @@ const GREETING: &str = "ngx_http_memcache_greeting";
 pub enum Speaks {
     /// Meta, and nothing else that operations are sent in.
     Meta,
+    /// Meta, and it closes the connection at `flush_all`, like memcached's own proxy. Nothing else may be on it.
+    MetaProxy,
     /// Text, and a version that says so.
     Text,
     /// Text, and it closes the connection of what else it is asked, like twemproxy.
@@ -27,10 +29,15 @@ pub enum Speaks {
 }
 
 impl Speaks {
+    pub fn is_meta(self) -> bool {
+        matches!(self, Speaks::Meta | Speaks::MetaProxy)
+    }
+
     /// What it sends before it closes the connection of this; `None`: it does not close it.
     pub fn closes(self, text: &[u8]) -> Option<&'static [u8]> {
         let (last, unknown): (&[u8], &[&[u8]]) = match self {
             Speaks::Meta | Speaks::Text => return None,
+            Speaks::MetaProxy => (b"", &[b"flush_all"]),
             Speaks::Proxy => (b"", &[b"mn", b"stats", b"flush_all", b"gats "]),
             Speaks::Router => (b"CLIENT_ERROR malformed request\r\n", &[b"mn", b"gats "]),
         };
@@ -58,7 +65,7 @@ impl Server {
     pub(super) fn version(&self, id: usize) -> Vec<u8> {
         match self.speaks {
             Speaks::Text => format!("VERSION 1.4.{id}\r\n").into_bytes(),
-            Speaks::Meta | Speaks::Proxy => format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes(),
+            Speaks::Meta | Speaks::MetaProxy | Speaks::Proxy => format!("VERSION 1.6.{}\r\n", 18 + id).into_bytes(),
             Speaks::Router => format!("VERSION 41.0.{id} mcrouter\r\n").into_bytes(),
         }
     }
@@ -74,7 +81,7 @@ impl Server {
     ) -> Option<Vec<u8>> {
         let text = from_utf8(line.strip_suffix(b"\r\n").expect("CRLF")).expect("keys of text");
         let words: Vec<&str> = text.split(' ').collect();
-        if self.speaks == Speaks::Meta || text == "mn" {
+        if self.speaks.is_meta() || text == "mn" {
             session.input.advance(line.len());
             return Some(b"ERROR\r\n".to_vec());
         }
