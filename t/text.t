@@ -36,7 +36,7 @@ my @servers = (
 my @behind = 8050 .. 8052;
 
 my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')
-	->has_daemon('nutcracker')->plan((IN_TEXT + 12) * @servers + IN_TEXT + 13);
+	->has_daemon('nutcracker')->plan((IN_TEXT + 12) * @servers + IN_TEXT + 14);
 
 my $blocks = join '', map { <<"EOF" } 0 .. $#servers;
     server {
@@ -151,6 +151,11 @@ is_deeply([grep { /\[(?:error|warn|alert|crit|emerg)\]/
 
 like(messages($t), qr/\[info\] .*memcache: server 127\.0\.0\.1:@{[port(8060)]} speaks text: it does not know stats: nothing was done, client/,
 	'twemproxy - what it does not know is said in the log');
+
+my ($no) = grep { $_ } map { $_->{error} }
+	@{status('/status?format=json&key=a%20b')->{routes}};
+like($no, qr/^server 127\.0\.0\.1:\d+ speaks text: it takes no keys with spaces/,
+	'a key that its server does not take - status');
 
 # all kinds in one cluster
 

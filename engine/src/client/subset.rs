@@ -6,6 +6,8 @@ use crate::id::ServerId;
 use crate::limits::MAX_CANDIDATES;
 use crate::operation::error::Error;
 use crate::operation::key::{Key, KeyError};
+use crate::operation::request::Verb;
+use crate::operation::work::Work;
 use crate::route::subset::{Subset, SubsetError};
 use crate::route::Explanation;
 use crate::server::Server;
@@ -62,13 +64,25 @@ impl<T> Client<T> {
     }
 
     /// How this key is routed, with up to [`MAX_CANDIDATES`] servers, and the server that is asked now; `None`:
-    /// operations on it fail at once.
+    /// operations on it fail at once. A key that this server is known not to take is an error.
     pub fn explain(&self, key: &[u8]) -> Result<(Explanation, Option<ServerId>), KeyError> {
         let key = self.config.keys.key(key, Vec::new())?;
         let explanation = self.routes.explain(&key, MAX_CANDIDATES);
         let home = self.home(Subset::ALL, &key);
         let server = home.map(|home| self.stand_in(Subset::ALL, home, &key).unwrap_or(home));
         let asked = server.filter(|&id| self.servers.get(id).is_some_and(Server::is_live));
+        let read = Work::Keyed(Verb::Get { touch: None });
+        let refuses = asked.and_then(|id| self.servers.get(id)).filter(|server| !server.supports(Some(&key), &read));
+        let why = asked.zip(refuses).and_then(|(id, server)| {
+            let name = self.config.servers.get(id).map_or(&b""[..], |server| &server.name);
+            match server.cannot(name, Some(&key), &read) {
+                Error::InvalidKey(why) => Some(why),
+                _ => None,
+            }
+        });
+        if let Some(why) = why {
+            return Err(why);
+        }
         Ok((explanation, asked))
     }
 

@@ -69,6 +69,8 @@ fn r29_each_server_is_greeted_as_it_can_be() {
             w.events.iter().filter(|event| matches!(event, Event::SpeaksText { told: t, .. } if *t == told)).count();
         assert_eq!((texts, w.events.len()), (1, 1), "no close was a failure: {:?}", w.events);
         assert_eq!((w.view().stats().failed, w.view().state), (0, State::Live));
+        assert_eq!(w.client.explain(b"a b").unwrap_err(), KeyError::NotText("10.0.0.0:11211".into()));
+        assert!(w.client.explain(b"a-b").is_ok());
         assert_eq!(w.view().counters.gauges.protocol(), Some(Protocol::Text));
         // The next connection asks for no more than its dialect.
         w.get("a", 2);
