@@ -181,7 +181,8 @@ cmp_ok($down->{connections}{failed}, '>=', 1, 'down - failed connects');
 
 $r = http_content(http_get('/status'));
 my $address = '127.0.0.1:' . port(8082);
-like($r, qr/\Q$address\E is down since \d\d:\d\d:\d\d UTC/, 'page - down');
+like($r, qr/\Q$address\E(?: \(client [^)]*\))? is down since \d\d:\d\d:\d\d UTC/,
+	'page - down');
 my ($said) = $r =~ /is down since (\S+) (?:UTC&#43;|UTC\+)5:30/;
 my ($logged) = messages($t) =~ m!(\S+) \[error\] [^\n]*"\Q$address\E" is down!;
 cmp_ok(abs(seconds($said) - seconds($logged)) % 86400, '<=', 2,

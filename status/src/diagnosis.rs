@@ -48,19 +48,19 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
     let seen = memcacheds(snapshot);
     let servers: Vec<&Server> = seen.iter().map(|seen| seen.server).collect();
     let with = |state| servers.iter().copied().filter(move |server| server.state == state);
-    let down: Vec<&Server> = with(State::Down).collect();
+    let down: Vec<&Seen<'_>> = seen.iter().filter(|seen| seen.server.state == State::Down).collect();
     let disabled: Vec<&Server> = with(State::Disabled).collect();
     let (tried, untried): (Vec<&Server>, Vec<&Server>) = with(State::Live).partition(|server| is_tried(server));
 
     let mut lines = Vec::new();
     match down.as_slice() {
         [] => {}
-        [one] => lines.extend(hint(one)),
+        [one] => lines.extend(hint(one.server)),
         [first, others @ ..] => {
             // What all may have is said once.
-            let same = others.iter().all(|server| hint(server) == hint(first));
-            lines.extend(hint(first).filter(|_| same));
-            lines.extend(down.iter().map(|server| is_down(server, snapshot)));
+            let same = others.iter().all(|seen| hint(seen.server) == hint(first.server));
+            lines.extend(hint(first.server).filter(|_| same));
+            lines.extend(down.iter().map(|seen| is_down(seen, snapshot)));
         }
     }
     let live = seen.iter().filter(|seen| seen.server.state == State::Live && is_tried(seen.server));
@@ -96,6 +96,8 @@ struct Seen<'a> {
     client: &'a str,
     /// How many clients have it.
     clients: usize,
+    /// Whether its state differs between them.
+    differs: bool,
 }
 
 impl Seen<'_> {
@@ -116,10 +118,11 @@ fn memcacheds(snapshot: &Snapshot) -> Vec<Seen<'_>> {
     for (client, server) in servers {
         let place = *places.entry(&server.address).or_insert(all.len());
         let Some(seen) = all.get_mut(place) else {
-            all.push(Seen { server, client, clients: 1 });
+            all.push(Seen { server, client, clients: 1, differs: false });
             continue;
         };
         seen.clients = seen.clients.saturating_add(1);
+        seen.differs |= server.state != seen.server.state;
         if severity(server, snapshot) < severity(seen.server, snapshot) {
             (seen.server, seen.client) = (server, client);
         }
@@ -167,11 +170,14 @@ fn all_answer(tried: &[&Server], untried: &[&Server], all: usize) -> String {
     }
 }
 
-fn is_down(server: &Server, snapshot: &Snapshot) -> String {
+/// The client is named if the server is not down for all.
+fn is_down(seen: &Seen<'_>, snapshot: &Snapshot) -> String {
+    let server = seen.server;
+    let name = if seen.differs { seen.name() } else { server.address.clone() };
     let since = time(server.since, snapshot);
     match &server.last_error {
-        Some(error) => format!("{} is down since {since}: {}.", server.address, error.text),
-        None => format!("{} is down since {since}.", server.address),
+        Some(error) => format!("{name} is down since {since}: {}.", error.text),
+        None => format!("{name} is down since {since}."),
     }
 }
 
@@ -290,8 +296,17 @@ mod tests {
         snapshot.clients.push(samples::servers(2).clients.remove(0));
         assert_eq!(of(&snapshot).headline, "All 3 servers answer.");
         samples::take_down(&mut snapshot.clients[1].servers[0], "refused", "connection refused");
-        let headline = "10.0.0.1:11211 is down since 02:13:05 UTC: connection refused.";
+        snapshot.clients[1].name = "b.example".into();
+        let headline = "10.0.0.1:11211 (client b.example) is down since 02:13:05 UTC: connection refused.";
         assert_eq!(of(&snapshot).headline, headline, "for one client is enough");
+        let mut both = snapshot.clone();
+        samples::take_down(&mut both.clients[0].servers[0], "refused", "connection refused");
+        let headline = "10.0.0.1:11211 is down since 02:13:05 UTC: connection refused.";
+        assert_eq!(of(&both).headline, headline, "for all");
+        let mut several = snapshot.clone();
+        samples::take_down(&mut several.clients[1].servers[1], "refused", "connection refused");
+        let second = of(&several).lines.pop().unwrap();
+        assert!(second.starts_with("10.0.0.2:11211 (client b.example) is down since"), "{second}");
         let mut troubled = snapshot.clone();
         troubled.clients[1].servers[0] = samples::servers(1).clients[0].servers[0].clone();
         samples::slow_down(&mut troubled.clients[1].servers[0]);
