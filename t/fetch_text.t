@@ -25,7 +25,7 @@ select STDOUT; $| = 1;
 my ($old) = Test::Memcached->usable(1);
 plan(skip_all => 'no old memcached, see make memcacheds') unless $old;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(42)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(43)
 	->write_file_expand('nginx.conf', conf(<<'EOF'));
 
 %%TEST_GLOBALS%%
@@ -111,7 +111,7 @@ is(made($m, 'cold'), 1, 'cold - one computation');
 is(uniq(map { http_content($_) } @r), 1, 'cold - everybody has the same');
 cmp_ok(uniq(map { header($_, 'X-Worker') } @r), '>', 1,
 	'cold - in several workers');
-is($m->classic_get('cold!lock'), undef, 'cold - no lock is left');
+is($m->classic_get('!lock:cold'), undef, 'cold - no lock is left');
 is(source(fetch('cold')), 'cache ' . http_content($r[0]), 'cold - stored');
 
 # those who were refused a lease were no failures of the server
@@ -123,7 +123,7 @@ is(scalar(grep { /\[(?:error|warn)\]/ } messages($t)), 0, 'nothing is logged');
 for my $location ('fail', 'panic') {
 	$s = http(request("/$location?key=$location&ms=1000"), start => 1);
 	ok(wait_for(sub { made($m, $location) == 1 }), "$location - is being made");
-	isnt($m->classic_get("$location!lock"), undef, "$location - locked");
+	isnt($m->classic_get("!lock:$location"), undef, "$location - locked");
 	is(source(fetch($location, value => 'next')), 'made next',
 		"$location - the next one makes it");
 	is(code(http_end($s)), $location eq 'fail' ? 502 : 500,
@@ -141,6 +141,17 @@ is(header($r, 'X-Source'), 'alone', 'large - the value is there');
 is(source(fetch('large', value => 'next')), 'made next',
 	'large - the next one makes it');
 
+# clients that go away while the lock is asked for leave none behind
+
+for (1 .. 200) {
+	my $s = http(request("/fetch?key=away$_&ms=100000&within=1000"), start => 1);
+	select undef, undef, undef, rand 0.0012;
+	close $s;
+}
+
+ok(wait_for(sub { !grep { defined $m->classic_get("!lock:away$_") } 1 .. 200 }),
+	'away - no lock is left');
+
 # one that takes too long: somebody else makes it after that time, and what
 # comes later is not stored
 
@@ -155,9 +166,9 @@ is(source(fetch('late')), 'cache next', 'late - not stored');
 
 $s = http(request('/fetch?key=slow&ms=3000&within=1000'), start => 1);
 ok(wait_for(sub { made($m, 'slow') == 1 }), 'slow - is being made');
-is(source(fetch('slow', value => 'mine', within => 1)), 'alone mine',
-	'slow - made alone');
-is(source(http_end($s)), 'made moo', 'slow - done');
+is(source(fetch('slow', value => 'mine', within => 1)), 'made mine',
+	'slow - made, too');
+is(source(http_end($s)), 'alone moo', 'slow - done');
 
 # what others store meanwhile stays
 
@@ -200,7 +211,7 @@ $s = http(request('/fetch?key=killed&ms=100000&within=2'), start => 1);
 ok(wait_for(sub { made($m, 'killed') == 1 }), 'killed - is being made');
 $t->todo_alerts();
 kill 'KILL', worker_pids($t);
-isnt($m->classic_get('killed!lock'), undef, 'killed - its lock is there');
+isnt($m->classic_get('!lock:killed'), undef, 'killed - its lock is there');
 ok(wait_for(sub { source(fetch('killed', value => 'next')) eq 'made next' }),
 	'killed - the next one makes it');
 

@@ -181,16 +181,16 @@ impl Client {
     /// - **The item is stored, deleted or invalidated while it is made**: that change stays, and this caller has its own item.
     ///
     /// **On a server that speaks text** (`memcache_protocol`) there are no leases. There, a *lock* tells who makes the item: an item
-    /// with the key and `!lock` behind it. (If that is too long, the last 21 bytes of the key are replaced by `!lock` and a hash.)
-    /// What is different:
+    /// with `!lock:` before the key. (If that is too long, the last 22 bytes of the key are replaced by a hash.) No key of an item
+    /// may begin so. What is different:
     ///
     /// - Nothing is refreshed ahead: all wait when the item has expired. There are no stale items.
     /// - Callers in the same worker look for the item every 25 to 400 milliseconds, too, each for itself.
     /// - The item is added. One that others have stored meanwhile stays. If others have deleted it, it is there again.
     /// - The lock may belong to another server than the item. While that server is down, each caller that misses the item makes it;
     ///   with `fail_when_down` this fails. The same holds behind a proxy.
-    /// - After `compute_within`, the lock lives for up to one second more. Callers that have waited as long make the item for
-    ///   themselves.
+    /// - After `compute_within`, the lock lives for up to one second more. Callers that have waited as long make the item, too, and
+    ///   the first one stores it.
     /// - Each call counts as `unsupported` in the status, as it asks for a lease first, which is not sent.
     ///
     /// The error type of `compute` is any that can be made from an [`Error`].
@@ -254,8 +254,8 @@ async fn by_lock<'v, V: IntoValue<'v>, E: From<Error>>(
         Ok(Turn::Found(item)) => return Ok(Fetched::item(item, Source::Cache)),
         Ok(Turn::Locked(lock)) => Some(lock),
         Err(error) | Ok(Turn::Unlocked(error)) if fails(&error) => return Err(error.into()),
-        Ok(Turn::Unlocked(_)) => None,
-        Ok(Turn::Late) | Err(_) => return alone(compute).await,
+        Ok(Turn::Unlocked(_) | Turn::Late) => None,
+        Err(_) => return alone(compute).await,
     };
     let (bytes, flags) = compute().await?.into_value()?;
     let stored = client.add(key, &*bytes).flags(flags).ttl(freshness.ttl).await;

@@ -3,18 +3,23 @@
 //! Who adds the *lock*, an item beside the item, makes the item, adds it and deletes the lock. The others look for the item, and
 //! try to add the lock, at growing intervals. The lock expires if who has it was killed.
 //!
-//! - The lock's key is the item's with [`SUFFIX`], or a part and a hash of it if that is too long. So it may belong to another
-//!   server. While that one is down, whoever misses the item makes it.
+//! - The lock's key is the item's behind [`PREFIX`], or a part and a hash of it if that is too long. So it may belong to another
+//!   server. It is a prefix, since visitors choose ends of keys rather than beginnings. While that one is down, whoever misses the item makes it.
 //! - An item is added, not set: what others have stored meanwhile stays. That others have deleted it cannot be seen.
 //! - A lock may be lost: it is evicted, or its server restarts. Then two callers may make the item, and one of them stores it.
 
 #![forbid(unsafe_code)]
 
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::error::Error;
+#[cfg(not(test))]
+use crate::http::detached::spawn_detached;
 #[cfg(not(test))]
 use crate::http::timer::sleep;
 use crate::operation::item::Item;
@@ -22,9 +27,9 @@ use crate::operation::params::Params;
 use crate::operation::ttl::Ttl;
 use crate::sys;
 
-/// What the key of a lock ends with, or has near its end. No key of an item may end so.
-const SUFFIX: &[u8] = b"!lock";
-/// Digits of a hash behind it.
+/// What the key of a lock begins with. No key of an item may begin so.
+const PREFIX: &[u8] = b"!lock:";
+/// Digits of a hash, at the end of one that is shortened.
 const DIGITS: usize = 16;
 
 /// The pause before the item is looked for again; it doubles each time, up to the longest.
@@ -34,6 +39,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// Unit tests have no event loop, as at the exit of a worker.
 #[cfg(test)]
 async fn sleep(_: Duration) {}
+#[cfg(test)]
+fn spawn_detached(_: impl Future<Output = ()>) -> Result<(), Error> {
+    Err(Error::WrongThread)
+}
 
 /// What a caller has to do.
 pub(super) enum Turn {
@@ -43,7 +52,7 @@ pub(super) enum Turn {
     Locked(Lock),
     /// The same, perhaps as one of several, since this is the lock's answer.
     Unlocked(Error),
-    /// To make it for itself: it has waited long enough.
+    /// The same: it has waited long enough.
     Late,
 }
 
@@ -92,17 +101,48 @@ pub(super) struct Lock {
     until: Instant,
 }
 
+/// A lock that is being asked for. If the caller goes away before the answer, it is deleted when it turns out to be ours: it
+/// would keep all others waiting.
+struct Asking(Option<Pin<Box<dyn Future<Output = Asked>>>>);
+
+/// The lock; `None`: somebody else has it.
+type Asked = Result<Option<Lock>, Error>;
+
+impl Future for Asking {
+    type Output = Asked;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(asking) = &mut self.0 else { return Poll::Ready(Ok(None)) };
+        let answer = asking.as_mut().poll(cx);
+        if answer.is_ready() {
+            self.0 = None;
+        }
+        answer
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(asking) = self.0.take() {
+            // At the exit of a worker there is nobody to wait for the answer: the lock expires.
+            let _ = spawn_detached(async { drop(asking.await) });
+        }
+    }
+}
+
 impl Lock {
     /// `None`: somebody has it.
     async fn take(client: Client, item: &[u8], within: Duration) -> Result<Option<Self>, Error> {
         let until = Instant::now().checked_add(within).unwrap_or_else(Instant::now);
         // memcached counts full seconds: an item may expire up to one too early.
         let ttl = Ttl::from(within.saturating_add(Duration::from_secs(1)));
-        let add = |key: Vec<u8>| async move {
-            let added = client.add(&*key, "").ttl(ttl).await?;
-            Ok(added.then(|| Lock { client, key, until }))
+        let add = |key: Vec<u8>| {
+            Asking(Some(Box::pin(async move {
+                let added = client.add(&*key, "").ttl(ttl).await?;
+                Ok(added.then(|| Lock { client, key, until }))
+            })))
         };
-        match add([item, SUFFIX].concat()).await {
+        match add([PREFIX, item].concat()).await {
             Err(Error::InvalidKey { .. }) => add(short_key(item)).await,
             lock => lock,
         }
@@ -123,7 +163,7 @@ fn short_key(item: &[u8]) -> Vec<u8> {
     let hash = item
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let head = item.len().saturating_sub(SUFFIX.len().saturating_add(DIGITS));
+    let head = item.len().saturating_sub(PREFIX.len().saturating_add(DIGITS));
     let head = item.get(..head).unwrap_or_default();
-    [head, SUFFIX, format!("{hash:016x}").as_bytes()].concat()
+    [PREFIX, head, format!("{hash:016x}").as_bytes()].concat()
 }

@@ -38,7 +38,7 @@ fn what_is_there_is_used() {
     // Somebody has stored it since it was looked for, and the lock is given back.
     let (_, hit) = fetched(MINUTE(), nobody, &[MISS, OK, OK]);
     assert_eq!(told(hit), Ok((b"moo".to_vec(), Source::Cache)));
-    assert_eq!(asked(), list(&[(GET, "k"), (ADD, "k!lock"), (GET, "k"), (DELETE, "k!lock")]));
+    assert_eq!(asked(), list(&[(GET, "k"), (ADD, "!lock:k"), (GET, "k"), (DELETE, "!lock:k")]));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn who_has_the_lock_makes_it_and_adds_it() {
         let (future, polled) = fetched(MINUTE(), muh, &[MISS, OK, MISS, status]);
         assert_eq!(told(polled), Ok((b"muh".to_vec(), source)));
         drop(future);
-        let all = [(GET, "k"), (ADD, "k!lock"), (GET, "k"), (ADD, "k"), (DELETE, "k!lock")];
+        let all = [(GET, "k"), (ADD, "!lock:k"), (GET, "k"), (ADD, "k"), (DELETE, "!lock:k")];
         assert_eq!(asked(), list(&all));
         assert_eq!((seen(2).ttl, seen(4).ttl, seen(4).value.as_slice()), (11, 60, &b"muh"[..]));
     }
@@ -56,7 +56,7 @@ fn who_has_the_lock_makes_it_and_adds_it() {
 #[test]
 fn the_lock_is_given_back_whatever_ends_the_winner() {
     let last = || asked().pop().unwrap();
-    let unlocked = || (DELETE, "k!lock".to_string());
+    let unlocked = || (DELETE, "!lock:k".to_string());
     let (_, failed) = fetched(MINUTE(), async || Err(Error::Busy), &[MISS, OK, MISS]);
     assert_eq!((told(failed), last()), (Err(Error::Busy), unlocked()));
     let (future, _) = fetched(MINUTE(), forever, &[MISS, OK, MISS]);
@@ -72,10 +72,12 @@ fn the_lock_is_given_back_whatever_ends_the_winner() {
 
 /// Here, where no time passes, it waits no longer than one look.
 #[test]
-fn who_has_waited_long_enough_is_alone() {
-    let (_, alone) = fetched(MINUTE(), muh, &[MISS, NOT_STORED]);
-    assert_eq!(told(alone), Ok((b"muh".to_vec(), Source::MadeAlone)));
-    assert_eq!(asked(), list(&[(GET, "k"), (ADD, "k!lock")]));
+fn who_has_waited_long_enough_makes_it_too() {
+    for (status, source) in [(OK, Source::Made), (NOT_STORED, Source::MadeAlone)] {
+        let (_, late) = fetched(MINUTE(), muh, &[MISS, NOT_STORED, status]);
+        assert_eq!(told(late), Ok((b"muh".to_vec(), source)));
+        assert_eq!(asked(), list(&[(GET, "k"), (ADD, "!lock:k"), (ADD, "k")]));
+    }
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn without_a_server_everybody_is_alone() {
     // The lock's server is down, and the item's is not.
     let (_, made) = fetched(MINUTE(), muh, &[MISS, DOWN, OK]);
     assert_eq!(told(made), Ok((b"muh".to_vec(), Source::Made)));
-    assert_eq!(asked(), list(&[(GET, "k"), (ADD, "k!lock"), (ADD, "k")]));
+    assert_eq!(asked(), list(&[(GET, "k"), (ADD, "!lock:k"), (ADD, "k")]));
     for answers in [&[DOWN][..], &[MISS, DOWN]] {
         let (_, failed) = fetched(MINUTE().fail_when_down(), nobody, answers);
         assert_eq!(told(failed), Err(Error::ServerDown));
@@ -106,7 +108,7 @@ fn a_lock_is_no_longer_than_the_longest_key() {
         assert!(poll(future.as_mut()).is_pending());
         keys.push(String::from_utf8(seen(3).key.clone()).unwrap());
     }
-    assert!(keys[0].starts_with(&("k".repeat(229) + "!lock")) && keys[0].len() == 250);
+    assert!(keys[0].starts_with(&("!lock:".to_owned() + &"k".repeat(228))) && keys[0].len() == 250);
     assert!(keys[0] != keys[1] && keys[1].len() == 250);
-    assert_eq!(keys[2].len(), 21);
+    assert_eq!(keys[2].len(), 22);
 }
