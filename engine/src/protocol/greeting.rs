@@ -229,7 +229,7 @@ impl Greeting {
         let has_passed = self.known.has_passed(&self.text);
         Ok(match (self.due, line) {
             (Due::Version, Line::Version(text)) => return self.identified(text),
-            (Due::Version | Due::Noop, Line::ClientError(UNAUTHENTICATED)) if self.credentials.is_some() => {
+            (Due::Version, Line::ClientError(UNAUTHENTICATED)) if self.credentials.is_some() => {
                 Next::Ask(Due::Authentication)
             }
             (Due::Authentication, Line::Head(head)) if head.code == Code::Done => Next::Ask(Due::Version),

@@ -81,6 +81,14 @@ fn f38_who_does_not_ask_for_the_password_does_not_get_it() {
     w.reply(0, "EN O1\r\nHD O2\r\nMN\r\n");
     assert!(w.client.is_ready(w.conn(0)));
 
+    // A proxy may answer "version" by itself, and pass on what comes behind it.
+    let mut w = connected(Protocol::Auto);
+    w.written(0);
+    w.reply(0, "VERSION 1.6.18\r\n");
+    w.written(0);
+    w.reply(0, UNAUTHENTICATED);
+    assert!(!w.written(0).contains("secret"));
+
     for other in ["ERROR\r\n", "CLIENT_ERROR unauthenticated \r\n", "CLIENT_ERROR\r\n", "unauthenticated\r\n"] {
         for protocol in ALL {
             let mut w = connected(protocol);
