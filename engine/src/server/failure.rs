@@ -70,8 +70,9 @@ impl Server {
         if self.failed(weight, cause, network, now) {
             return true;
         }
-        // Without a pause, a server that closes the connection at the first request would be connected to in a loop.
-        if unproven {
+        // Without a pause, a server that closes the connection at the first request would be connected to in a loop. What a
+        // visitor can cause brings no pause for others: the rate of connects has a limit anyway.
+        if unproven && is_fault {
             self.back_off(network, now);
         }
         false

@@ -1,6 +1,7 @@
 //! Servers that speak the text protocol.
 
 mod greetings;
+mod refused;
 
 use super::*;
 use crate::config::Protocol;
@@ -372,29 +373,4 @@ fn a_counter_is_made_in_meta_too() {
     assert_eq!(written, format!("ms n 1 ME T60 O{t}\r\n5\r\n"));
     w.reply(2, &format!("HD O{t}\r\n"));
     assert_eq!(w.done(), [(1, Ok(Outcome::Number(5)))]);
-}
-
-/// A server that has refused a store may read its value as requests: no reply after the refusal is trusted.
-#[test]
-fn a_refused_store_closes_the_connection() {
-    for (refusal, closes) in [
-        ("CLIENT_ERROR bad data chunk\r\n", true),
-        ("ERROR\r\n", true),
-        ("SERVER_ERROR object too large for cache\r\n", true),
-        ("SERVER_ERROR out of memory storing object\r\n", false),
-        ("SERVER_ERROR Host is down\r\n", false),
-    ] {
-        let mut w = in_text(Protocol::Text, old);
-        w.set("cow", "get dog", 1);
-        w.get("dog", 2);
-        w.written(0);
-        w.reply(0, refusal);
-        assert_eq!(w.closed.len(), usize::from(closes), "{refusal:?}");
-        assert!(matches!(w.done()[..], [(1, Err(Error::Server(_) | Error::Client(_)))]));
-        if !closes {
-            // The value was read as a request.
-            w.reply(0, "ERROR\r\n");
-            assert_eq!(w.closed.len(), 1, "{refusal:?}");
-        }
-    }
 }
