@@ -34,7 +34,7 @@ pub enum LongKeys {
     /// They are refused.
     #[default]
     Refuse,
-    /// The start of the key and its SHA-256 are sent instead: the prefix, as many bytes of the key as there is room for and the
+    /// The start of the key and its SHA-256 are sent instead, also for a key that ends like such a one: the prefix, as many bytes of the key as there is room for and the
     /// text protocol can carry, `#`, and 64 hexadecimal digits. The digest is that of the key without the prefix.
     Hash,
 }
@@ -84,6 +84,8 @@ impl KeyRules {
     pub fn key(&self, key: &[u8], spare: Vec<u8>) -> Result<Key, KeyError> {
         let made = match Key::new(&self.prefix, key, spare) {
             Err(KeyError::TooLong(_)) if self.long_keys == LongKeys::Hash => self.digest(key)?,
+            // Who chooses a key must not reach the item of another, long one.
+            Ok(_) if self.long_keys == LongKeys::Hash && has_digest(key) => self.digest(key)?,
             made => made?,
         };
         if self.hash_prefix && self.hash_tag.is_none() {
@@ -115,6 +117,13 @@ impl KeyRules {
             tagged.map_or((start, whole.len()), |(from, to)| (start.saturating_add(from), start.saturating_add(to)));
         key.routed_by(start, end)
     }
+}
+
+/// Whether a key ends like those that are made of long ones.
+fn has_digest(key: &[u8]) -> bool {
+    let end = key.len().checked_sub(DIGEST).and_then(|start| key.get(start..));
+    let digits = end.and_then(|end| end.strip_prefix(b"#"));
+    digits.is_some_and(|digits| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 impl HashTag {
@@ -208,6 +217,20 @@ mod tests {
         assert_eq!(key.raw().get(185..), Some(digest.as_bytes()));
         assert_eq!(key.routed(), key.raw(), "other clients see no more of the key");
         assert!(!key.is_binary());
+    }
+
+    #[test]
+    fn no_other_key_is_that_of_a_long_one() {
+        let hash = rules(|rules| rules.long_keys = LongKeys::Hash);
+        let long = sent(&hash, &[b'a'; 300]);
+        let again = sent(&hash, long.raw());
+        assert_ne!(again.raw(), long.raw(), "it has a digest of its own");
+        assert_ne!(sent(&hash, again.raw()).raw(), again.raw());
+        for near in [&long.raw()[..249], &long.raw()[186..], b"#", b"a#0123"] {
+            assert_eq!(sent(&hash, near).raw(), near);
+        }
+        let refuse = KeyRules::default();
+        assert_eq!(sent(&refuse, long.raw()).raw(), long.raw());
     }
 
     #[test]
