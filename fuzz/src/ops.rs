@@ -61,6 +61,11 @@ impl Op {
         self.letter != b'L' && self.key != b"shared"
     }
 
+    /// Whether nothing is sent behind it until it is answered.
+    pub fn goes_alone(&self) -> bool {
+        matches!(self.server_verb(), Some(ServerVerb::FlushAll { .. }))
+    }
+
     /// The key as the server sees it; `None`: it is the server that is asked.
     pub fn wire_key(&self, prefix: &[u8]) -> Option<Vec<u8>> {
         if self.server_verb().is_some() {

@@ -19,7 +19,7 @@
 //! of what was said, that is what it has made of it.
 //!
 //! The pipeline has room for all: what waits moves up after each read, so who is on a connection when it ends would
-//! depend on the reads.
+//! depend on the reads. For the same reason no `flush_all` is submitted, which goes alone: the target `operations` has it.
 
 mod forecast;
 
@@ -172,6 +172,10 @@ impl World {
     fn submit(&mut self, script: &mut Script<'_>) {
         let number = self.calls.len() as u64;
         let op = Op::read(script, number, self.timeout);
+        if op.goes_alone() {
+            self.calls.push(None);
+            return;
+        }
         self.foreseen &= op.is_plain();
         let key = op.wire_key(&self.client.config().keys.prefix);
         let call = op.submit(&mut self.client, Subset::ALL, self.now);
