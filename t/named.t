@@ -51,6 +51,8 @@ my @good = (
 	'memcache_cluster a { memcache_server 127.0.0.1; } server {
 		memcache_server 127.0.0.1:1; location / { memcache_use a; } }',
 	'clients_cluster a; memcache_cluster a { memcache_server 127.0.0.1; }',
+	'memcache_session sid 1h prefix=s: cluster=a; rate_limit x limit=1
+		window=1m cluster=a; memcache_cluster a { memcache_server 127.0.0.1; }',
 );
 
 my $a = 'memcache_cluster a { memcache_server 127.0.0.1; }';
@@ -66,6 +68,10 @@ my @bad = (
 		'there is no memcache cluster "b" in'],
 	['unknown to a sibling', "$a server { location / { clients_cluster b; } }",
 		'there is no memcache cluster "b" in'],
+	(map { [(split)[0] . ' of a cluster', "$a server { $_ }",
+		'there is no memcache cluster "b" in'] }
+		'memcache_session sid cluster=b;',
+		'rate_limit x limit=1 window=1s cluster=b;'),
 	(map { ["C34 name $_", "memcache_cluster $_ { memcache_server 127.0.0.1; }",
 		'of a memcache cluster, it must be 1 to 64 letters, digits, "_", "-" or'] }
 		'""', '"a b"', 'a/b', '$host', 'a' x 65, '"k\xc3\xbch"'),
@@ -89,9 +95,10 @@ my @bad = (
 		'"weight" is not supported with "memcache_hash rendezvous" in'],
 );
 
-$t->plan(2 * @places + @good + @bad + 17);
+$t->plan(2 * @places + @good + @bad + 20);
 
 my $load = '%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_KV%% '
+	. '%%LOAD_MEMCACHE_SESSION%% %%LOAD_MEMCACHE_RATE_LIMIT%% '
 	. 'load_module %%TESTDIR%%/clients.so;';
 
 ###############################################################################
@@ -108,7 +115,7 @@ like(checked($t, $_->[1]), qr/\[emerg\] .*\Q$_->[2]\E.*nginx\.conf:\d+/s, $_->[0
 
 # where operations go
 
-my $conf = http_conf(<<'EOF', qw/ kv test clients.so /);
+my $conf = http_conf(<<'EOF', qw/ kv test session rate_limit clients.so /);
 
     memcache_connect_timeout 30s;
     memcache_timeout 30s;
@@ -139,6 +146,14 @@ my $conf = http_conf(<<'EOF', qw/ kv test clients.so /);
         location /sessions/ { memcache_use sessions; memcache_kv on; }
         location /clients { clients; }
         location /named { test_content named; }
+
+        location /all/ {
+            memcache_use pages;
+            memcache_session sid cluster=sessions;
+            add_header X-State $memcache_session_state always;
+            rate_limit $http_who limit=1 window=24h cluster=twin;
+            memcache_kv on;
+        }
 
         location /pages/ {
             memcache_use pages;
@@ -209,6 +224,16 @@ is(http_content(http_get('/clients?do=store&key=loc&value=moo', @at)), 'status=0
 is($m{pages}->get('loc'), 'moo', 'of a location');
 like(http_content(http_get('/clients?do=conf&label=deep', @at)),
 	qr/^start=0 same=1 servers=1/, 'of its block');
+
+# examples take the name of a cluster, beside that of the location
+
+my $id = 'a' x 32;
+$m{sessions}->set("s:session:$id", 'moo');
+my $all = "GET /all/page HTTP/1.0\x0d\x0aWho: me\x0d\x0aCookie: sid=$id\x0d\x0a\x0d\x0a";
+my $r = http($all);
+is(code($r), 404, 'examples - the page');
+is(header($r, 'X-State'), 'found', 'examples - the session');
+is(code(http($all)), 429, 'examples - the limit');
 
 # the status has the names, whatever else there is
 

@@ -277,7 +277,7 @@ for (
 	['rate_limit a limit=1 window=0;', 'invalid parameter "window=0"'],
 	['rate_limit a limit=1 window=2d;', 'invalid parameter "window=2d" in "rate_limit" directive, it must be a time from 1s to 24h'],
 	['rate_limit a limit=1 limit=2 window=1s;', 'invalid parameter "limit=2"'],
-	['rate_limit a burst=1;', 'invalid parameter "burst=1" in "rate_limit" directive, there are "limit=" and "window="'],
+	['rate_limit a burst=1;', 'invalid parameter "burst=1" in "rate_limit" directive, there are "limit=", "window=" and "cluster="'],
 	['rate_limit $nothing limit=1 window=1s;', 'unknown "nothing" variable'],
 	['rate_limit off; rate_limit off;', '"rate_limit" directive is duplicate'],
 	['rate_limit_down maybe;', 'invalid value "maybe" in "rate_limit_down"'],

@@ -20,7 +20,7 @@ use Test::Nginx::Memcache;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->plan(35);
+my $t = Test::Nginx->new()->has(qw/http/)->plan(36);
 
 ###############################################################################
 
@@ -38,12 +38,12 @@ like(check($t, '', $load, $_), qr/test is successful/, "good - $_")
 	"memcache_session sid; $in off; }";
 
 for my $bad ('sid 0', 'sid x', 'sid requierd', 'sid 1h no', 'sid 69y', 'sid 200y',
-	'sid prefix=s: 1h') {
+	'sid prefix=s: 1h', 'sid cluster=') {
 	my ($word) = $bad =~ /(\S+)$/;
 	like(check($t, "memcache_session $bad;"), qr/\[emerg\] .*
 		invalid\ parameter\ "$word"\ in\ "memcache_session"\ directive,
-		\ there\ are\ a\ time\ from\ 1s\ to\ 68y,\ "prefix="\ and\ "required",
-		\ in\ this\ order\ in/x, "bad - $bad");
+		\ there\ are\ a\ time\ from\ 1s\ to\ 68y,\ "prefix=",\ "cluster="\ and
+		\ "required",\ in\ this\ order\ in/x, "bad - $bad");
 }
 like(check($t, 'memcache_session sid prefix=' . 's' x 129 . ';'),
 	qr/directive has a "prefix" of more than 128 bytes in/, 'bad - long prefix');

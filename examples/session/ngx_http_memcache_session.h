@@ -16,6 +16,7 @@ typedef struct {
     const ngx_http_memcache_api_t  *mc;         /* NULL: "off" */
     ngx_str_t                       cookie;
     ngx_str_t                       prefix;     /* of the keys */
+    ngx_str_t                       cluster;    /* empty: that of the request */
     time_t                          ttl;
     ngx_uint_t                      set;
     ngx_int_t                       failed;     /* result of a failed lookup */

@@ -16,6 +16,16 @@ static void ngx_http_session_answered(void *data,
     const ngx_http_memcache_result_t *const *results, ngx_uint_t n);
 
 
+/* The client of the cluster that the directive names, or of the request. */
+static ngx_http_memcache_status_t
+ngx_http_session_client(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
+    ngx_http_memcache_client_t **client)
+{
+    return conf->cluster.len ? conf->mc->client_of_name(&conf->cluster, client)
+                             : conf->mc->client_of_request(r, client);
+}
+
+
 static void
 ngx_http_session_set(ngx_http_request_t *r, ngx_int_t index, u_char *data,
     size_t len)
@@ -92,7 +102,7 @@ ngx_http_session_ask(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
     many.data = r;
     many.request = r;                   /* its end cancels the call */
 
-    if (conf->mc->client_of_request(r, &client) != NGX_HTTP_MEMCACHE_OK
+    if (ngx_http_session_client(r, conf, &client) != NGX_HTTP_MEMCACHE_OK
         || conf->mc->submit_many(client, &many, NULL) != NGX_HTTP_MEMCACHE_OK)
     {
         return NGX_ERROR;
@@ -142,7 +152,7 @@ ngx_http_session_touch(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
     ctx->nasked = 1;
     ngx_http_session_keys(conf, ctx, &op.key, buf);
 
-    if (conf->mc->client_of_request(r, &client) == NGX_HTTP_MEMCACHE_OK) {
+    if (ngx_http_session_client(r, conf, &client) == NGX_HTTP_MEMCACHE_OK) {
         (void) conf->mc->submit(client, &op, NULL);
     }
 }

@@ -19,7 +19,7 @@
                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-/* memcache_session cookie [time] [prefix=text] [required], or off */
+/* memcache_session cookie [time] [prefix=text] [cluster=name] [required], or off */
 static char *
 ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -40,10 +40,6 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_memcache_api(cf->cycle, &scf->mc) != NGX_HTTP_MEMCACHE_OK) {
         return "needs ngx_http_memcache_module, which is not loaded or too old";
-    }
-
-    if (scf->mc->require(cf) != NGX_HTTP_MEMCACHE_OK) {
-        return "cannot be used here";
     }
 
     if (ngx_http_session_is(&value[1], "on")) {
@@ -90,17 +86,31 @@ ngx_http_session(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "cluster=", 8) == 0
+            && value[i].len > 8 && scf->cluster.len == 0)
+        {
+            scf->cluster.data = value[i].data + 8;
+            scf->cluster.len = value[i].len - 8;
+            continue;
+        }
+
         scf->ttl = i == 2 ? ngx_parse_time(&value[i], 1) : 0;
         if (scf->ttl == (time_t) NGX_ERROR || scf->ttl == 0
             || scf->ttl > NGX_MAX_INT32_VALUE)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\" directive, there are "
-                               "a time from 1s to 68y, \"prefix=\" and \"required\", "
-                               "in this order",
+                               "a time from 1s to 68y, \"prefix=\", \"cluster=\" "
+                               "and \"required\", in this order",
                                &value[i], &cmd->name);
             return NGX_CONF_ERROR;
         }
+    }
+
+    if ((scf->cluster.len ? scf->mc->require_name(cf, &scf->cluster)
+                          : scf->mc->require(cf)) != NGX_HTTP_MEMCACHE_OK)
+    {
+        return "cannot be used here";
     }
 
     scf->value = ngx_http_get_variable_index(cf, &v[0].name);
@@ -161,7 +171,7 @@ ngx_http_session_init(ngx_conf_t *cf)
 
 static ngx_command_t  ngx_http_session_commands[] = {
     { ngx_string("memcache_session"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_session, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL },
     ngx_null_command
 };

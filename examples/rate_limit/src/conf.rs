@@ -31,7 +31,7 @@ pub struct Location {
 #[derive(Clone, Copy)]
 enum Rule {
     Off,
-    On { key: &'static ngx_http_complex_value_t, limit: Limit },
+    On { key: &'static ngx_http_complex_value_t, limit: Limit, cluster: Option<&'static str> },
 }
 
 /// The rule for a request.
@@ -39,6 +39,8 @@ pub struct Settings {
     /// In the configuration, which outlives its requests.
     pub key: &'static ngx_http_complex_value_t,
     pub limit: Limit,
+    /// The name of the cluster, if it is not that of the request.
+    pub cluster: Option<&'static str>,
     /// Whether requests pass when memcached does not answer.
     pub refuses_when_down: bool,
 }
@@ -49,8 +51,8 @@ impl Settings {
         let location = Module::location_conf(request.as_ref())?;
         match location.rule? {
             Rule::Off => None,
-            Rule::On { key, limit } => {
-                Some(Settings { key, limit, refuses_when_down: location.refuses_when_down.unwrap_or(false) })
+            Rule::On { key, limit, cluster } => {
+                Some(Settings { key, limit, cluster, refuses_when_down: location.refuses_when_down.unwrap_or(false) })
             }
         }
     }
@@ -148,7 +150,7 @@ unsafe extern "C" fn handle(request: *mut ngx_http_request_t) -> ngx_int_t {
     unsafe { directive::handle(request, handler::access) }
 }
 
-/// `rate_limit key limit=number window=time;` or `rate_limit off;`
+/// `rate_limit key limit=number window=time [cluster=name];` or `rate_limit off;`
 unsafe extern "C" fn set_rule(cf: *mut ngx_conf_t, _: *mut ngx_command_t, location: *mut c_void) -> *mut c_char {
     // SAFETY: nginx calls this for a directive of COMMANDS, with a location of create_location().
     let (location, args) = unsafe { (&mut *location.cast::<Location>(), arguments(cf)) };
@@ -205,7 +207,7 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
     if [&b"limit="[..], b"window="].iter().any(|name| key.as_bytes().starts_with(name)) {
         return Err(Some("\"rate_limit\" needs a key before \"limit=\" and \"window=\"".into()));
     }
-    let (mut requests, mut window) = (None, None);
+    let (mut requests, mut window, mut cluster) = (None, None, None);
     for arg in rest {
         let refused = |valid| Some(format!("invalid parameter \"{arg}\" in \"rate_limit\" directive, {valid}"));
         if let Some(number) = arg.as_bytes().strip_prefix(b"limit=") {
@@ -221,8 +223,16 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
             if window.replace(seconds).is_some() {
                 return Err(refused("it is duplicate"));
             }
+        } else if let Some(name) = arg.as_bytes().strip_prefix(b"cluster=") {
+            // SAFETY: the words of a line live as long as the configuration.
+            let name: &'static [u8] = unsafe { std::slice::from_raw_parts(name.as_ptr(), name.len()) };
+            let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
+            let name = name.ok_or_else(|| refused("it must be the name of a memcache_cluster"))?;
+            if cluster.replace(name).is_some() {
+                return Err(refused("it is duplicate"));
+            }
         } else {
-            return Err(refused("there are \"limit=\" and \"window=\""));
+            return Err(refused("there are \"limit=\", \"window=\" and \"cluster=\""));
         }
     }
     let (Some(requests), Some(window)) = (requests, window) else {
@@ -230,9 +240,13 @@ unsafe fn rule(cf: *mut ngx_conf_t, args: &mut [ngx_str_t]) -> Result<Rule, Opti
     };
     // SAFETY: guaranteed by the caller.
     unsafe {
-        directive::require(cf, "rate_limit").map_err(|_| None)?;
+        match cluster {
+            Some(cluster) => directive::require_named(cf, "rate_limit", cluster),
+            None => directive::require(cf, "rate_limit"),
+        }
+        .map_err(|_| None)?;
         let key = compile(cf, key).ok_or(None)?;
-        Ok(Rule::On { key, limit: Limit { requests, window } })
+        Ok(Rule::On { key, limit: Limit { requests, window }, cluster })
     }
 }
 

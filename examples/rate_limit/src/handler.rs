@@ -32,7 +32,7 @@ pub fn access(request: &mut Request) -> Status {
     }
     let window = settings.limit.window_at(now());
     let name = window.name(key.as_bytes());
-    let mc = Client::from_request(request);
+    let mc = settings.cluster.map_or_else(|| Client::from_request(request), Client::named);
 
     let status = http::spawn(request, async move {
         let count = async { mc?.incr(name, 1).initial(1).ttl(window.ttl()).await };
