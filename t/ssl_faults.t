@@ -165,9 +165,9 @@ for my $port (8080, 8081) {
 	# nginx takes part in no other handshake: a value is its own, or none
 	my @names = map { "renegotiate$_" } 1 .. 4;
 	kv_put($_, "$_," x 5000, @to) for @names;
-	my @odd = grep { $_->[1] !~ /^(?:50[234] |200 (?:$_->[0],){5000}\z)/ }
+	my @odd = grep { $_->[1] !~ /^(?:no answer |50[234] |200 (?:$_->[0],){5000}\z)/ }
 		map { [$_, content(kv_get($_, @to))] } @names;
-	is_deeply([map { [$_->[0], substr $_->[1], 0, 100] } @odd], [],
+	is(join('; ', map { "$_->[0]: " . substr $_->[1], 0, 100 } @odd), '',
 		"$version a new handshake: its own value or none");
 	is(content(kv_get('plain', @to)), '200 value', "$version goes on");
 }
