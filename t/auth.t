@@ -22,6 +22,7 @@ use Test::Nginx::Memcache;
 use Test::Nginx::Lifecycle;
 use Test::Certificates;
 use Test::Memcached;
+use Test::Memcached::Proxy;
 
 ###############################################################################
 
@@ -113,7 +114,7 @@ $t->write_file_expand('nginx.conf', http_conf(<<'EOF' . $blocks));
     }
 EOF
 
-proxy($t, 8085, 8086);
+start_twemproxy($t, port(8085), [port(8086)]);
 my $behind = Test::Memcached->start($t, port(8086), auth => "$dir/right");
 
 my %m = map { $_ => Test::Memcached->start($t, port($_), @{$at{$_}}) }
@@ -347,21 +348,6 @@ sub start_tls {
 		'-Y', "$dir/right");
 	$t->waitforsocket('127.0.0.1:' . port(8079))
 		or die "no memcached with TLS\n";
-}
-
-sub proxy {
-	my ($t, $port, $server) = @_;
-	$t->write_file_expand('nutcracker.yml', <<"EOF");
-pool:
-  listen: 127.0.0.1:%%PORT_$port%%
-  hash: md5
-  distribution: ketama
-  servers:
-  - 127.0.0.1:%%PORT_$server%%:1
-EOF
-	$t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml', '-o',
-		$t->testdir() . '/nutcracker.log', '-a', '127.0.0.1', '-s', port(8088));
-	$t->waitforsocket('127.0.0.1:' . port($port)) or die "no nutcracker\n";
 }
 
 # Requires authentication, answers byte by byte, and notes what it is sent until

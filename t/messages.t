@@ -30,6 +30,7 @@ use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
 use Test::Memcached;
+use Test::Memcached::Proxy;
 use Test::Memcached::Fake;
 
 ###############################################################################
@@ -323,15 +324,7 @@ sub proxy {
 	my ($port) = @_;
 
 	Test::Memcached->start($t, port(8091));
-	$t->write_file('nutcracker.yml', <<"EOF");
-pool:
-  listen: 127.0.0.1:$port
-  servers:
-  - 127.0.0.1:@{[port(8091)]}:1
-EOF
-	$t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml',
-		'-o', $t->testdir() . '/nutcracker.log', '-a', '127.0.0.1',
-		'-s', port(8092));
+	start_twemproxy($t, $port, [port(8091)]);
 }
 
 ###############################################################################

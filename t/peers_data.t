@@ -18,6 +18,7 @@ use lib 'lib';
 use Test::Nginx;
 use Test::Nginx::Memcache;
 use Test::Memcached;
+use Test::Memcached::Proxy;
 use Test::Peers;
 
 ###############################################################################
@@ -56,7 +57,10 @@ $t->plan($pairs * 3 - $silent)
 my @m = ((map { Test::Memcached->start($t, port($_)) } 8081 .. 8083),
 	Test::Memcached->start($t, 0, socket => $socket =~ s/unix://r));
 
-start_twemproxy($t, weights(3, 1, 2));
+my @weighted = map { /:(\d+)=(\d+)/ ? port($1) . ":$2" : () }
+	@{weights(3, 1, 2)};
+start_twemproxy($t, port(8090), \@weighted);
+start_twemproxy($t, port(8094), \@weighted, hash_tag => '"{}"');
 
 $t->run();
 
@@ -144,34 +148,6 @@ sub ask {
 }
 
 ###############################################################################
-
-sub start_twemproxy {
-	my ($t, $servers) = @_;
-	my @lines = map { '  - ' . (s/=/:/r) . "\n" } @$servers;
-
-	$t->write_file_expand('nutcracker.yml', <<"EOF");
-pool:
-  listen: 127.0.0.1:8090
-  hash: md5
-  distribution: ketama
-  servers:
-@{[ join '', @lines ]}
-tagged:
-  listen: 127.0.0.1:8094
-  hash: md5
-  hash_tag: "{}"
-  distribution: ketama
-  servers:
-@{[ join '', @lines ]}
-EOF
-
-	$t->run_daemon('nutcracker',
-		'-c', $t->testdir() . '/nutcracker.yml',
-		'-o', $t->testdir() . '/nutcracker.log',
-		'-a', '127.0.0.1', '-s', port(8091));
-	$t->waitforsocket('127.0.0.1:' . port(8090))
-		or die "Can't start nutcracker; Debian's package is nutcracker\n";
-}
 
 # It is asked in memcached's old protocol, like all that it is put before.
 sub ask_twemproxy {

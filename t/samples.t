@@ -17,6 +17,7 @@ use Test::Nginx;
 use Test::Nginx::Memcache;
 use Test::Certificates;
 use Test::Memcached;
+use Test::Memcached::Proxy;
 
 ###############################################################################
 
@@ -39,20 +40,7 @@ chmod 0600, $password;
 push @m, Test::Memcached->start($t, port(11214), auth => $password);
 
 # for the one with a proxy
-$t->write_file_expand('nutcracker.yml', <<'EOF');
-pool:
-  listen: 127.0.0.1:%%PORT_11220%%
-  hash: md5
-  distribution: ketama
-  servers:
-  - 127.0.0.1:%%PORT_11211%%:1
-  - 127.0.0.1:%%PORT_11212%%:1
-  - 127.0.0.1:%%PORT_11213%%:1
-EOF
-$t->run_daemon('nutcracker', '-c', $t->testdir() . '/nutcracker.yml', '-o',
-	$t->testdir() . '/nutcracker.log', '-a', '127.0.0.1', '-s', port(11221));
-$t->waitforsocket('127.0.0.1:' . port(11220))
-	or die "Can't start nutcracker; Debian's package is nutcracker\n";
+start_twemproxy($t, port(11220), [map { port($_) } 11211 .. 11213]);
 
 # for the one with TLS, whose authority the system trusts
 my $dir = $t->testdir();

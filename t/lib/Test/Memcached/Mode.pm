@@ -124,7 +124,7 @@ sub start_twemproxy {
 	open my $f, '>', "$name.yml" or die "Can't create $name.yml: $!\n";
 	print $f "pool:\n  listen: 127.0.0.1:$port\n",
 		(map { "  $_: $options{$_}\n" } sort keys %options),
-		"  servers:\n", map { "  - $_:1\n" } @servers;
+		"  servers:\n", map { /:\d+:/ ? "  - $_\n" : "  - $_:1\n" } @servers;
 	close $f or die "Can't write $name.yml: $!\n";
 
 	$t->run_daemon('nutcracker', '-c', "$name.yml", '-o', "$name.log",
