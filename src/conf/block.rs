@@ -34,15 +34,14 @@ impl Merge for ServerConf {
     fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.settings.inherit(&outer.settings);
         inner.settings.ssl.warn(conf.log());
+        let name = conf.server_name().to_vec();
         if let Some(uses) = &inner.settings.uses {
-            let name = conf.server_name().to_vec();
             let cluster = conf.main::<Clusters>().ok_or(LineError::Logged)?.used(uses)?;
             cluster.used_by(&name);
             inner.cluster = Some(cluster);
             return Ok(());
         }
         let complete = inner.settings.config()?;
-        let name = conf.server_name().to_vec();
         let clusters = conf.main::<Clusters>().ok_or(LineError::Logged)?;
         let Some((config, addresses)) = complete else {
             clusters.blocks_without = clusters.blocks_without.saturating_add(1);

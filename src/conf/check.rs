@@ -25,10 +25,9 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
             ));
         }
     }
-    for Requirement { position, name, .. } in &clusters.requirements {
-        let unknown = name.as_ref().filter(|name| clusters.named(name).is_none());
-        if let Some(name) = unknown {
-            log.emerg(format_args!("there is no memcache cluster \"{}\" in {position}", name.escape_ascii()));
+    for uses in clusters.requirements.iter().filter_map(|requirement| requirement.uses.as_ref()) {
+        if let Err(unknown) = clusters.used(uses) {
+            http.conf().refuse(unknown);
             return false;
         }
     }
@@ -43,7 +42,7 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
 
 /// Whether the line can have a client. A line of the http block is for its server blocks: one with a client is enough.
 fn is_met(requirement: &Requirement, http: &HttpBlock<'_>, clusters: &Clusters) -> bool {
-    if requirement.name.is_some() {
+    if requirement.uses.is_some() {
         return true;
     }
     if http.is_outside(requirement.block) {

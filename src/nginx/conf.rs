@@ -205,7 +205,7 @@ impl<'a> Conf<'a> {
     }
 
     /// Logs the error, unless nginx does, and returns the handler's result.
-    fn refuse(&self, error: LineError) -> *mut c_char {
+    pub fn refuse(&self, error: LineError) -> *mut c_char {
         match error {
             LineError::Plain(text) => return text.as_ptr().cast_mut(),
             LineError::Logged => {}

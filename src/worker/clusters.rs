@@ -30,15 +30,16 @@ pub struct Requirement {
     /// Its position.
     pub position: Position,
     /// The `memcache_cluster` that it names.
-    pub name: Option<Bytes>,
+    pub uses: Option<Use>,
 }
 
 impl Requirement {
     /// The line that is being read; `None` if it is in no block of HTTP.
     pub fn of_line(line: &Conf<'_>, name: Option<&[u8]>) -> Option<Requirement> {
         let directive = line.name().escape_ascii().to_string();
-        let name = name.map(Bytes::copy_from_slice);
-        Some(Requirement { block: line.block()?, directive, position: line.position(), name })
+        let position = line.position();
+        let uses = name.map(|name| Use { name: Bytes::copy_from_slice(name), position: position.clone() });
+        Some(Requirement { block: line.block()?, directive, position, uses })
             .filter(|requirement| !requirement.directive.is_empty())
     }
 }
@@ -138,8 +139,9 @@ impl Clusters {
 
     /// The cluster that a line uses.
     pub fn used(&self, Use { name, position }: &Use) -> Result<Rc<Cluster>, LineError> {
-        let unknown = || format!("there is no memcache cluster \"{}\"", name.escape_ascii());
-        self.named(name).cloned().ok_or_else(|| LineError::At(unknown(), position.clone()))
+        let unknown =
+            || LineError::At(format!("there is no memcache cluster \"{}\"", name.escape_ascii()), position.clone());
+        self.named(name).cloned().ok_or_else(unknown)
     }
 
     /// The most connections of all pools in a worker, without clients that cannot be asked for.

@@ -30,27 +30,28 @@ impl Handle {
     pub(crate) fn of_request(table: Table, request: &Request) -> Result<Self, Error> {
         let function = table.0.client_of_request.ok_or(MISSING)?;
         let request: *const ngx_http_request_t = request.into();
-        let mut client = ptr::null_mut();
         // SAFETY: there is a reference to the request; the module only looks at its configuration.
-        ok(unsafe { function(request.cast_mut(), &mut client) })?;
-        Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
+        Handle::of(table, |client| unsafe { function(request.cast_mut(), client) })
     }
 
     /// The client of a block.
     pub(crate) fn of_block(table: Table, block: Block) -> Result<Self, Error> {
         let function = table.0.client_of_conf.ok_or(MISSING)?;
-        let mut client = ptr::null_mut();
         // SAFETY: who made the block promised that it is used only while its configuration is there.
-        ok(unsafe { function(block.0.as_ptr(), &mut client) })?;
-        Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
+        Handle::of(table, |client| unsafe { function(block.0.as_ptr(), client) })
     }
 
     /// The client of a named cluster.
     pub(crate) fn of_name(table: Table, name: &[u8]) -> Result<Self, Error> {
         let function = table.0.client_of_name.ok_or(MISSING)?;
-        let mut client = ptr::null_mut();
         // SAFETY: the name is read before it returns.
-        ok(unsafe { function(&borrowed(name), &mut client) })?;
+        Handle::of(table, |client| unsafe { function(&borrowed(name), client) })
+    }
+
+    /// The client that a function of the table finds.
+    fn of(table: Table, find: impl FnOnce(&mut *mut sys::ngx_http_memcache_client_t) -> u32) -> Result<Self, Error> {
+        let mut client = ptr::null_mut();
+        ok(find(&mut client))?;
         Ok(Handle { table, client: NonNull::new(client).ok_or(Error::NotAvailable)? })
     }
 
