@@ -5,9 +5,7 @@ use super::state::Client;
 use crate::connection::LostRequest;
 use crate::id::{CallId, ServerId};
 use crate::network::{Cause, Loss};
-use crate::operation::error::Error;
 use crate::operation::retry::{error_for, End, Interrupted};
-use crate::server::Server;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -82,7 +80,7 @@ impl<T> Client<T> {
         call.retried = true;
         call.stage = Stage::Queued;
         call.server = target;
-        let (backlog, group) = (call.backlog as usize, call.group);
+        let backlog = call.backlog as usize;
         if let Some(server) = self.servers.get_mut(from) {
             server.release(call.hold.take());
             server.sent_again();
@@ -94,18 +92,7 @@ impl<T> Client<T> {
         if target == from {
             return Some(id);
         }
-        if let Some(server) = self.servers.get_mut(target) {
-            server.take_backlog(backlog);
-        }
-        if let Some(group) = group {
-            // It may learn that the server is down.
-            self.part_with_followers(group, target, now);
-        }
-        if !self.servers.get(target).is_some_and(Server::is_live) {
-            self.complete(id, Err(Error::ServerDown), now);
-            return None;
-        }
-        self.dispatch(id, target, now);
+        self.arrive_at(id, target, now);
         None
     }
 }

@@ -49,11 +49,18 @@ impl<T> Client<T> {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.key = Some(key);
         (call.home, call.server) = (home, server);
-        let group = call.group;
+        self.arrive_at(id, server, now);
+    }
+
+    /// The operation goes to this server, and has left the one before.
+    pub(super) fn arrive_at(&mut self, id: CallId, server: ServerId, now: Instant) {
+        let Some(call) = self.calls.get(id) else { return };
+        let (backlog, group) = (call.backlog as usize, call.group);
         if let Some(server) = self.servers.get_mut(server) {
             server.take_backlog(backlog);
         }
         if let Some(group) = group {
+            // It may learn that the server is down.
             self.part_with_followers(group, server, now);
         }
         if self.servers.get(server).is_some_and(Server::is_live) {
@@ -69,7 +76,7 @@ impl<T> Client<T> {
     }
 
     /// The leader of a shared exchange goes to this server. Followers that another subset routes elsewhere leave it.
-    pub(super) fn part_with_followers(&mut self, group: CallId, server: ServerId, now: Instant) {
+    fn part_with_followers(&mut self, group: CallId, server: ServerId, now: Instant) {
         let mut others = Vec::new();
         for follower in self.exchanges.followers(group) {
             let Some(call) = self.calls.get_mut(follower).filter(|call| call.stage == Stage::Following(group)) else {

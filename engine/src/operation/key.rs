@@ -67,8 +67,13 @@ impl Key {
                 return Err(KeyError::TooLong(encoded));
             }
         }
-        let end = u8::try_from(len).unwrap_or(u8::MAX);
-        Ok(Key { raw, binary, routed: (0, end) })
+        Ok(Key::whole(raw, binary))
+    }
+
+    /// A key that routing hashes as a whole.
+    fn whole(raw: Vec<u8>, binary: bool) -> Self {
+        let end = u8::try_from(raw.len()).unwrap_or(u8::MAX);
+        Key { raw, binary, routed: (0, end) }
     }
 
     /// The same key, of which routing hashes this part alone.
@@ -83,7 +88,7 @@ impl Key {
         let name = format!("ngx_http_memcache greeting {random:016x}");
         let room = MAX_BINARY_KEY.saturating_sub(name.len());
         let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
-        Key::internal(prefix, &name, true)
+        Key::whole([prefix, name.as_bytes()].concat(), true)
     }
 
     /// The same for what takes no such keys: as it is, and without a prefix that could not be sent so.
@@ -92,13 +97,7 @@ impl Key {
         let room = MAX_KEY.saturating_sub(name.len());
         let prefix = prefix.get(..prefix.len().min(room)).unwrap_or_default();
         let prefix = if is_text(prefix) { prefix } else { &[] };
-        Key::internal(prefix, &name, false)
-    }
-
-    fn internal(prefix: &[u8], name: &str, binary: bool) -> Self {
-        let raw = [prefix, name.as_bytes()].concat();
-        let end = u8::try_from(raw.len()).unwrap_or(u8::MAX);
-        Key { raw, binary, routed: (0, end) }
+        Key::whole([prefix, name.as_bytes()].concat(), false)
     }
 
     /// The key that a server has named, including the prefix; `None` if this client would never send it.
