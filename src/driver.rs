@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod debug;
+mod members;
 mod report;
 mod server;
 mod sockets;
@@ -28,7 +29,7 @@ use memcache_engine::{
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
 
-use self::server::{LogState, Server};
+use self::server::Server;
 
 use crate::abi::binding::Calls;
 use crate::abi::callback::Callback;
@@ -39,7 +40,7 @@ use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
-use crate::nginx::ssl::{host, Context, Peer};
+use crate::nginx::ssl::Context;
 use crate::nginx::{clock, process};
 
 /// A timer that is so late shows that the event loop was blocked: by another module, or with the whole process.
@@ -65,7 +66,8 @@ pub struct Driver {
     this: Weak<Driver>,
     client: RefCell<Client<Callback>>,
     connections: RefCell<SecondaryMap<ConnId, Connection<Driver>>>,
-    servers: Vec<Server>,
+    /// By their ids. The places of servers that have gone are empty.
+    servers: RefCell<Vec<Option<Rc<Server>>>>,
     /// The worker's log.
     log: Log<'static>,
     turn: Event<Driver>,
@@ -116,12 +118,8 @@ impl Driver {
         whose: impl Fn(&ServerConfig) -> String,
     ) -> Result<Rc<Driver>, NotAvailable> {
         let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
-        let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| Server {
-            name: server.name.clone(),
-            whose: whose(server),
-            addresses: addresses.clone(),
-            tls: tls.map(|tls| Rc::new(Peer::new(tls, host(&server.name)))),
-            log_state: LogState::default(),
+        let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| {
+            Some(Rc::new(Server::new(server.name.clone(), whose(server), addresses.clone(), tls)))
         });
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -130,7 +128,7 @@ impl Driver {
             this: this.clone(),
             client: RefCell::new(client),
             connections: RefCell::default(),
-            servers: servers.collect(),
+            servers: RefCell::new(servers.collect()),
             log,
             turn: Event::new(this.clone(), Driver::on_turn, log),
             timer: Event::new(this.clone(), Driver::on_timer, log),

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::rc::Rc;
+
 use memcache_engine::{Answer, CallId, ConnId, ServerId, Subset};
 
 use super::{Driver, SubmitError};
@@ -50,7 +52,7 @@ impl Driver {
     }
 
     pub(super) fn name(&self, server: ServerId) -> String {
-        let name = |server: &super::Server| format!(", server \"{}\"", server.name.escape_ascii());
-        self.servers.get(server).map(name).unwrap_or_default()
+        let name = |server: Rc<super::Server>| format!(", server \"{}\"", server.name.escape_ascii());
+        self.server(server).map(name).unwrap_or_default()
     }
 }

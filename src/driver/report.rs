@@ -12,7 +12,6 @@ use memcache_engine::stats::{Errors, Fault};
 use memcache_engine::{keep, Answer, Error, Event, Instant, Outcome, ServerId, Summary};
 use nginx_sys::ngx_msec_t;
 
-use super::server::Server;
 use super::Driver;
 use crate::nginx::log::Log;
 
@@ -24,7 +23,7 @@ const LOOK_AGAIN: ngx_msec_t = 1050;
 impl Driver {
     /// Counts from before this client are not logged.
     pub(super) fn begin_reports(&self) {
-        for (id, server) in self.servers.iter().enumerate() {
+        for (id, server) in self.all_servers() {
             server.log_state.errors.set(self.errors_of(id).unwrap_or_default());
         }
     }
@@ -32,7 +31,7 @@ impl Driver {
     /// Writes a line about an event, or counts it for the next line.
     pub(super) fn report(&self, event: &Event, now: Instant) {
         let id = event.server();
-        let Some(server) = self.servers.get(id) else { return };
+        let Some(server) = self.server(id) else { return };
         let address = match event {
             Event::AddressChanged { address, .. } => Some(*address),
             // These are about all connections, or about one that is not in use.
@@ -60,7 +59,8 @@ impl Driver {
     /// Whether a line may be written about a connection of the server, because of this. If not, it is counted for the
     /// next line.
     pub(super) fn may_log(&self, server: ServerId, fault: Fault) -> bool {
-        let Some(Server { log_state, .. }) = self.servers.get(server) else { return false };
+        let Some(server) = self.server(server) else { return false };
+        let log_state = &server.log_state;
         let now = self.now();
         if log_state.quiet.get() <= now {
             log_state.quiet.set(now.after(QUIET));
@@ -92,7 +92,7 @@ impl Driver {
             Ok(Outcome::Many(parts)) if parts.iter().any(|part| part.answer.is_err()) => self.note_failed(),
             Ok(_) => {}
             Err(error) => {
-                if let (Error::Server(text), Some(server)) = (error, self.servers.get(server)) {
+                if let (Error::Server(text), Some(server)) = (error, self.server(server)) {
                     server.log_state.text.replace(keep(text));
                 }
                 self.note_failed();
@@ -140,7 +140,7 @@ impl Driver {
             self.log(|log| log.error(format_args!("memcache: no memory for {refused} operations")));
         }
         let mut any = refused > 0;
-        for (id, server) in self.servers.iter().enumerate() {
+        for (id, server) in self.all_servers() {
             let log_state = &server.log_state;
             let Some(errors) = self.errors_of(id) else { continue };
             let summary = Summary {

@@ -10,7 +10,7 @@ use memcache_engine::stats::{Errors, Fault};
 use memcache_engine::Instant;
 
 use crate::nginx::address::Addresses;
-use crate::nginx::ssl::Peer;
+use crate::nginx::ssl::{host, Context, Peer};
 
 /// A server of the cluster, as the driver knows it.
 pub struct Server {
@@ -24,6 +24,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// One about which nothing was logged.
+    pub fn new(name: Bytes, whose: String, addresses: Addresses, tls: Option<&Rc<Context>>) -> Server {
+        let tls = tls.map(|tls| Rc::new(Peer::new(tls, host(&name))));
+        Server { name, whose, addresses, tls, log_state: LogState::default() }
+    }
+
     /// Its name in the log, with this address if it has several.
     pub fn at(&self, address: Option<usize>) -> Bytes {
         match address.filter(|_| self.addresses.len() > 1) {

@@ -104,8 +104,7 @@ impl Driver {
                     drop(self.take_connection(conn));
                 }
                 Output::Event(event) => self.report(&event, now),
-                // The list does not change yet.
-                Output::Gone { .. } => {}
+                Output::Gone { server } => self.forget(server),
             }
         }
         any

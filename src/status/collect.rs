@@ -9,7 +9,7 @@ use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, SharedHealth, State, Version};
+use memcache_engine::{Client, ServerId, ServerView, SharedHealth, State, Subset, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
@@ -31,9 +31,11 @@ pub struct Collect {
     calendar: Calendar,
     key: Option<Vec<u8>>,
     snapshot: Snapshot,
-    /// The next server: the number of its cluster, and its own number in that.
+    /// The next server: the number of its cluster, and its place in that one's list.
     cluster: usize,
-    server: ServerId,
+    place: usize,
+    /// The version of the list.
+    version: u64,
 }
 
 impl Collect {
@@ -64,36 +66,45 @@ impl Collect {
             routes,
             workers,
         };
-        Some(Collect { calendar, key, snapshot, cluster: 0, server: 0 })
+        Some(Collect { calendar, key, snapshot, cluster: 0, place: 0, version: 0 })
     }
 
     /// Adds the next server. Returns whether there is another one. `None`: there is no memory.
     pub fn step(&mut self, clusters: &Clusters) -> Option<bool> {
         let Some((cluster, driver)) = self.next(clusters) else { return Some(false) };
-        if self.server == 0 {
+        if self.place > 0 && driver.view(Client::version) != Some(self.version) {
+            // The list has changed: the cluster begins anew.
+            self.place = 0;
+            self.snapshot.clients.pop();
+            let index = self.snapshot.clients.len();
+            self.snapshot.routes.retain(|route| route.client != index);
+        }
+        if self.place == 0 {
             let index = self.snapshot.clients.len();
             let key = self.key.as_deref();
             let begun = driver.view(|client| {
                 self.snapshot.routes.extend(key.and_then(|key| route(index, client, key)));
                 self.snapshot.clients.push(shell(cluster, client, driver)?);
+                self.version = client.version();
                 Some(())
             });
             begun.unwrap_or(Some(()))?;
         }
         let (calendar, workers) = (self.calendar, &self.snapshot.workers);
         let view = |client: &Client<_>| View { calendar, workers, connect_timeout: client.config().connect_timeout };
-        let seen = driver.view(|client| view(client).server(cluster, client, self.server)).flatten();
+        let seen = driver.view(|client| view(client).server(cluster, driver, client, self.place)).flatten();
         let shown = self.snapshot.clients.last_mut();
         if let Some((shown, server)) = shown.zip(seen) {
             if self.snapshot.scope == Scope::Zone {
                 let pending = server.pending.saturating_add(server.queued);
-                shown.pending = if self.server == 0 { pending } else { shown.pending.saturating_add(pending) };
+                shown.pending = if self.place == 0 { pending } else { shown.pending.saturating_add(pending) };
             }
             shown.servers.push(server);
         }
-        self.server = self.server.saturating_add(1);
-        if self.server >= cluster.config.servers.len() {
-            (self.cluster, self.server) = (self.cluster.saturating_add(1), 0);
+        self.place = self.place.saturating_add(1);
+        let servers = driver.view(|client| client.servers_of(Subset::ALL).len());
+        if servers.is_none_or(|servers| self.place >= servers) {
+            (self.cluster, self.place) = (self.cluster.saturating_add(1), 0);
         }
         Some(true)
     }
@@ -134,6 +145,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
     Some(snapshot::Client {
         name: text(&config.name),
         used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
+        list_version: client.version(),
         hash: config.hash.name(),
         failover: config.failover.name(),
         protocol: config.protocol.name(),
@@ -152,6 +164,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         not_shown: text(&config.keys.prefix)
             + &text(&config.security)
             + &text(config.credentials.as_ref().map_or(&[][..], |credentials| credentials.edition())),
+        configured: cluster.config.servers.iter().map(|server| (text(&server.name), server.weight)).collect(),
         pending: client.pending() as u64,
         turns_cut: driver.turns_cut(),
         longest_handlers_ms: millis(driver.longest_handlers()),
@@ -167,11 +180,18 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn server(&self, cluster: &Cluster, client: &Client<Callback>, id: ServerId) -> Option<snapshot::Server> {
-        let (server, addresses) = client.server(id).zip(cluster.addresses.get(id))?;
+    fn server(
+        &self,
+        cluster: &Cluster,
+        driver: &Driver,
+        client: &Client<Callback>,
+        place: usize,
+    ) -> Option<snapshot::Server> {
+        let &id = client.servers_of(Subset::ALL).get(place)?;
+        let (server, addresses) = client.server(id).zip(driver.addresses(id))?;
         let records = cluster.records.borrow();
-        let shown = self.shown(&server, records.get(id));
-        let shared_health = records.get(id).and_then(|record| record.shared_health);
+        let shown = self.shown(&server, records.get(place));
+        let shared_health = records.get(place).and_then(|record| record.shared_health);
         let asked_at = addresses.text(shared_health.map_or(server.address, SharedHealth::address));
         Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
     }
@@ -336,18 +356,19 @@ fn of_state(state: State) -> snapshot::State {
 }
 
 fn route(index: usize, client: &Client<Callback>, key: &[u8]) -> Option<snapshot::Route> {
-    let nowhere = |error| snapshot::Route {
-        client: index,
-        error,
-        hash: None,
-        point: None,
-        candidates: Vec::new(),
-        server: None::<ServerId>,
-    };
+    let nowhere =
+        |error| snapshot::Route { client: index, error, hash: None, point: None, candidates: Vec::new(), server: None };
+    // Of the servers of the list, those that are shown.
+    let list = client.servers_of(Subset::ALL);
+    let place = |id: ServerId| list.iter().position(|&other| other == id);
     Some(match client.explain(key) {
-        Ok((why, server)) => {
-            snapshot::Route { hash: why.hash, point: why.point, candidates: why.candidates, server, ..nowhere(None) }
-        }
+        Ok((why, server)) => snapshot::Route {
+            hash: why.hash,
+            point: why.point,
+            candidates: why.candidates.into_iter().filter_map(place).collect(),
+            server: server.and_then(place),
+            ..nowhere(None)
+        },
         Err(error) => nowhere(Some(error.to_string())),
     })
 }

@@ -162,7 +162,7 @@ impl<'a> Section<'a> {
 
     fn settings(&self) -> Vec<(&'static str, String)> {
         let client = self.client;
-        vec![
+        let mut settings = vec![
             ("hash", client.hash.into()),
             ("failover", client.failover.into()),
             ("protocol", client.protocol.into()),
@@ -178,7 +178,11 @@ impl<'a> Section<'a> {
             ("hash tag", client.hash_tag.clone().unwrap_or_else(|| "off".into())),
             ("prefix in hash", if client.hash_prefix { "on" } else { "off" }.into()),
             ("TLS", if client.ssl { "on" } else { "off" }.into()),
-        ]
+        ];
+        if client.list_version > 0 {
+            settings.push(("list of servers", format!("version {}", client.list_version)));
+        }
+        settings
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use crate::snapshot::Client;
 
 /// Gives each client a name that does not depend on the order of clients: its own, that of its `memcache_cluster`; else that of
-/// the first server block which uses it, or the address of its first server. If two names are equal, a number of the settings is
+/// the first server block which uses it, or the address of the first server in its configuration. If two names are equal, a number of the settings is
 /// appended to each that is not its own.
 pub fn name_clients(clients: &mut [Client]) {
     let own = |client: &Client| {
-        let server = client.servers.first().map(|server| server.address.clone());
+        let server = client.configured.first().map(|(address, _)| address.clone());
         client.used_by.first().cloned().or(server).unwrap_or_else(|| "none".into())
     };
     let mut times: HashMap<String, u32> = HashMap::new();
@@ -37,7 +37,7 @@ fn number_of_settings(client: &Client) -> u32 {
         "{hash} {failover} {protocol} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
          {coalesce} {hash_prefix} {hash_tag:?} {long_keys} {ssl} {not_shown}"
     );
-    let servers = client.servers.iter().map(|server| format!(" {} {}", server.address, server.weight));
+    let servers = client.configured.iter().map(|(address, weight)| format!(" {address} {weight}"));
     let text = servers.fold(settings, |text, server| text + &server);
     text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -74,5 +74,7 @@ mod tests {
         assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
         let after = names_of(|clients| clients[1].name = "example.com".into());
         assert_eq!((&before[0], "example.com", &before[2]), (&after[0], &*after[1], &after[2]), "its own stays");
+        let after = names_of(|clients| clients[1].servers.reverse());
+        assert_eq!(before, after, "the list has changed");
     }
 }

@@ -84,6 +84,8 @@ pub struct Client {
     pub name: String,
     /// Names of the `server` blocks that use it; only the first ones, if there are many.
     pub used_by: Vec<String>,
+    /// The version of the list of servers; 0: that of the configuration.
+    pub list_version: u64,
     /// `memcache_hash`
     pub hash: &'static str,
     /// `memcache_failover`
@@ -117,13 +119,16 @@ pub struct Client {
     /// The settings that are not shown, as a text: another one for clients with others.
     #[serde(skip)]
     pub not_shown: String,
+    /// The addresses and weights of the servers in the configuration.
+    #[serde(skip)]
+    pub configured: Vec<(String, u32)>,
     /// Operations that were submitted and have not ended.
     pub pending: u64,
     /// Turns of the event loop in which the work limit of one turn was reached.
     pub turns_cut: u64,
     /// The longest time, in milliseconds, of the handlers in one turn of the event loop.
     pub longest_handlers_ms: u64,
-    /// In the order of the configuration.
+    /// In the order of the list.
     pub servers: Vec<Server>,
 }
 

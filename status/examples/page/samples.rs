@@ -28,6 +28,7 @@ pub fn servers(n: usize) -> Snapshot {
         clients: vec![Client {
             name: "example.com".into(),
             used_by: vec!["example.com".into(), "www.example.com".into()],
+            list_version: 0,
             hash: "consistent",
             failover: "off",
             protocol: "auto",
@@ -44,6 +45,7 @@ pub fn servers(n: usize) -> Snapshot {
             long_keys: "refuse",
             ssl: false,
             not_shown: String::new(),
+            configured: (0..n).map(server).map(|server| (server.address, server.weight)).collect(),
             pending: 3,
             turns_cut: 0,
             longest_handlers_ms: 2,

@@ -51,6 +51,15 @@ fn everything_is_there() {
 }
 
 #[test]
+fn a_list_that_has_changed_says_its_version() {
+    let mut snapshot = samples::servers(2);
+    assert!(!render(&snapshot).contains("list of servers"), "it is that of the configuration");
+    snapshot.clients[0].list_version = 7;
+    let page = render(&snapshot);
+    assert!(page.contains("list of servers") && page.contains("version 7"));
+}
+
+#[test]
 fn d5_nothing_is_loaded_and_nothing_is_inline() {
     let page = render(&samples::servers(3));
     for word in ["src=", "@import", "url(", " style=", " onclick", "javascript:"] {

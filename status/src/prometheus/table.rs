@@ -43,7 +43,10 @@ pub const ALL: [(&str, &str, &str, OfAll); 5] = [
 ];
 
 /// Of each client.
-pub const CLIENTS: [(&str, &str, &str, OfClient); 4] = [
+pub const CLIENTS: [(&str, &str, &str, OfClient); 5] = [
+    ("memcache_list_version", GAUGE, "The version of the list of servers; 0: that of the configuration.", |client| {
+        float(client.list_version)
+    }),
     ("memcache_operations_pending", GAUGE, "Operations under way.", |client| float(client.pending)),
     ("memcache_queue_limit", GAUGE, "Operations that may wait for a server: memcache_queue.", |client| {
         float(client.queue as u64)
