@@ -44,14 +44,19 @@ F48: what nginx closes as it exits is sent again | client/again.rs | s/if self.n
 F53: without sockets a server is down | server/failure.rs | s/Cause::Lost(Loss::NoResources) => {/Cause::Lost(Loss::NoResources) if false => {/
 K: what waits for a server that leaves is dropped | client/reroute.rs | s/for call in server.empty_queue() {/for call in server.empty_queue().take(0) {/
 K: what waits for a server that leaves fails | client/reroute.rs | s/if self.servers.get(server).is_some_and(Server::is_live) {/if false {/
-K: a server that leaves gets operations | server/health.rs | s/if self.disabled || self.away {/if self.disabled {/
-K: connections to a server that has left stay open | server/pool.rs | s/if network.draining || self.health.state() == State::Disabled {/if network.draining \|\| self.health.state() == State::Disabled \&\& !self.has_left() {/
+K: a server that leaves gets operations | server/health.rs | s/if self.disabled || self.away || /if self.disabled || /
+K: connections to a server that has left stay open | server/pool.rs | s/if network.draining || self.is_out_of_use() {/if network.draining || self.is_out_of_use() \&\& !self.has_left() {/
 K: a server that has left is never forgotten | server/leave.rs | s/self.has_left() \&\& self.connections.is_empty()/false \&\& self.connections.is_empty()/
 K: an id means a new server | server/places.rs | s/if self.empty.len() > MAX_GONE {/if !self.empty.is_empty() {/
 K: the id of a server that has left is accepted | client/submit.rs | s/if self.servers.member(server).is_none() {/if self.servers.get(server).is_none() {/
 K: keys are routed by the former list | client/members.rs | s/self.routes.follow(&self.config, &ids);/let _ = \&ids;/
 K: a subset keeps those that have left | route/subset.rs | s/for route in &mut self.0 {/for route in self.0.iter_mut().take(1) {/
 K: a changed address keeps its connections | server/resolve.rs | s/None => self.move_to(0, network, now),/None => self.leave_all(|_| false, network, now),/
+K: what the operator has taken out gets operations | server/health.rs | s/ || self.switch != Switch::Up {/ {/
+K: what waits stays with a server that is taken out | client/switch.rs | s/Switch::Down => self.give_up_queue(id, now),/Switch::Down => {}/
+K: a worker that is asked nothing does not notice the operator | client/switch.rs | s/self.follow_switches(now);/let _ = now;/
+K: connections stay open to what the operator has taken out | server/pool.rs | s/if network.draining || self.is_out_of_use() {/if network.draining || self.has_left() {/
+K: what is drained is probed | server/pool.rs | s/State::Down | State::Disabled => 0,/State::Down | State::Disabled => 1,/
 F55: without memory operations are accepted | server/admit.rs | s/_ if !has_memory =>/_ if false =>/
 LIST
 }

@@ -19,6 +19,7 @@ mod share;
 mod state;
 mod submit;
 mod subset;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod timeout;

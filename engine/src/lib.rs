@@ -78,6 +78,6 @@ pub use protocol::version::Version;
 pub use route::subset::{Subset, SubsetError, MAX_SUBSETS};
 pub use route::Explanation;
 pub use server::{ServerMemory, ServerView, WorkerMemory};
-pub use shared::{SharedHealth, State};
+pub use shared::{SharedHealth, SharedSwitch, State, Switch, Switched};
 pub use stats::{Counters, Stats, Summary};
 pub use time::Instant;

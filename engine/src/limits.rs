@@ -74,6 +74,9 @@ pub const MAX_STATS: usize = 64 * 1024;
 /// Servers that [`Client::explain`](crate::Client::explain) names for a key.
 pub const MAX_CANDIDATES: usize = 8;
 
+/// A client that is asked nothing looks so often whether the operator has changed a switch.
+pub(crate) const SWITCH_PAUSE: Duration = Duration::from_secs(1);
+
 /// The longest interval between two probes, unless `memcache_retry` is longer.
 pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 

@@ -22,6 +22,7 @@ mod queue;
 mod resolve;
 mod settings;
 mod state;
+mod switch;
 mod throttle;
 mod view;
 

@@ -9,6 +9,7 @@ mod key;
 mod ledger;
 mod slot;
 mod state;
+mod switch;
 
 pub use health::SharedHealth;
 pub(crate) use health::{Finding, SharedState};
@@ -16,3 +17,5 @@ pub use key::{keys, Piece, ServerKey};
 pub use ledger::{Ledger, Processes};
 pub use slot::{claim, Slot};
 pub use state::State;
+pub(crate) use switch::Setting;
+pub use switch::{SharedSwitch, Switch, Switched};

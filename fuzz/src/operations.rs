@@ -22,6 +22,7 @@
 //! | `c` n | takes so many completions |
 //! | `?` n | says everything of an id that nobody has |
 //! | `=` server n | takes a server out of use if n is even, and back if not |
+//! | `%` server n | the operator wants the server up, down or drained, which the client finds out by itself |
 //! | `L` n | the list has the servers whose bits are 1, of six; none is refused |
 //! | `A` server n | the server has other addresses: so many new ones, and the first one if n is odd |
 //! | `^` | the worker is about to exit |
@@ -34,7 +35,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{Answer, CallId, Client, ConnId, Error, Instant, Loss, Output, ServerId, Subset};
+use memcache_engine::{
+    Answer, CallId, Client, ConnId, Error, Instant, Loss, Memory, Output, ServerId, ServerMemory, SharedSwitch, Subset,
+    Switch, WorkerMemory,
+};
 
 use crate::driver;
 use crate::ops::Op;
@@ -46,8 +50,11 @@ pub fn run(input: &[u8]) {
     let mut script = Script::new(input);
     let config = config::read(&mut script);
     let now = Instant::from_micros(1_000_000);
+    let switches: Vec<Memory<SharedSwitch>> = config.servers.iter().map(|_| Memory::default()).collect();
+    let servers = switches.iter().map(with_switch).collect();
     let mut world = World {
-        client: Client::new(config, 1, now),
+        client: Client::among(config, 1, WorkerMemory { process: 1, servers }, now),
+        switches,
         now,
         links: BTreeMap::new(),
         conns: Vec::new(),
@@ -69,6 +76,10 @@ pub fn run(input: &[u8]) {
         world.check();
     }
     world.end();
+}
+
+fn with_switch(switch: &Memory<SharedSwitch>) -> ServerMemory {
+    ServerMemory { shared_switch: Some(switch.clone()), ..ServerMemory::default() }
 }
 
 /// A connection as the driver sees it.
@@ -93,6 +104,8 @@ struct Call {
 
 struct World {
     client: Client<u64>,
+    /// The operator's, by id.
+    switches: Vec<Memory<SharedSwitch>>,
     now: Instant,
     links: BTreeMap<ConnId, Link>,
     conns: Vec<ConnId>,
@@ -185,6 +198,12 @@ impl World {
                 let (server, enabled) = (script.number() % 4, script.number() % 2 == 1);
                 let known = self.client.server(server).is_some();
                 assert_eq!(self.client.set_enabled(server, enabled, self.now), known, "server {server}");
+            }
+            b'%' => {
+                let (server, n) = (script.number() % 4, script.number() % 3);
+                if let Some(switch) = self.switches.get(server) {
+                    switch.set(Switch::ALL[n], self.now, [0; 16]);
+                }
             }
             b'L' => self.list(script.number()),
             b'A' => self.resolve(script.number() % 8, script.number() % 8),

@@ -138,6 +138,7 @@ impl Zone {
                 counters: own.map(memcache_engine::Memory::Shared).unwrap_or_default(),
                 rest: record.rest.filter(|_| own.is_none()).map(memcache_engine::Memory::Shared),
                 shared_health: record.shared_health.map(memcache_engine::Memory::Shared).unwrap_or_default(),
+                shared_switch: None,
             }
         });
         WorkerMemory { process, servers: servers.collect() }

@@ -41,7 +41,7 @@ impl<T> Client<T> {
         let (server, hold) = (call.server, call.hold.take());
         let Some(known) = self.servers.get_mut(server) else { return Some(Err(Error::NoSuchServer)) };
         known.release(hold);
-        if !known.is_live() {
+        if !known.sends() {
             return Some(Err(Error::ServerDown));
         }
         call.stage = Stage::Queued;

@@ -42,7 +42,7 @@ impl<T> Client<T> {
         }
         // Another client may have found the server down.
         self.learn(id, now);
-        if let Some(server) = self.servers.get_mut(id).filter(|server| server.is_live()) {
+        if let Some(server) = self.servers.get_mut(id).filter(|server| server.sends() && !server.is_out_of_use()) {
             server.open(&mut self.network, now);
         }
     }
@@ -51,7 +51,10 @@ impl<T> Client<T> {
     #[inline]
     pub(super) fn learn(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get(id) else { return };
-        let has_news = server.has_news();
+        let (has_news, is_switched) = (server.has_news(), server.is_switched());
+        if is_switched {
+            self.follow_switch(id, now);
+        }
         self.follow_address(id, now);
         if has_news {
             self.take_over(id, now);

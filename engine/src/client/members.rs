@@ -66,6 +66,7 @@ impl<T> Client<T> {
         for id in ids {
             self.maintain(id, now);
         }
+        self.watch_switches(now);
         Ok(())
     }
 

@@ -78,6 +78,8 @@ pub struct Client<T> {
     pub(super) large_items: LargeItems,
     /// The time when the gauges were published.
     pub(super) published: Instant,
+    /// Whether it looks for changes of the operator's switches.
+    pub(super) watches: bool,
     /// Memory of keys, for later keys.
     pub(super) spare_keys: Vec<Vec<u8>>,
 }
@@ -115,12 +117,14 @@ impl<T> Client<T> {
             lease_waits: LeaseWaits::default(),
             large_items: LargeItems::default(),
             published: now,
+            watches: false,
             spare_keys: Vec::new(),
             config,
         };
         for server in 0..client.servers.len() {
             client.maintain(server, now);
         }
+        client.watch_switches(now);
         client
     }
 

@@ -45,6 +45,7 @@ mod share;
 mod shared_health;
 mod stats;
 mod subsets;
+mod switch;
 mod text;
 mod wait;
 

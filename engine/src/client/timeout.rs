@@ -14,6 +14,7 @@ impl<T> Client<T> {
     /// When [`timeout`](Client::timeout) has to be called; `None`: no timer is set.
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let (calls, connections, servers) = (&self.calls, &self.network.connections, &self.servers);
+        let draining = self.network.draining;
         let live = |timer: &Timer| match *timer {
             Timer::Call(id) => calls.get(id).is_some_and(|call: &Call<T>| call.stage != Stage::Done),
             Timer::Connect(conn) => connections.get(conn).is_some_and(|c| c.phase() != Phase::Ready),
@@ -22,6 +23,7 @@ impl<T> Client<T> {
             Timer::Ask(id) => calls.get(id).is_some_and(|call| call.stage == Stage::Waiting),
             Timer::Server(id) => servers.member(id).is_some(),
             Timer::SpareValues => true,
+            Timer::Switches => !draining,
         };
         self.network.timers.sweep(live);
         self.network.timers.next(live)
@@ -61,6 +63,7 @@ impl<T> Client<T> {
             Timer::Overdue(conn, number) => self.reply_is_late(conn, number, now),
             Timer::Ask(id) => self.ask(id, now),
             Timer::SpareValues => self.network.age_spare_values(now),
+            Timer::Switches => self.switches_are_due(now),
             Timer::Server(id) => {
                 if self.servers.get_mut(id)?.take_maintenance(now) {
                     self.maintain(id, now);

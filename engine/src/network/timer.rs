@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Ask(CallId),
     /// Maintenance of the server's pool and health.
     Server(ServerId),
+    /// Another process may have changed what the operator wants.
+    Switches,
     /// Spare memory of large values may be unused.
     SpareValues,
 }

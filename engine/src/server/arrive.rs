@@ -13,7 +13,6 @@ use super::state::Server;
 use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
 use crate::network::{Event, Network, Output, Timer};
-use crate::shared::State;
 use crate::time::Instant;
 
 /// What a connection that is ready means for the address in use.
@@ -30,8 +29,7 @@ pub(crate) enum Arrival {
 impl Server {
     /// Connects to the next address, if none works and one is left to try. True if so.
     pub(super) fn try_next_address(&mut self, network: &mut Network, now: Instant) -> bool {
-        let is_disabled = self.health.state() == State::Disabled;
-        if is_disabled || !self.connections.is_empty() || !self.addresses.next(self.settings.address_count) {
+        if self.is_out_of_use() || !self.connections.is_empty() || !self.addresses.next(self.settings.address_count) {
             return false;
         }
         self.open(network, now);

@@ -23,7 +23,7 @@ impl Server {
             let (bulk, alone) = asks(first);
             let goes_alone = alone && self.lets_wait();
             let pick = if goes_alone { self.pick_alone(connections) } else { self.pick(connections, bulk) };
-            if self.is_live() && pick.is_some() {
+            if self.sends() && pick.is_some() {
                 return Err(format!("server {id}: an operation waits that could be sent"));
             }
         }

@@ -5,6 +5,7 @@ use crate::connection::{Connection, Phase};
 use crate::id::ConnId;
 use crate::network::{Cause, Event, Loss, Network, Output};
 use crate::protocol::unfit::Unfit;
+use crate::shared::Switch;
 use crate::stats::Fault;
 use crate::time::Instant;
 
@@ -123,8 +124,8 @@ impl Server {
 
     /// Counts failures. True if the server is down from now on.
     pub fn failed(&mut self, weight: u32, cause: &Cause, network: &mut Network, now: Instant) -> bool {
-        // Nobody is to learn of one that has left.
-        if self.has_left() {
+        // Nobody is to learn of one that has left, and the operator knows what is down.
+        if self.has_left() || self.health.switch() == Switch::Down {
             return false;
         }
         let policy = self.settings.policy(network.rng.f64());

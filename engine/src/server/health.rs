@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::MAX_PROBE_PAUSE;
-use crate::shared::{Finding, State};
+use crate::shared::{Finding, State, Switch};
 use crate::time::Instant;
 
 /// The pause between probes doubles this many times at most.
@@ -46,6 +46,8 @@ pub(crate) struct Health {
     disabled: bool,
     /// Whether it has left the client's list, in any state. It counts as disabled.
     away: bool,
+    /// What the operator wants, in any state. It counts as disabled unless that is [`Switch::Up`].
+    switch: Switch,
 }
 
 impl Health {
@@ -60,11 +62,12 @@ impl Health {
             retry_at: now,
             disabled: false,
             away: false,
+            switch: Switch::Up,
         }
     }
 
     pub fn state(&self) -> State {
-        if self.disabled || self.away {
+        if self.disabled || self.away || self.switch != Switch::Up {
             State::Disabled
         } else {
             self.state
@@ -79,6 +82,22 @@ impl Health {
         self.disabled = disabled;
         self.since = now;
         true
+    }
+
+    /// What the operator wants has changed. The health stays as it was.
+    pub fn set_switch(&mut self, switch: Switch, now: Instant) {
+        self.switch = switch;
+        self.since = now;
+    }
+
+    /// What the operator wants.
+    pub fn switch(&self) -> Switch {
+        self.switch
+    }
+
+    /// Whether what it has accepted is sent. That is so while it is live, and while the operator drains it.
+    pub fn sends(&self) -> bool {
+        self.state == State::Live && !self.disabled && !self.away && self.switch != Switch::Down
     }
 
     /// A connect is allowed at once.

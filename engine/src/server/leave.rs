@@ -18,9 +18,14 @@ impl Server {
 
     /// It leaves the list. Its queue is the caller's business.
     pub fn leave(&mut self, network: &mut Network) {
+        self.health.set_away(true);
+        self.close_unused(network);
+    }
+
+    /// It gets nothing more: all connections close on which nothing is under way.
+    pub(super) fn close_unused(&mut self, network: &mut Network) {
         self.stop_failing_back(network);
         self.give_lease_back();
-        self.health.set_away(true);
         let is_unused =
             |conn: &ConnId| network.connections.get(*conn).is_some_and(|c| c.phase() != Phase::Ready || c.is_idle());
         let unused: Vec<_> = self.connections.iter().copied().filter(is_unused).collect();

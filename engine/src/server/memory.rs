@@ -1,7 +1,7 @@
 //! The memory of clients for their servers, shared or not.
 
 use crate::metrics::counter::Memory;
-use crate::shared::SharedHealth;
+use crate::shared::{SharedHealth, SharedSwitch};
 use crate::stats::Counters;
 
 /// A client's memory for one server.
@@ -13,11 +13,16 @@ pub struct ServerMemory {
     pub rest: Option<Memory<Counters>>,
     /// Shared by all clients of the server.
     pub shared_health: Memory<SharedHealth>,
+    /// The operator's switch, shared by all clients of the server's name; `None`: there is none, and the server is in use.
+    pub shared_switch: Option<Memory<SharedSwitch>>,
 }
 
 impl ServerMemory {
     /// The version of the layout in shared memory. The sizes are part of it.
-    pub const LAYOUT: u64 = (2 << 48) | ((size_of::<SharedHealth>() as u64) << 32) | size_of::<Counters>() as u64;
+    pub const LAYOUT: u64 = (3 << 56)
+        | ((size_of::<SharedSwitch>() as u64) << 44)
+        | ((size_of::<SharedHealth>() as u64) << 32)
+        | size_of::<Counters>() as u64;
 }
 
 /// The memory of one of several clients. By default there is only one.

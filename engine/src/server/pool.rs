@@ -23,7 +23,7 @@ impl Server {
     }
 
     fn may_grow(&self) -> bool {
-        self.is_live() && self.has_room()
+        self.sends() && self.has_room()
     }
 
     /// Whether another connection is on its way, or allowed.
@@ -34,7 +34,7 @@ impl Server {
     /// Whether `waiting` operations without a connection need another one, and it may help.
     /// `alone`: the next of them needs a connection without a pending reply.
     pub fn wants_connection(&self, network: &Network, waiting: usize, alone: bool) -> bool {
-        if !self.may_grow() {
+        if !self.may_grow() || self.is_out_of_use() {
             return false;
         }
         if alone && self.connecting == 0 {
@@ -102,6 +102,9 @@ impl Server {
                 Err(later) => self.maintain_at(later, network),
                 Ok(()) => drop((0..missing).all(|_| self.open(network, now))),
             }
+        }
+        if self.is_out_of_use() {
+            self.close_unused(network);
         }
         if self.is_above_max() {
             self.close_excess(network);
@@ -188,7 +191,7 @@ impl Server {
             return true;
         }
         let pool = self.settings.pool;
-        if network.draining || self.health.state() == State::Disabled {
+        if network.draining || self.is_out_of_use() {
             self.close(conn, network);
             return self.has_left();
         }

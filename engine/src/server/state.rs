@@ -12,7 +12,7 @@ use crate::connection::Waste;
 use crate::id::{ConnId, ServerId};
 use crate::metrics::counter::Memory;
 use crate::protocol::known::Known;
-use crate::shared::{SharedHealth, SharedState, State};
+use crate::shared::{Setting, SharedHealth, SharedState, SharedSwitch, State};
 use crate::stats::{Counters, Rest};
 use crate::time::Instant;
 
@@ -40,6 +40,10 @@ pub(crate) struct Server {
     pub(super) shared_health: Memory<SharedHealth>,
     /// The shared state that this client has acted on.
     pub(super) seen_state: SharedState,
+    /// What the operator wants, for all clients of its name.
+    pub(super) shared_switch: Option<Memory<SharedSwitch>>,
+    /// The switch that this client has acted on.
+    pub(super) seen_setting: Setting,
     /// The time of its last answer.
     pub(super) answered_at: Instant,
     /// Its dialect, as far as it is known.
@@ -60,7 +64,7 @@ pub(crate) struct Server {
 impl Server {
     /// A server that counts as live and has no connections yet.
     pub fn new(id: ServerId, settings: Settings, memory: ServerMemory, process: u32, now: Instant) -> Self {
-        let ServerMemory { counters, rest, shared_health } = memory;
+        let ServerMemory { counters, rest, shared_health, shared_switch } = memory;
         Server {
             id,
             settings,
@@ -82,6 +86,8 @@ impl Server {
             changed: true,
             shared_health,
             seen_state: SharedState::default(),
+            shared_switch,
+            seen_setting: Setting::default(),
             answered_at: Instant::default(),
         }
     }

@@ -5,7 +5,7 @@ use super::state::Server;
 use crate::config::ServerConfig;
 use crate::connection::Connection;
 use crate::network::Connections;
-use crate::shared::State;
+use crate::shared::{State, Switch};
 use crate::stats::{Counters, Rest, Stats};
 use crate::time::Instant;
 
@@ -18,6 +18,8 @@ pub struct ServerView<'a> {
     pub state: State,
     /// The time of the last change of state.
     pub since: Instant,
+    /// What the operator wants, as far as this client knows.
+    pub switch: Switch,
     /// The number of the address in use.
     pub address: usize,
     /// Connections that are ready for operations.
@@ -65,6 +67,7 @@ impl Server {
             config,
             state: self.health.state(),
             since: self.health.since(),
+            switch: self.health.switch(),
             address: self.addresses.agreed(),
             elsewhere: self.addresses.elsewhere(),
             open,

@@ -8,6 +8,6 @@ pub enum State {
     Live,
     /// Operations fail at once; a timer probes.
     Down,
-    /// Taken out of use: operations fail at once, and nothing probes.
+    /// Taken out of use, by a sibling or by the operator's [`Switch`](super::Switch): operations fail at once, and nothing probes.
     Disabled,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use memcache_engine::{ConnId, Loss};
+use memcache_engine::{ConnId, Loss, Switch};
 
 use crate::habits::Habits;
 use crate::network::Weather;
@@ -61,6 +61,11 @@ impl Chaos {
                 let enabled = world.rng.bool();
                 assert_eq!(world.worker.client.set_enabled(id, enabled, world.now), world.lists(id));
                 world.obey();
+            }
+            14 => {
+                // The operator takes it out of use, or back, for all workers. They find out by themselves.
+                let switch = Switch::ALL[world.rng.usize(..3)];
+                world.set_switch(id, switch);
             }
             _ => conn.into_iter().for_each(|conn| self.harm(world, conn)),
         }

@@ -97,15 +97,16 @@ impl World {
         let (servers, resolved) = (list.servers.clone(), list.resolved.clone());
         let in_use = |id: ServerId| self.all().any(|worker| worker.client.server(id).is_some());
         let in_use: Vec<bool> = (0..self.names.len()).map(in_use).collect();
-        let healths = &mut self.healths;
+        let (healths, switches, now) = (&mut self.healths, &mut self.switches, self.now);
         let memory = |id: ServerId, _: &ServerConfig| {
             healths.resize_with(healths.len().max(id + 1), Default::default);
             if in_use.get(id) != Some(&true) {
                 healths[id] = Memory::default();
             }
-            ServerMemory { shared_health: healths[id].clone(), ..ServerMemory::default() }
+            switches.resize_with(switches.len().max(id + 1), || (Memory::default(), now));
+            let shared_switch = Some(switches[id].0.clone());
+            ServerMemory { shared_health: healths[id].clone(), shared_switch, ..ServerMemory::default() }
         };
-        let now = self.now;
         self.worker.client.set_servers(next as u64, servers, memory, now).expect("a list that was checked");
         self.worker.version = next;
         assert_eq!(self.worker.client.version(), next as u64);

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use memcache_engine::Memory;
 use memcache_engine::MAX_LINE;
 use memcache_engine::{
-    Client, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory, SharedHealth, WorkerMemory,
+    Client, Config, ConnId, Error, Event, Instant, Loss, Output, ServerMemory, SharedHealth, SharedSwitch, WorkerMemory,
 };
 
 use crate::checks::Ledger;
@@ -49,6 +49,8 @@ pub struct World {
     pub servers: Vec<Server>,
     pub names: Vec<Bytes>,
     pub healths: Vec<Memory<SharedHealth>>,
+    /// The operator's, by id, and when each was last changed.
+    pub switches: Vec<(Memory<SharedSwitch>, Instant)>,
     /// All lists of servers so far.
     pub lists: Vec<List>,
     pub ledger: Ledger,
@@ -76,13 +78,14 @@ impl World {
         let now = Instant::from_micros(1_000_000);
         let count = config.servers.len();
         let shared_healths: Vec<Memory<SharedHealth>> = (0..count).map(|_| Memory::default()).collect();
+        let switches: Vec<(Memory<SharedSwitch>, Instant)> = (0..count).map(|_| (Memory::default(), now)).collect();
         let worker = |process: u32| {
-            let memory = |shared_health: &Memory<SharedHealth>| ServerMemory {
-                shared_health: shared_health.clone(),
+            let memory = |id: usize| ServerMemory {
+                shared_health: shared_healths[id].clone(),
+                shared_switch: Some(switches[id].0.clone()),
                 ..ServerMemory::default()
             };
-            let worker_memory =
-                WorkerMemory { process: process + 1, servers: shared_healths.iter().map(memory).collect() };
+            let worker_memory = WorkerMemory { process: process + 1, servers: (0..count).map(memory).collect() };
             Worker {
                 client: Client::among(config.clone(), seed.wrapping_add(process.into()), worker_memory, now),
                 links: BTreeMap::new(),
@@ -103,6 +106,7 @@ impl World {
             lists: vec![List::new(&config)],
             ledger: Ledger::new(&config),
             healths: shared_healths,
+            switches,
             habits: Habits::calm(),
             done: Vec::new(),
             events: Vec::new(),

@@ -1,6 +1,6 @@
 //! What has to hold.
 
-use memcache_engine::{Completion, Error, Outcome, State, Subset, PIPELINE_BOUND};
+use memcache_engine::{Completion, Error, Outcome, State, Subset, Switch, PIPELINE_BOUND};
 
 use super::World;
 
@@ -52,7 +52,15 @@ impl World {
             assert!(view.pending <= most, "{} replies are awaited", view.pending);
             // Those of connections that were lost are added to those that were waiting.
             assert!(view.queued <= lists * (config.queue + most), "{} operations wait", view.queued);
-            assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
+            let drains = view.switch == Switch::Drain;
+            assert!(
+                view.state == State::Live || drains || view.queued == 0,
+                "operations wait for a server that is down"
+            );
+            assert!(
+                view.switch == Switch::Up || view.idle == 0,
+                "a connection stays open to a server that is out of use"
+            );
             assert!(
                 view.idle == 0 || view.queued == 0 || view.elsewhere > 0,
                 "operations wait, and a connection is idle"

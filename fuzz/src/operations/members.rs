@@ -2,7 +2,7 @@
 
 use memcache_engine::{ServerConfig, ServerMemory, Subset, SubsetError};
 
-use super::World;
+use super::{with_switch, World};
 
 impl World {
     /// 0: all servers; others: those whose bit is 1.
@@ -24,7 +24,9 @@ impl World {
         let server = |n| ServerConfig { name: format!("h:{n}").into(), ..known.clone() };
         let list: Vec<_> = (1..=6).filter(|n| bits >> (n - 1) & 1 == 1).map(server).collect();
         let before = self.client.servers_of(Subset::ALL).to_vec();
-        let changed = self.client.set_servers(version + 1, list.clone(), |_, _| ServerMemory::default(), self.now);
+        let switches = &self.switches;
+        let memory = |id: usize, _: &ServerConfig| switches.get(id).map_or_else(ServerMemory::default, with_switch);
+        let changed = self.client.set_servers(version + 1, list.clone(), memory, self.now);
         assert_eq!(changed.is_ok(), !list.is_empty());
         match changed {
             Ok(()) => assert_eq!(self.client.config().servers.len(), list.len()),

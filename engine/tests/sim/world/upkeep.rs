@@ -1,8 +1,9 @@
 //! What holds between turns, and what befalls all workers.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use memcache_engine::{ConnId, Instant, Loss, State, PIPELINE_BOUND};
+use memcache_engine::{ConnId, Instant, Loss, State, Switch, PIPELINE_BOUND};
 
 use super::World;
 use crate::habits::Habits;
@@ -32,7 +33,19 @@ impl World {
             // Those of servers that have left the list are added, too.
             let lists = if self.ledger.moves { self.servers.len() } else { 1 };
             assert!(view.queued <= lists * exchanges * (config.queue + most * max), "{} operations wait", view.queued);
-            assert!(view.state == State::Live || view.queued == 0, "operations wait for a server that is down");
+            let drains = view.switch == Switch::Drain;
+            assert!(
+                view.state == State::Live || drains || view.queued == 0,
+                "operations wait for a server that is down"
+            );
+            if view.switch != Switch::Up {
+                assert_eq!(view.state, State::Disabled, "server {id} is in use, which the operator has taken out");
+                assert!(view.idle == 0 || view.queued > 0, "a connection stays open to a server that is out of use");
+                assert!(view.connecting == 0 || drains, "a connection is opened to a server that is out of use");
+            }
+            let (shared, changed) = &self.switches[id];
+            let had_time = changed.after(Duration::from_secs(1)) < self.now;
+            assert!(view.switch == shared.get() || !had_time || self.draining, "the operator's will is not noticed");
             let waits = view.idle > 0 && view.queued > 0;
             assert!(!waits || view.elsewhere > 0, "{} operations wait, and a connection is idle", view.queued);
             assert_eq!(view.idle + view.busy, view.open);
@@ -75,6 +88,7 @@ impl World {
             server.dead_addresses = 0;
             server.item_limit = usize::MAX;
         }
+        (0..self.switches.len()).for_each(|id| self.set_switch(id, Switch::Up));
         self.each(|world| {
             for link in world.worker.links.values_mut() {
                 link.session.mishap = None;
@@ -98,6 +112,15 @@ impl World {
             }
         });
         self.servers[id].forget(&mut self.ledger, self.now);
+    }
+
+    /// The operator changes what he wants of a server.
+    pub fn set_switch(&mut self, id: usize, switch: Switch) {
+        if let Some((shared, changed)) = self.switches.get_mut(id) {
+            if shared.set(switch, self.now, [0; 16]) != switch {
+                *changed = self.now;
+            }
+        }
     }
 
     /// The connections to a server, without those that are being connected.
