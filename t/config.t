@@ -151,7 +151,18 @@ my @bad = (
 		'invalid parameter "max=0", it must be a number from 1 to 65535'],
 	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
 		'invalid parameter "mx=5", there are "min=", "smax=", "max=", '
-		. '"ttl=" and "weight="'],
+		. '"ttl=", "weight=" and "expand"'],
+	['expand twice', 'memcache_server localhost expand expand;',
+		'duplicate parameter "expand"'],
+	(map { ["expand of an address $_", "memcache_server $_ expand;",
+		qq/"expand" needs a name, not an address, in memcache server "$_"/] }
+		'127.0.0.1', '127.0.0.1:1', '[::1]', '[::1]:1', 'unix:/tmp/m.sock'),
+	['expand of a name that is not there', 'memcache_server nowhere.invalid expand;',
+		'host not found in memcache server "nowhere.invalid"'],
+	['expand of what is there', "$server memcache_server localhost expand;",
+		'duplicate memcache server "127.0.0.1:11211", an address of "localhost:11211"'],
+	['expand, and its address', "memcache_server localhost expand; $server",
+		'duplicate memcache server "127.0.0.1:11211"'],
 	(map { ["R54 relative path $_", "memcache_server $_;", 'the path of '
 		. qq/the socket must begin with "\/" in memcache server "$_"/] }
 		'unix:relative.sock', 'unix:./m.sock', 'unix:@abstract'),
@@ -264,6 +275,7 @@ my @good = (
 	'memcache_server [::1];', 'memcache_server [::1]:11211;',
 	'memcache_server unix:/nowhere/memcached.sock;',
 	'memcache_server 127.0.0.1 min=2 smax=4 max=5 ttl=60 weight=7;',
+	'memcache_server localhost expand min=2 weight=7;',
 	(map { "memcache_server 127.0.0.1 $_;" } qw/ min=0 min=20 smax=0
 		smax=12 max=1 max=65535 ttl=0 ttl=60 ttl=60s ttl=1h30m
 		ttl=365d weight=1 weight=65535 /),

@@ -37,7 +37,7 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(50);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(57);
 
 my $conf = <<'EOF';
 
@@ -191,6 +191,34 @@ like(check_config($t, text(1, '', '1s')), qr/\[warn\].*
 hosts('127.0.0.1', '::1');
 unlike(check_config($t, text(1, '', '1s')), qr/\[warn\].*addresses/,
 	'R5 one of each family');
+
+# expand: each address is a server of its own, for which the line's numbers hold
+
+hosts(@addresses[2, 0, 1]);
+memcached(@addresses);
+start(2, $zone, '200ms', 'expand weight=3 max=5');
+my $port = port(8081);
+is_deeply([map { join ' ', @$_{qw/ address asked_at addresses weight /}, $_->{pool}{max} }
+	@{ status()->{clients}[0]{servers} }],
+	[map { "$_:$port $_:$port 1 3 5" } @addresses],
+	'expand: a server each, by its address');
+is(put_many('expanded'), 40, 'expand: stored');
+my @at = split ' ', where('expanded');
+is($at[0] + $at[1] + $at[2], 40, 'expand: each key at one');
+is((scalar grep { $_ > 0 } @at), 3, 'expand: keys at each of them');
+
+# the order in which the addresses are found does not matter
+
+hosts(@addresses[1, 2, 0]);
+reload();
+is(read_many('expanded', 40), 40, 'expand: keys stay');
+stop();
+
+unlike(check_config($t, text(1, '', '1s', 'expand')), qr/\[warn\].*addresses/,
+	'expand: no warning');
+hosts('127.0.0.1', '::1');
+like(check_config($t, text(1, '', '1s', "expand;\n    memcache_server [::1]:%%PORT_8081%%")),
+	qr/\[emerg\]\ duplicate\ memcache\ server\ "\[::1\]:\d+"\ in/x, 'expand: both families');
 
 # named subroutines have it, too, and keep it longer than Test::More lives
 undef $t;

@@ -1,7 +1,8 @@
-//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=];`
+//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand];`
 
 #![forbid(unsafe_code)]
 
+use core::net::Ipv4Addr;
 use core::str;
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use super::settings::Settings;
 use crate::nginx::address::{Addresses, Unresolved};
 use crate::nginx::conf::{Conf, LineError};
 
-/// Adds the server of this line to the level's list.
+/// Adds the server of this line, or those, to the level's list.
 pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
     let (&address, params) = line.args().split_first().ok_or(LineError::Logged)?;
     check_characters(address.as_bytes())?;
@@ -29,28 +30,56 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
     })?;
 
     let (name, addresses) = resolve(line, address)?;
-
-    // Nothing else refers to the list while the level is read: inner levels are merged later.
-    let servers = Rc::make_mut(settings.servers.get_or_insert_default());
-    if servers.list.len() >= MAX_SERVERS {
-        return Err(LineError::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
-    }
-    if addresses.bytes().any(|address| servers.taken.contains(address)) {
-        return Err(LineError::Text(format!("duplicate memcache server \"{}\"", name.escape_ascii())));
+    if parsed.expand() {
+        if is_address(address.as_bytes()) {
+            let text = format!("\"expand\" needs a name, not an address, in memcache server \"{}\"", Quoted(address));
+            return Err(LineError::Text(text));
+        }
+        return addresses.each().into_iter().try_for_each(|(one, address)| {
+            let of = format!("{}\", an address of \"{}", one.escape_ascii(), name.escape_ascii());
+            push(line, settings, (ServerConfig { name: one, addresses: 1, pool, weight }, address), &of)
+        });
     }
     let family = addresses.of_one_family();
     if family > 1 {
         line.warn(format_args!(
             "memcache server \"{}\" has {family} addresses, of which it is asked at one at a time; for each to be a server, \
-             list them",
+             add \"expand\"",
             name.escape_ascii(),
         ));
     }
+    let text = name.escape_ascii().to_string();
+    push(line, settings, (ServerConfig { name, addresses: addresses.len(), pool, weight }, addresses), &text)
+}
+
+/// Adds a server, which messages call by this text.
+fn push(
+    line: &Conf<'_>,
+    settings: &mut Settings,
+    server: (ServerConfig, Addresses),
+    text: &str,
+) -> Result<(), LineError> {
+    // Nothing else refers to the list while the level is read: inner levels are merged later.
+    let servers = Rc::make_mut(settings.servers.get_or_insert_default());
+    if servers.list.len() >= MAX_SERVERS {
+        return Err(LineError::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
+    }
+    let addresses = &server.1;
+    if addresses.bytes().any(|address| servers.taken.contains(address)) {
+        return Err(LineError::Text(format!("duplicate memcache server \"{text}\"")));
+    }
     servers.taken.extend(addresses.bytes().map(<[u8]>::to_vec));
-    let config = ServerConfig { name, addresses: addresses.len(), pool, weight };
-    servers.list.push((config, addresses));
+    servers.list.push(server);
     servers.positions.push(line.position());
     Ok(())
+}
+
+/// Whether it says itself where the server is: a path, or an address with or without a port.
+fn is_address(text: &[u8]) -> bool {
+    let host = text.split(|&byte| byte == b':').next().unwrap_or_default();
+    text.starts_with(b"unix:")
+        || text.starts_with(b"[")
+        || str::from_utf8(host).is_ok_and(|host| host.parse::<Ipv4Addr>().is_ok())
 }
 
 /// Refuses addresses that nginx's parser would take for a name and resolve.

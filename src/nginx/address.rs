@@ -90,6 +90,17 @@ impl Addresses {
         self.texts.get(index).cloned().unwrap_or_default()
     }
 
+    /// Each of them alone, by its text, in the order of the texts.
+    pub fn each(&self) -> Vec<(Bytes, Addresses)> {
+        let alone = |(address, text): (&Address, &Bytes)| {
+            let (list, texts) = (Rc::new([Address(address.0)]), Rc::new([text.clone()]));
+            (text.clone(), Addresses { list, texts })
+        };
+        let mut each: Vec<_> = self.list.iter().zip(&*self.texts).map(alone).collect();
+        each.sort_by(|(a, _), (b, _)| a.cmp(b));
+        each
+    }
+
     /// The number of addresses of the most frequent family. A name of a host with IPv4 and IPv6 has one.
     pub fn of_one_family(&self) -> usize {
         let of = |address: &[u8]| self.bytes().filter(|other| other.get(..2) == address.get(..2)).count();

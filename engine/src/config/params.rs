@@ -7,7 +7,7 @@ use crate::limits::{MAX_CONNECTIONS, MAX_IDLE, MAX_WEIGHT};
 /// An error of a `memcache_server` line; `nginx -t` prints the text.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ParamError {
-    /// Not `name=value` with a known name and a value in range.
+    /// Neither a known word nor `name=value` with a known name and a value in range.
     #[error("invalid parameter \"{}\", {valid}", .param.escape_ascii())]
     Invalid {
         /// As it was written.
@@ -71,6 +71,7 @@ pub struct ServerParams {
     max: Option<u32>,
     ttl: Option<u32>,
     weight: Option<u32>,
+    expand: bool,
 }
 
 impl ServerParams {
@@ -81,10 +82,21 @@ impl ServerParams {
     /// Default of `ttl`, in seconds.
     pub const TTL: u32 = 60;
 
-    /// Reads one `name=value`.
+    /// Reads one `name=value`, or a word.
     pub fn parse(&mut self, param: &[u8]) -> Result<(), ParamError> {
         let invalid = |valid| ParamError::Invalid { param: param.to_vec(), valid };
-        let unknown = || invalid("there are \"min=\", \"smax=\", \"max=\", \"ttl=\" and \"weight=\"".into());
+        let unknown =
+            || invalid("there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\" and \"expand\"".into());
+        let word = match param {
+            b"expand" => Some(&mut self.expand),
+            _ => None,
+        };
+        if let Some(word) = word {
+            return match std::mem::replace(word, true) {
+                false => Ok(()),
+                true => Err(ParamError::Duplicate(param.to_vec())),
+            };
+        }
         let equals = memchr::memchr(b'=', param).ok_or_else(unknown)?;
         let (name, value) = param.split_at_checked(equals).ok_or_else(unknown)?;
         let value = value.strip_prefix(b"=").ok_or_else(unknown)?;
@@ -112,6 +124,11 @@ impl ServerParams {
             None => Ok(()),
             Some(_) => Err(ParamError::Duplicate(param.to_vec())),
         }
+    }
+
+    /// Whether each address of the name is a server.
+    pub fn expand(&self) -> bool {
+        self.expand
     }
 
     /// The pool's numbers and the weight. Defaults adapt to the given numbers: `max=1` alone means `smax=1`.
@@ -224,6 +241,8 @@ mod tests {
             "=",
             "=1",
             "",
+            "expand=on",
+            "Expand",
         ];
         for param in bad {
             let text = params(&[param]).unwrap_err();
@@ -237,7 +256,7 @@ mod tests {
             ("max=0", "it must be a number from 1 to 65535"),
             ("min=-1", "it must be a number from 0 to 65535"),
             ("ttl=366d", "it must be a time in whole seconds up to 365d, or 0"),
-            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\" and \"weight=\""),
+            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\" and \"expand\""),
         ];
         of.iter().for_each(|(param, text)| {
             assert_eq!(params(&[param]).unwrap_err(), format!("invalid parameter \"{param}\", {text}"));
@@ -250,6 +269,7 @@ mod tests {
         assert_eq!(params(&["min=5", "smax=3"]).unwrap_err(), "\"min\" value 5 must not exceed \"smax\" value 3");
         assert_eq!(params(&["smax=9", "max=3"]).unwrap_err(), "\"smax\" value 9 must not exceed \"max\" value 3");
         assert_eq!(params(&["max=1", "max=2"]).unwrap_err(), "duplicate parameter \"max=2\"");
+        assert_eq!(params(&["expand", "expand"]).unwrap_err(), "duplicate parameter \"expand\"");
     }
 
     #[test]
