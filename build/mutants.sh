@@ -23,7 +23,7 @@ what gave up leaves no placeholder | connection/due.rs | s/if index < self.encod
 what is not written at once is forgotten | connection/output.rs | s/self.out.len() > 0 || (self.encoded < /self.out.len() > 0 \&\& (self.encoded < /
 what nobody may want is sent all the same | connection/ahead.rs | s/self.values == 0 || .*/true/
 operations have no deadline | client/submit.rs | s/let deadline = now.after(timeout);/let deadline = now.after(Duration::MAX);/
-max is no bound | server/pool.rs | s/(self.addresses.leaving()) < self.settings.pool.max() as usize/(self.addresses.leaving()) < usize::MAX/
+max is no bound | server/pool.rs | s/\&\& connections < self.settings.pool.max() as usize/\&\& connections < usize::MAX/
 written writes are sent again | operation/retry.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
 a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_in_queue()/Target::Queue if false/
@@ -57,6 +57,9 @@ K: what waits stays with a server that is taken out | client/switch.rs | s/Switc
 K: a worker that is asked nothing does not notice the operator | client/switch.rs | s/self.follow_switches(now);/let _ = now;/
 K: connections stay open to what the operator has taken out | server/pool.rs | s/if network.draining || self.is_out_of_use() {/if network.draining || self.has_left() {/
 K: what is drained is probed | server/pool.rs | s/State::Down | State::Disabled => 0,/State::Down | State::Disabled => 1,/
+K: an address is asked for before one is known | server/pool.rs | s/self.has_addresses() \&\& connections/connections/
+K: a name that is not resolved brings a server with addresses down | server/resolve.rs | s/if self.has_addresses() || self.has_left() {/if self.has_left() {/
+K: the number of an address is of any list | server/arrive.rs | s/let is_known = shared.is_of(self.addresses.list()) \&\& /let is_known = /
 F55: without memory operations are accepted | server/admit.rs | s/_ if !has_memory =>/_ if false =>/
 LIST
 }

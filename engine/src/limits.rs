@@ -17,6 +17,9 @@ pub const MAX_CREDENTIALS: usize = 255;
 /// The most servers of one client.
 pub const MAX_SERVERS: usize = 16_384;
 
+/// The most addresses of one server. Of a name with more, the first ones in their order are used.
+pub const MAX_ADDRESSES: usize = 64;
+
 /// The most servers that have left a client's list and still have answers to come. A further change of the list is refused.
 pub const MAX_LEAVING: usize = MAX_SERVERS;
 

@@ -12,7 +12,7 @@ mod state;
 mod switch;
 
 pub use health::SharedHealth;
-pub(crate) use health::{Finding, SharedState};
+pub(crate) use health::{AddressInUse, Finding, SharedState};
 pub use key::{keys, Piece, ServerKey};
 pub use ledger::{Ledger, Processes};
 pub use slot::{claim, Slot};

@@ -25,6 +25,7 @@
 //! | `%` server n | the operator wants the server up, down or drained, which the client finds out by itself |
 //! | `L` n | the list has the servers whose bits are 1, of six; none is refused |
 //! | `A` server n | the server has other addresses: so many new ones, and the first one if n is odd |
+//! | `U` server | its name cannot be resolved |
 //! | `^` | the worker is about to exit |
 
 mod checks;
@@ -207,6 +208,7 @@ impl World {
             }
             b'L' => self.list(script.number()),
             b'A' => self.resolve(script.number() % 8, script.number() % 8),
+            b'U' => self.unresolved(script.number() % 8),
             b'^' => {
                 self.client.drain(self.now);
                 self.draining = true;

@@ -9,7 +9,7 @@ use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, SharedHealth, State, Subset, Version};
+use memcache_engine::{Client, ServerId, ServerView, State, Subset, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
@@ -191,8 +191,7 @@ impl View<'_> {
         let (server, addresses) = client.server(id).zip(driver.addresses(id))?;
         let records = cluster.records.borrow();
         let shown = self.shown(&server, records.get(place));
-        let shared_health = records.get(place).and_then(|record| record.shared_health);
-        let asked_at = addresses.text(shared_health.map_or(server.address, SharedHealth::address));
+        let asked_at = addresses.text(server.address);
         Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
     }
 

@@ -3,7 +3,7 @@
 use super::state::Client;
 use crate::config::{MembershipError, ServerConfig};
 use crate::id::ServerId;
-use crate::limits::MAX_LEAVING;
+use crate::limits::{MAX_ADDRESSES, MAX_LEAVING};
 use crate::network::Output;
 use crate::route::subset::Subset;
 use crate::server::{Server, ServerMemory, Settings};
@@ -70,17 +70,29 @@ impl<T> Client<T> {
         Ok(())
     }
 
+    /// The name of a server could not be resolved. A server that has addresses keeps them. One that has none is down from now on,
+    /// as if a connect had been refused, and is asked again when [`set_addresses`](Client::set_addresses) gives it some.
+    pub fn unresolved(&mut self, id: ServerId, now: Instant) {
+        let server = self.servers.get_mut(id);
+        if server.is_some_and(|server| server.unresolved(&mut self.network, now)) {
+            self.went_down(id, now);
+        }
+    }
+
     /// Takes over another list of addresses of a server, for instance as its name resolves to others. There is one entry for
     /// each address: its number in the former list, or `None` if it was not there. New connections go to the new
-    /// addresses at once; connections to an address that is in both lists stay, the others finish what is under way. False:
-    /// there is no such server in the list, or the new list is empty; the server keeps the one that it has.
+    /// addresses at once; connections to an address that is in both lists stay, the others finish what is under way. `list`
+    /// stands for the addresses: it is the same for all clients that have the same ones in the same order, so that they can
+    /// agree on one of them. False: there is no such server in the list, or the new list is empty or has more than
+    /// [`MAX_ADDRESSES`](crate::limits::MAX_ADDRESSES); the server keeps the one that it has.
     ///
     /// As after every input, all outputs are pulled before: an [`Output::Open`] has a number of the former list.
-    pub fn set_addresses(&mut self, id: ServerId, former: &[Option<usize>], now: Instant) -> bool {
-        let Some(server) = self.servers.get_mut(id).filter(|server| !server.has_left() && !former.is_empty()) else {
+    pub fn set_addresses(&mut self, id: ServerId, list: u64, former: &[Option<usize>], now: Instant) -> bool {
+        let is_usable = (1..=MAX_ADDRESSES).contains(&former.len());
+        let Some(server) = self.servers.get_mut(id).filter(|server| !server.has_left() && is_usable) else {
             return false;
         };
-        server.set_addresses(former, &mut self.network, now);
+        server.set_addresses(list, former, &mut self.network, now);
         self.servers.set_address_count(id, former.len());
         let place = self.servers_of(Subset::ALL).iter().position(|&other| other == id);
         if let Some(config) = place.and_then(|place| self.config.servers.get_mut(place)) {

@@ -24,7 +24,7 @@ use crate::time::Instant;
 /// [`submit_many`](Client::submit_many), [`cancel`](Client::cancel), [`connected`](Client::connected),
 /// [`received`](Client::received), [`written`](Client::written), [`closed`](Client::closed),
 /// [`timeout`](Client::timeout), [`set_servers`](Client::set_servers), [`set_addresses`](Client::set_addresses),
-/// [`drain`](Client::drain). None of them calls back or blocks. They may come at any time
+/// [`unresolved`](Client::unresolved), [`drain`](Client::drain). None of them calls back or blocks. They may come at any time
 /// and in any order. An invalid id is ignored.
 ///
 /// **Outputs** are pulled by the driver. After every input it calls [`poll_output`](Client::poll_output) until `None`.

@@ -14,7 +14,8 @@ use crate::operation::key_rules::KeyRules;
 pub struct ServerConfig {
     /// The address as configured, with its port. Logs, diagnostics and hashing use it.
     pub name: Bytes,
-    /// The number of socket addresses of the name. A connect that fails is tried on the next one.
+    /// The number of socket addresses of the name. A connect that fails is tried on the next one. 0: none is known yet, see
+    /// [`set_addresses`](crate::Client::set_addresses).
     pub addresses: usize,
     /// The pool's numbers.
     pub pool: PoolLimits,

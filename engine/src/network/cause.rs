@@ -60,6 +60,8 @@ pub enum Cause {
     CutOff,
     /// It refused the TLS handshake, after that was over here.
     TlsRefused,
+    /// The server's name has no address, as far as its resolver can tell.
+    Unresolved,
     /// The answers to the greeting show that the server cannot be used.
     Unfit(Unfit),
     /// An invalid or unexpected reply. It is not shown: once replies and requests are out of step, any of its bytes may
@@ -104,6 +106,7 @@ impl From<&Cause> for Fault {
             Cause::HungUp => Fault::HungUp,
             Cause::CutOff => Fault::CutOff,
             Cause::TlsRefused => Fault::TlsFailed,
+            Cause::Unresolved => Fault::Unresolved,
             Cause::Unfit(unfit) => match unfit {
                 Unfit::Foreign(bytes) if bytes.starts_with(TLS_ALERT) => Fault::Tls,
                 Unfit::Foreign(_) => Fault::Handshake,

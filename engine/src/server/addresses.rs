@@ -1,13 +1,18 @@
 //! The address in use, and the state of the others, by number.
 
 use crate::id::ConnId;
+use crate::shared::AddressInUse;
 use crate::time::Instant;
 
 /// The state of a server's addresses.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
+    /// Which list they are of; 0: that of the configuration.
+    list: u64,
     /// The address of the ready connections.
     agreed: usize,
+    /// These two, as other clients see them.
+    in_use: AddressInUse,
     /// The address to try while none is ready.
     tried: usize,
     /// The addresses that failed since one worked: their number, and the first of them.
@@ -26,6 +31,17 @@ impl Addresses {
     /// The address in use.
     pub fn agreed(&self) -> usize {
         self.agreed
+    }
+
+    /// The list.
+    pub fn list(&self) -> u64 {
+        self.list
+    }
+
+    /// The address in use, as other clients see it.
+    #[inline]
+    pub fn in_use(&self) -> AddressInUse {
+        self.in_use
     }
 
     /// The address of a new connection while none is ready.
@@ -72,14 +88,16 @@ impl Addresses {
     /// This address is in use from now on. An earlier one is tried at `trial_at`.
     pub fn move_to(&mut self, address: usize, trial_at: Instant) {
         self.agreed = address;
+        self.in_use = AddressInUse::new(self.list, address);
         self.works(address);
         self.trials = 0;
         self.trial_at = trial_at;
     }
 
-    /// The list of addresses has changed: the numbers of the address in use, and of the one to try.
-    pub fn renumber(&mut self, agreed: usize, tried: usize) {
-        self.agreed = agreed;
+    /// There is another list of addresses: the numbers of the address in use, and of the one to try.
+    pub fn renumber(&mut self, list: u64, agreed: usize, tried: usize) {
+        (self.list, self.agreed) = (list, agreed);
+        self.in_use = AddressInUse::new(list, agreed);
         self.works(tried);
     }
 

@@ -39,15 +39,15 @@ impl Server {
     /// Whether other clients use another address.
     #[inline]
     pub fn is_elsewhere(&self) -> bool {
-        self.shared_health.address() != self.addresses.agreed()
+        self.shared_health.address() != self.addresses.in_use()
     }
 
-    /// Moves to the address that other clients use. True if it did.
+    /// Moves to the address that other clients use, unless they have another list. True if it did.
     pub fn follow_others(&mut self, network: &mut Network, now: Instant) -> bool {
-        let address = self.shared_health.address();
-        let is_known = address < self.settings.address_count;
+        let shared = self.shared_health.address();
+        let is_known = shared.is_of(self.addresses.list()) && shared.number() < self.settings.address_count;
         if is_known {
-            self.move_to(address, network, now);
+            self.move_to(shared.number(), network, now);
         }
         is_known
     }
@@ -75,7 +75,7 @@ impl Server {
             return Arrival::Closed;
         }
         if address != agreed {
-            if !self.shared_health.move_address(agreed, address) {
+            if !self.shared_health.move_address(self.addresses.list(), agreed, address) {
                 return Arrival::Overtaken;
             }
             self.move_to(address, network, now);

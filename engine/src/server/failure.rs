@@ -135,7 +135,13 @@ impl Server {
         self.changed = true;
         self.known.forget();
         self.addresses.start_over();
-        if self.tell_down(now) {
+        let is_first = if self.has_addresses() {
+            self.tell_down(now)
+        } else {
+            self.is_down_alone = true;
+            true
+        };
+        if is_first {
             network.outputs.push_back(Output::Event(Event::ServerDown { server: self.id, cause: cause.clone() }));
         }
         true

@@ -27,6 +27,10 @@ impl Server {
 
     /// Adopts the change that another client has found.
     pub fn take_over(&mut self, network: &mut Network, now: Instant) -> Option<News> {
+        // What others have found at its addresses is of no use without one.
+        if !self.has_addresses() {
+            return None;
+        }
         let state = self.shared_health.state();
         let (was_down, is_down) = (self.health.is_down(), state.is_down());
         let finding = self.shared_health.finding(now);
@@ -55,6 +59,7 @@ impl Server {
             (true, false) => {
                 self.health.connected(policy, now);
                 self.changed = true;
+                self.say_up(false, network);
                 Some(News::Up)
             }
             _ => None,
@@ -100,7 +105,12 @@ impl Server {
         self.seen_state = state;
         self.changed = true;
         self.give_lease_back();
-        if first {
+        self.say_up(first, network);
+    }
+
+    /// It is live again. `first`: this client has found that out.
+    fn say_up(&mut self, first: bool, network: &mut Network) {
+        if std::mem::take(&mut self.is_down_alone) || first {
             network.outputs.push_back(Output::Event(Event::ServerUp { server: self.id }));
         }
     }

@@ -13,9 +13,10 @@ use crate::time::Instant;
 const REFILL: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Whether another connection is allowed. Connections to an address that is being left count.
+    /// Whether another connection is possible, and allowed. Connections to an address that is being left count.
     fn has_room(&self) -> bool {
-        self.connections.len().saturating_add(self.addresses.leaving()) < self.settings.pool.max() as usize
+        let connections = self.connections.len().saturating_add(self.addresses.leaving());
+        self.has_addresses() && connections < self.settings.pool.max() as usize
     }
 
     fn is_above_max(&self) -> bool {
@@ -116,6 +117,7 @@ impl Server {
     /// The number of connections to open, apart from those that operations need.
     fn missing(&self) -> usize {
         match self.health.state() {
+            _ if !self.has_addresses() => 0,
             // One connection, as a probe. If there is no room for it, the next connection that ends makes some.
             State::Down if self.connections.len() < self.settings.pool.max() as usize => {
                 1usize.saturating_sub(self.connecting)

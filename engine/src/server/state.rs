@@ -38,6 +38,8 @@ pub(crate) struct Server {
     pub(super) health: Health,
     /// The health that all clients of the server share.
     pub(super) shared_health: Memory<SharedHealth>,
+    /// It is down here and was not declared down for others: they may know its addresses.
+    pub(super) is_down_alone: bool,
     /// The shared state that this client has acted on.
     pub(super) seen_state: SharedState,
     /// What the operator wants, for all clients of its name.
@@ -85,6 +87,7 @@ impl Server {
             rest: rest.map(Rest::new),
             changed: true,
             shared_health,
+            is_down_alone: false,
             seen_state: SharedState::default(),
             shared_switch,
             seen_setting: Setting::default(),

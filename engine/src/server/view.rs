@@ -58,6 +58,17 @@ impl ServerView<'_> {
 }
 
 impl Server {
+    /// The number of the address in use. Others may have moved there, which this client learns when it is asked.
+    fn address(&self) -> usize {
+        let shared = self.shared_health.address();
+        let is_mine = shared.is_of(self.addresses.list()) && shared.number() < self.settings.address_count;
+        if is_mine {
+            shared.number()
+        } else {
+            self.addresses.agreed()
+        }
+    }
+
     /// The server as it is now.
     pub fn view<'a>(&'a self, config: &'a ServerConfig, connections: &Connections) -> ServerView<'a> {
         let ready = || self.connections.iter().filter_map(|&conn| usable(connections, conn)).map(|(_, c)| c);
@@ -68,7 +79,7 @@ impl Server {
             state: self.health.state(),
             since: self.health.since(),
             switch: self.health.switch(),
-            address: self.addresses.agreed(),
+            address: self.address(),
             elsewhere: self.addresses.elsewhere(),
             open,
             connecting: self.connecting,

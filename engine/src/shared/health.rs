@@ -26,7 +26,7 @@ pub struct SharedHealth {
     since: Counter,
     retry_at: Counter,
     times_down: Counter,
-    /// The address that the server is asked at, by its number.
+    /// [`AddressInUse`]
     address: AtomicU64,
     /// When an earlier address is to be tried.
     trial_at: Counter,
@@ -56,6 +56,32 @@ pub(crate) struct Finding {
     pub retry_at: Instant,
     /// How often it has gone down, or a probe failed, since it was stable.
     pub times_down: u32,
+}
+
+/// The address that the server is asked at: its number, and the list that the number is of.
+///
+/// Clients that follow a name learn of its addresses at different times. While they have different lists, the number of one
+/// client means nothing to another, and each finds its address by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AddressInUse(u64);
+
+const NUMBER_BITS: u32 = 16;
+const NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+
+impl AddressInUse {
+    pub fn new(list: u64, number: usize) -> AddressInUse {
+        let number = u64::try_from(number).unwrap_or(NUMBER).min(NUMBER);
+        AddressInUse(list << NUMBER_BITS | number)
+    }
+
+    /// Whether it is of this list.
+    pub fn is_of(self, list: u64) -> bool {
+        self.0 >> NUMBER_BITS == list << NUMBER_BITS >> NUMBER_BITS
+    }
+
+    pub fn number(self) -> usize {
+        usize::try_from(self.0 & NUMBER).unwrap_or(0)
+    }
 }
 
 /// The process with the right to probe, and its end in milliseconds.
@@ -149,14 +175,31 @@ impl SharedHealth {
 
     /// The address in use.
     #[inline]
-    pub fn address(&self) -> usize {
-        usize::try_from(self.address.load(Ordering::Acquire)).unwrap_or(0)
+    pub(crate) fn address(&self) -> AddressInUse {
+        AddressInUse(self.address.load(Ordering::Acquire))
     }
 
-    /// Changes the address in use. False: another client has done so.
-    pub(crate) fn move_address(&self, from: usize, to: usize) -> bool {
-        let moved = self.address.compare_exchange(from as u64, to as u64, Ordering::AcqRel, Ordering::Acquire);
-        moved.is_ok()
+    /// Changes the address in use, within a list. False: another client has done so. Where the others have another list, this
+    /// client goes alone.
+    pub(crate) fn move_address(&self, list: u64, from: usize, to: usize) -> bool {
+        let (from, to) = (AddressInUse::new(list, from), AddressInUse::new(list, to));
+        match self.address.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(other) => !AddressInUse(other).is_of(list),
+        }
+    }
+
+    /// A client has another list from now on, and would use this address of it. If others have that list already, their
+    /// choice stays.
+    pub(crate) fn enter_list(&self, list: u64, number: usize) {
+        let mut current = self.address();
+        while !current.is_of(list) {
+            let mine = AddressInUse::new(list, number);
+            match self.address.compare_exchange(current.0, mine.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(other) => current = AddressInUse(other),
+            }
+        }
     }
 
     /// When an earlier address is to be tried.
@@ -250,6 +293,23 @@ mod tests {
         assert_eq!(shared_health.lease(1, SECOND, at(2_000)), Err(at(2_999)), "it was not the holder's to give back");
         shared_health.release(2);
         assert_eq!(shared_health.lease(1, SECOND, at(2_001)), Ok(()));
+    }
+
+    #[test]
+    fn a_number_is_of_a_list() {
+        let shared_health = SharedHealth::default();
+        assert_eq!(shared_health.address(), AddressInUse::new(0, 0));
+        assert!(shared_health.move_address(0, 0, 2));
+        assert!(!shared_health.move_address(0, 0, 1), "another client has moved");
+        let large = u64::MAX - 5;
+        shared_health.enter_list(large, 1);
+        assert_eq!(shared_health.address(), AddressInUse::new(large, 1));
+        assert!(shared_health.address().is_of(large) && !shared_health.address().is_of(0));
+        shared_health.enter_list(large, 0);
+        assert_eq!(shared_health.address().number(), 1, "the first one's choice");
+        assert!(shared_health.move_address(0, 2, 1), "who has the former list goes alone");
+        assert_eq!(shared_health.address(), AddressInUse::new(large, 1));
+        assert_eq!(AddressInUse::new(0, usize::MAX).number(), NUMBER as usize);
     }
 
     #[test]

@@ -43,6 +43,9 @@ macro_rules! faults {
 }
 
 faults! {
+    /// [`Cause::Unresolved`](crate::Cause::Unresolved)
+    Unresolved: "unresolved", "its name cannot be resolved",
+        "there is no such name, it has no address, or the resolver does not answer: the error log has the reason";
     /// [`Loss::Refused`](crate::Loss::Refused)
     Refused: "refused", "connection refused",
         "nobody listens there: its host answers, memcached does not run";

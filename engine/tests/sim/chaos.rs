@@ -67,6 +67,7 @@ impl Chaos {
                 let switch = Switch::ALL[world.rng.usize(..3)];
                 world.set_switch(id, switch);
             }
+            15 => world.look_up(id),
             _ => conn.into_iter().for_each(|conn| self.harm(world, conn)),
         }
     }

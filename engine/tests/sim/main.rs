@@ -117,6 +117,12 @@ fn run(seed: u64, sum: &mut Sum) {
             config.servers.iter_mut().for_each(|server| server.weight = 1);
         }
     }
+    // Some names are not resolved yet.
+    let mut of_names = Rng::with_seed(seed ^ 0x6e61_6d65);
+    if of_names.u8(..) < 64 {
+        let unresolved = config.servers.iter_mut().filter(|_| of_names.bool());
+        unresolved.for_each(|server| server.addresses = 0);
+    }
     let (max_value, queue) = (config.max_value, config.queue);
     let mut workload = Workload::new(&mut rng, max_value);
     if config.keys.long_keys == LongKeys::Hash {
@@ -271,6 +277,7 @@ fn recover(world: &mut World, workload: &mut Workload, queue: usize, rng: &mut R
                 // No operation fails for it.
                 world.announce(of_members);
                 world.take_over();
+                (0..world.servers.len()).for_each(|id| world.find(id));
             }
         }
         for (number, answer) in world.settle() {

@@ -115,7 +115,7 @@ impl World {
         let listed = self.worker.client.servers_of(Subset::ALL).to_vec();
         self.ledger.moved(self.at, |server| listed.contains(&server));
         if let Some((id, former)) = resolved {
-            let known = self.worker.client.set_addresses(id, &former, now);
+            let known = self.worker.client.set_addresses(id, next as u64, &former, now);
             assert_eq!(known, listed.contains(&id));
             for link in self.worker.links.values_mut().filter(|link| known && link.server == id && link.moved.is_none())
             {
@@ -128,6 +128,27 @@ impl World {
         self.worker.client.check(now).unwrap_or_else(|wrong| panic!("{wrong}"));
         self.obey();
         self.refuse();
+    }
+
+    /// The worker looks a server's name up, and finds addresses or none. Where some are known, it keeps them.
+    pub fn look_up(&mut self, id: usize) {
+        if self.rng.bool() {
+            self.worker.client.unresolved(id, self.now);
+        } else {
+            self.find(id);
+        }
+        self.obey();
+    }
+
+    /// It finds the addresses of a server that has none.
+    pub fn find(&mut self, id: usize) {
+        let count = self.rng.usize(1..4);
+        if self.worker.client.server(id).is_some_and(|view| view.config.addresses == 0) {
+            // Equal lists have equal numbers, which are none of [`World::lists`].
+            let list = u64::MAX - count as u64;
+            assert!(self.worker.client.set_addresses(id, list, &vec![None; count], self.now));
+            self.obey();
+        }
     }
 
     /// All workers take over the last list.

@@ -16,7 +16,7 @@ pub fn read(script: &mut Script<'_>) -> Config {
         &["smax=0", "ttl=1"],
         &["min=2", "ttl=0"],
     ];
-    let (servers, pool, addresses) = (script.pick(&[1, 2, 3]), script.pick(&pools), script.pick(&[1, 2]));
+    let (servers, pool, addresses) = (script.pick(&[1, 2, 3]), script.pick(&pools), script.pick(&[1, 2, 0]));
     let mut params = ServerParams::default();
     pool.iter().for_each(|param| params.parse(param.as_bytes()).expect("a parameter"));
     let (pool, weight) = params.finish().expect("a pool");

@@ -1,6 +1,6 @@
 //! The list of servers, its changes, and subsets.
 
-use memcache_engine::{ServerConfig, ServerMemory, Subset, SubsetError};
+use memcache_engine::{Client, ServerConfig, ServerMemory, Subset, SubsetError};
 
 use super::{with_switch, World};
 
@@ -43,6 +43,14 @@ impl World {
     pub fn resolve(&mut self, server: usize, n: usize) {
         let former: Vec<_> = (n % 2 == 1).then_some(Some(0)).into_iter().chain((0..n / 2).map(|_| None)).collect();
         let known = self.client.server(server).is_some() && !former.is_empty();
-        assert_eq!(self.client.set_addresses(server, &former, self.now), known, "server {server}");
+        assert_eq!(self.client.set_addresses(server, n as u64, &former, self.now), known, "server {server}");
+    }
+
+    /// The server's name cannot be resolved, which is nothing to one that has addresses.
+    pub fn unresolved(&mut self, server: usize) {
+        let state = |client: &Client<u64>| client.server(server).map(|view| (view.state, view.config.addresses));
+        let before = state(&self.client);
+        self.client.unresolved(server, self.now);
+        assert!(before.is_none_or(|(_, addresses)| addresses == 0) || before == state(&self.client));
     }
 }

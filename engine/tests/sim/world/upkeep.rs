@@ -98,6 +98,7 @@ impl World {
             }
             for id in 0..world.servers.len() {
                 world.worker.client.set_enabled(id, true, world.now);
+                world.find(id);
             }
             world.obey();
         });
