@@ -4,7 +4,9 @@
 //!
 //! - `functions`: the functions for siblings.
 //! - `conf`: the directives; equal lists of servers become one cluster of the configuration.
+//! - `control`: the location that takes servers out of use, and brings them back.
 //! - `status`: the location that shows the state of the clients.
+//! - `reply`: how both answer.
 //! - `variables`: variables about the operations of a request, for the access log.
 //! - `worker`: the clusters of a worker, and the memory that all workers share.
 //! - `driver`: a cluster's client in this worker on nginx's event loop, with its sockets.
@@ -21,10 +23,12 @@
 
 mod abi;
 mod conf;
+mod control;
 mod driver;
 mod functions;
 mod memory;
 mod nginx;
+mod reply;
 mod status;
 mod variables;
 mod worker;

@@ -30,6 +30,7 @@ pub mod cycle;
 pub mod event;
 pub mod global;
 pub mod guard;
+pub mod guarded;
 pub mod job;
 pub mod log;
 pub mod module;

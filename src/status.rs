@@ -7,20 +7,18 @@
 
 mod collect;
 mod job;
-mod reply;
 
-use core::fmt::Write as _;
-
-use memcache_status::pieces::Pieces;
 use memcache_status::snapshot::Worker;
-use memcache_status::{Query, UnknownFormat};
-use nginx_sys::{ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED};
+use memcache_status::{html, Format, Query, UnknownFormat};
+use nginx_sys::{
+    ngx_int_t, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_NOT_FOUND,
+};
 
 use self::job::Work;
-use self::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::job::start;
 use crate::nginx::process;
 use crate::nginx::request::{Handler, Request};
+use crate::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::worker;
 use crate::worker::location::LocationConf;
 
@@ -45,11 +43,13 @@ fn respond(request: Request<'_>) -> Option<ngx_int_t> {
         return Some(rc);
     }
     let Ok(query) = query(request)? else {
-        let mut text = Pieces::default();
-        text.write_str(UnknownFormat::TEXT).ok()?;
-        return Reply::NOT_FOUND.send(request, text);
+        return Reply::refusal(NGX_HTTP_NOT_FOUND).send_text(request, UnknownFormat::TEXT);
     };
-    let reply = Reply::new(query.format);
+    let reply = match query.format {
+        Format::Html => Reply::document("text/html; charset=utf-8", html::policy()),
+        Format::Json => Reply::data("application/json"),
+        Format::Prometheus => Reply::data("text/plain; version=0.0.4; charset=utf-8"),
+    };
     let this = Worker { pid: process::pid_number(), generation: worker::generation(), slot: process::worker_number() };
     let mut work = Work::new(query, this, reply)?;
     if work.step()? {

@@ -5,6 +5,7 @@
 use super::block::ServerConf;
 use crate::nginx::conf::{HttpBlock, Position};
 use crate::nginx::log::Log;
+use crate::worker::cluster::labels;
 use crate::worker::clusters::{Clusters, Requirement};
 use crate::worker::location::LocationConf;
 
@@ -35,9 +36,44 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
         Some(requirement) => missing(&requirement.directive, &requirement.position),
         None => match &clusters.status {
             Some(position) if clusters.list.is_empty() => missing("memcache_status", position),
-            _ => true,
+            _ => clusters.controls.is_empty() || check_controls(http, clusters, log, missing),
         },
     }
+}
+
+/// Whether `memcache_control` can work; warns where it can, but for others as well.
+fn check_controls(
+    http: &HttpBlock<'_>,
+    clusters: &Clusters,
+    log: Log<'_>,
+    missing: impl Fn(&str, &Position) -> bool,
+) -> bool {
+    for (block, position) in &clusters.controls {
+        if clusters.list.is_empty() {
+            return missing("memcache_control", position);
+        }
+        if clusters.zone.is_none() {
+            log.emerg(format_args!("no \"memcache_zone\" is defined for \"memcache_control\" in {position}"));
+            return false;
+        }
+        if !http.is_guarded(*block) {
+            log.warn(format_args!(
+                "everybody may change servers by \"memcache_control\", as neither \"allow\" and \"deny\" nor \"auth_basic\" or \
+                 \"auth_request\" guards its location in {position}"
+            ));
+        }
+    }
+    let mut ambiguous: Vec<_> = labels(&clusters.list).into_iter().filter(|(_, is_unique)| !is_unique).collect();
+    ambiguous.sort_unstable();
+    ambiguous.dedup();
+    for ((name, _), (_, position)) in ambiguous.iter().zip(clusters.controls.iter().cycle()) {
+        let name = name.escape_ascii();
+        log.warn(format_args!(
+            "\"memcache_control\" cannot tell the clusters with the name \"{name}\" apart, \"memcache_cluster\" gives them \
+             others in {position}"
+        ));
+    }
+    true
 }
 
 /// Whether the line can have a client. A line of the http block is for its server blocks: one with a client is enough.

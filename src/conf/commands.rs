@@ -18,6 +18,7 @@ use super::level::At;
 use super::named;
 use super::server;
 use super::ssl;
+use crate::control::Control;
 use crate::nginx::conf::directive::{in_all, in_http, in_location, in_server};
 use crate::nginx::conf::{Conf, LineError};
 use crate::status::Status;
@@ -40,7 +41,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 37] = [
+pub static mut COMMANDS: [ngx_command_t; 38] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -159,6 +160,7 @@ pub static mut COMMANDS: [ngx_command_t; 37] = [
         once(&mut line.main::<Clusters>().ok_or(LineError::Logged)?.max_retained, || parsed)
     }),
     in_location(c"memcache_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, set_status),
+    in_location(c"memcache_control", NGX_CONF_NOARGS, set_control),
     ngx_command_t::empty(),
 ];
 
@@ -189,6 +191,19 @@ fn set_status(line: &mut Conf<'_>, conf: &mut LocationConf) -> Result<(), LineEr
     let place = line.position();
     if let Some(clusters) = line.main::<Clusters>() {
         clusters.status.get_or_insert(place);
+    }
+    Ok(())
+}
+
+fn set_control(line: &mut Conf<'_>, _: &mut LocationConf) -> Result<(), LineError> {
+    if !line.is_in_prefix_location() {
+        let text = "\"memcache_control\" must be in a location that is named by the beginning of a path";
+        return Err(LineError::Text(text.into()));
+    }
+    line.set_handler::<Control>()?;
+    let control = line.block().map(|block| (block, line.position()));
+    if let Some(clusters) = line.main::<Clusters>() {
+        clusters.controls.extend(control);
     }
     Ok(())
 }

@@ -7,10 +7,18 @@ use std::rc::Rc;
 use memcache_engine::ServerId;
 
 use super::server::Server;
-use super::Driver;
+use super::{Driver, State};
 use crate::nginx::address::Addresses;
 
 impl Driver {
+    /// Does what the operator wants by now.
+    pub fn follow_switches(&self) {
+        let now = self.now();
+        if self.with(|client| client.follow_switches(now)).is_some() && self.state.get() != State::Ended {
+            self.turn.post();
+        }
+    }
+
     /// The socket addresses of a server.
     pub fn addresses(&self, server: ServerId) -> Option<Addresses> {
         self.server(server).map(|server| server.addresses.clone())

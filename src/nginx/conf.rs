@@ -123,6 +123,18 @@ impl<'a> Conf<'a> {
         core.map_or(&[], |core| core.server_name.as_bytes())
     }
 
+    /// Whether the location that is being read is named by the beginning of a path.
+    pub fn is_in_prefix_location(&self) -> bool {
+        // SAFETY: as in `set_handler`.
+        let core = unsafe {
+            let core = self.ctx().and_then(|ctx| module::core_conf::<ngx_http_core_loc_conf_t>(ctx.loc_conf));
+            core.map(|core| core.as_ref())
+        };
+        core.is_some_and(|core| {
+            core.regex.is_null() && core.exact_match() == 0 && core.named() == 0 && core.noname() == 0
+        })
+    }
+
     /// Sets the handler of the location that is being read. It can have one: nginx would take the last one, without a word.
     pub fn set_handler<H: Handler>(&mut self) -> Result<(), LineError> {
         // SAFETY: a location has a configuration of nginx's core, which nobody refers to now.
@@ -231,6 +243,11 @@ impl<'a> Conf<'a> {
 pub struct Block(NonNull<ngx_http_conf_ctx_t>);
 
 impl Block {
+    /// What all modules have of the location, in a list by their numbers.
+    pub(super) fn locations(&self) -> *mut *mut c_void {
+        self.ctx().loc_conf
+    }
+
     fn ctx(&self) -> &ngx_http_conf_ctx_t {
         // SAFETY: a context lives as long as the configuration.
         unsafe { self.0.as_ref() }

@@ -3,14 +3,15 @@
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
-use core::ptr::{addr_of_mut, null_mut, NonNull};
+use core::net::Ipv4Addr;
+use core::ptr::{addr_of, addr_of_mut, null_mut, NonNull};
 use core::slice;
 
 use memcache_bits::request as bits;
 use nginx_sys::{
     ngx_alloc_chain_link, ngx_buf_t, ngx_chain_t, ngx_http_core_loc_conf_t, ngx_http_discard_request_body,
     ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header, ngx_int_t, ngx_list_push, ngx_pcalloc, ngx_str_t,
-    ngx_table_elt_t, ngx_uint_t, NGX_ERROR, NGX_OK,
+    ngx_table_elt_t, ngx_uint_t, sockaddr_in, sockaddr_in6, AF_INET, AF_INET6, NGX_ERROR, NGX_OK,
 };
 
 use super::guard::guard;
@@ -70,6 +71,54 @@ impl<'a> Request<'a> {
     pub fn args(self) -> &'a [u8] {
         // SAFETY: the text lives as long as the request.
         unsafe { bytes(&(*self.as_ptr()).args) }
+    }
+
+    /// The values of all lines of its header with this name, which is in lower case.
+    pub fn headers(self, name: &[u8]) -> Vec<&'a [u8]> {
+        let mut found = Vec::new();
+        // SAFETY: the list has parts, one behind the other, each with `nelts` lines; they live as long as the request.
+        unsafe {
+            let mut part = addr_of_mut!((*self.as_ptr()).headers_in.headers.part);
+            while let Some(lines) = part.as_ref() {
+                let list = lines.elts.cast::<ngx_table_elt_t>();
+                for line in (0..lines.nelts).filter_map(|n| list.add(n).as_ref()) {
+                    if bytes(&line.key).eq_ignore_ascii_case(name) {
+                        found.push(bytes(&line.value));
+                    }
+                }
+                part = lines.next;
+            }
+        }
+        found
+    }
+
+    /// Its `Host`, with a port if it has one.
+    pub fn host(self) -> Option<&'a [u8]> {
+        // SAFETY: the line lives as long as the request.
+        unsafe { (*self.as_ptr()).headers_in.host.as_ref().map(|host| bytes(&host.value)) }
+    }
+
+    /// The user's name, once nginx has looked for it; empty without one.
+    pub fn user(self) -> &'a [u8] {
+        // SAFETY: the text lives as long as the request.
+        unsafe { bytes(&(*self.as_ptr()).headers_in.user) }
+    }
+
+    /// The client's address: IPv6, or IPv4 mapped to it; zeros for a Unix socket.
+    pub fn client(self) -> [u8; 16] {
+        // SAFETY: a connection has its peer's address, of which the family says what it is.
+        unsafe {
+            let Some(address) = (*(*self.as_ptr()).connection).sockaddr.as_ref() else { return [0; 16] };
+            let pointer = core::ptr::from_ref(address);
+            match u32::from(address.sa_family) {
+                AF_INET => {
+                    let v4 = (*pointer.cast::<sockaddr_in>()).sin_addr.s_addr.to_ne_bytes();
+                    Ipv4Addr::from(v4).to_ipv6_mapped().octets()
+                }
+                AF_INET6 => addr_of!((*pointer.cast::<sockaddr_in6>()).sin6_addr).cast::<[u8; 16]>().read(),
+                _ => [0; 16],
+            }
+        }
     }
 
     /// The name of its location. The name of a location with a pattern is the pattern.

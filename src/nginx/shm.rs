@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 
 use memcache_engine::shared::{Ledger, Processes, ServerKey, Slot};
 use memcache_engine::ServerMemory;
-use memcache_engine::{Counters, SharedHealth};
+use memcache_engine::{Counters, SharedHealth, SharedSwitch};
 use nginx_sys::{
     ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_calloc, ngx_slab_free, ngx_slab_page_t, ngx_slab_pool_t,
     ngx_slab_stat_t, ngx_str_t, NGX_ERROR, NGX_OK,
@@ -74,12 +74,14 @@ unsafe extern "C" fn init<T: HasZone>(shm: *mut ngx_shm_zone_t, before: *mut c_v
 /// Zeros are a value of the type, which is used through shared references by several processes.
 pub unsafe trait Shared {}
 
-// SAFETY: all three are atomic numbers and nothing else, and say that zeros are their beginning.
+// SAFETY: all four are atomic numbers and nothing else, and say that zeros are their beginning.
 unsafe impl Shared for Slot {}
 // SAFETY: as above.
 unsafe impl Shared for SharedHealth {}
 // SAFETY: as above.
 unsafe impl Shared for Counters {}
+// SAFETY: as above.
+unsafe impl Shared for SharedSwitch {}
 
 /// The pieces of memory, and the processes that may use them. All configurations with this zone share it.
 #[derive(Default)]
@@ -172,15 +174,17 @@ impl Memory {
 }
 
 /// The size in bytes that a zone needs for these tables of slots: nginx's own part, and whole pages for each piece.
-pub fn need(tables: &[usize], servers: usize) -> usize {
+pub fn need(tables: &[usize], servers: usize, switches: usize) -> usize {
     let page = page_size();
     let pages = |bytes: usize| bytes.div_ceil(page.max(1));
     let counters = |slots: usize| pages(slots.saturating_mul(size_of::<Counters>()));
     let slots = |slots: usize| pages(slots.saturating_mul(size_of::<Slot>()));
     let shared_healths = pages(servers.saturating_mul(size_of::<SharedHealth>()));
+    let switches = pages(switches.saturating_mul(size_of::<SharedSwitch>()));
     let each = tables.iter().map(|&table| counters(table)).fold(counters(1), usize::saturating_add);
     let tables = tables.iter().map(|&table| slots(table)).fold(0, usize::saturating_add);
-    let pages = each.saturating_mul(servers).saturating_add(shared_healths).saturating_add(tables);
+    let pages =
+        each.saturating_mul(servers).saturating_add(shared_healths).saturating_add(switches).saturating_add(tables);
     // One list and one set of numbers for each power of two up to a page.
     let lists = size_of::<ngx_slab_page_t>().saturating_add(size_of::<ngx_slab_stat_t>()).saturating_mul(16);
     let per_page = page.saturating_add(size_of::<ngx_slab_page_t>());

@@ -9,12 +9,13 @@ use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, State, Subset, Version};
+use memcache_engine::{Client, ServerId, ServerView, State, Subset, Switch, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
     Worker, SCHEMA,
 };
+use memcache_status::switches::TakenOut;
 use nginx_sys::NGINX_VERSION;
 
 use crate::abi::callback::Callback;
@@ -24,7 +25,7 @@ use crate::driver::Driver;
 use crate::nginx::clock::{self, Calendar};
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
-use crate::worker::record::Record;
+use crate::worker::record::{client_text, Record};
 
 /// The part of the status that was collected so far: clients of this worker, or of all workers, and the route of a key.
 pub struct Collect {
@@ -211,6 +212,14 @@ impl View<'_> {
             sum.state = if shared_health.is_down() { snapshot::State::Down } else { snapshot::State::Live };
             sum.since = self.calendar.millis(shared_health.since().unwrap_or(server.since));
         }
+        // The same for the operator: some workers may not have noticed yet.
+        if let Some(shared) = record.switch.filter(|shared| shared.get() != Switch::Up) {
+            let last = shared.switched();
+            let since = last.map(|last| self.calendar.millis(last.at));
+            sum.operator =
+                Some(TakenOut { state: shared.get().name(), since, from: last.map(|last| client_text(last.by)) });
+            (sum.state, sum.since) = (snapshot::State::Disabled, since.unwrap_or(sum.since));
+        }
         // One that has asked nothing since does not know yet that the server is down.
         let down = sum.state == snapshot::State::Down;
         for worker in workers.iter_mut().filter(|worker: &&mut ServerInWorker| down && worker.open == 0) {
@@ -248,6 +257,7 @@ impl View<'_> {
             addresses: config.addresses,
             state: of_state(server.state),
             since: self.calendar.millis(server.since),
+            operator: None,
             version: version.map(|version| version.to_string()),
             protocol: protocol.map(Protocol::name),
             weight: config.weight,

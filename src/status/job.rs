@@ -12,8 +12,8 @@ use memcache_status::{Query, Snapshot};
 use nginx_sys::ngx_int_t;
 
 use super::collect::Collect;
-use super::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::nginx::{job, request};
+use crate::reply::{Reply, SERVICE_UNAVAILABLE};
 use crate::{memory, worker};
 
 /// How many servers are collected in a turn.

@@ -6,6 +6,7 @@ use core::cell::RefCell;
 use core::ffi::c_void;
 use core::ptr;
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory, MAX_SUBSETS};
@@ -37,6 +38,18 @@ pub struct Cluster {
     driver: OnceCell<Rc<Driver>>,
 }
 
+/// The names of clusters, and whether no other one has the same.
+pub fn labels(clusters: &[Rc<Cluster>]) -> Vec<(Vec<u8>, bool)> {
+    let names: Vec<_> = clusters.iter().map(|cluster| cluster.label()).collect();
+    let mut times: HashMap<&[u8], usize> = HashMap::new();
+    for name in &names {
+        let times = times.entry(name).or_default();
+        *times = times.saturating_add(1);
+    }
+    let is_unique: Vec<_> = names.iter().map(|name| times.get(&name[..]) == Some(&1)).collect();
+    names.into_iter().zip(is_unique).collect()
+}
+
 /// How many names of `server` blocks are kept for the status.
 const MAX_USERS: usize = 8;
 
@@ -47,6 +60,15 @@ impl Cluster {
         if names.len() < MAX_USERS && !server.is_empty() && !names.iter().any(|name| name == server) {
             names.push(server.to_vec());
         }
+    }
+
+    /// Its name, as the status has it: its own, that of the first server block which uses it, or of its first server.
+    pub fn label(&self) -> Vec<u8> {
+        if !self.config.name.is_empty() {
+            return self.config.name.to_vec();
+        }
+        let server = || self.config.servers.first().map(|server| server.name.to_vec());
+        self.used_by.borrow().first().cloned().or_else(server).unwrap_or_default()
     }
 
     /// Without a client, which starts when it is first asked for.

@@ -51,6 +51,8 @@ pub struct Clusters {
     pub list: Vec<Rc<Cluster>>,
     /// The first `memcache_status`.
     pub status: Option<Position>,
+    /// The `memcache_control` lines.
+    pub controls: Vec<(Block, Position)>,
     /// Server blocks without a client.
     pub blocks_without: usize,
     /// Lines of siblings that need a client.
@@ -158,6 +160,7 @@ impl Clusters {
 impl HasZone for Clusters {
     fn init(&self, before: Option<&Clusters>, memory: Option<Memory>, log: Log<'_>) -> Option<()> {
         let before = before.and_then(|before| before.zone.as_ref());
-        self.zone.as_ref()?.fill(&self.list, before, memory, log)
+        let control = self.controls.first().map(|(_, position)| position);
+        self.zone.as_ref()?.fill(&self.list, before, memory, control, log)
     }
 }

@@ -13,10 +13,10 @@ use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use memcache_engine::shared::{claim, keys, Piece, ServerKey, Slot};
-use memcache_engine::{ServerMemory, WorkerMemory};
+use memcache_engine::{ServerConfig, ServerMemory, WorkerMemory};
 use memcache_status::snapshot::Worker;
 
-use super::cluster::Cluster;
+use super::cluster::{labels, Cluster};
 use super::record::Record;
 use crate::nginx::address::Addresses;
 use crate::nginx::conf::{Conf, LineError, Position};
@@ -78,17 +78,25 @@ impl Zone {
         clusters: &[Rc<Cluster>],
         before: Option<&Zone>,
         memory: Option<Memory>,
+        control: Option<&Position>,
         log: Log<'_>,
     ) -> Option<()> {
         let before = before.and_then(Zone::content);
         let (name, position) = (&self.name, &self.position);
         let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
         let Some(workers) = self.cycle.worker_processes() else {
+            if let Some(position) = control {
+                log.emerg(format_args!(
+                    "\"memcache_control\" cannot be used with \"master_process off\" in {position}"
+                ));
+                return None;
+            }
             log.warn(format_args!("zone \"{name}\" is not used with \"master_process off\" in {position}"));
             return Some(());
         };
         // Room for the new and the old workers of a reload, and for nginx's helpers, which take no slot.
-        let need = need(&[workers, workers.saturating_add(HELPERS)], servers);
+        let switches = if control.is_some() { servers } else { 0 };
+        let need = need(&[workers, workers.saturating_add(HELPERS)], servers, switches);
         if self.size < need {
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {position}"));
             return None;
@@ -109,7 +117,7 @@ impl Zone {
         let missing =
             workers.saturating_add(registry.processes()).saturating_sub(slots.iter().copied().flatten().count());
         slots.extend(Some(missing).filter(|&missing| missing > 0).and_then(|missing| memory.slots(missing)));
-        let records = records(clusters, &memory, registry, slots);
+        let records = records(clusters, &memory, registry, slots, control.is_some());
         report(&self.name, &records, log);
         for (cluster, records) in clusters.iter().zip(records) {
             cluster.records.replace(records);
@@ -138,7 +146,7 @@ impl Zone {
                 counters: own.map(memcache_engine::Memory::Shared).unwrap_or_default(),
                 rest: record.rest.filter(|_| own.is_none()).map(memcache_engine::Memory::Shared),
                 shared_health: record.shared_health.map(memcache_engine::Memory::Shared).unwrap_or_default(),
-                shared_switch: None,
+                shared_switch: record.switch.map(memcache_engine::Memory::Shared),
             }
         });
         WorkerMemory { process, servers: servers.collect() }
@@ -177,20 +185,33 @@ fn clear(clusters: &[Rc<Cluster>], slot: usize) {
 const HELPERS: usize = 2;
 
 /// The memory of all servers of all clusters: first the shared health and counters, then the counters of each worker.
-fn records(clusters: &[Rc<Cluster>], memory: &Memory, registry: &mut Registry, slots: &Slots) -> Vec<Vec<Record>> {
+///
+/// Without a `memcache_control` there are no switches: a server that was taken out is in use again, as nobody could bring it back.
+fn records(
+    clusters: &[Rc<Cluster>],
+    memory: &Memory,
+    registry: &mut Registry,
+    slots: &Slots,
+    has_control: bool,
+) -> Vec<Vec<Record>> {
+    let names = labels(clusters);
     let keys = keys(clusters.iter().map(|cluster| &cluster.config));
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
-    for (cluster, keys) in clusters.iter().zip(&keys) {
-        let record = |(key, addresses): (&ServerKey, &Addresses)| {
+    for ((cluster, keys), (label, is_unique)) in clusters.iter().zip(&keys).zip(&names) {
+        let record = |((key, addresses), server): ((&ServerKey, &Addresses), &ServerConfig)| {
             let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&addresses.key())), 1);
             let rest = registry.piece(memory, key.of(Piece::Rest), 1);
+            let has_switch = has_control && *is_unique;
+            let switch =
+                has_switch.then(|| registry.piece(memory, ServerKey::of_switch(label, &server.name), 1)).flatten();
             Record {
+                switch: switch.and_then(<[_]>::first),
                 shared_health: shared_health.and_then(<[_]>::first),
                 rest: rest.and_then(<[_]>::first),
                 tables: Vec::new(),
             }
         };
-        records.push(keys.iter().zip(&cluster.addresses).map(record).collect());
+        records.push(keys.iter().zip(&cluster.addresses).zip(&cluster.config.servers).map(record).collect());
     }
     for (number, table) in slots.iter().enumerate() {
         for (key, record) in keys.iter().flatten().zip(records.iter_mut().flatten()) {

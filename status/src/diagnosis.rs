@@ -82,8 +82,9 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
         (many, all) if many.len() == all => format!("All {all} servers are down."),
         (many, all) => format!("{} of {all} servers are down.", many.len()),
     };
-    let out_of_use =
-        |server: &&Server| format!("{} is out of use since {}.", server.address, time(server.since, snapshot));
+    let out_of_use = |server: &&Server| {
+        format!("{} is {} since {}.", server.address, show::out_of_use(server), time(server.since, snapshot))
+    };
     lines.extend(troubles);
     lines.extend(disabled.iter().map(out_of_use));
     bound(&mut lines);

@@ -10,10 +10,16 @@ use serde_json::Serializer;
 
 use crate::pieces::{Cursor, Pieces};
 use crate::snapshot::Snapshot;
+use crate::switches::Switches;
 
 /// The whole snapshot, on one line.
 pub fn render(snapshot: &Snapshot) -> String {
     to_text(snapshot) + "\n"
+}
+
+/// The switches of all servers, on one line.
+pub fn render_switches(switches: &Switches) -> String {
+    to_text(switches) + "\n"
 }
 
 /// Writes the next server, or the other fields of a client. Returns whether there is more.
@@ -98,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::samples;
+    use crate::switches::{Cluster, Server};
 
     #[test]
     fn every_field_is_there_with_its_name() {
@@ -131,6 +138,16 @@ mod tests {
             assert!(longest < 20_000, "a server at a time: {longest}");
             assert_eq!(out.into_text(), render(&snapshot));
         }
+    }
+
+    #[test]
+    fn names_of_switches_are_escaped() {
+        let server = Server { address: "a\"<b>:1".into(), state: "down", since: Some(7), from: Some("::1".into()) };
+        let clusters = vec![Cluster { name: "c".into(), servers: vec![server] }];
+        let text = render_switches(&Switches { clusters, ambiguous: vec!["&".into()] });
+        let server = "{\"address\":\"a\\\"\\u003cb\\u003e:1\",\"state\":\"down\",\"since\":7,\"from\":\"::1\"}";
+        let all = format!("{{\"clusters\":[{{\"name\":\"c\",\"servers\":[{server}]}}],\"ambiguous\":[\"\\u0026\"]}}\n");
+        assert_eq!(text, all);
     }
 
     proptest! {

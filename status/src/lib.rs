@@ -11,6 +11,7 @@
 //! | [`names`] | names of clients |
 //! | [`pieces`], [`rendering`] | text in pieces, which is written in small steps |
 //! | `diagnosis` | the diagnosis in words |
+//! | [`switches`] | the answer of `memcache_control` |
 //! | `show` | numbers, times and pictures for people |
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod query;
 pub mod rendering;
 mod show;
 pub mod snapshot;
+pub mod switches;
 
 #[cfg(test)]
 #[path = "../examples/page/samples.rs"]

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::snapshot::{Latency, Millis, Sample};
+use crate::snapshot::{Latency, Millis, Sample, Server};
+use crate::switches::TakenOut;
 
 /// `1,234`, `12.3M`.
 pub fn count(n: u64) -> String {
@@ -77,6 +78,11 @@ pub fn moment(at: Millis) -> String {
     const END: Millis = 253_402_300_799_000;
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(at.min(END)));
     humantime::format_rfc3339_seconds(time.unwrap_or(SystemTime::UNIX_EPOCH)).to_string()
+}
+
+/// What a server is that is out of use.
+pub fn out_of_use(server: &Server) -> String {
+    server.operator.as_ref().map_or("out of use".into(), TakenOut::text)
 }
 
 /// `02:13:05`, with the date if that is another day than today, in the time zone that is so many minutes ahead of UTC.

@@ -4,6 +4,8 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::switches::TakenOut;
+
 /// The version of the schema. It grows when a field is removed or changes its meaning. New fields may come without that.
 pub const SCHEMA: u32 = 1;
 
@@ -145,6 +147,8 @@ pub struct Server {
     pub state: State,
     /// The time of the last change of the state.
     pub since: Millis,
+    /// What the operator has done to it, if it is out of use for that.
+    pub operator: Option<TakenOut>,
     /// The memcached version that it has reported, if any.
     pub version: Option<String>,
     /// What it is spoken to in, `meta` or `text`; `None`: it has not been greeted yet.

@@ -21,6 +21,12 @@ pub enum Piece<'a> {
 }
 
 impl ServerKey {
+    /// The key of the operator's switch of a server. It belongs to these two names alone, whatever else is configured.
+    pub fn of_switch(cluster: &[u8], server: &[u8]) -> ServerKey {
+        let head = format!("switch {} ", cluster.len());
+        ServerKey(Md5::new().chain_update(head).chain_update(cluster).chain_update(server).finalize().into())
+    }
+
     /// The key of a piece of the server's memory.
     pub fn of(&self, piece: Piece<'_>) -> ServerKey {
         let all = Md5::new().chain_update(self.0);
@@ -142,6 +148,8 @@ mod tests {
             a.of(Piece::Slots(0)),
             a.of(Piece::Slots(1)),
             a.of(Piece::Rest),
+            ServerKey::of_switch(b"", b"a:1"),
+            ServerKey::of_switch(b"a", b":1"),
         ];
         assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     }

@@ -65,6 +65,7 @@ pub fn server(n: usize) -> Server {
         addresses: 1,
         state: State::Live,
         since: NOW - 93_784_000,
+        operator: None,
         version: Some("1.6.18".into()),
         protocol: Some("meta"),
         weight: 1,

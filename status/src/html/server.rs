@@ -1,6 +1,7 @@
 //! A server on the page.
 
 use crate::snapshot::{Latency, Named, Sample, Server, Snapshot, State};
+use crate::switches::TakenOut;
 use crate::{diagnosis, show};
 
 /// A server.
@@ -16,6 +17,11 @@ pub struct Row<'a> {
 impl Row<'_> {
     pub fn id(&self) -> String {
         format!("server-{}-{}", self.client, self.number)
+    }
+
+    /// What the operator has done to it.
+    pub fn operator(&self) -> Option<String> {
+        self.server.operator.as_ref().map(TakenOut::text)
     }
 
     /// A class for the colour, a sign for those who do not see it, and the word.

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::samples;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, State};
+use crate::switches::TakenOut;
 
 /// The text of the elements that are opened by `start`, as a browser reads it.
 fn texts(page: &str, start: &str) -> Vec<String> {
@@ -48,6 +49,22 @@ fn everything_is_there() {
     }
     assert!(!page.contains("happened to answer"), "that is for one worker");
     assert!(render(&samples::servers(3)).contains("worker 4242 alone"));
+}
+
+#[test]
+fn who_has_taken_a_server_out_is_said() {
+    let mut snapshot = samples::servers(2);
+    let server = &mut snapshot.clients[0].servers[1];
+    server.state = State::Disabled;
+    for (state, from, text) in
+        [("down", Some("2001:db8::7"), "down by operator from 2001:db8::7"), ("drain", None, "drained by operator")]
+    {
+        let from = from.map(String::from);
+        snapshot.clients[0].servers[1].operator = Some(TakenOut { state, since: Some(1), from });
+        let page = render(&snapshot);
+        assert!(page.contains(&format!("10.0.0.2:11211 is {text} since ")), "{text}");
+        assert!(page.contains(&format!("<small>{text}, ")), "{text}");
+    }
 }
 
 #[test]

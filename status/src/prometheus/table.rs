@@ -63,9 +63,12 @@ pub const CLIENTS: [(&str, &str, &str, OfClient); 5] = [
 ];
 
 /// Of each server.
-pub const SERVERS: [(&str, &str, &str, OfServer); 24] = [
+pub const SERVERS: [(&str, &str, &str, OfServer); 25] = [
     ("memcache_server_up", GAUGE, "Whether operations are sent to the server.", |s| is(s.state == State::Live)),
     ("memcache_server_disabled", GAUGE, "Whether the server was taken out of use.", |s| is(s.state == State::Disabled)),
+    ("memcache_server_taken_out", GAUGE, "Whether the operator has taken the server out of use.", |s| {
+        is(s.operator.is_some())
+    }),
     ("memcache_server_state_timestamp_seconds", GAUGE, "When the server went up, down, or out of use.", |s| {
         float(s.since) / 1e3
     }),

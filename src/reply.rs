@@ -1,17 +1,18 @@
-//! How an answer is sent.
+//! How a location of ours answers.
 
 #![forbid(unsafe_code)]
 
+use core::fmt::Write as _;
+
 use memcache_status::pieces::Pieces;
-use memcache_status::{html, Format};
-use nginx_sys::{ngx_int_t, NGX_HTTP_NOT_FOUND, NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE};
+use nginx_sys::{ngx_int_t, NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE};
 
 use crate::nginx::request::{Head, Request};
 
 /// There is no memory.
 pub const SERVICE_UNAVAILABLE: ngx_int_t = NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t;
 
-/// For formats that are no documents: a browser that takes one for a document must not run anything.
+/// For what is no document: a browser that takes it for one must not run anything.
 const PLAIN_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// How an answer is sent.
@@ -22,19 +23,20 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// That of a format.
-    pub fn new(format: Format) -> Reply {
-        let (content_type, policy) = match format {
-            Format::Html => ("text/html; charset=utf-8", html::policy()),
-            Format::Json => ("application/json", PLAIN_POLICY),
-            Format::Prometheus => ("text/plain; version=0.0.4; charset=utf-8", PLAIN_POLICY),
-        };
+    /// A document with a policy of its own.
+    pub fn document(content_type: &'static str, policy: &'static str) -> Reply {
         Reply { head: Head { status: NGX_HTTP_OK, content_type }, policy }
     }
 
-    /// There is no such format.
-    pub const NOT_FOUND: Reply =
-        Reply { head: Head { status: NGX_HTTP_NOT_FOUND, content_type: "text/plain" }, policy: PLAIN_POLICY };
+    /// For programs.
+    pub fn data(content_type: &'static str) -> Reply {
+        Reply::document(content_type, PLAIN_POLICY)
+    }
+
+    /// A line of text that says what is wrong.
+    pub fn refusal(status: u32) -> Reply {
+        Reply { head: Head { status, content_type: "text/plain" }, policy: PLAIN_POLICY }
+    }
 
     /// Sends it. `None`: there is no memory.
     pub fn send(&self, request: Request<'_>, body: Pieces) -> Option<ngx_int_t> {
@@ -43,5 +45,12 @@ impl Reply {
         request.add_header("X-Content-Type-Options", "nosniff")?;
         request.add_header("Content-Security-Policy", self.policy)?;
         request.send(self.head, body.len(), body.iter())
+    }
+
+    /// The same for a text. `None`: there is no memory.
+    pub fn send_text(&self, request: Request<'_>, text: &str) -> Option<ngx_int_t> {
+        let mut body = Pieces::default();
+        body.write_str(text).ok()?;
+        self.send(request, body)
     }
 }
