@@ -3,6 +3,7 @@
 mod choice;
 mod cluster;
 mod credentials;
+mod discovery;
 mod membership;
 mod params;
 mod weights;
@@ -10,6 +11,7 @@ mod weights;
 pub use choice::{Failover, Hash, Protocol};
 pub use cluster::{Config, ServerConfig};
 pub use credentials::{Credentials, CredentialsError};
+pub use discovery::{Discovery, DiscoveryError, Node};
 pub use membership::MembershipError;
 pub use params::{parse_seconds, ParamError, PoolLimits, ServerParams};
 pub use weights::WeightError;

@@ -57,13 +57,13 @@ mod timers;
 
 pub use client::{Client, Completion, Rejected};
 pub use config::{
-    Config, Credentials, CredentialsError, Failover, Hash, MembershipError, PoolLimits, Protocol, ServerConfig,
-    ServerParams,
+    Config, Credentials, CredentialsError, Discovery, DiscoveryError, Failover, Hash, MembershipError, PoolLimits,
+    Protocol, ServerConfig, ServerParams,
 };
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
-    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_STATS, PATIENCE, PIPELINE_BOUND, SPARE_TIME,
-    SPARE_VALUES,
+    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_DISCOVERY, MAX_STATS, PATIENCE, PIPELINE_BOUND,
+    SPARE_TIME, SPARE_VALUES,
 };
 pub use metrics::counter::Memory;
 pub use network::{Cause, Event, Loss, Output};
@@ -71,7 +71,7 @@ pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY, MAX_LONG_KEY};
 pub use operation::key_rules::{HashTag, KeyRules, LongKeys};
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
-pub use operation::request::{Direction, Request, ServerVerb, StoreMode, Ttl, Verb};
+pub use operation::request::{Direction, DiscoverBy, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use protocol::line::MAX_LINE;
 pub use protocol::unfit::{Unfit, TOO_MANY_CONNECTIONS};
 pub use protocol::version::Version;

@@ -74,6 +74,9 @@ pub const CONNECT_BURST: u32 = 16;
 /// The largest size of a server's statistics, in bytes.
 pub const MAX_STATS: usize = 64 * 1024;
 
+/// The largest answer of a configuration endpoint, in bytes: 2000 servers with long names.
+pub const MAX_DISCOVERY: usize = 256 * 1024;
+
 /// Servers that [`Client::explain`](crate::Client::explain) names for a key.
 pub const MAX_CANDIDATES: usize = 8;
 

@@ -107,8 +107,8 @@ impl<T> Client<T> {
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
         {
             let work = call.work();
-            let (expect, is_write) =
-                work.map_or((Expect::Nothing, false), |work| (Expect::from(work), work.is_write()));
+            let (expect, is_write, is_alone) = work
+                .map_or((Expect::Nothing, false, false), |work| (Expect::from(work), work.is_write(), work.is_alone()));
             let version = connection.version();
             // An operation that waited may have been accepted before the dialect was known, or for another server.
             let refused = work.filter(|work| !connection.dialect().supports(call.key.as_ref(), work, || version));
@@ -120,10 +120,10 @@ impl<T> Client<T> {
             call.stage = Stage::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let Some(server) = self.servers.get_mut(server) {
                 server.sent(conn);
+                if is_alone && server.lets_wait() {
+                    connection.set_alone();
+                }
                 if is_write {
-                    if call.work().is_some_and(Work::is_alone) && server.lets_wait() {
-                        connection.set_alone();
-                    }
                     if let (Some(key), Some(Work::Keyed(Verb::Store { value, .. }))) = (&call.key, call.work()) {
                         self.large_items.note(key, value.len());
                     }

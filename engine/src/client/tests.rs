@@ -29,6 +29,7 @@ mod authentication;
 mod batches;
 mod bulk;
 mod deadlines;
+mod discover;
 mod exchanges;
 mod failover;
 mod greeting;

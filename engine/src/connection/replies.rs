@@ -8,7 +8,7 @@ use super::lease::{self, SideEffect};
 use super::spare_values::SpareValues;
 use super::state::{Awaited, Connection, Pending, Reply, Sent};
 use crate::id::CallId;
-use crate::limits::{BULK, MAX_STATS, READ_CHUNK};
+use crate::limits::{BULK, MAX_DISCOVERY, MAX_STATS, READ_CHUNK};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
 use crate::operation::reply::{Answer, Item, Outcome};
@@ -77,6 +77,11 @@ impl Connection {
                 Line::End if head.expect == Expect::Stats => {
                     (Ok(Outcome::Text(std::mem::take(&mut self.listing).freeze())), true)
                 }
+                Line::Servers(size) => {
+                    let (awaited, buffer) = self.servers_line(head.expect, size, used);
+                    self.await_value(awaited, buffer, used);
+                    return self.value_reply(max_value);
+                }
                 line => plain_line(line, head.expect, self.dialect, complete, &mut self.doubtful)?,
             };
             self.input.advance(used);
@@ -119,7 +124,7 @@ impl Connection {
         // A stale item, or one that is being made, is a miss for all but lease gets.
         let wanted = !(head.expect.is_get() && line.is_hidden());
         let fits = line.size <= max_value;
-        let room = if takes_value && wanted && fits { self.room_for(line.size, used) } else { Ok(None) };
+        let room = if takes_value && wanted && fits { self.room_for(head.expect, line.size, used) } else { Ok(None) };
         let usable = fits && room.is_ok();
         let side_effect = SideEffect::of(head.expect, head.call.is_some(), head.key.as_deref(), &line, usable);
         if !takes_value {
@@ -131,13 +136,24 @@ impl Connection {
         Ok(HeadLine::OfValue(Awaited { line, skipped, no_memory, side_effect, large }, room.ok().flatten()))
     }
 
+    /// A list of servers follows, of so many bytes. Its limit is not that of values.
+    fn servers_line(&self, expect: Expect, size: usize, used: usize) -> (Awaited, Option<BytesMut>) {
+        let fits = size <= MAX_DISCOVERY;
+        let room = if fits { self.room_for(expect, size, used) } else { Ok(None) };
+        let (skipped, no_memory) = (!fits || room.is_err(), room.is_err());
+        let line = Head { size, ..Head::default() };
+        (Awaited { line, skipped, no_memory, side_effect: None, large: None }, room.ok().flatten())
+    }
+
     /// A value follows a line of `used` bytes. `buffer` replaces the current input, if there is one.
     fn await_value(&mut self, awaited: Awaited, buffer: Option<BytesMut>, used: usize) {
         let size = awaited.line.size;
+        let expect = self.pending.front().map_or(Expect::Nothing, |head| head.expect);
+        let end = self.dialect.value_end(expect);
         if awaited.skipped {
-            self.decoder.skip(size, self.dialect.value_end());
+            self.decoder.skip(size, end);
         } else {
-            self.decoder.want(size, self.dialect.value_end());
+            self.decoder.want(size, end);
         }
         self.awaited = Some(awaited);
         match buffer {
@@ -159,6 +175,8 @@ impl Connection {
         let answer = match self.pending.front().map(|p| p.expect) {
             Some(expect) if expect.is_get() && line.is_hidden() => Ok(Outcome::Miss),
             _ if no_memory => Err(Error::NoMemory),
+            Some(Expect::Discover(_)) if skipped => Err(Error::TooLarge { size: line.size, limit: MAX_DISCOVERY }),
+            Some(Expect::Discover(_)) => Ok(Outcome::Text(value.clone())),
             _ if skipped => Err(Error::TooLarge { size: line.size, limit }),
             Some(Expect::Count) => Ok(Outcome::Number(number(value.trim_ascii_end()).ok_or(Malformed::Syntax)?)),
             Some(Expect::Lease) => Ok(Outcome::Lease(lease::answer(&line, item()))),
@@ -180,8 +198,8 @@ impl Connection {
 
     /// A buffer with room for a large value of `size` bytes and its line end, with the bytes that follow the line of
     /// `used` bytes. `None`: the value is not large, or the input has room.
-    fn room_for(&self, size: usize, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
-        let size = size.saturating_add(self.dialect.value_end().len());
+    fn room_for(&self, expect: Expect, size: usize, used: usize) -> Result<Option<BytesMut>, TryReserveError> {
+        let size = size.saturating_add(self.dialect.value_end(expect).len());
         if size <= READ_CHUNK || size <= self.input.capacity().saturating_sub(used) {
             return Ok(None);
         }
@@ -223,6 +241,8 @@ fn plain_line(
         Line::Version(text) if expect == Expect::Version => (Ok(Outcome::Text(Bytes::copy_from_slice(text))), true),
         Line::Noop if expect == Expect::Noop => (Ok(Outcome::Done), true),
         Line::Ok if expect == Expect::FlushAll => (Ok(Outcome::Done), true),
+        // It has no list.
+        Line::End if matches!(expect, Expect::Discover(_)) => (Ok(Outcome::Miss), true),
         Line::Number(number) if expect == Expect::Count => (Ok(Outcome::Number(number)), true),
         // memcached sends this after it has read the whole request, and reads the next one from its beginning.
         Line::ServerError(text) => {

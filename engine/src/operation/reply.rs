@@ -28,7 +28,8 @@ pub enum Outcome {
     Metadata(Metadata),
     /// The answers of a batch, in the order of its keys.
     Many(Vec<Part>),
-    /// The text of a `version`; the lines of `stats`, each `name value` and a line feed.
+    /// The text of a `version`; the lines of `stats`, each `name value` and a line feed; the list of a configuration
+    /// endpoint.
     Text(Bytes),
 }
 

@@ -191,6 +191,15 @@ impl Verb {
     }
 }
 
+/// How a configuration endpoint is asked for the servers of its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscoverBy {
+    /// `config get cluster`: ElastiCache since 1.4.14, and Memorystore.
+    Config,
+    /// `get AmazonElastiCache:cluster`: older ones of ElastiCache.
+    Item,
+}
+
 /// An operation on a server itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerVerb {
@@ -205,6 +214,11 @@ pub enum ServerVerb {
         /// After so many seconds, at most 30 days.
         delay: u32,
     },
+    /// Asks for the servers of its cluster. [`Discovery`](crate::config::Discovery) reads the answer.
+    Discover {
+        /// In which way.
+        by: DiscoverBy,
+    },
 }
 
 impl ServerVerb {
@@ -215,6 +229,7 @@ impl ServerVerb {
             ServerVerb::Version => "version",
             ServerVerb::Stats => "stats",
             ServerVerb::FlushAll { .. } => "flush_all",
+            ServerVerb::Discover { .. } => "discover",
         }
     }
 
@@ -225,8 +240,9 @@ impl ServerVerb {
 
     /// Whether a server may answer by closing the connection, without having said so before: the operation goes alone.
     pub fn is_alone(self) -> bool {
-        // It cannot be tried. memcached's own proxy closes the connection, and others may.
-        matches!(self, ServerVerb::FlushAll { .. })
+        // They cannot be tried: flush_all has an effect, and hardly any server knows the question for servers.
+        // memcached's own proxy closes the connection at flush_all, and twemproxy at whatever it does not know.
+        matches!(self, ServerVerb::FlushAll { .. } | ServerVerb::Discover { .. })
     }
 }
 

@@ -76,6 +76,7 @@ impl Dialect {
     ) -> Result<Option<(Line<'b>, usize)>, Malformed> {
         match (self, key) {
             (Dialect::Meta, Some(key)) => decoder.line_naming(buffer, key.raw()),
+            (Dialect::Meta, None) if expect.is_text() => decoder.text_line(buffer, expect),
             (Dialect::Meta, None) => decoder.line(buffer),
             (Dialect::Text(_), _) => decoder.text_line(buffer, expect),
         }
@@ -137,12 +138,12 @@ impl Dialect {
         }
     }
 
-    /// The bytes that end a value.
+    /// The bytes that end the value in the reply to such a request.
     #[inline(always)]
-    pub fn value_end(self) -> &'static [u8] {
+    pub fn value_end(self, expect: Expect) -> &'static [u8] {
         match self {
-            Dialect::Meta => meta::VALUE_END,
-            Dialect::Text(_) => text::VALUE_END,
+            Dialect::Meta if !expect.is_text() => meta::VALUE_END,
+            Dialect::Meta | Dialect::Text(_) => text::VALUE_END,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The expected reply to a request.
 
 use crate::operation::reply::{Metadata, Outcome};
-use crate::operation::request::{ServerVerb, StoreMode, Verb};
+use crate::operation::request::{DiscoverBy, ServerVerb, StoreMode, Verb};
 use crate::operation::work::Work;
 use crate::protocol::line::{Code, Head, Malformed};
 
@@ -28,6 +28,7 @@ pub(crate) enum Expect {
     Version,
     Stats,
     FlushAll,
+    Discover(DiscoverBy),
     /// No reply: the request was given up before it was encoded.
     Nothing,
 }
@@ -39,6 +40,7 @@ impl From<&Work> for Expect {
             Work::Server(ServerVerb::Version) => Expect::Version,
             Work::Server(ServerVerb::Stats) => Expect::Stats,
             Work::Server(ServerVerb::FlushAll { .. }) => Expect::FlushAll,
+            Work::Server(ServerVerb::Discover { by }) => Expect::Discover(*by),
             Work::Create { .. } => Expect::Conditional,
             Work::SetBack { again: false, .. } => Expect::SetBack,
             Work::SetBack { again: true, .. } => Expect::SetBackAgain,
@@ -58,10 +60,10 @@ impl From<&Work> for Expect {
 }
 
 impl Expect {
-    /// Whether a `VA` is possible.
+    /// Whether a value of announced length is possible.
     #[inline]
     pub fn takes_value(self) -> bool {
-        matches!(self, Expect::Get | Expect::Gat | Expect::Lease | Expect::Count)
+        matches!(self, Expect::Get | Expect::Gat | Expect::Lease | Expect::Count | Expect::Discover(_))
     }
 
     /// Whether it reads an item without a lease.
@@ -82,7 +84,13 @@ impl Expect {
 
     /// Whether it has a key.
     pub fn is_keyed(self) -> bool {
-        !matches!(self, Expect::Noop | Expect::Version | Expect::Stats | Expect::FlushAll)
+        !matches!(self, Expect::Noop | Expect::Version | Expect::Stats | Expect::FlushAll | Expect::Discover(_))
+    }
+
+    /// Whether request and reply are those of text in every dialect.
+    #[inline]
+    pub fn is_text(self) -> bool {
+        matches!(self, Expect::Discover(_))
     }
 
     /// Whether the request carries a value. A server that refuses the request may read the value as requests.

@@ -79,6 +79,8 @@ pub(crate) enum Line<'a> {
     Number(u64),
     /// `STAT name value`
     Stat(&'a [u8]),
+    /// `CONFIG cluster flags size`, or a `VALUE` with the same meaning: a list of servers follows, of so many bytes.
+    Servers(usize),
     /// `END`
     End,
     /// `SERVER_ERROR text`

@@ -128,6 +128,7 @@ impl Counters {
                 ServerVerb::Version => &ops.version,
                 ServerVerb::Stats => &ops.stats,
                 ServerVerb::FlushAll { .. } => &ops.flush_all,
+                ServerVerb::Discover { .. } => &ops.discover,
             },
         };
         counter.bump();
@@ -206,7 +207,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::operation::request::Ttl;
+    use crate::operation::request::{DiscoverBy, Ttl};
 
     #[test]
     fn the_docs_have_every_word() {
@@ -249,7 +250,9 @@ mod tests {
             count(Direction::Decr),
             Verb::Touch { ttl: Ttl::NEVER },
         ];
-        let on_server = [ServerVerb::Noop, ServerVerb::Version, ServerVerb::Stats, ServerVerb::FlushAll { delay: 0 }];
+        let discover = ServerVerb::Discover { by: DiscoverBy::Config };
+        let on_server =
+            [ServerVerb::Noop, ServerVerb::Version, ServerVerb::Stats, ServerVerb::FlushAll { delay: 0 }, discover];
         let keyed = verbs.into_iter().map(|verb| (verb.name(), Work::Keyed(verb)));
         let all: Vec<_> = keyed.chain(on_server.map(|verb| (verb.name(), Work::Server(verb)))).collect();
         assert_eq!(all.len(), Stats::<u64>::default().operations.list().count());

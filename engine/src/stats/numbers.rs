@@ -92,6 +92,8 @@ counters! {
         stats,
         /// flush_all
         flush_all,
+        /// the question for the servers of a cluster
+        discover,
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Part, ServerVerb, Verb};
+use memcache_engine::{Config, Error, Failover, Instant, Item, Lease, Outcome, Part, Verb};
 
+use self::on_server::check_on_server;
 use crate::op::{Lane, Op, Order};
 
+mod on_server;
 mod stood;
 
 /// What a server has under a key.
@@ -316,14 +318,7 @@ impl Ledger {
                 }
             }
             (Some(Verb::Lease { .. }), Outcome::Lease(lease)) => self.check_lease(op, lease, now),
-            (None, outcome) if op.on_server.is_some() => match (op.on_server, outcome) {
-                (Some(ServerVerb::Version), Outcome::Text(text)) => {
-                    assert!(text.starts_with(b"1.") || text.ends_with(b" mcrouter"), "{text:?}");
-                }
-                (Some(ServerVerb::Stats), Outcome::Text(text)) => assert_eq!(text, "pid 1\nuptime 2\n"),
-                (Some(ServerVerb::Noop | ServerVerb::FlushAll { .. }), Outcome::Done) => {}
-                (verb, outcome) => panic!("operation {number}: {verb:?} is {outcome:?}"),
-            },
+            (None, outcome) if op.on_server.is_some() => check_on_server(number, op, outcome),
             (Some(Verb::Get { .. }), Outcome::Item(item)) => {
                 let version = Some(Version::from(item));
                 assert!(stood(&|v| *v == version), "operation {number}: this was never under {:?}", op.key);

@@ -15,11 +15,13 @@ use crate::op::OF_BATCH;
 use crate::session::{Mishap, Session};
 
 mod access;
+mod endpoint;
 mod leases;
 mod loss;
 mod text;
 
 pub use access::{credentials, Access};
+pub use endpoint::list;
 pub use text::Speaks;
 
 /// From here on, a life is one that this has said, and not the tag of an operation.
@@ -191,11 +193,15 @@ impl Server {
         let text = line.strip_suffix(b"\r\n").expect("CRLF");
         if let Some(last) = self.speaks.closes(text) {
             if self.speaks == Speaks::MetaProxy {
-                assert_eq!(session.input.len(), line.len(), "something was sent behind a flush");
+                assert_eq!(session.input.len(), line.len(), "something was sent behind what goes alone");
             }
             session.input.clear();
             session.over = true;
             return Some(last.to_vec());
+        }
+        if let Some(reply) = self.discover(id, text) {
+            session.input.advance(line.len());
+            return Some(reply);
         }
         if !self.speaks.is_meta() || text::is_get(text) {
             return self.execute_text(id, line, session, ledger, now);

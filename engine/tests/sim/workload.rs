@@ -1,5 +1,6 @@
 //! Random operations on few keys, so that they meet.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Direction, Error, Instant, LongKeys, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb, MAX_LONG_KEY,
-    PATIENCE, PIPELINE_BOUND,
+    Direction, DiscoverBy, Error, Instant, LongKeys, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
+    MAX_LONG_KEY, PATIENCE, PIPELINE_BOUND,
 };
 
 use crate::habits::Habits;
@@ -43,6 +44,8 @@ pub struct Workload {
     pub patient: bool,
     /// The versions that were seen last, by key.
     seen: Vec<u64>,
+    /// Operations that go alone, at which a server may close the connection.
+    pub alone: BTreeSet<u64>,
     next: u64,
 }
 
@@ -94,6 +97,7 @@ impl Workload {
             in_text: false,
             patient: false,
             seen,
+            alone: BTreeSet::new(),
             next: 1,
         }
     }
@@ -296,6 +300,8 @@ impl Workload {
             0 if !(self.patient && self.in_text) => ServerVerb::FlushAll { delay: 0 },
             1 => ServerVerb::Noop,
             2 => ServerVerb::Stats,
+            3 => ServerVerb::Discover { by: DiscoverBy::Config },
+            4 => ServerVerb::Discover { by: DiscoverBy::Item },
             _ => ServerVerb::Version,
         };
         let times = times(world, timeout);
@@ -311,6 +317,7 @@ impl Workload {
                 assert!(world.lists(server), "server {server} has left the list");
                 let mut op = Op::new(call, world.at, server, Vec::new(), None, times);
                 op.on_server = Some(verb);
+                self.alone.extend(verb.is_alone().then_some(number));
                 world.ledger.accepted(number, op);
                 None
             }

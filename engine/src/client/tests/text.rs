@@ -5,7 +5,7 @@ mod refused;
 
 use super::*;
 use crate::config::Protocol;
-use crate::operation::request::Direction;
+use crate::operation::request::{Direction, DiscoverBy};
 use crate::{KeyError, KeyRules};
 
 /// A server's answer to a command of the greeting; `None`: it closes the connection.
@@ -195,6 +195,7 @@ fn answers_of_the_others() {
         (ServerVerb::Version, "version\r\n", "VERSION 1.6.9\r\n", Outcome::Text(Bytes::from_static(b"1.6.9"))),
         (ServerVerb::Stats, "stats\r\n", "STAT a b\r\nEND\r\n", Outcome::Text(Bytes::from_static(b"a b\n"))),
         (ServerVerb::FlushAll { delay: 0 }, "flush_all\r\n", "OK\r\n", Outcome::Done),
+        (ServerVerb::Discover { by: DiscoverBy::Config }, "config get cluster\r\n", "END\r\n", Outcome::Miss),
     ] {
         w.client.submit_to(0, verb, None, 1, w.now).unwrap();
         assert_eq!(w.written(0), request);

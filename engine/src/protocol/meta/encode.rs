@@ -4,6 +4,7 @@ use crate::operation::key::Key;
 use crate::operation::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
 use crate::operation::work::Work;
 use crate::protocol::outbound::Outbound;
+use crate::protocol::text;
 use crate::protocol::token::Token;
 
 /// The first questions to a new connection, answered by `VERSION` and `MN`. They change nothing in any dialect.
@@ -59,6 +60,7 @@ fn server(out: &mut Outbound, verb: ServerVerb) {
             number(out, b"flush_all ", Ttl::bounded(delay));
             out.put(b"\r\n");
         }
+        ServerVerb::Discover { by } => text::encode::discover(out, by),
     }
 }
 

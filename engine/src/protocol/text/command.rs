@@ -119,6 +119,7 @@ impl Commands {
             Work::Server(ServerVerb::FlushAll { .. }) => {
                 (!self.knows(Command::Stats)).then_some("it may not know flush_all")
             }
+            Work::Server(ServerVerb::Discover { .. }) => None,
         }
     }
 }

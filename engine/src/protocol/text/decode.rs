@@ -1,5 +1,6 @@
 //! Bytes to replies.
 
+use crate::operation::request::DiscoverBy;
 use crate::protocol::decoder::Decoder;
 use crate::protocol::expect::Expect;
 use crate::protocol::line::{Code, Head, Line, Malformed, MAX_ITEM};
@@ -46,6 +47,11 @@ fn parse(line: &[u8], expect: Expect) -> Result<Line<'_>, Malformed> {
         (Expect::Stats, b"STAT", Some(text)) if !text.is_empty() => return Ok(Line::Stat(text)),
         (Expect::Stats, b"END", None) => return Ok(Line::End),
         (Expect::FlushAll, b"OK", None) => return Ok(Line::Ok),
+        (Expect::Discover(DiscoverBy::Config), b"CONFIG", Some(text)) => return servers(text, b"cluster "),
+        (Expect::Discover(DiscoverBy::Item), b"VALUE", Some(text)) => {
+            return servers(text, b"AmazonElastiCache:cluster ")
+        }
+        (Expect::Discover(_), b"END", None) => return Ok(Line::End),
         _ => return Err(Malformed::Syntax),
     };
     Ok(Line::Head(Head { code, ..Head::default() }))
@@ -66,6 +72,17 @@ fn value(text: &[u8]) -> Result<Head<'_>, Malformed> {
         return Err(Malformed::Syntax);
     }
     Ok(Head { code: Code::Value, size, key: Some(key), flags, cas, ..Head::default() })
+}
+
+/// `name flags size`
+fn servers<'a>(text: &[u8], name: &[u8]) -> Result<Line<'a>, Malformed> {
+    let size = || {
+        let (flags, rest) = leading_number(text.strip_prefix(name)?)?;
+        let size = number(rest.strip_prefix(b" ")?)?;
+        u32::try_from(flags).ok()?;
+        usize::try_from(size).ok().filter(|&size| size <= MAX_ITEM)
+    };
+    size().map(Line::Servers).ok_or(Malformed::Syntax)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::config::Credentials;
 use crate::operation::key::Key;
-use crate::operation::request::{Direction, ServerVerb, StoreMode, Ttl, Verb};
+use crate::operation::request::{Direction, DiscoverBy, ServerVerb, StoreMode, Ttl, Verb};
 use crate::operation::work::Work;
 use crate::protocol::outbound::Outbound;
 use crate::protocol::text::command::Command;
@@ -61,6 +61,15 @@ fn server(out: &mut Outbound, verb: ServerVerb) {
             number(out, b"flush_all ", Ttl::bounded(delay));
             end(out);
         }
+        ServerVerb::Discover { by } => discover(out, by),
+    }
+}
+
+/// Asks a configuration endpoint for the servers of its cluster. No other dialect has a command of its own for it.
+pub(crate) fn discover(out: &mut Outbound, by: DiscoverBy) {
+    match by {
+        DiscoverBy::Config => out.put(b"config get cluster\r\n"),
+        DiscoverBy::Item => out.put(b"get AmazonElastiCache:cluster\r\n"),
     }
 }
 
@@ -195,6 +204,8 @@ mod tests {
             (ServerVerb::Stats, "stats\r\n"),
             (ServerVerb::FlushAll { delay: 0 }, "flush_all\r\n"),
             (ServerVerb::FlushAll { delay: 2_592_001 }, "flush_all 2592000\r\n"),
+            (ServerVerb::Discover { by: DiscoverBy::Config }, "config get cluster\r\n"),
+            (ServerVerb::Discover { by: DiscoverBy::Item }, "get AmazonElastiCache:cluster\r\n"),
         ] {
             assert_eq!(encoded(b"cow", Work::Server(verb)), line);
         }

@@ -18,7 +18,7 @@ const GREETING: &str = "ngx_http_memcache_greeting";
 pub enum Speaks {
     /// Meta, and nothing else that operations are sent in.
     Meta,
-    /// Meta, and it closes the connection at `flush_all`, like memcached's own proxy. Nothing else may be on it.
+    /// Meta, and it closes the connection at what goes alone, like memcached's own proxy. Nothing else may be on it.
     MetaProxy,
     /// Text, and a version that says so.
     Text,
@@ -37,9 +37,9 @@ impl Speaks {
     pub fn closes(self, text: &[u8]) -> Option<&'static [u8]> {
         let (last, unknown): (&[u8], &[&[u8]]) = match self {
             Speaks::Meta | Speaks::Text => return None,
-            Speaks::MetaProxy => (b"", &[b"flush_all"]),
-            Speaks::Proxy => (b"", &[b"mn", b"stats", b"flush_all", b"gats "]),
-            Speaks::Router => (b"CLIENT_ERROR malformed request\r\n", &[b"mn", b"gats "]),
+            Speaks::MetaProxy => (b"", &[b"flush_all", b"config "]),
+            Speaks::Proxy => (b"", &[b"mn", b"stats", b"flush_all", b"gats ", b"config "]),
+            Speaks::Router => (b"CLIENT_ERROR malformed request\r\n", &[b"mn", b"gats ", b"config "]),
         };
         unknown.iter().any(|word| text.starts_with(word)).then_some(last)
     }

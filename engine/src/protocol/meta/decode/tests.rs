@@ -51,7 +51,7 @@ fn drain(
         let Some((line, used)) = decoder.line(buffer)? else { return Ok(()) };
         let mut size = None;
         replies.push(match line {
-            Line::Number(_) => panic!("meta has no such line"),
+            Line::Number(_) | Line::Servers(_) => panic!("meta has no such line"),
             Line::Head(head) => {
                 size = (head.code == Code::Value).then_some(head.size);
                 let key = head.key.map(<[u8]>::to_vec);

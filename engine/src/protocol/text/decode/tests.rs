@@ -7,6 +7,9 @@ use super::*;
 use crate::protocol::line::MAX_LINE;
 use crate::protocol::text::VALUE_END;
 
+const CONFIG: Expect = Expect::Discover(DiscoverBy::Config);
+const ITEM: Expect = Expect::Discover(DiscoverBy::Item);
+
 /// What came of replies to requests, up to the first malformed one.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>, expects: &[Expect]) -> (Vec<String>, bool) {
     let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::new());
@@ -29,11 +32,14 @@ fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>, expects: &[Expect]) -> (Ve
                     Err(_) => return (replies, false),
                 };
                 replies.push(format!("{line:?}"));
-                let value = matches!(line, Line::Head(head) if head.code == Code::Value);
-                let size = if let Line::Head(head) = line { head.size } else { 0 };
-                let goes_on = value || matches!(line, Line::Stat(_));
+                let size = match line {
+                    Line::Head(head) if head.code == Code::Value => Some(head.size),
+                    Line::Servers(size) => Some(size),
+                    _ => None,
+                };
+                let goes_on = size.is_some() || matches!(line, Line::Stat(_));
                 buffer.advance(used);
-                if value {
+                if let Some(size) = size {
                     decoder.want(size, VALUE_END);
                 }
                 if goes_on {
@@ -62,7 +68,7 @@ fn each_request_has_its_answers() {
         ("VALUE cow 7 3 9\r\nmoo\r\nEND\r\n", &[Get, Gat]),
         ("VALUE cow 7 0 9\r\n\r\nEND\r\n", &[Get, Gat]),
         ("VALUE cow 0 5 9\r\nEND\r\n\r\nEND\r\n", &[Get, Gat]),
-        ("END\r\n", &[Get, Gat, Stats]),
+        ("END\r\n", &[Get, Gat, Stats, CONFIG, ITEM]),
         ("STORED\r\n", &[Set, Conditional]),
         ("NOT_STORED\r\n", &[Set, Conditional]),
         ("EXISTS\r\n", &[Set]),
@@ -74,9 +80,12 @@ fn each_request_has_its_answers() {
         ("VERSION 1.5.22\r\n", &[Noop, Version]),
         ("STAT pid 1\r\nEND\r\n", &[Stats]),
         ("OK\r\n", &[FlushAll]),
+        ("CONFIG cluster 0 7\r\n1\na||1\n\r\nEND\r\n", &[CONFIG]),
+        ("VALUE AmazonElastiCache:cluster 0 7\r\n1\na||1\n\r\nEND\r\n", &[ITEM]),
+        ("VALUE AmazonElastiCache:cluster 4294967295 0\r\n\r\nEND\r\n", &[ITEM]),
     ];
     let errors = ["ERROR\r\n", "CLIENT_ERROR bad data chunk\r\n", "SERVER_ERROR out of memory\r\n", "SERVER_ERROR\r\n"];
-    let all = [Get, Gat, Set, Conditional, Delete, Count, Touch, Noop, Version, Stats, FlushAll];
+    let all = [Get, Gat, Set, Conditional, Delete, Count, Touch, Noop, Version, Stats, FlushAll, CONFIG, ITEM];
     for expect in all {
         for &(reply, of) in right {
             assert_eq!(decoded(reply.as_bytes(), &[expect]).1, of.contains(&expect), "{reply:?} for {expect:?}");
@@ -102,6 +111,17 @@ fn each_request_has_its_answers() {
             "18446744073709551616\r\n",
             "1 2\r\n",
             "VERSION \r\n0\r\n",
+            "CONFIG cluster 0\r\n",
+            "CONFIG cluster 0 8 1\r\n",
+            "CONFIG cluster 0 -1\r\n",
+            "CONFIG cluster 0 x\r\n",
+            "CONFIG cluster 4294967296 8\r\n",
+            "CONFIG cluster 0 1073741825\r\n",
+            "CONFIG other 0 8\r\n",
+            "CONFIG cluster  0 8\r\n",
+            "VALUE AmazonElastiCache:other 0 8\r\n",
+            "CONFIG cluster 0 3\r\n1\na\r\nENDS",
+            "CONFIG cluster 0 3\r\n1\na||1\n\r\nEND\r\n",
         ] {
             let noop = expect == Noop && wrong.starts_with("VERSION");
             assert!(noop || !decoded(wrong.as_bytes(), &[expect]).1, "{wrong:?} for {expect:?}");
@@ -157,10 +177,10 @@ proptest! {
         pieces in proptest::collection::vec(
             proptest::sample::select(vec![
                 "VALUE ", "cow ", "7 ", "3 ", "9", "\r\n", "moo", "END", "END\r\n", "STORED\r\n", "ERROR\r\n", "5\r\n", "\n", "\0",
-                "VALUE cow 0 3 1\r\nmoo\r\nEND\r\n", "VERSION 1\r\n", "STAT a b\r\n",
+                "VALUE cow 0 3 1\r\nmoo\r\nEND\r\n", "VERSION 1\r\n", "STAT a b\r\n", "CONFIG cluster 0 3\r\n",
             ]), 0..12),
         expects in proptest::collection::vec(
-            proptest::sample::select(vec![Expect::Get, Expect::Set, Expect::Count, Expect::Stats, Expect::Noop]), 1..6),
+            proptest::sample::select(vec![Expect::Get, Expect::Set, Expect::Count, Expect::Stats, Expect::Noop, CONFIG]), 1..6),
     ) {
         decoded(pieces.concat().as_bytes(), &expects);
     }
