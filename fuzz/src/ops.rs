@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Direction, Instant, Rejected, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
+    CallId, Client, Direction, DiscoverBy, Instant, Rejected, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
 };
 
 use crate::script::Script;
 
 /// The operations, by their letters in a script. A letter that is none stands for one of them too.
-const LETTERS: &[u8] = b"gGlLmsfarpPdDxXiIjtnvSF";
+const LETTERS: &[u8] = b"gGlLmsfarpPdDxXiIjtnvSFcC";
 
 /// Each operation has a number, which is in its key: so it shows to whom a reply belongs. Some have the same key.
 pub struct Op {
@@ -63,7 +63,7 @@ impl Op {
 
     /// Whether nothing is sent behind it until it is answered.
     pub fn goes_alone(&self) -> bool {
-        matches!(self.server_verb(), Some(ServerVerb::FlushAll { .. }))
+        self.server_verb().is_some_and(ServerVerb::is_alone)
     }
 
     /// The key as the server sees it; `None`: it is the server that is asked.
@@ -82,6 +82,8 @@ impl Op {
             b'v' => Some(ServerVerb::Version),
             b'S' => Some(ServerVerb::Stats),
             b'F' => Some(ServerVerb::FlushAll { delay: self.size as u32 }),
+            b'c' => Some(ServerVerb::Discover { by: DiscoverBy::Config }),
+            b'C' => Some(ServerVerb::Discover { by: DiscoverBy::Item }),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! A server that says what the script wants.
 
+mod endpoint;
 mod lines;
 mod text;
 
@@ -190,6 +191,9 @@ impl Peer {
     fn reply(&self, letter: u8, n: usize, head: &Request) -> (Vec<u8>, Says) {
         let key = || head.key.clone();
         let nonsense = || Says::Nonsense(key());
+        if let Some(said) = Some(head).filter(|head| head.discovers()).and_then(|head| endpoint::say(letter, n, head)) {
+            return said;
+        }
         match letter {
             b'm' if head.word == b"mg" => line(head, "EN", n),
             b'm' => line(head, "NF", n),
@@ -280,6 +284,7 @@ impl Peer {
                 let outcome = if text.len() > self.max_value { too_large } else { Ok(Outcome::Number(number)) };
                 (with_value(head, text.as_bytes(), 0, ""), answer(outcome))
             }
+            b"config" | b"get" => endpoint::say(b'r', n, head).expect("it is answered"),
             b"mn" => (b"MN\r\n".to_vec(), answer(Ok(Outcome::Done))),
             b"version" => {
                 let text = format!("1.6.{n}");

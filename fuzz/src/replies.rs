@@ -19,7 +19,7 @@
 //! of what was said, that is what it has made of it.
 //!
 //! The pipeline has room for all: what waits moves up after each read, so who is on a connection when it ends would
-//! depend on the reads. For the same reason no `flush_all` is submitted, which goes alone: the target `operations` has it.
+//! depend on the reads. For the same reason no other is submitted beside one that goes alone.
 
 mod forecast;
 
@@ -27,9 +27,10 @@ use std::collections::HashMap;
 use std::mem::take;
 use std::time::Duration;
 
+use memcache_engine::limits::MAX_SERVERS;
 use memcache_engine::{
-    Answer, CallId, Client, Config, ConnId, Error, Instant, Outcome, Output, Protocol, ServerConfig, ServerParams,
-    Subset,
+    Answer, CallId, Client, Config, ConnId, Discovery, Error, Instant, Outcome, Output, Protocol, ServerConfig,
+    ServerParams, Subset,
 };
 
 use self::forecast::Forecast;
@@ -87,6 +88,8 @@ struct World {
     /// By number; gone: it has ended.
     calls: Vec<Option<CallId>>,
     numbers: HashMap<Vec<u8>, u64>,
+    /// The operation that goes alone.
+    alone: Option<u64>,
     /// An operation without a key has ended without its reply.
     lost_count: bool,
     /// It is known what becomes of all that was submitted.
@@ -128,6 +131,7 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
         timeout: None,
         calls: Vec::new(),
         numbers: HashMap::new(),
+        alone: None,
         lost_count: false,
         foreseen: true,
         leases: 0,
@@ -157,6 +161,7 @@ impl World {
             b'T' => self.timeout = script.pick(&[None, Some(20), Some(200)]).map(Duration::from_millis),
             b'-' => {
                 let index = self.calls.len().checked_sub(1 + script.number());
+                let index = index.filter(|&index| self.alone != Some(index as u64));
                 if let Some(call) = index.and_then(|index| self.calls[index].take()) {
                     self.lost_count |= !self.numbers.values().any(|&n| Some(n as usize) == index);
                     assert!(self.client.cancel(call, self.now).is_some(), "it has not ended");
@@ -172,10 +177,14 @@ impl World {
     fn submit(&mut self, script: &mut Script<'_>) {
         let number = self.calls.len() as u64;
         let op = Op::read(script, number, self.timeout);
-        if op.goes_alone() {
+        let server = self.client.server(0).expect("a server");
+        let is_free = server.pending + server.queued == 0;
+        self.alone = self.alone.filter(|_| !is_free);
+        if self.alone.is_some() || op.goes_alone() && !is_free {
             self.calls.push(None);
             return;
         }
+        self.alone = op.goes_alone().then_some(number);
         self.foreseen &= op.is_plain();
         let key = op.wire_key(&self.client.config().keys.prefix);
         let call = op.submit(&mut self.client, Subset::ALL, self.now);
@@ -300,6 +309,7 @@ impl World {
             assert_eq!(call, Some(done.call), "operation {} has ended before", done.context);
             match &done.answer {
                 Ok(Outcome::Item(item)) => assert!(item.value.len() <= max_value),
+                Ok(Outcome::Text(text)) => check_list(text),
                 Ok(_) | Err(Error::Server(_) | Error::Client(_)) => {}
                 Err(_) => self.lost_count |= !self.numbers.values().any(|&n| n == done.context),
             }
@@ -343,5 +353,15 @@ impl World {
         let more = [("hits", stats.hits), ("misses", stats.misses), ("opened", stats.opened), ("lost", stats.lost)];
         self.trace.counted = stats.errors.list().chain(more).collect();
         self.trace
+    }
+}
+
+/// Whatever a text says, the servers in it have names that can be printed, and an address that can be used.
+fn check_list(text: &[u8]) {
+    let Ok(list) = Discovery::parse(text) else { return };
+    assert!((1..=MAX_SERVERS).contains(&list.nodes.len()));
+    for node in list.nodes {
+        assert!(node.name().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte)));
+        assert!(node.port > 0 && !node.ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()));
     }
 }

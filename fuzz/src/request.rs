@@ -19,10 +19,11 @@ impl Request {
         let mut words = line.split(|&b| b == b' ').map(<[u8]>::to_vec);
         let word = words.next().unwrap_or_default();
         let meta = word.len() == 2 && word[0] == b'm' && word != b"mn";
-        let keyless: [&[u8]; 4] = [b"mn", b"version", b"stats", b"flush_all"];
+        let keyless: [&[u8]; 5] = [b"mn", b"version", b"stats", b"flush_all", b"config"];
         // The time comes first there.
         let words = &mut words.skip(usize::from(word == b"gats"));
-        let key = words.next().filter(|_| !keyless.contains(&&word[..])).unwrap_or_default();
+        let is_key = |key: &Vec<u8>| !keyless.contains(&&word[..]) && key != b"AmazonElastiCache:cluster";
+        let key = words.next().filter(is_key).unwrap_or_default();
         let mut used = end + 1;
         let stores: [&[u8]; 7] = [b"ms", b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
         if stores.contains(&&word[..]) {
@@ -54,6 +55,11 @@ impl Request {
         let mut other = self.clone();
         other.flags.iter_mut().filter(|flag| flag[0] == b'O').for_each(|flag| *flag = format!("O{token}").into_bytes());
         other
+    }
+
+    /// Whether it is the servers of a cluster that are asked for.
+    pub fn discovers(&self) -> bool {
+        self.word == b"config" || self.word == b"get" && self.key.is_empty()
     }
 
     /// Whether it is the item's state that is asked for.

@@ -6,7 +6,7 @@
 use memcache_engine::{Answer, Item, Outcome};
 
 use super::lines::fill;
-use super::{Peer, Says};
+use super::{endpoint, Peer, Says};
 use crate::request::Request;
 
 /// What is in the key that a new connection tries the server with.
@@ -51,6 +51,9 @@ impl Peer {
     fn text_reply(&self, letter: u8, n: usize, head: &Request) -> (Vec<u8>, Says) {
         let line = |text: &str| format!("{text}\r\n").into_bytes();
         let answer = |answer: Answer| Says::Answer(head.key.clone(), answer);
+        if let Some(said) = Some(head).filter(|head| head.discovers()).and_then(|head| endpoint::say(letter, n, head)) {
+            return said;
+        }
         match letter {
             b'm' if head.gets() => (line("END"), answer(Ok(Outcome::Miss))),
             b'm' if head.word == b"delete" || head.word == b"touch" => (line("NOT_FOUND"), answer(Ok(Outcome::Miss))),
@@ -105,6 +108,7 @@ impl Peer {
             _ if head.stores() => (line("STORED"), answer(Outcome::Done)),
             b"stats" => (b"STAT pid 1\r\nSTAT threads 4\r\nEND\r\n".to_vec(), Says::Anything),
             b"flush_all" => (line("OK"), answer(Outcome::Done)),
+            b"config" | b"get" => endpoint::say(b'r', n, head).expect("it is answered"),
             // It may be a noop.
             _ => (line("VERSION 1.4.4"), Says::Anything),
         }
