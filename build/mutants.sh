@@ -35,6 +35,7 @@ R13: a key goes to any connection | server/order.rs | s/if self.connections.len(
 R13: the queue waits for a connection that is full | client/dispatch.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
 R13: a connection is never full | server/order.rs | s/return if load < most {/return if load < most || true {/
 R14: waiting leases without a bound | front/lease_wait.rs | s/let full = self.count >= most;/let full = false;/
+R18: what goes alone has others behind it | client/dispatch.rs | s/if is_alone \&\& server.lets_wait() {/if false {/
 F38: more than a question is sent before the authentication | protocol/greeting.rs | s/Begin::Meta if self.credentials.is_none() =>/Begin::Meta =>/
 F38: bytes are sent behind the authentication | protocol/text/encode.rs | s/out.put_shared(credentials.token());/out.put_shared(credentials.token()); out.put(b"\r\nversion");/
 F38: who does not ask for the password gets it | protocol/greeting.rs | s/(Due::Version, Line::Version(text)) => return/(Due::Version, Line::Version(_)) if self.credentials.is_some() => Next::Ask(Due::Authentication),\n            &/
