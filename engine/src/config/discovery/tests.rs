@@ -84,7 +84,8 @@ fn servers_that_are_none() {
     use DiscoveryError::{Address, Host, Node, Port};
     let long = format!("{}a|10.0.0.1|1", "a.".repeat(127));
     let label = format!("{}|10.0.0.1|1", "a".repeat(64));
-    let rows: [(&str, fn(String) -> DiscoveryError); 38] = [
+    type Refusal = fn(String) -> DiscoveryError;
+    let rows: [(&str, Refusal); 38] = [
         ("a", Node),
         ("a:11211", Node),
         ("a|1", Node),
