@@ -237,7 +237,7 @@ is(code(http($all)), 429, 'examples - the limit');
 
 # the status has the names, whatever else there is
 
-my @names = map { $_->{name} } @{ status()->{clients} };
+my @names = map { $_->{cluster} } @{ status()->{clients} };
 is(join(' ', sort @names), 'mine.example.com pages sessions twin', 'names');
 
 # a reload with one more in front
@@ -246,7 +246,7 @@ $t->write_file_expand('nginx.conf', $conf =~ s/(?=    memcache_cluster sessions)
 my @before = worker_pids($t);
 kill 'HUP', master($t);
 ok(wait_for(sub { "@{[ worker_pids($t) ]}" ne "@before" }), 'reload');
-ok(wait_for(sub { my @now = map { $_->{name} } @{ status()->{clients} // [] };
+ok(wait_for(sub { my @now = map { $_->{cluster} } @{ status()->{clients} // [] };
 	join(' ', sort @now) eq 'first mine.example.com pages sessions twin' }),
 	'reload - names');
 

@@ -104,7 +104,7 @@ is(code($r), 200, 'status');
 is(header($r, 'Content-Type'), 'application/json', 'type');
 is(header($r, 'Content-Length'), length http_content($r), 'length');
 
-is($page->{schema}, 1, 'version of the schema');
+is($page->{schema}, 2, 'version of the schema');
 like($page->{version}, qr/^\d+\.\d+\.\d+$/, 'version');
 like($page->{abi}, qr/^1\.\d+$/, 'ABI');
 like($page->{nginx}, qr/^1\.\d+\.\d+$/, 'version of nginx');
@@ -181,7 +181,7 @@ cmp_ok($down->{connections}{failed}, '>=', 1, 'down - failed connects');
 
 $r = http_content(http_get('/status'));
 my $address = '127.0.0.1:' . port(8082);
-like($r, qr/\Q$address\E(?: \(client [^)]*\))? is down since \d\d:\d\d:\d\d UTC/,
+like($r, qr/\Q$address\E(?: \(cluster [^)]*\))? is down since \d\d:\d\d:\d\d UTC/,
 	'page - down');
 my ($said) = $r =~ /is down since (\S+) (?:UTC&#43;|UTC\+)5:30/;
 my ($logged) = messages($t) =~ m!(\S+) \[error\] [^\n]*"\Q$address\E" is down!;

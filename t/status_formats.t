@@ -216,14 +216,14 @@ is_deeply([@shown[0 .. 2]], \@names, 'D4 HTML - names as they are');
 $body = http_content(http_get('/metrics'));
 utf8::decode($body) or fail('UTF-8');
 my @labels = map { s/\\(.)/$1/gr }
-	$body =~ /^memcache_server_up\{client="<hostile>",server="((?:[^"\\]|\\.)*)"\} /mg;
+	$body =~ /^memcache_server_up\{cluster="<hostile>",server="((?:[^"\\]|\\.)*)"\} /mg;
 is_deeply([@labels[0 .. 2]], \@names, 'D4 Prometheus - names as they are');
 
 # labels are decided by the configuration
 
 my %label = map { ($_ => 1) } $body =~ /[{,]([a-z_]+)="/g;
 is_deeply([sort keys %label],
-	[qw/ abi address class client le nginx op protocol server version /], 'D7 labels');
+	[qw/ abi address class cluster le nginx op protocol server version /], 'D7 labels');
 my $series = () = $body =~ /^memcache_/mg;
 http_get("/metrics?key=$_") for 1 .. 20;
 my $now = () = http_content(http_get('/metrics')) =~ /^memcache_/mg;

@@ -102,7 +102,7 @@ is(scalar(() = $metrics =~ /_bucket\{.*le="0\./mg), 0,
 	'R51 Prometheus - no buckets of so many');
 
 my $page = http_content(http_get('/status'));
-like($page, qr/2800 more clients are not shown/, 'R51 page');
+like($page, qr/2800 more clusters are not shown/, 'R51 page');
 like($page, qr!</html>\s*\z!, 'R51 page - whole');
 
 for my $format (qw/ html json prometheus /) {

@@ -132,7 +132,7 @@ impl Collect {
             ..self.snapshot
         };
         let mut snapshot = mem::replace(&mut self.snapshot, empty);
-        names::name_clients(&mut snapshot.clients);
+        names::name_clusters(&mut snapshot.clients);
         snapshot
     }
 }
@@ -144,7 +144,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
     let mut servers = Vec::new();
     servers.try_reserve_exact(config.servers.len()).ok()?;
     Some(snapshot::Client {
-        name: text(&config.name),
+        cluster: text(&config.name),
         used_by: cluster.used_by.borrow().iter().map(|name| text(name)).collect(),
         list_version: client.version(),
         hash: config.hash.name(),

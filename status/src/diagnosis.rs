@@ -94,7 +94,7 @@ pub fn of(snapshot: &Snapshot) -> Diagnosis {
 /// A memcached, as one client sees it.
 struct Seen<'a> {
     server: &'a Server,
-    client: &'a str,
+    cluster: &'a str,
     /// How many clients have it.
     clients: usize,
     /// Whether its state differs between them.
@@ -102,11 +102,11 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Its address, and which client's trouble it is, if several have it.
+    /// Its address, and which cluster's trouble it is, if several have it.
     fn name(&self) -> String {
         match self.clients {
             ..=1 => self.server.address.clone(),
-            _ => format!("{} (client {})", self.server.address, self.client),
+            _ => format!("{} (cluster {})", self.server.address, self.cluster),
         }
     }
 }
@@ -115,17 +115,17 @@ impl Seen<'_> {
 fn memcacheds(snapshot: &Snapshot) -> Vec<Seen<'_>> {
     let mut all: Vec<Seen<'_>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let servers = snapshot.clients.iter().flat_map(|client| client.servers.iter().map(|server| (&client.name, server)));
-    for (client, server) in servers {
+    let servers = snapshot.clients.iter().flat_map(|one| one.servers.iter().map(|server| (&one.cluster, server)));
+    for (cluster, server) in servers {
         let place = *places.entry(&server.address).or_insert(all.len());
         let Some(seen) = all.get_mut(place) else {
-            all.push(Seen { server, client, clients: 1, differs: false });
+            all.push(Seen { server, cluster, clients: 1, differs: false });
             continue;
         };
         seen.clients = seen.clients.saturating_add(1);
         seen.differs |= server.state != seen.server.state;
         if severity(server, snapshot) < severity(seen.server, snapshot) {
-            (seen.server, seen.client) = (server, client);
+            (seen.server, seen.cluster) = (server, cluster);
         }
     }
     all
@@ -171,7 +171,7 @@ fn all_answer(tried: &[&Server], untried: &[&Server], all: usize) -> String {
     }
 }
 
-/// The client is named if the server is not down for all.
+/// The cluster is named if the server is not down for all.
 fn is_down(seen: &Seen<'_>, snapshot: &Snapshot) -> String {
     let server = seen.server;
     let name = if seen.differs { seen.name() } else { server.address.clone() };
@@ -297,8 +297,8 @@ mod tests {
         snapshot.clients.push(samples::servers(2).clients.remove(0));
         assert_eq!(of(&snapshot).headline, "All 3 servers answer.");
         samples::take_down(&mut snapshot.clients[1].servers[0], "refused", "connection refused");
-        snapshot.clients[1].name = "b.example".into();
-        let headline = "10.0.0.1:11211 (client b.example) is down since 02:13:05 UTC: connection refused.";
+        snapshot.clients[1].cluster = "b.example".into();
+        let headline = "10.0.0.1:11211 (cluster b.example) is down since 02:13:05 UTC: connection refused.";
         assert_eq!(of(&snapshot).headline, headline, "for one client is enough");
         let mut both = snapshot.clone();
         samples::take_down(&mut both.clients[0].servers[0], "refused", "connection refused");
@@ -307,13 +307,13 @@ mod tests {
         let mut several = snapshot.clone();
         samples::take_down(&mut several.clients[1].servers[1], "refused", "connection refused");
         let second = of(&several).lines.pop().unwrap();
-        assert!(second.starts_with("10.0.0.2:11211 (client b.example) is down since"), "{second}");
+        assert!(second.starts_with("10.0.0.2:11211 (cluster b.example) is down since"), "{second}");
         let mut troubled = snapshot.clone();
         troubled.clients[1].servers[0] = samples::servers(1).clients[0].servers[0].clone();
         samples::slow_down(&mut troubled.clients[1].servers[0]);
-        troubled.clients[1].name = "b.example".into();
+        troubled.clients[1].cluster = "b.example".into();
         let line = of(&troubled).headline;
-        assert!(line.starts_with("10.0.0.1:11211 (client b.example): 97 operations wait"), "{line}");
+        assert!(line.starts_with("10.0.0.1:11211 (cluster b.example): 97 operations wait"), "{line}");
         for client in &mut snapshot.clients {
             client.servers.iter_mut().for_each(|s| samples::take_down(s, "refused", "connection refused"));
         }

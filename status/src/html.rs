@@ -179,6 +179,9 @@ impl<'a> Section<'a> {
             ("prefix in hash", if client.hash_prefix { "on" } else { "off" }.into()),
             ("TLS", if client.ssl { "on" } else { "off" }.into()),
         ];
+        if client.used_by.iter().any(|user| *user != client.cluster) {
+            settings.insert(0, ("used by", client.used_by.join(", ")));
+        }
         if client.list_version > 0 {
             settings.push(("list of servers", format!("version {}", client.list_version)));
         }

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn every_field_is_there_with_its_name() {
         let value: Value = serde_json::from_str(&render(&samples::servers(3))).unwrap();
-        assert_eq!(value["schema"], 1);
+        assert_eq!(value["schema"], 2);
         assert_eq!(value["scope"], "worker");
         let server = &value["clients"][0]["servers"][0];
         assert_eq!(server["state"], "live");

@@ -1,31 +1,35 @@
-//! Names of clients, for the labels of metrics.
+//! Names of clusters: the label `cluster`.
 
 use std::collections::HashMap;
 
 use crate::snapshot::Client;
 
-/// Gives each client a name that does not depend on the order of clients: its own, that of its `memcache_cluster`; else that of
-/// the first server block which uses it, or the address of the first server in its configuration. If two names are equal, a number of the settings is
-/// appended to each that is not its own.
-pub fn name_clients(clients: &mut [Client]) {
+/// Gives each client the name of its cluster: that of its `memcache_cluster`; else that of a server block which uses it, the
+/// first in alphabetical order; else the address of the first server in its configuration. So the order of blocks does not
+/// matter, and neither does a list of servers that changes.
+///
+/// If two names are equal, a number of the settings is appended to each that is not from a `memcache_cluster`: not their
+/// places, which other blocks would shift. What is left: a name changes if another cluster comes that would have the same,
+/// and then with the settings.
+pub fn name_clusters(clients: &mut [Client]) {
     let own = |client: &Client| {
         let server = client.configured.first().map(|(address, _)| address.clone());
-        client.used_by.first().cloned().or(server).unwrap_or_else(|| "none".into())
+        client.used_by.iter().min().cloned().or(server).unwrap_or_else(|| "none".into())
     };
     let mut times: HashMap<String, u32> = HashMap::new();
-    let has_own: Vec<_> = clients.iter().map(|client| !client.name.is_empty()).collect();
+    let has_own: Vec<_> = clients.iter().map(|client| !client.cluster.is_empty()).collect();
     for client in clients.iter_mut() {
-        if client.name.is_empty() {
-            client.name = own(client);
+        if client.cluster.is_empty() {
+            client.cluster = own(client);
         }
-        let times = times.entry(client.name.clone()).or_default();
+        let times = times.entry(client.cluster.clone()).or_default();
         *times = times.saturating_add(1);
     }
     for (client, has_own) in clients.iter_mut().zip(has_own) {
-        if has_own || times.get(&client.name).is_none_or(|&times| times < 2) {
+        if has_own || times.get(&client.cluster).is_none_or(|&times| times < 2) {
             continue;
         }
-        client.name = format!("{}-{:08x}", client.name, number_of_settings(client));
+        client.cluster = format!("{}-{:08x}", client.cluster, number_of_settings(client));
     }
 }
 
@@ -49,20 +53,24 @@ mod tests {
 
     fn names_of(change: impl Fn(&mut Vec<Client>)) -> Vec<String> {
         let mut clients: Vec<_> = (1..=3).flat_map(|n| samples::servers(n).clients).collect();
-        clients.iter_mut().for_each(|client| client.name.clear());
+        clients.iter_mut().for_each(|client| client.cluster.clear());
         change(&mut clients);
-        name_clients(&mut clients);
-        clients.into_iter().map(|client| client.name).collect()
+        name_clusters(&mut clients);
+        clients.into_iter().map(|client| client.cluster).collect()
     }
 
     #[test]
     fn r55_names_do_not_shift() {
         let distinct = |clients: &mut Vec<Client>| {
-            clients[0].used_by = vec!["a.example".into(), "b.example".into()];
+            clients[0].used_by = vec!["b.example".into(), "a.example".into()];
             clients[1].used_by = vec!["c.example".into()];
             clients[2].used_by = Vec::new();
         };
-        assert_eq!(names_of(distinct), ["a.example", "c.example", "10.0.0.1:11211"]);
+        assert_eq!(
+            names_of(distinct),
+            ["a.example", "c.example", "10.0.0.1:11211"],
+            "in whatever order the blocks are"
+        );
 
         // Two with the same name: a number of their own, wherever they are.
         let before = names_of(|_| {});
@@ -72,7 +80,7 @@ mod tests {
         let after = names_of(|clients| clients[1].not_shown = "x".into());
         assert_ne!(before[1], after[1]);
         assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
-        let after = names_of(|clients| clients[1].name = "example.com".into());
+        let after = names_of(|clients| clients[1].cluster = "example.com".into());
         assert_eq!((&before[0], "example.com", &before[2]), (&after[0], &*after[1], &after[2]), "its own stays");
         let after = names_of(|clients| clients[1].servers.reverse());
         assert_eq!(before, after, "the list has changed");

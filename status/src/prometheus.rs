@@ -95,7 +95,7 @@ impl<'a> Metrics<'a> {
         let (first, count) = (self.clients.start, self.clients.len());
         let clients = self.snapshot.clients.iter().skip(first).take(count);
         clients.flat_map(|client| {
-            client.servers.iter().map(|server| (Labels { client: &client.name, server: &server.address }, server))
+            client.servers.iter().map(|server| (Labels { cluster: &client.cluster, server: &server.address }, server))
         })
     }
 
@@ -137,7 +137,7 @@ impl<'a> Metrics<'a> {
         self.head(name, kind, help);
         let (first, count) = (self.clients.start, self.clients.len());
         for client in self.snapshot.clients.iter().skip(first).take(count) {
-            let _ = writeln!(self.text, "{name}{{client=\"{}\"}} {}", Escaped(&client.name), value(client));
+            let _ = writeln!(self.text, "{name}{{cluster=\"{}\"}} {}", Escaped(&client.cluster), value(client));
         }
     }
 
@@ -189,13 +189,13 @@ impl<'a> Metrics<'a> {
 }
 
 struct Labels<'a> {
-    client: &'a str,
+    cluster: &'a str,
     server: &'a str,
 }
 
 impl Display for Labels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client=\"{}\",server=\"{}\"", Escaped(self.client), Escaped(self.server))
+        write!(f, "cluster=\"{}\",server=\"{}\"", Escaped(self.cluster), Escaped(self.server))
     }
 }
 

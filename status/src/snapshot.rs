@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::switches::TakenOut;
 
 /// The version of the schema. It grows when a field is removed or changes its meaning. New fields may come without that.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A moment: milliseconds since the Unix epoch.
 pub type Millis = u64;
@@ -82,8 +82,8 @@ pub struct Worker {
 /// A list of servers with its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Client {
-    /// Its name: see [`name_clients`](crate::names::name_clients).
-    pub name: String,
+    /// The name of its cluster: see [`name_clusters`](crate::names::name_clusters).
+    pub cluster: String,
     /// Names of the `server` blocks that use it; only the first ones, if there are many.
     pub used_by: Vec<String>,
     /// The version of the list of servers; 0: that of the configuration.

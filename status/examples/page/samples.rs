@@ -26,7 +26,7 @@ pub fn servers(n: usize) -> Snapshot {
         retained: Retained { bytes: 3 << 20, max: 64 << 20, refused: 0 },
         workers: vec![Worker { pid: 4242, generation: 1, slot: 0 }],
         clients: vec![Client {
-            name: "example.com".into(),
+            cluster: "example.com".into(),
             used_by: vec!["example.com".into(), "www.example.com".into()],
             list_version: 0,
             hash: "consistent",

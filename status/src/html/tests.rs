@@ -35,7 +35,8 @@ fn everything_is_there() {
     for text in [
         "10.0.0.2:11211 is down since 02:13:05 UTC: connection refused.</p>",
         "Nobody listens there",
-        "example.com, www.example.com</h2>",
+        "example.com</h2>",
+        "<dt>used by</dt> <dd>example.com, www.example.com</dd>",
         "97.0 %",
         "231 µs",
         "<b>8</b><i> of 32</i>",
@@ -118,7 +119,7 @@ fn r51_the_page_is_bounded_whatever_there_is() {
     samples::take_down(&mut snapshot.clients[2_500].servers[0], "refused", "connection refused");
     let page = render(&snapshot);
     assert!(page.len() < 3 << 20, "{}", page.len());
-    assert!(page.contains("2800 more clients are not shown"));
+    assert!(page.contains("2800 more clusters are not shown"));
     assert!(page.contains("id=\"client-2500\""), "those in trouble come first");
 }
 
@@ -166,7 +167,8 @@ proptest! {
     fn any_name_is_text(name in "\\PC*|[<>&\"'/=a-c ]*") {
         let mut snapshot = samples::servers(1);
         snapshot.clients[0].servers[0].address = name.clone();
-        snapshot.clients[0].used_by = vec![name.clone()];
+        snapshot.clients[0].cluster.clone_from(&name);
+        snapshot.clients[0].used_by = vec![name.clone(), "other".into()];
         samples::take_down(&mut snapshot.clients[0].servers[0], "refused", &name);
         let page = render(&snapshot);
         prop_assert_eq!(&texts(&page, "<h2")[0], &name);
@@ -175,7 +177,8 @@ proptest! {
         let plain = render(&{
             let mut plain = snapshot.clone();
             plain.clients[0].servers[0].address = String::new();
-            plain.clients[0].used_by = vec![String::new()];
+            plain.clients[0].cluster = String::new();
+            plain.clients[0].used_by = vec![String::new(), "other".into()];
             plain.clients[0].servers[0].last_error.as_mut().unwrap().text = String::new();
             plain
         });

@@ -49,11 +49,11 @@ fn r51_many_clients_are_written_a_few_at_a_time() {
     let mut snapshot = samples::servers(1);
     let one = snapshot.clients[0].clone();
     snapshot.clients = vec![one; 2 * STEP + 3];
-    snapshot.clients.iter_mut().enumerate().for_each(|(n, client)| client.name = n.to_string());
+    snapshot.clients.iter_mut().enumerate().for_each(|(n, client)| client.cluster = n.to_string());
     let text = render(&snapshot);
     for client in 0..snapshot.clients.len() {
-        assert_eq!(lines(&text, &format!("memcache_server_up{{client=\"{client}\",")).len(), 1);
-        assert_eq!(lines(&text, &format!("memcache_queue_limit{{client=\"{client}\"}}")).len(), 1);
+        assert_eq!(lines(&text, &format!("memcache_server_up{{cluster=\"{client}\",")).len(), 1);
+        assert_eq!(lines(&text, &format!("memcache_queue_limit{{cluster=\"{client}\"}}")).len(), 1);
     }
     assert_eq!(lines(&text, "# TYPE memcache_server_up ").len(), 1);
     let (mut at, mut out, mut before) = (Cursor::default(), Pieces::default(), 0);
@@ -75,7 +75,7 @@ fn buckets_add_up() {
         ..Latency::default()
     };
     let text = render(&snapshot);
-    let of = "{client=\"example.com\",server=\"10.0.0.1:11211\"";
+    let of = "{cluster=\"example.com\",server=\"10.0.0.1:11211\"";
     let got = lines(&text, "memcache_queue_duration_seconds");
     assert_eq!(got[0], format!("memcache_queue_duration_seconds_bucket{of},le=\"0.000064\"}} 1"));
     assert_eq!(got[1], format!("memcache_queue_duration_seconds_bucket{of},le=\"0.000128\"}} 6"));
