@@ -358,7 +358,7 @@ sub set {
 # The first server of a cluster, as the status shows it.
 sub of_cluster {
 	my ($name) = @_;
-	my ($client) = grep { $_->{name} eq $name } @{status()->{clients}};
+	my ($client) = grep { $_->{cluster} eq $name } @{status()->{clients}};
 	return $client->{servers}[0];
 }
 
