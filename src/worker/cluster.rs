@@ -68,7 +68,7 @@ impl Cluster {
             return self.config.name.to_vec();
         }
         let server = || self.config.servers.first().map(|server| server.name.to_vec());
-        self.used_by.borrow().first().cloned().or_else(server).unwrap_or_default()
+        self.used_by.borrow().iter().min().cloned().or_else(server).unwrap_or_default()
     }
 
     /// Without a client, which starts when it is first asked for.
