@@ -106,7 +106,7 @@ const LAYOUTS: &[(&str, &[&str], &[&str])] = &[
     ("ngx_http_complex_value_t", &["value", "flushes", "lengths", "values"], &[]),
     ("ngx_http_compile_complex_value_t", &["cf", "value", "complex_value"], &["zero", "conf_prefix", "root_prefix"]),
     ("ngx_http_conf_ctx_t", &["main_conf", "srv_conf", "loc_conf"], &[]),
-    ("ngx_http_core_loc_conf_t", &["name", "handler", "root", "client_body_buffer_size"], &[]),
+    ("ngx_http_core_loc_conf_t", &["name", "handler", "root", "client_body_buffer_size", "resolver", "resolver_timeout"], &[]),
     ("ngx_http_core_main_conf_t", &["servers", "phase_engine", "phases"], &[]),
     ("ngx_http_core_srv_conf_t", &["server_names", "ctx", "server_name"], &[]),
     ("ngx_http_headers_in_t", &["headers", "user_agent", "content_length_n"], &[]),
@@ -201,6 +201,13 @@ const LAYOUTS: &[(&str, &[&str], &[&str])] = &[
     ("ngx_process_t", &["pid"], &["detached", "exited"]),
     ("ngx_queue_t", &["prev", "next"], &[]),
     ("ngx_rbtree_node_t", &["key", "left", "right", "parent"], &[]),
+    ("ngx_resolver_addr_t", &["sockaddr", "socklen"], &[]),
+    (
+        "ngx_resolver_ctx_t",
+        &["state", "name", "valid", "naddrs", "addrs", "handler", "data", "timeout"],
+        &["cancelable"],
+    ),
+    ("ngx_resolver_t", &["connections"], &[]),
     ("ngx_shm_zone_t", &["data", "shm", "init", "tag", "noreuse"], &[]),
     ("ngx_shm_t", &["addr", "size", "name", "log", "exists"], &[]),
     (

@@ -17,6 +17,7 @@ mod ssl;
 use self::block::{secure, ServerConf};
 use crate::nginx::conf::HttpBlock;
 use crate::nginx::cycle::Cycle;
+use crate::nginx::resolver::Resolver;
 use crate::worker::clusters::Clusters;
 use crate::{abi, worker};
 
@@ -25,11 +26,12 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     check::check(http, http.main::<Clusters>()?, http.log()?).then_some(())?;
     // The cluster of the http block itself, for siblings outside of all server blocks. It has the settings of a server
     // block without directives. Contradictory settings are no error here, since each server block may correct them.
+    let resolver = Resolver::of_http(http.conf());
     let (clusters, outer) = http.confs::<Clusters, ServerConf>()?;
     if let Some(uses) = &outer.settings.uses {
         outer.cluster = clusters.named(&uses.name).cloned();
-    } else if let Ok(Some((config, addresses))) = outer.settings.config() {
-        let cluster = clusters.share(config, addresses, true);
+    } else if let Ok(Some((config, hosts))) = outer.settings.config(|| resolver) {
+        let cluster = clusters.share(config, hosts, true);
         outer.cluster = Some(cluster.clone());
         let settings = outer.settings.clone();
         secure(http.conf(), &cluster, &settings).ok()?;

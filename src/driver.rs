@@ -11,7 +11,9 @@
 #![forbid(unsafe_code)]
 
 mod debug;
+pub mod host;
 mod members;
+mod names;
 mod report;
 mod server;
 mod sockets;
@@ -29,12 +31,12 @@ use memcache_engine::{
 use nginx_sys::ngx_msec_t;
 use slotmap::SecondaryMap;
 
+use self::host::Host;
 use self::server::Server;
 
 use crate::abi::binding::Calls;
 use crate::abi::callback::Callback;
 use crate::memory;
-use crate::nginx::address::Addresses;
 use crate::nginx::connection::Connection;
 use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
@@ -112,15 +114,17 @@ impl Driver {
     /// A client that has not started: it opens no connections yet.
     pub fn new(
         config: &Config,
-        addresses: &[Addresses],
+        hosts: &[Host],
         tls: Option<&Rc<Context>>,
         worker_memory: WorkerMemory,
         whose: impl Fn(&ServerConfig) -> String,
     ) -> Result<Rc<Driver>, NotAvailable> {
         let log = Cycle::current().and_then(Cycle::log).ok_or(NotAvailable)?;
-        let servers = config.servers.iter().zip(addresses).map(|(server, addresses)| {
-            Some(Rc::new(Server::new(server.name.clone(), whose(server), addresses.clone(), tls)))
-        });
+        let servers = config
+            .servers
+            .iter()
+            .zip(hosts)
+            .map(|(server, host)| Some(Rc::new(Server::new(server.name.clone(), whose(server), host, tls))));
         // Connects and probes of different workers must not coincide.
         let seed = RandomState::new().hash_one(std::process::id());
         let client = Client::among(config.clone(), seed, worker_memory, clock::now());
@@ -150,6 +154,7 @@ impl Driver {
     /// Starts the client.
     pub fn start(&self) {
         self.begin_reports();
+        self.follow_names();
         // Not this turn: in `init_process`, the event loop has not begun, and would wait before it.
         self.turn.post_next();
     }
@@ -163,6 +168,7 @@ impl Driver {
         self.turn.delete();
         self.timer.delete();
         self.reports.delete();
+        self.all_servers().iter().for_each(|(_, server)| drop(server.following.take()));
         drop(self.with_connections(core::mem::take));
     }
 

@@ -17,6 +17,7 @@
 //! | `pool` | Rust values in nginx's pools |
 //! | `process` | nginx's processes |
 //! | `request` | a request, as its handler sees it |
+//! | `resolver` | names that are followed by nginx's `resolver` |
 //! | `secret` | memory for a secret |
 //! | `shm` | the slab pool of a shared memory zone |
 //! | `ssl` | TLS on connections that we open |
@@ -38,6 +39,7 @@ pub mod parse;
 pub mod pool;
 pub mod process;
 pub mod request;
+pub mod resolver;
 pub mod secret;
 pub mod shm;
 pub mod ssl;

@@ -151,7 +151,7 @@ my @bad = (
 		'invalid parameter "max=0", it must be a number from 1 to 65535'],
 	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
 		'invalid parameter "mx=5", there are "min=", "smax=", "max=", '
-		. '"ttl=", "weight=" and "expand"'],
+		. '"ttl=", "weight=", "expand" and "resolve"'],
 	['expand twice', 'memcache_server localhost expand expand;',
 		'duplicate parameter "expand"'],
 	(map { ["expand of an address $_", "memcache_server $_ expand;",

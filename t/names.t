@@ -31,13 +31,14 @@ use Test::Nginx;
 use Test::Nginx::Memcache;
 use Test::Nginx::Lifecycle;
 use Test::Memcached;
+use Test::Memcached::DNS;
 
 ###############################################################################
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(57);
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(62);
 
 my $conf = <<'EOF';
 
@@ -179,6 +180,25 @@ for my $zone ($zone, '') {
 		"$name: a line says where it is asked");
 	is(scalar(() = messages($t) =~ /127\.0\.0\.3:\d+\)" is asked there/g), 0,
 		"$name: never at the third");
+	stop();
+}
+
+# R5: a name that is followed has the addresses that the system knows, until
+# its resolver says which ones there are
+
+{
+	my $dns = Test::Memcached::DNS->start($t, port(8053));
+	hosts('127.0.0.1');
+	memcached('127.0.0.1', '127.0.0.2');
+	$dns->set('cache.test', silent => 1);
+	start(2, 'resolver 127.0.0.1:%%PORT_8053%%; resolver_timeout 1s;', '1s', 'resolve');
+	is(code(kv_put('k', 'hosts')), 204, 'R5 resolve: at once');
+	is(asked_at(), '127.0.0.1', 'R5 resolve: as the system says');
+	$dns->set('cache.test', A => ['127.0.0.2']);
+	ok(wait_for(sub { asked_at() eq '127.0.0.2' }), 'R5 resolve: as the resolver says');
+	reload();
+	is(code(kv_put('k', 'again')), 204, 'R5 resolve: after a reload');
+	ok(wait_for(sub { asked_at() eq '127.0.0.2' }), 'R5 resolve: as the resolver says again');
 	stop();
 }
 

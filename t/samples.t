@@ -17,6 +17,7 @@ use Test::Nginx;
 use Test::Nginx::Memcache;
 use Test::Certificates;
 use Test::Memcached;
+use Test::Memcached::DNS;
 use Test::Memcached::Proxy;
 
 ###############################################################################
@@ -51,6 +52,10 @@ $t->run_daemon('socat', 'OPENSSL-LISTEN:' . port(11230) . ",bind=127.0.0.1,"
 	'TCP:127.0.0.1:' . port(11211));
 $t->waitforsocket('127.0.0.1:' . port(11230))
 	or die "Can't start socat; Debian's package is socat\n";
+
+# for the one whose name is followed
+Test::Memcached::DNS->start($t, port(8053))
+	->set('cache.example.com', A => ['127.0.0.1']);
 
 ###############################################################################
 
@@ -88,7 +93,8 @@ sub adapted {
 	$text =~ s/^error_log .*;$//m;
 
 	$text =~ s/\/etc\/nginx\/memcached\.password;/$password;/;
-	$text =~ s/\b(127\.0\.0\.1|localhost):(112\d\d)/$1:%%PORT_$2%%/g;
+	$text =~ s/\b(127\.0\.0\.1|localhost|cache\.example\.com):(112\d\d)/$1:%%PORT_$2%%/g;
+	$text =~ s/127\.0\.0\.53/127.0.0.1:%%PORT_8053%%/g;
 	$text =~ s/^http \{$/http {\n%%TEST_GLOBALS_HTTP%%/m
 		unless $text =~ /client_body_temp_path/;
 

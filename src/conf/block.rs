@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::settings::{Named, Settings};
 use crate::nginx::conf::{Conf, LineError, Merge};
+use crate::nginx::resolver::Resolver;
 use crate::nginx::ssl::Context;
 use crate::worker::cluster::Cluster;
 use crate::worker::clusters::Clusters;
@@ -41,14 +42,14 @@ impl Merge for ServerConf {
             inner.cluster = Some(cluster);
             return Ok(());
         }
-        let complete = inner.settings.config()?;
+        let complete = inner.settings.config(|| Resolver::of_server(conf))?;
         let clusters = conf.main::<Clusters>().ok_or(LineError::Logged)?;
-        let Some((config, addresses)) = complete else {
+        let Some((config, hosts)) = complete else {
             clusters.blocks_without = clusters.blocks_without.saturating_add(1);
             return Ok(());
         };
         let known = clusters.list.len();
-        let cluster = clusters.share(config, addresses, false);
+        let cluster = clusters.share(config, hosts, false);
         let is_new = clusters.list.len() > known;
         cluster.used_by(&name);
         secure(conf, &cluster, &inner.settings)?;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::block::{secure, ServerConf};
 use super::settings::Named;
 use crate::nginx::conf::{lines, Conf, HttpBlock, LineError, Merge};
+use crate::nginx::resolver::Resolver;
 use crate::worker::clusters::Clusters;
 use crate::worker::location::{LocationConf, Use};
 
@@ -69,9 +70,10 @@ pub fn make(http: &mut HttpBlock<'_>) -> Result<(), LineError> {
             return Err(at(LineError::Text(format!("no \"memcache_server\" is in memcache cluster \"{name}\""))));
         }
         settings.inherit(&outer);
-        let (config, addresses) = settings.config().map_err(at)?.ok_or(LineError::Logged)?;
+        let resolver = || Resolver::of_http(http.conf());
+        let (config, hosts) = settings.config(resolver).map_err(at)?.ok_or(LineError::Logged)?;
         let (clusters, _) = http.confs::<Clusters, ServerConf>().ok_or(LineError::Logged)?;
-        let cluster = clusters.share(memcache_engine::Config { name, ..config }, addresses, false);
+        let cluster = clusters.share(memcache_engine::Config { name, ..config }, hosts, false);
         secure(http.conf(), &cluster, &settings).map_err(at)?;
         settings.ssl.warn(http.log());
         settings.warn(http.log(), &cluster.config);

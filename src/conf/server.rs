@@ -1,8 +1,7 @@
-//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand];`
+//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand] [resolve];`
 
 #![forbid(unsafe_code)]
 
-use core::net::Ipv4Addr;
 use core::str;
 use std::rc::Rc;
 
@@ -12,7 +11,8 @@ use memcache_engine::limits::{DEFAULT_PORT, MAX_SERVERS};
 use nginx_sys::ngx_str_t;
 
 use super::settings::Settings;
-use crate::nginx::address::{Addresses, Unresolved};
+use crate::driver::host::{Followed, Host};
+use crate::nginx::address::{name_of, Addresses, Unresolved};
 use crate::nginx::conf::{Conf, LineError};
 
 /// Adds the server of this line, or those, to the level's list.
@@ -29,18 +29,21 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
         _ => LineError::Text(e.to_string()),
     })?;
 
-    let (name, addresses) = resolve(line, address)?;
-    if parsed.expand() {
-        if is_address(address.as_bytes()) {
-            let text = format!("\"expand\" needs a name, not an address, in memcache server \"{}\"", Quoted(address));
-            return Err(LineError::Text(text));
+    let (name, host) = match (parsed.expand(), parsed.resolve()) {
+        (true, true) => return Err(of(address, "\"expand\" and \"resolve\" cannot be combined")),
+        (true, false) => {
+            needs_name(line, address, "expand")?;
+            let (name, host) = resolve(line, address)?;
+            return host.addresses.each().into_iter().try_for_each(|(one, addresses)| {
+                let text = format!("{}\", an address of \"{}", one.escape_ascii(), name.escape_ascii());
+                let config = ServerConfig { name: one, addresses: 1, pool, weight };
+                push(line, settings, (config, Host { addresses, followed: None }), &text)
+            });
         }
-        return addresses.each().into_iter().try_for_each(|(one, address)| {
-            let of = format!("{}\", an address of \"{}", one.escape_ascii(), name.escape_ascii());
-            push(line, settings, (ServerConfig { name: one, addresses: 1, pool, weight }, address), &of)
-        });
-    }
-    let family = addresses.of_one_family();
+        (false, true) => follow(line, address)?,
+        (false, false) => resolve(line, address)?,
+    };
+    let family = host.addresses.of_one_family();
     if family > 1 {
         line.warn(format_args!(
             "memcache server \"{}\" has {family} addresses, of which it is asked at one at a time; for each to be a server, \
@@ -49,37 +52,24 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
         ));
     }
     let text = name.escape_ascii().to_string();
-    push(line, settings, (ServerConfig { name, addresses: addresses.len(), pool, weight }, addresses), &text)
+    push(line, settings, (ServerConfig { name, addresses: host.count(), pool, weight }, host), &text)
 }
 
 /// Adds a server, which messages call by this text.
-fn push(
-    line: &Conf<'_>,
-    settings: &mut Settings,
-    server: (ServerConfig, Addresses),
-    text: &str,
-) -> Result<(), LineError> {
+fn push(line: &Conf<'_>, settings: &mut Settings, server: (ServerConfig, Host), text: &str) -> Result<(), LineError> {
     // Nothing else refers to the list while the level is read: inner levels are merged later.
     let servers = Rc::make_mut(settings.servers.get_or_insert_default());
     if servers.list.len() >= MAX_SERVERS {
         return Err(LineError::Text(format!("too many memcache servers, maximum is {MAX_SERVERS}")));
     }
-    let addresses = &server.1;
-    if addresses.bytes().any(|address| servers.taken.contains(address)) {
+    let taken = identities(&server.0.name, &server.1);
+    if taken.iter().any(|one| servers.taken.contains(one)) {
         return Err(LineError::Text(format!("duplicate memcache server \"{text}\"")));
     }
-    servers.taken.extend(addresses.bytes().map(<[u8]>::to_vec));
+    servers.taken.extend(taken);
     servers.list.push(server);
     servers.positions.push(line.position());
     Ok(())
-}
-
-/// Whether it says itself where the server is: a path, or an address with or without a port.
-fn is_address(text: &[u8]) -> bool {
-    let host = text.split(|&byte| byte == b':').next().unwrap_or_default();
-    text.starts_with(b"unix:")
-        || text.starts_with(b"[")
-        || str::from_utf8(host).is_ok_and(|host| host.parse::<Ipv4Addr>().is_ok())
 }
 
 /// Refuses addresses that nginx's parser would take for a name and resolve.
@@ -111,23 +101,61 @@ fn hex_escape(text: &[u8]) -> String {
 }
 
 /// The server's name with its port, and the socket addresses that it stands for.
-fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Addresses), LineError> {
-    let of = |what: &str| LineError::Text(format!("{what} in memcache server \"{}\"", Quoted(address)));
-    let (addresses, has_no_port) =
-        Addresses::resolve(line, address, DEFAULT_PORT).map_err(|unresolved| match unresolved {
-            Unresolved::NoMemory => LineError::Logged,
-            // nginx takes what follows the first colon for the port.
-            Unresolved::Invalid(text) if is_bare_ipv6(address.as_bytes()) => {
-                of(&format!("{text}, an IPv6 address has to be in brackets, as \"[::1]:11211\","))
-            }
-            Unresolved::Invalid(text) => of(&text),
-            Unresolved::NotFound => of("host not found"),
-        })?;
+fn resolve(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Host), LineError> {
+    let resolved = Addresses::resolve(line, address, DEFAULT_PORT);
+    let (addresses, has_no_port) = resolved.map_err(|unresolved| refused(address, unresolved))?;
+    Ok((with_port(address, has_no_port), Host { addresses, followed: None }))
+}
+
+/// The same for a name that is followed, which need not have an address yet.
+fn follow(line: &Conf<'_>, address: ngx_str_t) -> Result<(Bytes, Host), LineError> {
+    let (host, port, has_no_port) = needs_name(line, address, "resolve")?;
+    let addresses = match Addresses::resolve(line, address, DEFAULT_PORT) {
+        Ok((addresses, _)) => addresses,
+        Err(Unresolved::NoMemory) => return Err(LineError::Logged),
+        Err(Unresolved::Invalid(_) | Unresolved::NotFound) => Addresses::of(Vec::new()),
+    };
+    let name = with_port(address, has_no_port);
+    Ok((name, Host { addresses, followed: Some(Followed { name: host, port, resolver: None }) }))
+}
+
+/// The name in the line, its port, and whether that is the default one. An address is refused: `word` is about a name.
+fn needs_name(line: &Conf<'_>, address: ngx_str_t, word: &str) -> Result<(Bytes, u16, bool), LineError> {
+    let found = name_of(line, address, DEFAULT_PORT).map_err(|unresolved| refused(address, unresolved))?;
+    found.ok_or_else(|| of(address, &format!("\"{word}\" needs a name, not an address,")))
+}
+
+/// What no other server of the list may have: its socket addresses, or its name where these may change.
+fn identities(name: &[u8], host: &Host) -> Vec<Vec<u8>> {
+    match &host.followed {
+        Some(_) => vec![name.to_ascii_lowercase()],
+        None => host.addresses.bytes().map(<[u8]>::to_vec).collect(),
+    }
+}
+
+fn with_port(address: ngx_str_t, has_no_port: bool) -> Bytes {
     let mut name = address.as_bytes().to_vec();
     if has_no_port {
         name.extend_from_slice(format!(":{DEFAULT_PORT}").as_bytes());
     }
-    Ok((name.into(), addresses))
+    name.into()
+}
+
+fn of(address: ngx_str_t, what: &str) -> LineError {
+    LineError::Text(format!("{what} in memcache server \"{}\"", Quoted(address)))
+}
+
+/// Why an address is refused.
+fn refused(address: ngx_str_t, unresolved: Unresolved) -> LineError {
+    match unresolved {
+        Unresolved::NoMemory => LineError::Logged,
+        // nginx takes what follows the first colon for the port.
+        Unresolved::Invalid(text) if is_bare_ipv6(address.as_bytes()) => {
+            of(address, &format!("{text}, an IPv6 address has to be in brackets, as \"[::1]:11211\","))
+        }
+        Unresolved::Invalid(text) => of(address, &text),
+        Unresolved::NotFound => of(address, "host not found"),
+    }
 }
 
 /// Whether it has two colons or more, as only an IPv6 address has, and no brackets.

@@ -14,9 +14,10 @@ use memcache_engine::Credentials;
 use super::keys::KeySettings;
 use super::level::{take, At};
 use super::ssl::SslSettings;
-use crate::nginx::address::Addresses;
+use crate::driver::host::Host;
 use crate::nginx::conf::{LineError, Position};
 use crate::nginx::log::Log;
+use crate::nginx::resolver::Resolver;
 use crate::nginx::ssl::host;
 use crate::worker::location::Use;
 
@@ -24,10 +25,10 @@ use crate::worker::location::Use;
 #[derive(Clone, Default)]
 pub struct Servers {
     /// In the order of the configuration.
-    pub list: Vec<(ServerConfig, Addresses)>,
+    pub list: Vec<(ServerConfig, Host)>,
     /// Their lines, in the same order.
     pub positions: Vec<Position>,
-    /// Their socket addresses, to find a server that is listed twice.
+    /// Their socket addresses, or names that are followed, to find a server that is listed twice.
     pub taken: HashSet<Vec<u8>>,
 }
 
@@ -102,9 +103,14 @@ impl Settings {
     }
 
     /// The configuration of a client, with defaults; `None` without a server. `Err`: settings contradict each other.
-    pub fn config(&self) -> Result<Option<(Config, Vec<Addresses>)>, LineError> {
+    /// `resolver`: that of the block.
+    pub fn config(
+        &self,
+        resolver: impl FnOnce() -> Option<Resolver>,
+    ) -> Result<Option<(Config, Vec<Host>)>, LineError> {
         let Some(servers) = &self.servers else { return Ok(None) };
-        let (servers, addresses) = servers.list.iter().cloned().unzip();
+        let (servers, hosts) = servers.list.iter().cloned().unzip();
+        let hosts = self.with_resolver(hosts, resolver)?;
         let defaults = Config::new(servers);
         let config = Config {
             name: Bytes::new(),
@@ -128,7 +134,27 @@ impl Settings {
             Some(position) => LineError::At(e.to_string(), position.clone()),
             None => LineError::Text(e.to_string()),
         })?;
-        Ok(Some((config, addresses)))
+        Ok(Some((config, hosts)))
+    }
+
+    /// Names that are followed need a resolver.
+    fn with_resolver(
+        &self,
+        mut hosts: Vec<Host>,
+        resolver: impl FnOnce() -> Option<Resolver>,
+    ) -> Result<Vec<Host>, LineError> {
+        let Some(first) = hosts.iter().position(|host| host.followed.is_some()) else { return Ok(hosts) };
+        let Some(resolver) = resolver() else {
+            let text = "no \"resolver\" is defined here or in the http block, which \"resolve\" needs";
+            return Err(self.position_of(first).map_or_else(
+                || LineError::Text(text.into()),
+                |position| LineError::At(text.into(), position.clone()),
+            ));
+        };
+        for followed in hosts.iter_mut().filter_map(|host| host.followed.as_mut()) {
+            followed.resolver = Some(resolver.clone());
+        }
+        Ok(hosts)
     }
 
     /// How connections are secured, for [`Config::security`].

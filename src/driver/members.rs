@@ -21,7 +21,7 @@ impl Driver {
 
     /// The socket addresses of a server.
     pub fn addresses(&self, server: ServerId) -> Option<Addresses> {
-        self.server(server).map(|server| server.addresses.clone())
+        self.server(server).map(|server| server.addresses())
     }
 
     pub(super) fn server(&self, id: ServerId) -> Option<Rc<Server>> {

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use memcache_engine::stats::{Errors, Fault};
 use memcache_engine::Instant;
 
+use super::host::{Followed, Host};
 use crate::nginx::address::Addresses;
+use crate::nginx::resolver::Name;
 use crate::nginx::ssl::{host, Context, Peer};
 
 /// A server of the cluster, as the driver knows it.
@@ -17,7 +19,11 @@ pub struct Server {
     pub name: Bytes,
     /// The end of a line about it: its server blocks, if several clients have this server.
     pub whose: String,
-    pub addresses: Addresses,
+    addresses: RefCell<Addresses>,
+    /// Its name, if that is followed.
+    pub followed: Option<Followed>,
+    /// What follows it.
+    pub following: RefCell<Option<Name>>,
     /// How its connections are secured; `None`: not at all.
     pub tls: Option<Rc<Peer>>,
     pub log_state: LogState,
@@ -25,15 +31,28 @@ pub struct Server {
 
 impl Server {
     /// One about which nothing was logged.
-    pub fn new(name: Bytes, whose: String, addresses: Addresses, tls: Option<&Rc<Context>>) -> Server {
+    pub fn new(name: Bytes, whose: String, host_of: &Host, tls: Option<&Rc<Context>>) -> Server {
         let tls = tls.map(|tls| Rc::new(Peer::new(tls, host(&name))));
-        Server { name, whose, addresses, tls, log_state: LogState::default() }
+        let Host { addresses, followed } = host_of.clone();
+        let (addresses, following) = (RefCell::new(addresses), RefCell::default());
+        Server { name, whose, addresses, followed, following, tls, log_state: LogState::default() }
     }
 
-    /// Its name in the log, with this address if it has several.
+    /// Its socket addresses, as far as they are known.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.borrow().clone()
+    }
+
+    /// It has these from now on.
+    pub fn set_addresses(&self, addresses: Addresses) {
+        self.addresses.replace(addresses);
+    }
+
+    /// Its name in the log, with this address if it has several, or may get others.
     pub fn at(&self, address: Option<usize>) -> Bytes {
-        match address.filter(|_| self.addresses.len() > 1) {
-            Some(address) => [&self.name[..], b" (", &self.addresses.text(address), b")"].concat().into(),
+        let addresses = self.addresses();
+        match address.filter(|_| addresses.len() > 1 || (self.followed.is_some() && addresses.len() > 0)) {
+            Some(address) => [&self.name[..], b" (", &addresses.text(address), b")"].concat().into(),
             None => self.name.clone(),
         }
     }
@@ -50,6 +69,8 @@ pub struct LogState {
     pub connections: Cell<u32>,
     /// The fault of the last of them.
     pub fault: Cell<Option<Fault>>,
+    /// Why its name could not be resolved, until it is.
+    pub unresolved: RefCell<Option<String>>,
     /// The last text of a `SERVER_ERROR`.
     pub text: RefCell<Bytes>,
 }

@@ -86,7 +86,8 @@ impl Driver {
     pub(super) fn open(&self, conn: ConnId, id: ServerId, number: usize, now: Instant) {
         self.debug_connection(conn, || format!("connect{}", self.name(id)));
         let server = self.server(id);
-        let target = server.as_ref().and_then(|server| Some((server, server.addresses.get(number)?)));
+        let addresses = server.as_ref().map(|server| server.addresses());
+        let target = server.as_ref().zip(addresses.as_ref().and_then(|addresses| addresses.get(number)));
         let opened = target.map_or(Connect::Failed(io::Error::other("no such address")), |(server, address)| {
             let tls = server.tls.clone();
             let connection = Connection::new(self.this.clone(), (conn, id), server.at(Some(number)), tls, self.log);

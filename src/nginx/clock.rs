@@ -40,9 +40,14 @@ pub fn utc_offset() -> i32 {
     i32::try_from(cached().map_or(0, |time| time.gmtoff)).unwrap_or(0)
 }
 
-/// Seconds since 1970, by nginx's clock.
+/// Seconds since 1970, by nginx's clock, as nginx has them.
+pub fn nginx_seconds() -> i64 {
+    cached().map_or(0, |time| time.sec)
+}
+
+/// The same, as a number that is never negative.
 pub fn unix_secs() -> u64 {
-    u64::try_from(cached().map_or(0, |time| time.sec)).unwrap_or(0)
+    u64::try_from(nginx_seconds()).unwrap_or(0)
 }
 
 /// Converts moments to milliseconds since the Unix epoch.

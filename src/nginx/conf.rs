@@ -135,6 +135,21 @@ impl<'a> Conf<'a> {
         })
     }
 
+    /// What nginx's core has for the locations of the server block that is being merged; it is complete.
+    pub fn core_of_server(&self) -> Option<NonNull<ngx_http_core_loc_conf_t>> {
+        // SAFETY: as in `server_name`. `loc_conf` of the context that is passed is that of another block.
+        unsafe {
+            let core = module::core_conf::<ngx_http_core_srv_conf_t>(self.ctx()?.srv_conf)?;
+            module::core_conf((*core.as_ref().ctx).loc_conf)
+        }
+    }
+
+    /// The same of the http block, which is what blocks inherit from.
+    pub fn core_of_http(&self) -> Option<NonNull<ngx_http_core_loc_conf_t>> {
+        // SAFETY: while hooks of the http block run, the context is that of the http block.
+        unsafe { module::core_conf(self.ctx()?.loc_conf) }
+    }
+
     /// Sets the handler of the location that is being read. It can have one: nginx would take the last one, without a word.
     pub fn set_handler<H: Handler>(&mut self) -> Result<(), LineError> {
         // SAFETY: a location has a configuration of nginx's core, which nobody refers to now.

@@ -152,8 +152,8 @@ impl<O: Owner> Connection<O> {
         let Context { log, name } = &self.0.context;
         let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
         let mut pc = ngx_peer_connection_t::zeroed();
-        pc.sockaddr = address.get().sockaddr;
-        pc.socklen = address.get().socklen;
+        pc.sockaddr = address.sockaddr();
+        pc.socklen = address.socklen();
         pc.name = &raw mut name;
         pc.get = Some(ngx_event_get_peer);
         pc.log = log.as_ptr();

@@ -193,7 +193,8 @@ impl View<'_> {
         let records = cluster.records.borrow();
         let shown = self.shown(&server, records.get(place));
         let asked_at = addresses.text(server.address);
-        Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), ..shown })
+        let resolve = driver.is_followed(id);
+        Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), resolve, ..shown })
     }
 
     fn shown(&self, server: &ServerView<'_>, record: Option<&Record>) -> snapshot::Server {
@@ -208,7 +209,9 @@ impl View<'_> {
         // The counts of a dead worker remain. Its connections do not.
         let living = self.workers.iter().filter_map(|worker| record.of_slot(worker.slot));
         let mut sum = self.sum(server, all, living);
-        if let Some(shared_health) = record.shared_health.filter(|_| server.state != State::Disabled) {
+        // What others found at its addresses is nothing to one that knows none.
+        let has_address = server.config.addresses > 0;
+        if let Some(shared_health) = record.shared_health.filter(|_| server.state != State::Disabled && has_address) {
             sum.state = if shared_health.is_down() { snapshot::State::Down } else { snapshot::State::Live };
             sum.since = self.calendar.millis(shared_health.since().unwrap_or(server.since));
         }
@@ -255,6 +258,7 @@ impl View<'_> {
             address: text(&config.name),
             asked_at: String::new(),
             addresses: config.addresses,
+            resolve: false,
             state: of_state(server.state),
             since: self.calendar.millis(server.since),
             operator: None,

@@ -13,8 +13,8 @@ use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory, MAX_SUBSETS};
 use once_cell::unsync::OnceCell;
 
 use super::record::Record;
+use crate::driver::host::Host;
 use crate::driver::Driver;
-use crate::nginx::address::Addresses;
 use crate::nginx::process::{check_process, NotAvailable};
 use crate::nginx::ssl::Context;
 
@@ -22,8 +22,8 @@ use crate::nginx::ssl::Context;
 pub struct Cluster {
     /// The configuration of the client.
     pub config: Config,
-    /// The socket addresses of each server, in the same order.
-    pub addresses: Vec<Addresses>,
+    /// Where each server is, in the same order.
+    pub hosts: Vec<Host>,
     /// How its connections are secured; unset: not at all.
     pub tls: OnceCell<Rc<Context>>,
     /// No server block uses it. It has a client only if a sibling asks for it.
@@ -72,19 +72,10 @@ impl Cluster {
     }
 
     /// Without a client, which starts when it is first asked for.
-    pub fn new(config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Cluster {
+    pub fn new(config: Config, hosts: Vec<Host>, on_demand: bool) -> Cluster {
         let handles = [0; 1 + MAX_SUBSETS];
         let (used_by, records) = (RefCell::default(), RefCell::default());
-        Cluster {
-            config,
-            addresses,
-            tls: OnceCell::new(),
-            on_demand,
-            handles,
-            used_by,
-            records,
-            driver: OnceCell::new(),
-        }
+        Cluster { config, hosts, tls: OnceCell::new(), on_demand, handles, used_by, records, driver: OnceCell::new() }
     }
 
     /// The client of this worker, which begins now. `worker_memory`: what it shares with those of other workers. `whose`: what is
@@ -97,7 +88,7 @@ impl Cluster {
     ) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
             check_process()?;
-            Driver::new(&self.config, &self.addresses, self.tls.get(), worker_memory(), whose)
+            Driver::new(&self.config, &self.hosts, self.tls.get(), worker_memory(), whose)
         })?;
         driver.start();
         Ok(driver)

@@ -14,8 +14,8 @@ use super::cluster::Cluster;
 use super::location::Use;
 use super::zone::Zone;
 use crate::abi::retained::MAX_RETAINED;
+use crate::driver::host::Host;
 use crate::driver::Driver;
-use crate::nginx::address::Addresses;
 use crate::nginx::conf::{Block, Conf, LineError, Position};
 use crate::nginx::log::Log;
 use crate::nginx::process::NotAvailable;
@@ -125,11 +125,16 @@ impl Clusters {
     }
 
     /// The cluster with this configuration, a new one if there is none yet.
-    pub fn share(&mut self, config: Config, addresses: Vec<Addresses>, on_demand: bool) -> Rc<Cluster> {
-        if let Some(cluster) = self.list.iter().find(|cluster| cluster.config == config) {
+    pub fn share(&mut self, config: Config, hosts: Vec<Host>, on_demand: bool) -> Rc<Cluster> {
+        // Blocks with resolvers of their own may find other addresses.
+        let follow = |cluster: &Cluster| {
+            let mut pairs = cluster.hosts.iter().zip(&hosts);
+            pairs.all(|(one, other)| one.followed == other.followed)
+        };
+        if let Some(cluster) = self.list.iter().find(|cluster| cluster.config == config && follow(cluster)) {
             return cluster.clone();
         }
-        let cluster = Rc::new(Cluster::new(config, addresses, on_demand));
+        let cluster = Rc::new(Cluster::new(config, hosts, on_demand));
         self.list.push(cluster.clone());
         cluster
     }

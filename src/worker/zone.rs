@@ -18,7 +18,7 @@ use memcache_status::snapshot::Worker;
 
 use super::cluster::{labels, Cluster};
 use super::record::Record;
-use crate::nginx::address::Addresses;
+use crate::driver::host::Host;
 use crate::nginx::conf::{Conf, LineError, Position};
 use crate::nginx::cycle::Cycle;
 use crate::nginx::log::Log;
@@ -198,8 +198,8 @@ fn records(
     let keys = keys(clusters.iter().map(|cluster| &cluster.config));
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
     for ((cluster, keys), (label, is_unique)) in clusters.iter().zip(&keys).zip(&names) {
-        let record = |((key, addresses), server): ((&ServerKey, &Addresses), &ServerConfig)| {
-            let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&addresses.key())), 1);
+        let record = |((key, host), server): ((&ServerKey, &Host), &ServerConfig)| {
+            let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&host.key())), 1);
             let rest = registry.piece(memory, key.of(Piece::Rest), 1);
             let has_switch = has_control && *is_unique;
             let switch =
@@ -211,7 +211,7 @@ fn records(
                 tables: Vec::new(),
             }
         };
-        records.push(keys.iter().zip(&cluster.addresses).zip(&cluster.config.servers).map(record).collect());
+        records.push(keys.iter().zip(&cluster.hosts).zip(&cluster.config.servers).map(record).collect());
     }
     for (number, table) in slots.iter().enumerate() {
         for (key, record) in keys.iter().flatten().zip(records.iter_mut().flatten()) {

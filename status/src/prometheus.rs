@@ -120,7 +120,7 @@ impl<'a> Metrics<'a> {
 
     fn addresses(&mut self) {
         self.head(ADDRESS, GAUGE, "Always 1; the address that the server is asked at is in the label.");
-        for (of, server) in self.of() {
+        for (of, server) in self.of().filter(|(_, server)| !server.asked_at.is_empty()) {
             let _ = writeln!(self.text, "{ADDRESS}{{{of},address=\"{}\"}} 1", Escaped(&server.asked_at));
         }
     }

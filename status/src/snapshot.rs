@@ -139,10 +139,12 @@ pub struct Client {
 pub struct Server {
     /// The address as configured, with its port.
     pub address: String,
-    /// The socket address in use, of those of the name.
+    /// The socket address in use, of those of the name; empty: none is known yet.
     pub asked_at: String,
     /// The number of these.
     pub addresses: usize,
+    /// Whether the name is followed, so that they may change.
+    pub resolve: bool,
     /// Its state; with a zone, that of all workers.
     pub state: State,
     /// The time of the last change of the state.

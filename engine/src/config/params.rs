@@ -72,6 +72,7 @@ pub struct ServerParams {
     ttl: Option<u32>,
     weight: Option<u32>,
     expand: bool,
+    resolve: bool,
 }
 
 impl ServerParams {
@@ -85,10 +86,12 @@ impl ServerParams {
     /// Reads one `name=value`, or a word.
     pub fn parse(&mut self, param: &[u8]) -> Result<(), ParamError> {
         let invalid = |valid| ParamError::Invalid { param: param.to_vec(), valid };
-        let unknown =
-            || invalid("there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\" and \"expand\"".into());
+        let unknown = || {
+            invalid("there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\" and \"resolve\"".into())
+        };
         let word = match param {
             b"expand" => Some(&mut self.expand),
+            b"resolve" => Some(&mut self.resolve),
             _ => None,
         };
         if let Some(word) = word {
@@ -129,6 +132,11 @@ impl ServerParams {
     /// Whether each address of the name is a server.
     pub fn expand(&self) -> bool {
         self.expand
+    }
+
+    /// Whether the name is followed.
+    pub fn resolve(&self) -> bool {
+        self.resolve
     }
 
     /// The pool's numbers and the weight. Defaults adapt to the given numbers: `max=1` alone means `smax=1`.
@@ -243,6 +251,8 @@ mod tests {
             "",
             "expand=on",
             "Expand",
+            "resolve=on",
+            "Resolve",
         ];
         for param in bad {
             let text = params(&[param]).unwrap_err();
@@ -256,7 +266,7 @@ mod tests {
             ("max=0", "it must be a number from 1 to 65535"),
             ("min=-1", "it must be a number from 0 to 65535"),
             ("ttl=366d", "it must be a time in whole seconds up to 365d, or 0"),
-            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\" and \"expand\""),
+            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\" and \"resolve\""),
         ];
         of.iter().for_each(|(param, text)| {
             assert_eq!(params(&[param]).unwrap_err(), format!("invalid parameter \"{param}\", {text}"));
@@ -270,6 +280,7 @@ mod tests {
         assert_eq!(params(&["smax=9", "max=3"]).unwrap_err(), "\"smax\" value 9 must not exceed \"max\" value 3");
         assert_eq!(params(&["max=1", "max=2"]).unwrap_err(), "duplicate parameter \"max=2\"");
         assert_eq!(params(&["expand", "expand"]).unwrap_err(), "duplicate parameter \"expand\"");
+        assert_eq!(params(&["resolve", "resolve"]).unwrap_err(), "duplicate parameter \"resolve\"");
     }
 
     #[test]

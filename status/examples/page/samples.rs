@@ -63,6 +63,7 @@ pub fn server(n: usize) -> Server {
         address: format!("10.0.0.{}:11211", n + 1),
         asked_at: format!("10.0.0.{}:11211", n + 1),
         addresses: 1,
+        resolve: false,
         state: State::Live,
         since: NOW - 93_784_000,
         operator: None,
