@@ -57,7 +57,6 @@ K: what the operator has taken out gets operations | server/health.rs | s/ || se
 K: what waits stays with a server that is taken out | client/switch.rs | s/Switch::Down => self.give_up_queue(id, now),/Switch::Down => {}/
 K: a worker that is asked nothing does not notice the operator | client/switch.rs | s/self.follow_switches(now);/let _ = now;/
 K: connections stay open to what the operator has taken out | server/pool.rs | s/if network.draining || self.is_out_of_use() {/if network.draining || self.has_left() {/
-K: what is drained is probed | server/pool.rs | s/State::Down | State::Disabled => 0,/State::Down | State::Disabled => 1,/
 K: an address is asked for before one is known | server/pool.rs | s/self.has_addresses() \&\& connections/connections/
 K: a name that is not resolved brings a server with addresses down | server/resolve.rs | s/if self.has_addresses() || self.has_left() {/if self.has_left() {/
 K: the number of an address is of any list | server/arrive.rs | s/let is_known = shared.is_of(self.addresses.list()) \&\& /let is_known = /
