@@ -92,3 +92,9 @@ pub const MAX_GATHERED: usize = 64 * 1024 * 1024;
 
 /// The expiry in seconds of a lease's empty item after two touches at once, one of which has removed its expiry.
 pub(crate) const PLACE_LIFE: u32 = 60;
+
+/// The longest text of a list of servers that workers share, in bytes: about 1000 servers with names of 40 bytes.
+pub const MAX_PUBLISHED: usize = 64 * 1024;
+
+/// The servers of a list that changes that have memory in the zone at the same time, those that have gone last included.
+pub const MAX_RECORDS: usize = 32;

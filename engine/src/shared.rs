@@ -6,7 +6,10 @@
 
 mod health;
 mod key;
+mod lease;
 mod ledger;
+mod members;
+mod published;
 mod slot;
 mod state;
 mod switch;
@@ -14,7 +17,10 @@ mod switch;
 pub use health::SharedHealth;
 pub(crate) use health::{AddressInUse, Finding, SharedState};
 pub use key::{keys, Piece, ServerKey};
+pub use lease::Lease;
 pub use ledger::{Ledger, Processes};
+pub use members::{Member, Members, Renewed};
+pub use published::Published;
 pub use slot::{claim, Slot};
 pub use state::State;
 pub(crate) use switch::Setting;

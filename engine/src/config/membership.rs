@@ -32,7 +32,7 @@ pub enum MembershipError {
 
 impl MembershipError {
     /// Checks a list for a client with this hash.
-    pub(crate) fn check(hash: Hash, servers: &[ServerConfig]) -> Result<(), MembershipError> {
+    pub fn check(hash: Hash, servers: &[ServerConfig]) -> Result<(), MembershipError> {
         if servers.is_empty() {
             return Err(MembershipError::Empty);
         }

@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::lease::Lease;
 use crate::limits::{MAX_PROBE_PAUSE, MAX_TIMEOUT};
 use crate::metrics::counter::Counter;
 use crate::time::Instant;
@@ -19,8 +20,8 @@ use crate::time::Instant;
 pub struct SharedHealth {
     /// [`SharedState`]
     state: AtomicU64,
-    /// [`ProbeRight`]
-    lease: AtomicU64,
+    /// The right to probe.
+    lease: Lease,
     /// Details of the state, written by the client that has changed it. They are not exchanged together with it: reading older
     /// ones can only cause a probe that is too early.
     since: Counter,
@@ -81,29 +82,6 @@ impl AddressInUse {
 
     pub fn number(self) -> usize {
         usize::try_from(self.0 & NUMBER).unwrap_or(0)
-    }
-}
-
-/// The process with the right to probe, and its end in milliseconds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct ProbeRight(u64);
-
-const HOLDER_BITS: u32 = 24;
-const HOLDER: u64 = (1 << HOLDER_BITS) - 1;
-
-impl ProbeRight {
-    const NONE: ProbeRight = ProbeRight(0);
-
-    fn new(holder: u32, until: Instant) -> ProbeRight {
-        ProbeRight(until.as_micros().div_ceil(1000) << HOLDER_BITS | (u64::from(holder) & HOLDER))
-    }
-
-    fn is_of(self, holder: u32) -> bool {
-        self.0 & HOLDER == u64::from(holder) & HOLDER
-    }
-
-    fn until(self) -> Instant {
-        Instant::from_micros((self.0 >> HOLDER_BITS).saturating_mul(1000))
     }
 }
 
@@ -219,24 +197,12 @@ impl SharedHealth {
 
     /// Asks for the right to probe, for this time. `Err`: another process has it, until then.
     pub(crate) fn lease(&self, holder: u32, time: Duration, now: Instant) -> Result<(), Instant> {
-        let current = ProbeRight(self.lease.load(Ordering::Acquire));
-        if let Some(until) = held(current, holder, time, now) {
-            return Err(until);
-        }
-        let mine = ProbeRight::new(holder, now.after(time));
-        match self.lease.compare_exchange(current.0, mine.0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(()),
-            Err(other) => held(ProbeRight(other), holder, time, now).map_or(Ok(()), Err),
-        }
+        self.lease.take(holder, time, now)
     }
 
     /// Gives the right to probe back, if this process has it.
     pub(crate) fn release(&self, holder: u32) {
-        let current = self.lease.load(Ordering::Acquire);
-        if ProbeRight(current).is_of(holder) {
-            // If another process has taken it meanwhile, nothing is lost.
-            let _ = self.lease.compare_exchange(current, ProbeRight::NONE.0, Ordering::AcqRel, Ordering::Acquire);
-        }
+        self.lease.release(holder);
     }
 }
 
@@ -246,13 +212,6 @@ const LONGEST_PAUSE: Duration = if MAX_PROBE_PAUSE.as_secs() > MAX_TIMEOUT.as_se
 } else {
     Duration::from_secs(MAX_TIMEOUT.as_secs() * 2)
 };
-
-/// Until when another process has the right.
-fn held(lease: ProbeRight, holder: u32, time: Duration, now: Instant) -> Option<Instant> {
-    let until = lease.until();
-    let plausible = until <= now.after(time.saturating_mul(10));
-    (lease != ProbeRight::NONE && !lease.is_of(holder) && until > now && plausible).then_some(until)
-}
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,10 @@ pub enum Piece<'a> {
     Slots(usize),
     /// The [`Counters`](crate::Counters) of all workers that have none of their own.
     Rest,
+    /// Of the first server of a cluster, with lines that change: the list that workers share.
+    List(&'a [u8]),
+    /// The same: the pieces of the servers that come later, by number.
+    Later(&'a [u8], usize),
 }
 
 impl ServerKey {
@@ -34,6 +38,8 @@ impl ServerKey {
             Piece::SharedHealth(addresses) => all.chain_update("shared_health ").chain_update(addresses),
             Piece::Slots(table) => all.chain_update(format!("slots {table}")),
             Piece::Rest => all.chain_update("rest"),
+            Piece::List(lines) => all.chain_update("list ").chain_update(lines),
+            Piece::Later(lines, number) => all.chain_update(format!("later {number} ")).chain_update(lines),
         };
         ServerKey(all.finalize().into())
     }
@@ -150,6 +156,11 @@ mod tests {
             a.of(Piece::Rest),
             ServerKey::of_switch(b"", b"a:1"),
             ServerKey::of_switch(b"a", b":1"),
+            a.of(Piece::List(b"a")),
+            a.of(Piece::List(b"b")),
+            a.of(Piece::Later(b"a", 0)),
+            a.of(Piece::Later(b"a", 1)),
+            a.of(Piece::Later(b"b", 0)),
         ];
         assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     }
