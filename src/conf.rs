@@ -31,7 +31,7 @@ pub fn postconfiguration(http: &mut HttpBlock<'_>) -> Option<()> {
     if let Some(uses) = &outer.settings.uses {
         outer.cluster = clusters.named(&uses.name).cloned();
     } else if let Ok(Some((config, hosts))) = outer.settings.config(|| resolver) {
-        let cluster = clusters.share(config, hosts, true);
+        let cluster = clusters.share(config, hosts, outer.settings.sources(), true);
         outer.cluster = Some(cluster.clone());
         let settings = outer.settings.clone();
         secure(http.conf(), &cluster, &settings).ok()?;

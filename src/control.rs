@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+use bytes::Bytes;
 use memcache_engine::Switch;
 use memcache_status::json;
 use memcache_status::switches::{self, Switches};
@@ -84,17 +85,15 @@ fn change(request: Request<'_>, clusters: &Clusters) -> Result<(), Refusal> {
         return Err((NGX_HTTP_BAD_REQUEST, "the only argument must be state=up, state=down or state=drain".into()));
     };
     let target = target(request).unwrap_or_default();
-    let (cluster, place) = find(clusters, target)?;
-    let records = cluster.records.borrow();
+    let (cluster, server, record) = find(clusters, target)?;
     let no_room = || (NGX_HTTP_CONFLICT, "the zone has no room for the switch of this server".into());
-    let shared = records.get(place).and_then(|record| record.switch).ok_or_else(no_room)?;
+    let shared = record.and_then(|record| record.switch).ok_or_else(no_room)?;
     let was = shared.set(switch, Calendar::new().now(), request.client());
     if was != switch {
         if let Some(driver) = cluster.running() {
             driver.follow_switches();
         }
-        let server = cluster.config.servers.get(place).map_or(&b""[..], |server| &server.name);
-        report(request, (cluster, server), was, switch);
+        report(request, (cluster, &server), was, switch);
     }
     Ok(())
 }
@@ -110,8 +109,8 @@ fn is_own(request: Request<'_>) -> bool {
     request.headers(b"origin").into_iter().all(is_here) && request.headers(b"sec-fetch-site").into_iter().all(is_same)
 }
 
-/// The server that a path names: its cluster, and its place in that.
-fn find<'a>(clusters: &'a Clusters, target: &[u8]) -> Result<(&'a Cluster, usize), Refusal> {
+/// The server that a path names: its cluster, its name, and its memory.
+fn find<'a>(clusters: &'a Clusters, target: &[u8]) -> Result<(&'a Cluster, Bytes, Option<Record>), Refusal> {
     let names = labels(&clusters.list);
     let mut known = None;
     for (cluster, (name, is_unique)) in clusters.iter().zip(&names) {
@@ -121,9 +120,8 @@ fn find<'a>(clusters: &'a Clusters, target: &[u8]) -> Result<(&'a Cluster, usize
                 format!("several clusters have the name \"{}\": memcache_cluster gives them others", shown(name));
             return Err((NGX_HTTP_CONFLICT, text));
         }
-        let place = cluster.config.servers.iter().position(|one| one.name == server);
-        if let Some(place) = place {
-            return Ok((cluster, place));
+        if let Some((name, record)) = cluster.members().into_iter().find(|(name, _)| name == server) {
+            return Ok((cluster, name, record));
         }
         known = Some((name, server));
     }
@@ -166,11 +164,11 @@ fn report(request: Request<'_>, (cluster, server): (&Cluster, &[u8]), was: Switc
 fn list(clusters: &Clusters) -> Switches {
     let calendar = Calendar::new();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let server = |(name, record): (&[u8], Option<&Record>)| {
+    let server = |(name, record): (Bytes, Option<Record>)| {
         let shared = record.and_then(|record| record.switch);
         let last = shared.and_then(|shared| shared.switched());
         switches::Server {
-            address: text(name),
+            address: text(&name),
             state: shared.map_or(Switch::Up, |shared| shared.get()).name(),
             since: last.map(|last| calendar.millis(last.at)),
             from: last.map(|last| client_text(last.by)),
@@ -185,9 +183,7 @@ fn list(clusters: &Clusters) -> Switches {
             }
             continue;
         }
-        let records = cluster.records.borrow();
-        let servers = cluster.config.servers.iter().enumerate();
-        let servers = servers.map(|(place, one)| server((&one.name, records.get(place)))).collect();
+        let servers = cluster.members().into_iter().map(server).collect();
         all.clusters.push(switches::Cluster { name, servers });
     }
     all

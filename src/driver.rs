@@ -12,7 +12,7 @@
 
 mod debug;
 pub mod host;
-mod members;
+pub mod members;
 mod names;
 mod report;
 mod server;
@@ -29,6 +29,7 @@ use memcache_engine::{
     SubsetError, Ttl, WorkerMemory,
 };
 use nginx_sys::ngx_msec_t;
+use once_cell::unsync::OnceCell;
 use slotmap::SecondaryMap;
 
 use self::host::Host;
@@ -62,6 +63,14 @@ pub enum SubmitError {
     InUse,
 }
 
+/// A list of servers that changes by itself.
+pub trait List {
+    /// Whether there is another one than the client has. It is asked at the start of each turn.
+    fn is_new(&self) -> bool;
+    /// Gives it to the client, by [`set_servers`](Driver::set_servers).
+    fn give(&self, driver: &Driver);
+}
+
 /// The client of a cluster in this worker.
 pub struct Driver {
     /// Itself, for its connections.
@@ -70,6 +79,10 @@ pub struct Driver {
     connections: RefCell<SecondaryMap<ConnId, Connection<Driver>>>,
     /// By their ids. The places of servers that have gone are empty.
     servers: RefCell<Vec<Option<Rc<Server>>>>,
+    /// How connections are secured; `None`: not at all.
+    tls: Option<Rc<Context>>,
+    /// The list, if it may change.
+    list: OnceCell<Weak<dyn List>>,
     /// The worker's log.
     log: Log<'static>,
     turn: Event<Driver>,
@@ -133,6 +146,8 @@ impl Driver {
             client: RefCell::new(client),
             connections: RefCell::default(),
             servers: RefCell::new(servers.collect()),
+            tls: tls.cloned(),
+            list: OnceCell::new(),
             log,
             turn: Event::new(this.clone(), Driver::on_turn, log),
             timer: Event::new(this.clone(), Driver::on_timer, log),

@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod clusters;
 pub mod location;
+pub mod members;
 pub mod record;
 pub mod zone;
 
@@ -13,6 +14,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::nginx::cycle::Cycle;
 use crate::nginx::process::{check_process, on_event_loop, NotAvailable};
 
+use self::cluster::Cluster;
 use self::clusters::Clusters;
 
 /// How many configurations this nginx has read. The master counts; workers inherit the number.
@@ -46,7 +48,7 @@ pub fn init(cycle: Cycle<'_>) {
 /// Closes all sockets. No handler of a sibling runs: its module may have ended before.
 pub fn exit(cycle: Cycle<'_>) {
     let Some(clusters) = cycle.main_conf::<Clusters>() else { return };
-    clusters.iter().filter_map(|cluster| cluster.running()).for_each(|driver| driver.shut_down());
+    clusters.iter().for_each(Cluster::shut_down);
     if let Some(zone) = &clusters.zone {
         zone.leave(&clusters.list);
     }

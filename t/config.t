@@ -109,7 +109,7 @@ my @bad = (
 		qq/"$name" directive invalid value "$_", it must be a /
 		. 'time from 1ms to 24h'] } qw/ 5q 0 -1 99999999999d 25h / }
 		qw/ memcache_timeout memcache_connect_timeout
-		memcache_retry /),
+		memcache_retry memcache_discover_interval /),
 	(map { my $name = $_; map { ["C28 $name $_", "$name $_;",
 		qq/"$name" directive invalid number "$_", it must be from /] }
 		qw/ x -1 1k / }
@@ -130,7 +130,7 @@ my @bad = (
 		'"' . (split)[0] . '" directive is duplicate'] }
 		'memcache_hash modulo', 'memcache_failover off', 'memcache_protocol auto',
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
-		'memcache_retry 1s', 'memcache_pipeline 1',
+		'memcache_retry 1s', 'memcache_discover_interval 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
 		'memcache_coalesce on', 'memcache_prefix p',
 		'memcache_hash_prefix on', 'memcache_hash_tag "{}"', 'memcache_hash_tag off',
@@ -151,7 +151,24 @@ my @bad = (
 		'invalid parameter "max=0", it must be a number from 1 to 65535'],
 	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
 		'invalid parameter "mx=5", there are "min=", "smax=", "max=", '
-		. '"ttl=", "weight=", "expand" and "resolve"'],
+		. '"ttl=", "weight=", "expand", "resolve" and "discover"'],
+	['discover twice', 'memcache_server 127.0.0.1 discover discover;',
+		'duplicate parameter "discover"'],
+	['discover and expand', 'memcache_server localhost discover expand;',
+		'"discover" cannot be combined with "expand" or "resolve"'],
+	['discover of a name that is not there', 'memcache_server nowhere.invalid discover;',
+		'host not found in memcache server "nowhere.invalid"'],
+	['an endpoint twice', 'memcache_server 127.0.0.1 discover; memcache_server 127.0.0.1:11211 discover;',
+		'duplicate memcache server "127.0.0.1:11211"'],
+	['too many endpoints', join(' ', map { "memcache_server 127.0.0.1:$_ discover;" } 1 .. 9),
+		'too many configuration endpoints, maximum is 8'],
+	(map { ["discover with $_", "memcache_hash $_; memcache_server 127.0.0.1 discover;
+		server { listen 127.0.0.1:8080; }",
+		'"discover" needs "memcache_hash" to be "consistent", "ketama" or "rendezvous"'] }
+		'modulo', 'one_at_a_time'),
+	['discover without a zone', 'memcache_hash ketama; memcache_server 127.0.0.1 discover;
+		server { listen 127.0.0.1:8080; }',
+		'"discover" needs "memcache_zone"'],
 	['expand twice', 'memcache_server localhost expand expand;',
 		'duplicate parameter "expand"'],
 	(map { ["expand of an address $_", "memcache_server $_ expand;",

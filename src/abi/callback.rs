@@ -17,13 +17,17 @@ use super::request;
 use super::sys::*;
 
 /// A sibling's handler.
-#[derive(Clone, Copy)]
 pub enum Handler {
     /// With the answer of an operation.
     One(unsafe extern "C" fn(*mut c_void, *const ngx_http_memcache_result_t)),
     /// With those of a batch.
     Many(unsafe extern "C" fn(*mut c_void, *const *const ngx_http_memcache_result_t, ngx_uint_t)),
+    /// The module's own. It is taken when it is called.
+    Own(Option<Box<Own>>),
 }
+
+/// A handler of the module itself. It is in another box, so that a callback stays as small as it is for siblings.
+type Own = Box<dyn FnOnce(Answer)>;
 
 /// The engine keeps this with an operation. The handler of one that is dropped is not called.
 pub struct Callback {
@@ -46,6 +50,11 @@ impl Callback {
     /// A handler that is called with `data`.
     pub fn new(handler: Handler, data: *mut c_void) -> Callback {
         Callback { handler, data, link: None }
+    }
+
+    /// A handler of the module itself.
+    pub fn own(handler: impl FnOnce(Answer) + 'static) -> Callback {
+        Callback::new(Handler::Own(Some(Box::new(Box::new(handler)))), ptr::null_mut())
     }
 
     /// Binds the operation to a request. It is counted there. When the main request ends, it is cancelled, or unbound.
@@ -81,10 +90,15 @@ impl Callback {
     }
 
     /// Delivers the answer. The handler may end the request, so nothing of it is used afterwards.
-    pub fn run(self, answer: Answer, stand_in: bool) {
+    pub fn run(mut self, answer: Answer, stand_in: bool) {
         let data = self.data;
-        match (self.handler, answer) {
-            (Handler::One(handler), answer) => {
+        match (&mut self.handler, answer) {
+            (Handler::Own(handler), answer) => {
+                if let Some(handler) = handler.take() {
+                    handler(answer);
+                }
+            }
+            (&mut Handler::One(handler), answer) => {
                 let (result, value) = outcome::result_of(answer, stand_in);
                 let results = [result];
                 self.answered(&results);
@@ -92,7 +106,7 @@ impl Callback {
                 // call if they had gone: its request's end did so.
                 deliver(&results, &[value], |results| unsafe { handler(data, results.as_ptr()) });
             }
-            (Handler::Many(handler), answer) => {
+            (&mut Handler::Many(handler), answer) => {
                 let parts = match answer {
                     Ok(Outcome::Many(parts)) => parts,
                     answer => vec![Part { answer, stand_in }],

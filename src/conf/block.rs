@@ -49,7 +49,7 @@ impl Merge for ServerConf {
             return Ok(());
         };
         let known = clusters.list.len();
-        let cluster = clusters.share(config, hosts, false);
+        let cluster = clusters.share(config, hosts, inner.settings.sources(), false);
         let is_new = clusters.list.len() > known;
         cluster.used_by(&name);
         secure(conf, &cluster, &inner.settings)?;

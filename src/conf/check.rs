@@ -26,6 +26,14 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
             ));
         }
     }
+    let changing = clusters.list.iter().find_map(|cluster| cluster.sources.first());
+    if let Some(source) = changing.filter(|_| clusters.zone.is_none()) {
+        log.emerg(format_args!(
+            "\"discover\" needs \"memcache_zone\", in which workers share the list of servers, in {}",
+            source.position
+        ));
+        return false;
+    }
     for uses in clusters.requirements.iter().filter_map(|requirement| requirement.uses.as_ref()) {
         if let Err(unknown) = clusters.used(uses) {
             http.conf().refuse(unknown);

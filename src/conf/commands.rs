@@ -41,7 +41,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 38] = [
+pub static mut COMMANDS: [ngx_command_t; 39] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -62,6 +62,9 @@ pub static mut COMMANDS: [ngx_command_t; 38] = [
     }),
     in_server(c"memcache_connect_timeout", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.connect_timeout, || timeout(line))
+    }),
+    in_server(c"memcache_discover_interval", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        once(&mut conf.settings.discover_interval, || time(line))
     }),
     in_server(c"memcache_max_fails", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || number(line, 1, MAX_FAILS).map(|n| u32::try_from(n).unwrap_or(u32::MAX));

@@ -73,7 +73,8 @@ pub fn make(http: &mut HttpBlock<'_>) -> Result<(), LineError> {
         let resolver = || Resolver::of_http(http.conf());
         let (config, hosts) = settings.config(resolver).map_err(at)?.ok_or(LineError::Logged)?;
         let (clusters, _) = http.confs::<Clusters, ServerConf>().ok_or(LineError::Logged)?;
-        let cluster = clusters.share(memcache_engine::Config { name, ..config }, hosts, false);
+        let config = memcache_engine::Config { name, ..config };
+        let cluster = clusters.share(config, hosts, settings.sources(), false);
         secure(http.conf(), &cluster, &settings).map_err(at)?;
         settings.ssl.warn(http.log());
         settings.warn(http.log(), &cluster.config);

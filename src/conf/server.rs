@@ -1,9 +1,10 @@
-//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand] [resolve];`
+//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand | resolve | discover];`
 
 #![forbid(unsafe_code)]
 
 use core::str;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use memcache_engine::config::{ParamError, ServerConfig, ServerParams};
@@ -14,6 +15,10 @@ use super::settings::Settings;
 use crate::driver::host::{Followed, Host};
 use crate::nginx::address::{name_of, Addresses, Unresolved};
 use crate::nginx::conf::{Conf, LineError};
+use crate::worker::members::Source;
+
+/// The most configuration endpoints of a cluster.
+const MAX_SOURCES: usize = 8;
 
 /// Adds the server of this line, or those, to the level's list.
 pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
@@ -29,6 +34,13 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
         _ => LineError::Text(e.to_string()),
     })?;
 
+    if parsed.discover() {
+        if parsed.expand() || parsed.resolve() {
+            return Err(of(address, "\"discover\" cannot be combined with \"expand\" or \"resolve\""));
+        }
+        let (name, host) = resolve(line, address)?;
+        return add_source(line, settings, ServerConfig { name, addresses: 0, pool, weight }, host.addresses);
+    }
     let (name, host) = match (parsed.expand(), parsed.resolve()) {
         (true, true) => return Err(of(address, "\"expand\" and \"resolve\" cannot be combined")),
         (true, false) => {
@@ -53,6 +65,26 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
     }
     let text = name.escape_ascii().to_string();
     push(line, settings, (ServerConfig { name, addresses: host.count(), pool, weight }, host), &text)
+}
+
+/// Adds a configuration endpoint. A server without addresses stands for those that are not known yet.
+fn add_source(
+    line: &Conf<'_>,
+    settings: &mut Settings,
+    server: ServerConfig,
+    addresses: Addresses,
+) -> Result<(), LineError> {
+    let servers = Rc::make_mut(settings.servers.get_or_insert_default());
+    let name = server.name.escape_ascii().to_string();
+    if servers.sources.len() >= MAX_SOURCES {
+        return Err(LineError::Text(format!("too many configuration endpoints, maximum is {MAX_SOURCES}")));
+    }
+    if servers.list.iter().any(|(other, _)| other.name == server.name) {
+        return Err(LineError::Text(format!("duplicate memcache server \"{name}\"")));
+    }
+    let (at, position) = (servers.list.len(), line.position());
+    servers.sources.push(Source { server: at, addresses, interval: Duration::ZERO, position });
+    push(line, settings, (server, Host { addresses: Addresses::of(Vec::new()), followed: None }), &name)
 }
 
 /// Adds a server, which messages call by this text.

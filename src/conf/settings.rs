@@ -20,6 +20,10 @@ use crate::nginx::log::Log;
 use crate::nginx::resolver::Resolver;
 use crate::nginx::ssl::host;
 use crate::worker::location::Use;
+use crate::worker::members::Source;
+
+/// Default of `memcache_discover_interval`.
+const DISCOVER_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The servers of one level.
 #[derive(Clone, Default)]
@@ -28,6 +32,8 @@ pub struct Servers {
     pub list: Vec<(ServerConfig, Host)>,
     /// Their lines, in the same order.
     pub positions: Vec<Position>,
+    /// The lines whose servers change, with the default of `memcache_discover_interval`.
+    pub sources: Vec<Source>,
     /// Their socket addresses, or names that are followed, to find a server that is listed twice.
     pub taken: HashSet<Vec<u8>>,
 }
@@ -57,6 +63,8 @@ pub struct Settings {
     pub protocol: Option<Protocol>,
     /// `memcache_timeout`.
     pub timeout: Option<At<Duration>>,
+    /// `memcache_discover_interval`.
+    pub discover_interval: Option<Duration>,
     /// `memcache_connect_timeout`.
     pub connect_timeout: Option<At<Duration>>,
     /// `memcache_max_fails`.
@@ -90,6 +98,7 @@ impl Settings {
         take(&mut self.failover, &outer.failover);
         take(&mut self.protocol, &outer.protocol);
         take(&mut self.timeout, &outer.timeout);
+        take(&mut self.discover_interval, &outer.discover_interval);
         take(&mut self.connect_timeout, &outer.connect_timeout);
         take(&mut self.max_fails, &outer.max_fails);
         take(&mut self.retry, &outer.retry);
@@ -130,6 +139,14 @@ impl Settings {
             credentials: self.credentials.clone().flatten(),
             servers: defaults.servers,
         };
+        if let Some(source) = self.sources().first().filter(|_| !config.hash.keeps_keys()) {
+            let hash = config.hash.name();
+            let text = format!(
+                "\"discover\" needs \"memcache_hash\" to be \"consistent\", \"ketama\" or \"rendezvous\": with \"{hash}\", nearly \
+                 all keys would move whenever a server comes or goes"
+            );
+            return Err(LineError::At(text, source.position.clone()));
+        }
         config.check_weights().map_err(|e| match self.position_of(e.server()) {
             Some(position) => LineError::At(e.to_string(), position.clone()),
             None => LineError::Text(e.to_string()),
@@ -155,6 +172,13 @@ impl Settings {
             followed.resolver = Some(resolver.clone());
         }
         Ok(hosts)
+    }
+
+    /// The lines whose servers change.
+    pub fn sources(&self) -> Vec<Source> {
+        let sources = self.servers.as_ref().map_or(&[][..], |servers| &servers.sources);
+        let interval = self.discover_interval.unwrap_or(DISCOVER_INTERVAL);
+        sources.iter().map(|source| Source { interval, ..source.clone() }).collect()
     }
 
     /// How connections are secured, for [`Config::security`].

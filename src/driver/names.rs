@@ -71,7 +71,7 @@ impl Driver {
         }
     }
 
-    fn take_addresses(&self, id: ServerId, server: &Server, places: &[Option<usize>], addresses: Addresses) {
+    pub(super) fn take_addresses(&self, id: ServerId, server: &Server, places: &[Option<usize>], addresses: Addresses) {
         let now = self.now();
         let list = addresses.number();
         server.set_addresses(addresses);

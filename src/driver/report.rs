@@ -161,7 +161,7 @@ impl Driver {
         any
     }
 
-    fn errors_of(&self, server: ServerId) -> Option<Errors> {
+    pub(super) fn errors_of(&self, server: ServerId) -> Option<Errors> {
         self.view(|client| client.server(server).map(|server| server.stats().errors)).flatten()
     }
 

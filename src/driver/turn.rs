@@ -17,6 +17,7 @@ impl Driver {
         if self.state.get() == State::Ended {
             return;
         }
+        self.look_at_list();
         if self.calls_left.get() == 0 {
             self.calls_left.set(CALLS_PER_TURN);
             self.calls_since.set(clock::nginx_msec());
@@ -93,7 +94,7 @@ impl Driver {
     }
 
     /// Executes the client's outputs.
-    fn carry_out(&self, now: Instant) -> bool {
+    pub(super) fn carry_out(&self, now: Instant) -> bool {
         let mut any = false;
         while let Some(output) = self.with(Client::poll_output).flatten() {
             any = true;

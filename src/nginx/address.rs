@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
-use core::slice;
+use core::net::SocketAddr;
+use core::{ptr, slice};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
@@ -130,6 +131,31 @@ impl Addresses {
             return self;
         }
         Addresses(self.0.iter().take(count).cloned().collect())
+    }
+
+    /// This address alone.
+    pub fn at(address: SocketAddr) -> Addresses {
+        let text = Bytes::from(address.to_string());
+        let own = match address {
+            SocketAddr::V4(v4) => {
+                let mut raw = libc::sockaddr_in::zeroed();
+                raw.sin_family = libc::AF_INET as libc::sa_family_t;
+                raw.sin_port = v4.port().to_be();
+                raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+                // SAFETY: a structure without gaps, as many bytes as it has.
+                Address::of_bytes(unsafe { slice::from_raw_parts(ptr::from_ref(&raw).cast(), size_of_val(&raw)) }, text)
+            }
+            SocketAddr::V6(v6) => {
+                let mut raw = libc::sockaddr_in6::zeroed();
+                raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                raw.sin6_port = v6.port().to_be();
+                raw.sin6_addr.s6_addr = v6.ip().octets();
+                raw.sin6_scope_id = v6.scope_id();
+                // SAFETY: as above.
+                Address::of_bytes(unsafe { slice::from_raw_parts(ptr::from_ref(&raw).cast(), size_of_val(&raw)) }, text)
+            }
+        };
+        Addresses(own.into_iter().collect())
     }
 
     /// How many there are.

@@ -36,6 +36,10 @@ unsafe impl Zeroed for ngx_peer_connection_t {}
 // SAFETY: as above.
 unsafe impl Zeroed for ngx_url_t {}
 // SAFETY: as above.
+unsafe impl Zeroed for libc::sockaddr_in {}
+// SAFETY: as above.
+unsafe impl Zeroed for libc::sockaddr_in6 {}
+// SAFETY: as above.
 unsafe impl<const N: usize> Zeroed for [ngx_buf_t; N] {}
 // SAFETY: as above.
 unsafe impl<const N: usize> Zeroed for [ngx_chain_t; N] {}

@@ -6,11 +6,12 @@
 #![allow(unsafe_code)]
 
 use core::ffi::c_void;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::slice;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::rc::{Rc, Weak};
 
-use memcache_engine::shared::{Ledger, Processes, ServerKey, Slot};
+use memcache_engine::shared::{Ledger, Processes, Published, ServerKey, Slot};
 use memcache_engine::ServerMemory;
 use memcache_engine::{Counters, SharedHealth, SharedSwitch};
 use nginx_sys::{
@@ -71,10 +72,10 @@ unsafe extern "C" fn init<T: HasZone>(shm: *mut ngx_shm_zone_t, before: *mut c_v
 ///
 /// # Safety
 ///
-/// Zeros are a value of the type, which is used through shared references by several processes.
+/// Zeros are a value of the type, which is used through shared references by several processes. It consists of `AtomicU64`s.
 pub unsafe trait Shared {}
 
-// SAFETY: all four are atomic numbers and nothing else, and say that zeros are their beginning.
+// SAFETY: all are atomic numbers and nothing else, and say that zeros are their beginning.
 unsafe impl Shared for Slot {}
 // SAFETY: as above.
 unsafe impl Shared for SharedHealth {}
@@ -82,6 +83,16 @@ unsafe impl Shared for SharedHealth {}
 unsafe impl Shared for Counters {}
 // SAFETY: as above.
 unsafe impl Shared for SharedSwitch {}
+// SAFETY: as above.
+unsafe impl Shared for Published {}
+
+/// Begins a piece anew. Others may use it meanwhile.
+pub fn clear<T: Shared>(piece: &'static T) {
+    let words = const { size_of::<T>() / size_of::<AtomicU64>() };
+    // SAFETY: it lies in a zone, whose bytes all have values, and consists of such numbers.
+    let words = unsafe { slice::from_raw_parts(ptr::from_ref(piece).cast::<AtomicU64>(), words) };
+    words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+}
 
 /// The pieces of memory, and the processes that may use them. All configurations with this zone share it.
 #[derive(Default)]
@@ -173,8 +184,9 @@ impl Memory {
     }
 }
 
-/// The size in bytes that a zone needs for these tables of slots: nginx's own part, and whole pages for each piece.
-pub fn need(tables: &[usize], servers: usize, switches: usize) -> usize {
+/// The size in bytes that a zone needs for these tables of slots, servers, their switches, and lists that change: nginx's own part, and
+/// whole pages for each piece.
+pub fn need(tables: &[usize], servers: usize, switches: usize, lists: usize) -> usize {
     let page = page_size();
     let pages = |bytes: usize| bytes.div_ceil(page.max(1));
     let counters = |slots: usize| pages(slots.saturating_mul(size_of::<Counters>()));
@@ -183,8 +195,9 @@ pub fn need(tables: &[usize], servers: usize, switches: usize) -> usize {
     let switches = pages(switches.saturating_mul(size_of::<SharedSwitch>()));
     let each = tables.iter().map(|&table| counters(table)).fold(counters(1), usize::saturating_add);
     let tables = tables.iter().map(|&table| slots(table)).fold(0, usize::saturating_add);
-    let pages =
-        each.saturating_mul(servers).saturating_add(shared_healths).saturating_add(switches).saturating_add(tables);
+    let lists = pages(size_of::<Published>()).saturating_mul(lists);
+    let each = each.saturating_mul(servers).saturating_add(lists);
+    let pages = each.saturating_add(shared_healths).saturating_add(switches).saturating_add(tables);
     // One list and one set of numbers for each power of two up to a page.
     let lists = size_of::<ngx_slab_page_t>().saturating_add(size_of::<ngx_slab_stat_t>()).saturating_mul(16);
     let per_page = page.saturating_add(size_of::<ngx_slab_page_t>());

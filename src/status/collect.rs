@@ -190,8 +190,8 @@ impl View<'_> {
     ) -> Option<snapshot::Server> {
         let &id = client.servers_of(Subset::ALL).get(place)?;
         let (server, addresses) = client.server(id).zip(driver.addresses(id))?;
-        let records = cluster.records.borrow();
-        let shown = self.shown(&server, records.get(place));
+        let record = cluster.record(place);
+        let shown = self.shown(&server, record.as_ref());
         let asked_at = addresses.text(server.address);
         let resolve = driver.is_followed(id);
         Some(snapshot::Server { asked_at: text(&asked_at), addresses: addresses.len(), resolve, ..shown })

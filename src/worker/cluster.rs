@@ -2,16 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr;
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory, MAX_SUBSETS};
+use bytes::Bytes;
+use memcache_engine::limits::MAX_RECORDS;
+use memcache_engine::shared::Published;
+use memcache_engine::{Config, ServerConfig, ServerMemory, Subset, WorkerMemory, MAX_SUBSETS};
 use once_cell::unsync::OnceCell;
 
+use super::members::{Follower, Parts, Source};
 use super::record::Record;
 use crate::driver::host::Host;
 use crate::driver::Driver;
@@ -24,6 +28,8 @@ pub struct Cluster {
     pub config: Config,
     /// Where each server is, in the same order.
     pub hosts: Vec<Host>,
+    /// The lines whose servers change while nginx runs.
+    pub sources: Vec<Source>,
     /// How its connections are secured; unset: not at all.
     pub tls: OnceCell<Rc<Context>>,
     /// No server block uses it. It has a client only if a sibling asks for it.
@@ -32,8 +38,12 @@ pub struct Cluster {
     handles: [u8; 1 + MAX_SUBSETS],
     /// Names of the `server` blocks that use it, at most [`MAX_USERS`].
     pub used_by: RefCell<Vec<Vec<u8>>>,
-    /// The servers' memory in the zone, in the same order; empty without a zone.
+    /// The servers' memory in the zone, in the same order, and behind it that of servers that come later; empty without a zone.
     pub records: RefCell<Vec<Record>>,
+    /// The list that all workers share; `None`: they do not, or it does not change.
+    pub published: Cell<Option<&'static Published>>,
+    /// Where this worker gets the list from, if it changes.
+    follower: OnceCell<Rc<Follower>>,
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Rc<Driver>>,
 }
@@ -72,10 +82,22 @@ impl Cluster {
     }
 
     /// Without a client, which starts when it is first asked for.
-    pub fn new(config: Config, hosts: Vec<Host>, on_demand: bool) -> Cluster {
+    pub fn new(config: Config, hosts: Vec<Host>, sources: Vec<Source>, on_demand: bool) -> Cluster {
         let handles = [0; 1 + MAX_SUBSETS];
         let (used_by, records) = (RefCell::default(), RefCell::default());
-        Cluster { config, hosts, tls: OnceCell::new(), on_demand, handles, used_by, records, driver: OnceCell::new() }
+        Cluster {
+            config,
+            hosts,
+            sources,
+            tls: OnceCell::new(),
+            on_demand,
+            handles,
+            used_by,
+            records,
+            published: Cell::default(),
+            follower: OnceCell::new(),
+            driver: OnceCell::new(),
+        }
     }
 
     /// The client of this worker, which begins now. `worker_memory`: what it shares with those of other workers. `whose`: what is
@@ -88,7 +110,13 @@ impl Cluster {
     ) -> Result<&Driver, NotAvailable> {
         let driver = self.driver.get_or_try_init(|| {
             check_process()?;
-            Driver::new(&self.config, &self.hosts, self.tls.get(), worker_memory(), whose)
+            let memory = worker_memory();
+            let all = if self.changes() { memory.servers.clone() } else { Vec::new() };
+            let driver = Driver::new(&self.config, &self.hosts, self.tls.get(), memory, whose)?;
+            if self.changes() {
+                self.follower.get_or_try_init(|| Follower::new(self.parts(all), &driver))?.begin();
+            }
+            Ok(driver)
         })?;
         driver.start();
         Ok(driver)
@@ -103,6 +131,60 @@ impl Cluster {
     pub fn subset_of(&self, handle: *const c_void) -> Option<Subset> {
         let index = handle.addr().checked_sub(self.handles.as_ptr().addr())?;
         (index < self.handles.len()).then(|| Subset::from_index(index))
+    }
+
+    /// Whether the list of servers changes while nginx runs.
+    pub fn changes(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// The servers that have memory in a zone.
+    pub fn all_records(&self) -> usize {
+        let later = if self.changes() { MAX_RECORDS } else { 0 };
+        self.config.servers.len().saturating_add(later)
+    }
+
+    fn parts(&self, memory: Vec<ServerMemory>) -> Parts<'_> {
+        Parts {
+            config: &self.config,
+            hosts: &self.hosts,
+            sources: &self.sources,
+            tls: self.tls.get(),
+            published: self.published.get(),
+            records: self.records.borrow().clone(),
+            memory,
+        }
+    }
+
+    /// What tells the list from others of the same settings: its lines.
+    pub fn lines(&self) -> Vec<u8> {
+        let is_source =
+            |at| if self.sources.iter().any(|source| source.server == at) { b" changes" } else { b" is here" };
+        let line = |(at, server): (usize, &ServerConfig)| [&server.name[..], is_source(at), b"\n"].concat();
+        self.config.servers.iter().enumerate().flat_map(line).collect()
+    }
+
+    /// The memory in the zone of the server at this place of the list.
+    pub fn record(&self, place: usize) -> Option<Record> {
+        let number = self.follower.get().map_or(Some(place), |follower| follower.record(place))?;
+        self.records.borrow().get(number).cloned()
+    }
+
+    /// The names of the servers of the list, with their memory in the zone.
+    pub fn members(&self) -> Vec<(Bytes, Option<Record>)> {
+        let configured = || self.config.servers.iter().map(|server| server.name.clone()).collect();
+        let names: Vec<Bytes> = self.follower.get().map_or_else(configured, |follower| follower.names());
+        names.into_iter().enumerate().map(|(place, name)| (name, self.record(place))).collect()
+    }
+
+    /// The worker exits.
+    pub fn shut_down(&self) {
+        if let Some(driver) = self.running() {
+            driver.shut_down();
+        }
+        if let Some(follower) = self.follower.get() {
+            follower.end();
+        }
     }
 
     /// The client of this worker, if there is one.

@@ -12,6 +12,7 @@ use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
 use super::location::Use;
+use super::members::Source;
 use super::zone::Zone;
 use crate::abi::retained::MAX_RETAINED;
 use crate::driver::host::Host;
@@ -125,16 +126,18 @@ impl Clusters {
     }
 
     /// The cluster with this configuration, a new one if there is none yet.
-    pub fn share(&mut self, config: Config, hosts: Vec<Host>, on_demand: bool) -> Rc<Cluster> {
+    pub fn share(&mut self, config: Config, hosts: Vec<Host>, sources: Vec<Source>, on_demand: bool) -> Rc<Cluster> {
         // Blocks with resolvers of their own may find other addresses.
         let follow = |cluster: &Cluster| {
             let mut pairs = cluster.hosts.iter().zip(&hosts);
             pairs.all(|(one, other)| one.followed == other.followed)
         };
-        if let Some(cluster) = self.list.iter().find(|cluster| cluster.config == config && follow(cluster)) {
+        if let Some(cluster) =
+            self.list.iter().find(|cluster| cluster.config == config && cluster.sources == sources && follow(cluster))
+        {
             return cluster.clone();
         }
-        let cluster = Rc::new(Cluster::new(config, hosts, on_demand));
+        let cluster = Rc::new(Cluster::new(config, hosts, sources, on_demand));
         self.list.push(cluster.clone());
         cluster
     }

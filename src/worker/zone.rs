@@ -12,8 +12,9 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use memcache_engine::limits::MAX_RECORDS;
 use memcache_engine::shared::{claim, keys, Piece, ServerKey, Slot};
-use memcache_engine::{ServerConfig, ServerMemory, WorkerMemory};
+use memcache_engine::{ServerMemory, WorkerMemory};
 use memcache_status::snapshot::Worker;
 
 use super::cluster::{labels, Cluster};
@@ -83,7 +84,8 @@ impl Zone {
     ) -> Option<()> {
         let before = before.and_then(Zone::content);
         let (name, position) = (&self.name, &self.position);
-        let servers = clusters.iter().map(|cluster| cluster.config.servers.len()).fold(0, usize::saturating_add);
+        let servers = clusters.iter().map(|cluster| cluster.all_records()).fold(0, usize::saturating_add);
+        let lists = clusters.iter().filter(|cluster| cluster.changes()).count();
         let Some(workers) = self.cycle.worker_processes() else {
             if let Some(position) = control {
                 log.emerg(format_args!(
@@ -96,7 +98,7 @@ impl Zone {
         };
         // Room for the new and the old workers of a reload, and for nginx's helpers, which take no slot.
         let switches = if control.is_some() { servers } else { 0 };
-        let need = need(&[workers, workers.saturating_add(HELPERS)], servers, switches);
+        let need = need(&[workers, workers.saturating_add(HELPERS)], servers, switches, lists);
         if self.size < need {
             log.emerg(format_args!("zone \"{name}\" is too small: {need} bytes are needed in {position}"));
             return None;
@@ -121,6 +123,17 @@ impl Zone {
         report(&self.name, &records, log);
         for (cluster, records) in clusters.iter().zip(records) {
             cluster.records.replace(records);
+        }
+        for (cluster, keys) in clusters.iter().zip(keys(clusters.iter().map(|cluster| &cluster.config))) {
+            let Some(first) = keys.first().filter(|_| cluster.changes()) else { continue };
+            let list = registry.piece(&memory, first.of(Piece::List(&cluster.lines())), 1);
+            if list.is_none() {
+                log.warn(format_args!(
+                    "memcache: zone \"{}\" has no room for one more list of servers, each worker asks for itself",
+                    self.name
+                ));
+            }
+            cluster.published.set(list.and_then(<[_]>::first));
         }
 
         let slots = slots.clone();
@@ -195,15 +208,24 @@ fn records(
     has_control: bool,
 ) -> Vec<Vec<Record>> {
     let names = labels(clusters);
-    let keys = keys(clusters.iter().map(|cluster| &cluster.config));
+    let keys: Vec<_> = keys(clusters.iter().map(|cluster| &cluster.config))
+        .into_iter()
+        .zip(clusters)
+        .map(|(keys, cluster)| with_later(keys, cluster))
+        .collect();
     let mut records: Vec<Vec<Record>> = Vec::with_capacity(keys.len());
     for ((cluster, keys), (label, is_unique)) in clusters.iter().zip(&keys).zip(&names) {
-        let record = |((key, host), server): ((&ServerKey, &Host), &ServerConfig)| {
-            let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&host.key())), 1);
+        let record = |(number, key): (usize, &ServerKey)| {
+            let addresses = cluster.hosts.get(number).map(Host::key).unwrap_or_default();
+            let shared_health = registry.piece(memory, key.of(Piece::SharedHealth(&addresses)), 1);
+            // No server has the name of one that comes later.
+            let name = match cluster.config.servers.get(number) {
+                Some(server) => server.name.clone(),
+                None => format!("later {number}").into(),
+            };
             let rest = registry.piece(memory, key.of(Piece::Rest), 1);
             let has_switch = has_control && *is_unique;
-            let switch =
-                has_switch.then(|| registry.piece(memory, ServerKey::of_switch(label, &server.name), 1)).flatten();
+            let switch = has_switch.then(|| registry.piece(memory, ServerKey::of_switch(label, &name), 1)).flatten();
             Record {
                 switch: switch.and_then(<[_]>::first),
                 shared_health: shared_health.and_then(<[_]>::first),
@@ -211,7 +233,7 @@ fn records(
                 tables: Vec::new(),
             }
         };
-        records.push(keys.iter().zip(&cluster.hosts).zip(&cluster.config.servers).map(record).collect());
+        records.push(keys.iter().enumerate().map(record).collect());
     }
     for (number, table) in slots.iter().enumerate() {
         for (key, record) in keys.iter().flatten().zip(records.iter_mut().flatten()) {
@@ -220,6 +242,15 @@ fn records(
         }
     }
     records
+}
+
+/// The keys of a cluster's servers, and behind them those of the servers that come later.
+fn with_later(mut keys: Vec<ServerKey>, cluster: &Cluster) -> Vec<ServerKey> {
+    if let Some(&first) = keys.first().filter(|_| cluster.changes()) {
+        let lines = cluster.lines();
+        keys.extend((0..MAX_RECORDS).map(|number| first.of(Piece::Later(&lines, number))));
+    }
+    keys
 }
 
 /// Logs what there is no room for.

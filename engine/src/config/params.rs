@@ -73,6 +73,7 @@ pub struct ServerParams {
     weight: Option<u32>,
     expand: bool,
     resolve: bool,
+    discover: bool,
 }
 
 impl ServerParams {
@@ -87,11 +88,14 @@ impl ServerParams {
     pub fn parse(&mut self, param: &[u8]) -> Result<(), ParamError> {
         let invalid = |valid| ParamError::Invalid { param: param.to_vec(), valid };
         let unknown = || {
-            invalid("there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\" and \"resolve\"".into())
+            invalid(
+                "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\" and \"discover\"".into(),
+            )
         };
         let word = match param {
             b"expand" => Some(&mut self.expand),
             b"resolve" => Some(&mut self.resolve),
+            b"discover" => Some(&mut self.discover),
             _ => None,
         };
         if let Some(word) = word {
@@ -137,6 +141,11 @@ impl ServerParams {
     /// Whether the name is followed.
     pub fn resolve(&self) -> bool {
         self.resolve
+    }
+
+    /// Whether it is a configuration endpoint, which is asked for the servers.
+    pub fn discover(&self) -> bool {
+        self.discover
     }
 
     /// The pool's numbers and the weight. Defaults adapt to the given numbers: `max=1` alone means `smax=1`.
@@ -266,7 +275,7 @@ mod tests {
             ("max=0", "it must be a number from 1 to 65535"),
             ("min=-1", "it must be a number from 0 to 65535"),
             ("ttl=366d", "it must be a time in whole seconds up to 365d, or 0"),
-            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\" and \"resolve\""),
+            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\" and \"discover\""),
         ];
         of.iter().for_each(|(param, text)| {
             assert_eq!(params(&[param]).unwrap_err(), format!("invalid parameter \"{param}\", {text}"));
