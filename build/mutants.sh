@@ -26,13 +26,13 @@ operations have no deadline | client/submit.rs | s/let deadline = now.after(time
 max is no bound | server/pool.rs | s/\&\& connections < self.settings.pool.max() as usize/\&\& connections < usize::MAX/
 written writes are sent again | operation/retry.rs | s/let maybe_applied = written && writes;/let maybe_applied = false;/
 overdue connections are kept | client/timeout.rs | s/if !connection.is_overdue(now) {/if !connection.is_overdue(now) || true {/
-a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_in_queue()/Target::Queue if false/
+a queue without a bound | server/admit.rs | s/Target::Queue if !self.has_room_for(load.module, \&share)/Target::Queue if false/
 R1: a key that is named as it is cannot be read | protocol/dialect.rs | s/(Dialect::Meta, Some(key)) => .*/(Dialect::Meta, Some(_)) => decoder.line(buffer),/
 R6: who shares an exchange waits for it however late it is | client/share.rs | s/let in_time = is_down || .*/let in_time = true;/
 R7: what has ended is sent out of the queue | client/dispatch.rs | s/let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);/let waits = |id| calls.contains_key(id);/
 R13: the queue is overtaken | server/order.rs | s/if !self.queue.is_empty() {/if self.queue.len() > usize::MAX - 1 {/
 R13: a key goes to any connection | server/order.rs | s/if self.connections.len() < 2 {/if self.connections.len() < 2000 {/
-R13: the queue waits for a connection that is full | client/dispatch.rs | s/if target == Target::Queue {/if target.connection().is_none() {/
+R13: the queue waits for a connection that is full | client/dispatch.rs | s/None if target == Target::Queue => break/None if target.connection().is_none() => break/
 R13: a connection is never full | server/order.rs | s/return if load < most {/return if load < most || true {/
 R14: waiting leases without a bound | front/lease_wait.rs | s/let full = self.count >= most;/let full = false;/
 R18: what goes alone has others behind it | client/dispatch.rs | s/if is_alone \&\& server.lets_wait() {/if false {/
@@ -60,6 +60,11 @@ K: connections stay open to what the operator has taken out | server/pool.rs | s
 K: an address is asked for before one is known | server/pool.rs | s/self.has_addresses() \&\& connections/connections/
 K: a name that is not resolved brings a server with addresses down | server/resolve.rs | s/if self.has_addresses() || self.has_left() {/if self.has_left() {/
 K: the number of an address is of any list | server/arrive.rs | s/let is_known = shared.is_of(self.addresses.list()) \&\& /let is_known = /
+K: a module takes the whole queue | server/share.rs | s/(taken < all \/ 2 || own < share())/(true || own < share())/
+K: modules have no turns | server/queue.rs | s/self.turn = index.saturating_add(1);/self.turn = index;/
+K: a module passes the write of another | server/queue.rs | s/map_or(Line(module), |held| held.line)/map_or(Line(module), |_| Line(module))/
+K: a module takes all connections | front/modules.rs | s/is_heavy && self.others(module, now) > 0/is_heavy \&\& self.others(module, now) > 99/
+K: a module that has to wait is not passed | client/dispatch.rs | s/Some(line) if target == Target::Queue => {/Some(_) if target == Target::Queue => break,\n                Some(line) if false => {/
 F55: without memory operations are accepted | server/admit.rs | s/_ if !has_memory =>/_ if false =>/
 LIST
 }

@@ -12,6 +12,7 @@ mod leave;
 mod link;
 mod maintain;
 mod members;
+mod module;
 mod publish;
 mod replies;
 mod reroute;
@@ -29,4 +30,4 @@ mod wait;
 
 pub use complete::Completion;
 pub use state::Client;
-pub use submit::Rejected;
+pub use submit::{Asker, Rejected};

@@ -23,7 +23,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`client`] | the state machine: operations, pools, deadlines |
-//! | `front` | coalescing, batches and lease waits, before the servers |
+//! | `front` | coalescing, batches, lease waits and shares of modules, before the servers |
 //! | `network` | the connections of a client, its outputs to the driver, and its timers |
 //! | `connection` | one connection's requests and replies, in order |
 //! | `protocol` | requests to bytes, and bytes to replies |
@@ -55,21 +55,23 @@ pub mod stats;
 pub mod time;
 mod timers;
 
-pub use client::{Client, Completion, Rejected};
+pub use client::{Asker, Client, Completion, Rejected};
 pub use config::{
     Config, Credentials, CredentialsError, Discovery, DiscoveryError, Failover, Hash, MembershipError, PoolLimits,
     Protocol, ServerConfig, ServerParams,
 };
+pub use front::modules::ModuleView;
 pub use id::{CallId, ConnId, ServerId};
 pub use limits::{
-    CONNECT_BURST, CONNECT_RATE, MAX_BACKLOG, MAX_CANDIDATES, MAX_DISCOVERY, MAX_STATS, PATIENCE, PIPELINE_BOUND,
-    SPARE_TIME, SPARE_VALUES,
+    CONNECT_BURST, CONNECT_RATE, IN_USE, MAX_BACKLOG, MAX_CANDIDATES, MAX_DISCOVERY, MAX_MODULES, MAX_STATS, PATIENCE,
+    PIPELINE_BOUND, SPARE_TIME, SPARE_VALUES,
 };
 pub use metrics::counter::Memory;
 pub use network::{Cause, Event, Loss, Output};
 pub use operation::error::Error;
 pub use operation::key::{Key, KeyError, MAX_KEY, MAX_LONG_KEY};
 pub use operation::key_rules::{HashTag, KeyRules, LongKeys};
+pub use operation::module::ModuleId;
 pub use operation::reply::{keep, Answer, Item, Lease, Metadata, Outcome, Part};
 pub use operation::request::{Direction, DiscoverBy, Request, ServerVerb, StoreMode, Ttl, Verb};
 pub use protocol::line::MAX_LINE;

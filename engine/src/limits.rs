@@ -83,6 +83,12 @@ pub const MAX_CANDIDATES: usize = 8;
 /// A client that is asked nothing looks so often whether the operator has changed a switch.
 pub(crate) const SWITCH_PAUSE: Duration = Duration::from_secs(1);
 
+/// The most modules of a client that are told apart. Those beyond count as if they had not said who they are.
+pub const MAX_MODULES: usize = 31;
+
+/// For so long after its last operation, a module counts as one that uses the client.
+pub const IN_USE: Duration = Duration::from_secs(1);
+
 /// The longest interval between two probes, unless `memcache_retry` is longer.
 pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 

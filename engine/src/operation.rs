@@ -3,6 +3,7 @@
 pub mod error;
 pub mod key;
 pub mod key_rules;
+pub mod module;
 pub mod reply;
 pub mod request;
 pub(crate) mod retry;

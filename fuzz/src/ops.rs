@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use bytes::Bytes;
 use memcache_engine::{
-    CallId, Client, Direction, DiscoverBy, Instant, Rejected, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
+    Asker, CallId, Client, Direction, DiscoverBy, Instant, Rejected, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
 };
 
 use crate::script::Script;
@@ -127,6 +127,9 @@ impl Op {
             b'X' => Verb::Invalidate { ttl: None, cas: 7 },
             _ => Verb::Touch { ttl },
         };
-        client.submit_within(subset, Request { key: &key, verb, timeout }, number, now)
+        let modules = [None, client.module(b"one"), client.module(b"two")];
+        let module = modules[usize::from(letter) % modules.len()].unwrap_or_default();
+        let asker = Asker { subset, module };
+        client.submit_within(asker, Request { key: &key, verb, timeout }, number, now)
     }
 }

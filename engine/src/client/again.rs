@@ -80,13 +80,13 @@ impl<T> Client<T> {
         call.retried = true;
         call.stage = Stage::Queued;
         call.server = target;
-        let backlog = call.backlog as usize;
+        let load = call.load();
         if let Some(server) = self.servers.get_mut(from) {
             server.release(call.hold.take());
             server.sent_again();
             if target != from {
                 server.failed_over();
-                server.release_backlog(backlog);
+                server.release_backlog(load);
             }
         }
         if target == from {

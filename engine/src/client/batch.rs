@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use super::call::{Call, NewCall, Owner, Task};
 use super::state::Client;
-use super::submit::Rejected;
+use super::submit::{Asker, Rejected};
 use crate::front::batch::{held, Batch};
 use crate::id::CallId;
 use crate::operation::error::Error;
 use crate::operation::reply::{Outcome, Part};
 use crate::operation::request::{Ttl, Verb};
 use crate::operation::work::Work;
-use crate::route::subset::Subset;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -21,7 +20,7 @@ impl<T> Client<T> {
     /// refused only if there is no memory for the operation itself.
     pub fn submit_many<'a>(
         &mut self,
-        subset: Subset,
+        asker: impl Into<Asker>,
         keys: impl IntoIterator<Item = &'a [u8]>,
         touch: Option<Ttl>,
         timeout: Option<Duration>,
@@ -29,20 +28,24 @@ impl<T> Client<T> {
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         let keys = keys.into_iter();
+        let asker = asker.into();
         let (Ok(()), Ok(batch)) = (self.make_room_for_one(), Batch::begin(keys.size_hint().0)) else {
             return Err(Rejected { error: Error::NoMemory, context });
         };
         self.network.writes.count_submitted();
-        let whole = self.calls.insert(Call::gathering(context, batch, subset, now));
+        let whole = self.calls.insert(Call::gathering(context, batch, asker.subset, now));
         for key in keys {
             let Some(index) = self.batch(whole).map(Batch::expect) else { break };
-            match self.submit_part(subset, key, Verb::Get { touch }, timeout, Owner::Batch(whole, index), now) {
+            match self.submit_part(asker, key, Verb::Get { touch }, timeout, Owner::Batch(whole, index), now) {
                 Ok(part) => {
                     if let Some(batch) = self.batch(whole) {
                         batch.add(part);
                     }
                 }
-                Err(error) => drop(self.gather(whole, index, Part { answer: Err(error), stand_in: false })),
+                Err(error) => {
+                    self.modules.refused(asker.module, now);
+                    self.gather(whole, index, Part { answer: Err(error), stand_in: false });
+                }
             }
         }
         self.count_part(whole);
@@ -65,7 +68,7 @@ impl<T> Client<T> {
 
     fn submit_part(
         &mut self,
-        subset: Subset,
+        asker: Asker,
         key: &[u8],
         verb: Verb,
         timeout: Option<Duration>,
@@ -74,8 +77,9 @@ impl<T> Client<T> {
     ) -> Result<CallId, Error> {
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = self.config.keys.key(key, spare)?;
+        let Asker { subset, module } = asker;
         let (home, server) = self.choose(subset, &key, now);
-        let new = NewCall { key: Some(key), work: Work::Keyed(verb), subset, home, server };
+        let new = NewCall { key: Some(key), work: Work::Keyed(verb), module, subset, home, server };
         let room = self.admit(&new, now)?;
         Ok(self.begin(owner, new, room, timeout, now))
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::front::batch::Batch;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::key::Key;
+use crate::operation::module::ModuleId;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
-use crate::server::Hold;
+use crate::server::{Hold, Load};
 use crate::time::Instant;
 
 /// The stage of an operation.
@@ -55,6 +56,8 @@ pub(super) struct NewCall {
     /// `None`: the operation is on the server itself.
     pub key: Option<Key>,
     pub work: Work,
+    /// The module that asks.
+    pub module: ModuleId,
     /// The allowed servers, the key's own server, and the chosen one.
     pub subset: Subset,
     pub home: ServerId,
@@ -86,13 +89,15 @@ pub(super) struct Call<T> {
     pub deadline: Instant,
     /// Bytes of its value that count for the server's backlog. All values are small enough to fit.
     pub backlog: u32,
+    /// The module that asks.
+    pub module: ModuleId,
     /// Whether it was moved to another connection once.
     pub retried: bool,
     /// The number of times that its deadline may still be put off.
     pub patience: u8,
     /// The group of gets that it leads.
     pub group: Option<CallId>,
-    /// For a write on a connection: the mark that later operations on the key must not pass.
+    /// For a write in the queue or on a connection: the mark that later operations on the key must not pass.
     pub hold: Option<Hold>,
 }
 
@@ -110,6 +115,7 @@ impl<T> Call<T> {
             since: now,
             deadline: now,
             backlog: 0,
+            module: ModuleId::UNTAGGED,
             retried: false,
             patience: 0,
             group: None,
@@ -140,9 +146,17 @@ impl<T> Call<T> {
         self.deadline.since(self.since)
     }
 
-    /// Its bytes do not count for the backlog any more. Returns their number.
-    pub fn take_backlog(&mut self) -> usize {
-        std::mem::take(&mut self.backlog) as usize
+    /// Bytes of its value that count for the server's backlog.
+    pub fn load(&self) -> Load {
+        Load { module: self.module, bytes: self.backlog as usize }
+    }
+
+    /// They do not count any more. Returns them.
+    #[inline]
+    pub fn take_load(&mut self) -> Load {
+        let load = self.load();
+        self.backlog = 0;
+        load
     }
 
     pub fn is_write(&self) -> bool {

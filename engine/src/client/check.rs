@@ -1,7 +1,7 @@
 //! Invariants between any two calls, for the simulation.
 
 use super::batch;
-use super::call::{Owner, Stage};
+use super::call::{Call, Owner, Stage};
 use super::state::Client;
 use crate::limits::MAX_GATHERED;
 use crate::operation::work::Work;
@@ -17,7 +17,17 @@ impl<T> Client<T> {
                 |call| self.calls.get(call).is_some_and(|call| call.stage == Stage::Queued && call.server == id);
             let held = self.calls.values().filter(|call| call.server == id && call.hold.is_some()).count();
             let alone = |call| self.calls.get(call).and_then(|call| call.work()).is_some_and(Work::is_alone);
-            server.check(&self.network.connections, waits, |call| (self.bulk_of(call), alone(call)), held)?;
+            let spares = |call| self.calls.get(call).is_some_and(|call| self.modules.is_heavy(call.module));
+            let asks = |call| (self.bulk_of(call), alone(call), spares(call));
+            server.check(&self.network.connections, waits, asks, held)?;
+        }
+        let open = self.modules.open().fold(0_usize, usize::saturating_add);
+        let is_open = |call: &&Call<T>| {
+            !matches!(call.stage, Stage::Done | Stage::Gathering) && !matches!(call.owner, Owner::Internal)
+        };
+        let asked = self.calls.values().filter(is_open).count();
+        if open != asked {
+            return Err(format!("{asked} operations have not ended, {open} are counted for modules"));
         }
         let waiting = at(&|stage| stage == Stage::Waiting);
         if waiting > self.config.queue || self.lease_waits.count() > self.config.queue {

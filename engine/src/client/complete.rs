@@ -69,9 +69,12 @@ impl<T> Client<T> {
         call.stage = Stage::Done;
         let internal = matches!(call.owner, Owner::Internal);
         // Its server may have gone, and what is at its place does not count it.
-        let (backlog, hold) = (call.take_backlog(), call.hold.take());
+        if !internal {
+            self.modules.ended(call.module, answer.is_err());
+        }
+        let (load, hold) = (call.take_load(), call.hold.take());
         if let Some(server) = self.servers.get_mut(call.server) {
-            server.release_backlog(backlog);
+            server.release_backlog(load);
             server.release(hold);
             if !internal {
                 server.completed(&answer, call.work(), call.since, now);

@@ -2,16 +2,17 @@
 
 use std::collections::TryReserveError;
 
-use super::call::Stage;
+use super::call::{NewCall, Stage};
 use super::state::Client;
 use crate::connection::Connection;
 use crate::id::{CallId, ConnId, ServerId};
 use crate::operation::error::Error;
 use crate::operation::key::Key;
+use crate::operation::module::ModuleId;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::protocol::expect::Expect;
-use crate::server::{Server, Target};
+use crate::server::{Lines, Server, Target};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -19,25 +20,35 @@ impl<T> Client<T> {
     pub(super) fn dispatch(&mut self, call: CallId, id: ServerId, now: Instant) {
         let bulk = self.bulk_of(call);
         let waits = self.has_waiting(id);
-        let target = if waits { Target::Queue } else { self.target_of_next(id, call, bulk) };
+        let target = if waits { Target::Queue } else { self.target_of_next(id, call, bulk, self.spares(call, now)) };
         if !self.put(call, id, target, bulk, now) {
             self.pump(id, now);
         }
     }
 
-    /// Puts waiting operations on connections that have room, in order.
+    /// Puts waiting operations on connections that have room, in order. Only those that leave a connection to other
+    /// modules are passed by these.
     pub(super) fn pump(&mut self, id: ServerId, now: Instant) {
+        let mut passed = Lines::default();
         loop {
             let calls = &self.calls;
             let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);
-            let Some(call) = self.servers.get_mut(id).and_then(|server| server.next_waiting(waits)) else { break };
+            let next = self.servers.get_mut(id).and_then(|server| server.next_waiting(passed, waits));
+            let Some((call, line)) = next else { break };
             let bulk = self.bulk_of(call);
-            let target = self.target_of_next(id, call, bulk);
-            if target == Target::Queue {
-                break;
+            let line = line.filter(|_| self.spares(call, now));
+            let target = self.target_of_next(id, call, bulk, line.is_some());
+            match line {
+                Some(line) if target == Target::Queue => {
+                    passed.add(line);
+                    continue;
+                }
+                None if target == Target::Queue => break,
+                _ => {}
             }
+            let module = self.calls.get(call).map_or(ModuleId::UNTAGGED, |call| call.module);
             if let Some(server) = self.servers.get_mut(id) {
-                server.dequeue();
+                server.dequeue(module);
             }
             self.put(call, id, target, bulk, now);
         }
@@ -58,9 +69,9 @@ impl<T> Client<T> {
 
     /// The target of a new operation, as its server chooses it.
     #[inline(always)]
-    pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32) -> Target {
+    pub(super) fn target(&self, id: ServerId, key: Option<&Key>, bulk: u32, spares: bool) -> Target {
         let Some(server) = self.servers.get(id) else { return Target::Queue };
-        server.target(&self.network.connections, key, bulk)
+        server.target(&self.network.connections, key, bulk, spares)
     }
 
     /// The same for one that goes alone.
@@ -71,12 +82,12 @@ impl<T> Client<T> {
     }
 
     /// The target of an accepted operation that is the next in the queue.
-    fn target_of_next(&self, id: ServerId, call: CallId, bulk: u32) -> Target {
+    fn target_of_next(&self, id: ServerId, call: CallId, bulk: u32, spares: bool) -> Target {
         let Some((server, call)) = self.servers.get(id).zip(self.calls.get(call)) else { return Target::Queue };
         if call.work().is_some_and(Work::is_alone) {
             return server.target_alone(&self.network.connections, true);
         }
-        server.target_of_next(&self.network.connections, call.key.as_ref(), bulk)
+        server.target_of_next(&self.network.connections, call.key.as_ref(), bulk, spares)
     }
 
     /// The same as [`place`](Client::place). Without room for it, the operation ends.
@@ -120,6 +131,7 @@ impl<T> Client<T> {
             call.stage = Stage::Sent(conn, connection.push(id, expect, call.key.as_ref(), bulk));
             if let Some(server) = self.servers.get_mut(server) {
                 server.sent(conn);
+                server.release(call.hold.take());
                 if is_alone && server.lets_wait() {
                     connection.set_alone();
                 }
@@ -142,14 +154,20 @@ impl<T> Client<T> {
                 return true;
             }
             let calls = &self.calls;
-            known.enqueue(id, |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
+            let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);
+            let held = calls
+                .get(id)
+                .and_then(|call| known.enqueue(id, call.module, call.key.as_ref(), call.is_write(), waits));
+            if let Some(call) = self.calls.get_mut(id) {
+                call.hold = held;
+            }
         }
         false
     }
 
     /// Reserves memory for one more operation in the structures that grow with the number of operations, which may take
     /// megabytes. Without memory, the operation is refused, and the process goes on.
-    pub(super) fn make_room(&mut self, id: ServerId, target: Target) -> Result<(), TryReserveError> {
+    pub(super) fn make_room(&mut self, new: &NewCall, target: Target) -> Result<(), TryReserveError> {
         self.make_room_for_one()?;
         self.network.timers.try_reserve()?;
         if self.config.coalesce {
@@ -158,7 +176,10 @@ impl<T> Client<T> {
         match target {
             Target::Group(name) => self.exchanges.try_reserve_in(name, self.late(name)),
             Target::Connection(conn) => self.network.connections.get_mut(conn).map_or(Ok(()), Connection::try_reserve),
-            Target::Queue | Target::Nowhere => self.servers.get_mut(id).map_or(Ok(()), Server::reserve_queue),
+            Target::Queue | Target::Nowhere => {
+                let server = self.servers.get_mut(new.server);
+                server.map_or(Ok(()), |server| server.reserve_queue(new.module, new.key.as_ref()))
+            }
         }
     }
 

@@ -39,10 +39,10 @@ impl<T> Client<T> {
         let refusal = |id: CallId| {
             let call = calls.get(id).filter(|call| call.stage == Stage::Queued)?;
             let work = call.work().filter(|work| !server.supports(call.key.as_ref(), work))?;
-            Some((id, server.cannot(&config.name, call.key.as_ref(), work)))
+            Some((id, call.module, server.cannot(&config.name, call.key.as_ref(), work)))
         };
         let refused: Vec<_> = server.queued().filter_map(refusal).collect();
-        server.gave_up_waiting(refused.len());
-        refused.into_iter().for_each(|(call, error)| self.complete(call, Err(error), now));
+        refused.iter().for_each(|(_, module, _)| server.gave_up_waiting(*module));
+        refused.into_iter().for_each(|(call, _, error)| self.complete(call, Err(error), now));
     }
 }

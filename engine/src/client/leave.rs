@@ -8,6 +8,7 @@ use crate::id::{CallId, ServerId};
 use crate::network::Timer;
 use crate::operation::key::Key;
 use crate::operation::reply::{Lease, Outcome};
+use crate::server::Load;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -44,11 +45,16 @@ impl<T> Client<T> {
         if let Some(server) = self.servers.get_mut(call.server) {
             server.release(call.hold.take());
         }
+        if !matches!(call.stage, Stage::Done | Stage::Gathering) {
+            self.modules.ended(call.module, false);
+        }
+        let load = call.take_load();
         let overdue = call.deadline.after(call.timeout().max(self.config.timeout));
-        let former = FormerLeader { group: call.group, server: call.server, stage: call.stage, overdue };
+        let former =
+            FormerLeader { group: call.group, module: call.module, server: call.server, stage: call.stage, overdue };
         if self.hand_over(former, now).is_none() {
             self.close_exchange(call.group, call.key.as_ref());
-            self.give_up_place(call.server, call.stage, call.take_backlog(), call.key.as_ref(), overdue, now);
+            self.give_up_place(call.server, call.stage, load, call.key.as_ref(), overdue, now);
         }
         if let Some(server) = self.servers.get_mut(call.server) {
             server.cancelled();
@@ -69,15 +75,15 @@ impl<T> Client<T> {
         &mut self,
         id: ServerId,
         stage: Stage,
-        backlog: usize,
+        load: Load,
         key: Option<&Key>,
         overdue: Instant,
         now: Instant,
     ) -> bool {
         if let Some(server) = self.servers.get_mut(id) {
-            server.release_backlog(backlog);
+            server.release_backlog(load);
             if stage == Stage::Queued {
-                server.gave_up_waiting(1);
+                server.gave_up_waiting(load.module);
                 // Those behind one that goes alone may find room now.
                 if server.has_waiting() {
                     self.pump(id, now);

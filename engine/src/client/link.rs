@@ -9,6 +9,7 @@ use super::state::Client;
 use crate::connection::{Connection, LostRequest, Phase};
 use crate::id::ConnId;
 use crate::network::{Cause, Loss, Output};
+use crate::operation::module::ModuleId;
 use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::greeting::TriedKeys;
@@ -85,7 +86,7 @@ impl<T> Client<T> {
                 if !call.retried && !matches!(call.owner, Owner::Internal) {
                     server.first_written(call.since, now);
                 }
-                server.release_backlog(call.take_backlog());
+                server.release_backlog(call.take_load());
                 if let Task::Work(Work::Keyed(verb)) = &mut call.task {
                     verb.release_value();
                 }
@@ -140,7 +141,10 @@ impl<T> Client<T> {
         if server.connection_ended(conn, &connection, loss, &mut self.network, now) {
             self.went_down(id, now);
         }
-        let again = lost_requests.into_iter().filter_map(|lost| self.retry_lost(lost, &cause, now)).collect();
+        let again = lost_requests.into_iter().filter_map(|lost| self.retry_lost(lost, &cause, now));
+        let again: Vec<_> = again.collect();
+        let module = |call| self.calls.get(call).map_or(ModuleId::UNTAGGED, |call| call.module);
+        let again = again.into_iter().map(|call| (call, module(call))).collect();
         if let Some(server) = self.servers.get_mut(id) {
             server.enqueue_first(again);
         }

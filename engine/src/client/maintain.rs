@@ -5,7 +5,7 @@ use super::state::Client;
 use crate::id::{ConnId, ServerId};
 use crate::network::Cause;
 use crate::operation::work::Work;
-use crate::server::{Arrival, News, Server};
+use crate::server::{Arrival, Lines, News, Server};
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -27,15 +27,16 @@ impl<T> Client<T> {
     pub(super) fn grow(&mut self, id: ServerId, now: Instant) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let (calls, waiting) = (&self.calls, server.waiting());
-        let next = server.next_waiting(|id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued));
-        let alone = next.and_then(|id| calls.get(id)?.work()).is_some_and(Work::is_alone);
+        let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);
+        let next = server.next_waiting(Lines::default(), waits);
+        let alone = next.and_then(|(id, _)| calls.get(id)?.work()).is_some_and(Work::is_alone);
         self.grow_for(id, waiting, alone, now);
     }
 
     /// The same for `waiting` operations that have no connection. `alone`: the next of them goes alone.
     pub(super) fn grow_for(&mut self, id: ServerId, waiting: usize, alone: bool, now: Instant) {
-        let network = &mut self.network;
-        let wants = |server: &&mut Server| server.wants_connection(network, waiting, alone);
+        let (network, modules) = (&mut self.network, &self.modules);
+        let wants = |server: &&mut Server| server.wants_connection(network, waiting, alone, || modules.any_spares(now));
         let Some(server) = self.servers.get_mut(id).filter(wants) else { return };
         if server.is_held_back(network, now) {
             return;

@@ -30,7 +30,7 @@ impl<T> Client<T> {
     /// have lost.
     pub(super) fn route_anew(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        let (from, backlog, subset) = (call.server, call.backlog as usize, call.subset);
+        let (from, load, subset) = (call.server, call.load(), call.subset);
         let hold = call.hold.take();
         let key = match call.owner {
             // It undoes what another operation did on that server.
@@ -40,7 +40,7 @@ impl<T> Client<T> {
         call.stage = Stage::Queued;
         if let Some(server) = self.servers.get_mut(from) {
             server.release(hold);
-            server.release_backlog(backlog);
+            server.release_backlog(load);
         }
         let Some(key) = key else {
             return self.complete(id, Err(Error::NoSuchServer), now);
@@ -55,9 +55,9 @@ impl<T> Client<T> {
     /// The operation goes to this server, and has left the one before.
     pub(super) fn arrive_at(&mut self, id: CallId, server: ServerId, now: Instant) {
         let Some(call) = self.calls.get(id) else { return };
-        let (backlog, group) = (call.backlog as usize, call.group);
+        let (load, group) = (call.load(), call.group);
         if let Some(server) = self.servers.get_mut(server) {
-            server.take_backlog(backlog);
+            server.take_backlog(load);
         }
         if let Some(group) = group {
             // It may learn that the server is down.

@@ -5,10 +5,11 @@ use super::state::Client;
 use crate::id::{CallId, ServerId};
 use crate::network::Timer;
 use crate::operation::key::Key;
+use crate::operation::module::ModuleId;
 use crate::operation::reply::Answer;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
-use crate::server::Server;
+use crate::server::{Load, Server};
 use crate::time::Instant;
 
 /// A leader that gives up.
@@ -16,6 +17,8 @@ use crate::time::Instant;
 pub(super) struct FormerLeader {
     /// The group that it led.
     pub group: Option<CallId>,
+    /// Its module.
+    pub module: ModuleId,
     pub server: ServerId,
     pub stage: Stage,
     /// The time when its connection is given up without a reply.
@@ -97,7 +100,7 @@ impl<T> Client<T> {
     ///
     /// The get has ended already, so nothing here can send it.
     pub(super) fn hand_over(&mut self, former: FormerLeader, now: Instant) -> Option<bool> {
-        let FormerLeader { group, server, stage, overdue } = former;
+        let FormerLeader { group, module, server, stage, overdue } = former;
         let group = group?;
         // A server that is down gets no new requests, but may still answer.
         let is_down = !self.servers.get(server).is_some_and(Server::is_live);
@@ -105,7 +108,7 @@ impl<T> Client<T> {
         let in_time = is_down || !self.exchanges.is_late(group, now);
         let (Stage::Sent(conn, number), true) = (stage, in_time) else {
             let key = self.key_left(next, stage);
-            let sent = self.give_up_place(server, stage, 0, key.as_ref(), overdue, now);
+            let sent = self.give_up_place(server, stage, Load { module, bytes: 0 }, key.as_ref(), overdue, now);
             self.lead_anew(group, next, server, sent, now);
             return Some(sent);
         };

@@ -12,6 +12,7 @@ use crate::front::batch::Gathered;
 use crate::front::coalesce::Exchanges;
 use crate::front::large_items::LargeItems;
 use crate::front::lease_wait::LeaseWaits;
+use crate::front::modules::Modules;
 use crate::id::{CallId, ConnId};
 use crate::network::{Network, Output};
 use crate::route::subset::Routes;
@@ -71,6 +72,8 @@ pub struct Client<T> {
     pub(super) completions: VecDeque<CallId>,
     /// Gets that share an exchange.
     pub(super) exchanges: Exchanges,
+    /// The modules that ask.
+    pub(super) modules: Modules,
     /// Bytes of values that batches hold.
     pub(super) gathered: Gathered,
     /// Lease gets that wait for an item.
@@ -113,6 +116,7 @@ impl<T> Client<T> {
             process,
             completions: VecDeque::new(),
             exchanges: Exchanges::default(),
+            modules: Modules::new(config.pipeline),
             gathered: Gathered::default(),
             lease_waits: LeaseWaits::default(),
             large_items: LargeItems::default(),

@@ -9,6 +9,7 @@ use crate::limits::{MAX_TIMEOUT, PATIENCE};
 use crate::network::Timer;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
+use crate::operation::module::ModuleId;
 use crate::operation::request::{Request, ServerVerb};
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
@@ -24,6 +25,21 @@ pub struct Rejected<T> {
     pub context: T,
 }
 
+/// Who submits an operation: the module that asks, and the servers that it asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Asker {
+    /// The servers.
+    pub subset: Subset,
+    /// The module.
+    pub module: ModuleId,
+}
+
+impl From<Subset> for Asker {
+    fn from(subset: Subset) -> Self {
+        Asker { subset, module: ModuleId::UNTAGGED }
+    }
+}
+
 /// The room for an admitted operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admission {
@@ -35,25 +51,29 @@ pub(super) struct Admission {
 impl<T> Client<T> {
     /// Accepts an operation, which will complete or be cancelled, or returns an error at once.
     pub fn submit(&mut self, request: Request<'_>, context: T, now: Instant) -> Result<CallId, Rejected<T>> {
-        self.submit_within(Subset::ALL, request, context, now)
+        self.submit_within(Asker::default(), request, context, now)
     }
 
-    /// The same within a subset of the servers.
+    /// The same for a module, or within a subset of the servers.
     pub fn submit_within(
         &mut self,
-        subset: Subset,
+        asker: impl Into<Asker>,
         request: Request<'_>,
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
         let Request { key, verb, timeout } = request;
+        let Asker { subset, module } = asker.into();
         let spare = self.spare_keys.pop().unwrap_or_default();
         let key = match self.config.keys.key(key, spare) {
             Ok(key) => key,
-            Err(error) => return Err(Rejected { error: error.into(), context }),
+            Err(error) => {
+                self.modules.refused(module, now);
+                return Err(Rejected { error: error.into(), context });
+            }
         };
         let (home, server) = self.choose(subset, &key, now);
-        let new = NewCall { key: Some(key), work: Work::Keyed(verb), subset, home, server };
+        let new = NewCall { key: Some(key), work: Work::Keyed(verb), module, subset, home, server };
         self.accept(new, timeout, context, now)
     }
 
@@ -66,17 +86,40 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
+        self.submit_to_for(ModuleId::UNTAGGED, server, verb, timeout, context, now)
+    }
+
+    /// The same for a module.
+    pub fn submit_to_for(
+        &mut self,
+        module: ModuleId,
+        server: ServerId,
+        verb: ServerVerb,
+        timeout: Option<Duration>,
+        context: T,
+        now: Instant,
+    ) -> Result<CallId, Rejected<T>> {
         if self.servers.member(server).is_none() {
+            self.modules.refused(module, now);
             return Err(Rejected { error: Error::NoSuchServer, context });
         }
         self.learn(server, now);
-        let new = NewCall { key: None, work: Work::Server(verb), subset: Subset::ALL, home: server, server };
+        let new = NewCall { key: None, work: Work::Server(verb), module, subset: Subset::ALL, home: server, server };
         self.accept(new, timeout, context, now)
     }
 
     /// Refuses a value that is larger than `memcache_max_value`, given its size alone. The refusal is counted as if the
     /// value had been submitted.
-    pub fn refuse_value(&mut self, subset: Subset, key: &[u8], size: usize, context: T, now: Instant) -> Rejected<T> {
+    pub fn refuse_value(
+        &mut self,
+        asker: impl Into<Asker>,
+        key: &[u8],
+        size: usize,
+        context: T,
+        now: Instant,
+    ) -> Rejected<T> {
+        let Asker { subset, module } = asker.into();
+        self.modules.refused(module, now);
         let key = match self.config.keys.key(key, Vec::new()) {
             Ok(key) => key,
             Err(error) => return Rejected { error: error.into(), context },
@@ -96,12 +139,16 @@ impl<T> Client<T> {
         context: T,
         now: Instant,
     ) -> Result<CallId, Rejected<T>> {
+        let module = new.module;
         match self.admit(&new, now) {
             Ok(room) => {
                 self.network.writes.count_submitted();
                 Ok(self.begin(Owner::Caller(context), new, room, timeout, now))
             }
-            Err(error) => Err(Rejected { error, context }),
+            Err(error) => {
+                self.modules.refused(module, now);
+                Err(Rejected { error, context })
+            }
         }
     }
 
@@ -127,11 +174,13 @@ impl<T> Client<T> {
         let target = match self.group_for(new, now) {
             Some(group) => Target::Group(group),
             None if new.work.is_alone() => self.target_alone(id),
-            None => self.target(id, new.key.as_ref(), bulk),
+            None => self.target(id, new.key.as_ref(), bulk, self.modules.spares(new.module, now)),
         };
-        let has_memory = self.make_room(id, target).is_ok();
+        let has_memory = self.make_room(new, target).is_ok();
+        let (module, modules) = (new.module, &self.modules);
         let Some(server) = self.servers.get_mut(id) else { return Err(self.without_server(new.subset)) };
-        match server.admit(&new.work, target, has_memory, now) {
+        let share = |all| modules.share(module, all, now);
+        match server.admit(&new.work, module, share, target, has_memory, now) {
             Ok(()) => Ok(Admission { target, bulk }),
             Err(error) => {
                 if error == Error::Busy {
@@ -154,6 +203,7 @@ impl<T> Client<T> {
     ) -> CallId {
         let timeout = timeout.unwrap_or(self.config.timeout).min(MAX_TIMEOUT);
         let server = new.server;
+        self.modules.accepted(new.module, now);
         let call = self.enter(owner, new, timeout, now);
         match room.target {
             Target::Group(group) => self.follow(call, group),
@@ -169,13 +219,14 @@ impl<T> Client<T> {
     }
 
     pub(super) fn enter(&mut self, owner: Owner<T>, new: NewCall, timeout: Duration, now: Instant) -> CallId {
-        let NewCall { key, work, subset, home, server } = new;
+        let NewCall { key, work, module, subset, home, server } = new;
         let deadline = now.after(timeout);
         let call = Call {
             owner,
             backlog: u32::try_from(work.value_len()).unwrap_or(u32::MAX),
             key,
             task: Task::Work(work),
+            module,
             subset,
             home,
             server,

@@ -127,7 +127,7 @@ impl<T> Client<T> {
     fn expire_call(&mut self, id: CallId, now: Instant) -> Option<ServerId> {
         let call = self.calls.get_mut(id).filter(|call| call.stage != Stage::Done)?;
         let (server, is_write, stage) = (call.server, call.is_write(), call.stage);
-        let (since, backlog) = (call.since, call.take_backlog());
+        let (since, load) = (call.since, call.take_load());
         let overdue = now.after(call.timeout().max(self.config.timeout));
         if stage == Stage::Waiting {
             // It has waited long enough for another client's item.
@@ -140,7 +140,7 @@ impl<T> Client<T> {
         if let Stage::Following(name) = stage {
             self.leave_exchange(name, now);
         }
-        let sent = match self.hand_over(FormerLeader { group, server, stage, overdue }, now) {
+        let sent = match self.hand_over(FormerLeader { group, module: load.module, server, stage, overdue }, now) {
             Some(sent) => {
                 if let Some(call) = self.calls.get_mut(id) {
                     call.group = None;
@@ -149,7 +149,7 @@ impl<T> Client<T> {
             }
             None => {
                 let key = self.key_left(id, stage);
-                self.give_up_place(server, stage, backlog, key.as_ref(), overdue, now)
+                self.give_up_place(server, stage, load, key.as_ref(), overdue, now)
             }
         };
         self.complete(id, Err(Error::Timeout { maybe_applied: sent && is_write }), now);

@@ -4,6 +4,7 @@ use super::call::{NewCall, Owner};
 use super::state::Client;
 use crate::connection::{SideEffect, Undo};
 use crate::id::ServerId;
+use crate::operation::module::ModuleId;
 use crate::operation::request::Verb;
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
@@ -36,8 +37,9 @@ impl<T> Client<T> {
             return;
         };
         // Without room now, the lease ends by itself, after the time that its request chose.
-        if let Some(target) = self.target(id, Some(&key), 0).connection() {
-            let new = NewCall { key: Some(key), work, subset: Subset::ALL, home: id, server: id };
+        if let Some(target) = self.target(id, Some(&key), 0, false).connection() {
+            let module = ModuleId::UNTAGGED;
+            let new = NewCall { key: Some(key), work, module, subset: Subset::ALL, home: id, server: id };
             let call = self.enter(Owner::Internal, new, self.config.timeout, now);
             self.internal = self.internal.saturating_add(1);
             if let Some(server) = self.servers.get(id) {

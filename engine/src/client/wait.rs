@@ -47,6 +47,9 @@ impl<T> Client<T> {
     }
 
     fn enqueue(&mut self, id: CallId, key: Awaited, now: Instant) -> Wait {
+        if !self.lease_waits.asks(id, &key) && !self.has_share_of_waits(id, now) {
+            return Wait::Full;
+        }
         let asks = match self.lease_waits.enqueue(id, key, self.config.queue) {
             Ok(asks) => asks,
             Err(Full) => return Wait::Full,

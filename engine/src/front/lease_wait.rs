@@ -48,6 +48,16 @@ impl LeaseWaits {
         self.count
     }
 
+    /// The number of those that are so.
+    pub fn of(&self, is_so: impl Fn(CallId) -> bool) -> usize {
+        self.keys.values().flat_map(|waiters| &waiters.calls).filter(|&&call| is_so(call)).count()
+    }
+
+    /// Whether this one waits already, and asks for the others.
+    pub fn asks(&self, call: CallId, key: &Awaited) -> bool {
+        self.keys.get(key).is_some_and(|waiters| waiters.calls.front() == Some(&call))
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

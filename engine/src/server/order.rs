@@ -5,7 +5,7 @@
 //!
 //! If that connection has no room, the operation is refused, also when it is the next in the queue. It would keep all
 //! operations behind it waiting, and letting them pass would need a record of keys. So no operation passes another in
-//! the queue, and those in it wait only for room on any connection. An operation that goes alone waits for a connection
+//! its line of the queue, or a write of its key in any line, and those in the queue wait only for room on any connection. An operation that goes alone waits for a connection
 //! without a pending reply, and all connections become such while it waits.
 //!
 //! A read looks its key up only if a write is pending and the server has several connections. A key that is written all
@@ -39,14 +39,14 @@ impl Target {
 }
 
 impl Server {
-    /// The target of a new operation.
+    /// The target of a new operation. `spares`: it leaves the least loaded connection to other modules.
     #[inline(always)]
-    pub fn target(&self, connections: &Connections, key: Option<&Key>, bulk: u32) -> Target {
+    pub fn target(&self, connections: &Connections, key: Option<&Key>, bulk: u32, spares: bool) -> Target {
         // No operation passes the queue, which may hold one on the same key.
         if !self.queue.is_empty() {
             return Target::Queue;
         }
-        self.target_within(connections, key, bulk, 0)
+        self.target_within(connections, key, bulk, spares, 0)
     }
 
     /// The target of an operation that goes [alone](crate::operation::request::ServerVerb::is_alone). `is_next`: it is
@@ -65,21 +65,29 @@ impl Server {
     }
 
     /// The target of an accepted operation that is the next in the queue.
-    pub fn target_of_next(&self, connections: &Connections, key: Option<&Key>, bulk: u32) -> Target {
+    pub fn target_of_next(&self, connections: &Connections, key: Option<&Key>, bulk: u32, spares: bool) -> Target {
         // It may exceed the bound by as much again, but no further.
-        self.target_within(connections, key, bulk, self.settings.queue)
+        self.target_within(connections, key, bulk, spares, self.settings.queue)
     }
 
     /// `more`: by how much it may exceed the bound of [`most_behind`](Server::most_behind).
     #[inline(always)]
-    fn target_within(&self, connections: &Connections, key: Option<&Key>, bulk: u32, more: usize) -> Target {
+    fn target_within(
+        &self,
+        connections: &Connections,
+        key: Option<&Key>,
+        bulk: u32,
+        spares: bool,
+        more: usize,
+    ) -> Target {
         if !self.writes.is_empty() {
             if let Some((conn, load)) = key.and_then(|key| self.conn_behind(connections, key)) {
                 let most = self.most_behind().saturating_add(more);
                 return if load < most { Target::Connection(conn) } else { Target::Nowhere };
             }
         }
-        self.pick(connections, bulk).map_or(Target::Queue, Target::Connection)
+        let conn = if spares { self.pick_sparing(connections, bulk) } else { self.pick(connections, bulk) };
+        conn.map_or(Target::Queue, Target::Connection)
     }
 
     /// A connection with this many pending replies refuses the operations that have to go to it.

@@ -18,9 +18,14 @@ struct Held {
     writes: u32,
 }
 
-/// A write that is counted in [`PendingWrites`], by this hash.
+/// The mark of a write, by the hash of its key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hold(u32);
+pub(crate) enum Hold {
+    /// It is on a connection, and counted in [`PendingWrites`].
+    Sent(u32),
+    /// It is in a line of the queue, and counted there.
+    Queued(u32),
+}
 
 impl PendingWrites {
     pub fn try_reserve(&mut self) -> Result<(), TryReserveError> {
@@ -37,12 +42,11 @@ impl PendingWrites {
         let held = self.0.entry(hash).or_insert(Held { conn, writes: 0 });
         held.conn = conn;
         held.writes = held.writes.saturating_add(1);
-        Hold(hash)
+        Hold::Sent(hash)
     }
 
     /// The write has its answer, or will get none.
-    pub fn release(&mut self, hold: Hold) {
-        let Hold(hash) = hold;
+    pub fn release(&mut self, hash: u32) {
         let Some(held) = self.0.get_mut(&hash) else { return };
         held.writes = held.writes.saturating_sub(1);
         if held.writes == 0 {
@@ -60,6 +64,6 @@ impl PendingWrites {
     }
 }
 
-fn hash(key: &Key) -> u32 {
+pub(super) fn hash(key: &Key) -> u32 {
     crc32fast::hash(key.raw())
 }

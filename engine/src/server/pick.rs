@@ -36,6 +36,41 @@ impl Server {
         Some(conn)
     }
 
+    /// The same for an operation that leaves the least loaded connection to other modules, whose operations would
+    /// otherwise wait behind as many as a pipeline has. With so few pending replies as one connection takes before another
+    /// is opened, that does not matter. With a large value it goes where all such go.
+    pub(super) fn pick_sparing(&self, connections: &Connections, bulk: u32) -> Option<ConnId> {
+        if bulk > 0 || !self.lets_wait() || !self.is_loaded(connections) {
+            return self.pick(connections, bulk);
+        }
+        if self.addresses.is_moving() {
+            return None;
+        }
+        let (spared, _) = self.least_burdened(connections)?;
+        if let Some((conn, _)) = self.used_this_turn(connections).filter(|&(conn, _)| conn != spared) {
+            return Some(conn);
+        }
+        let (conn, connection) = self.least_burdened_but(connections, Some(spared))?;
+        let has_room = connection.load() < self.settings.pipeline_bound();
+        let is_slow = connection.is_bulky() && self.may_have_another();
+        (has_room && !is_slow).then_some(conn)
+    }
+
+    /// Whether the server has as many pending replies as a connection takes before another is opened.
+    fn is_loaded(&self, connections: &Connections) -> bool {
+        let loads = self.connections.iter().filter_map(|&conn| usable(connections, conn)).map(|(_, c)| c.load());
+        loads.fold(0, usize::saturating_add) >= self.settings.pipeline
+    }
+
+    /// The least loaded connection for operations that leave one to others, if there are such.
+    pub(super) fn least_loaded_but_one<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        if !self.lets_wait() || !self.is_loaded(connections) {
+            return self.least_loaded(connections);
+        }
+        let (spared, _) = self.least_burdened(connections)?;
+        self.least_burdened_but(connections, Some(spared))
+    }
+
     /// The connection for an operation that goes [alone](crate::operation::request::ServerVerb::is_alone): one without a
     /// pending reply. If there is none, it waits, and so do those behind it: so there is one soon, even without another
     /// connection.
@@ -81,8 +116,18 @@ impl Server {
     }
 
     fn least_burdened<'a>(&self, connections: &'a Connections) -> Option<(ConnId, &'a Connection)> {
+        self.least_burdened_but(connections, None)
+    }
+
+    #[inline(always)]
+    fn least_burdened_but<'a>(
+        &self,
+        connections: &'a Connections,
+        spared: Option<ConnId>,
+    ) -> Option<(ConnId, &'a Connection)> {
         let bound = self.settings.pipeline_bound();
-        let ready = self.connections.iter().filter_map(|&conn| open(connections, conn));
+        let others = self.connections.iter().filter(|&&conn| Some(conn) != spared);
+        let ready = others.filter_map(|&conn| open(connections, conn));
         ready.min_by_key(|(_, c)| (c.load() >= bound, c.burden()))
     }
 

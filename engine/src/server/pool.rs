@@ -33,15 +33,24 @@ impl Server {
     }
 
     /// Whether `waiting` operations without a connection need another one, and it may help.
-    /// `alone`: the next of them needs a connection without a pending reply.
-    pub fn wants_connection(&self, network: &Network, waiting: usize, alone: bool) -> bool {
+    /// `alone`: the next of them needs a connection without a pending reply. `spares`: whether some leave the least loaded
+    /// connection to other modules.
+    pub fn wants_connection(
+        &self,
+        network: &Network,
+        waiting: usize,
+        alone: bool,
+        spares: impl FnOnce() -> bool,
+    ) -> bool {
         if !self.may_grow() || self.is_out_of_use() {
             return false;
         }
         if alone && self.connecting == 0 {
             return true;
         }
-        let wanted = match self.least_loaded(&network.connections) {
+        let connections = &network.connections;
+        let best = if spares() { self.least_loaded_but_one(connections) } else { self.least_loaded(connections) };
+        let wanted = match best {
             Some((_, best)) if !best.is_bulky() && !best.is_late() && best.load() < self.settings.pipeline => {
                 return false
             }

@@ -12,7 +12,7 @@
 //!
 //! In it are all verbs and what is asked of servers themselves, batches, leases with those who wait, stale items,
 //! coalescing, subsets, stand-ins, lists of servers that change with any hash, several addresses and workers who share what they know, servers that are taken out of
-//! use, retries, large values and exits. Not in it: items that expire, and what another
+//! use, modules with their shares, retries, large values and exits. Not in it: items that expire, and what another
 //! process finds out while this one is inside a call (`worker_memory.rs` among the client's tests). `make mutants` shows what
 //! the checks are good for: a check that none of those needs finds nothing.
 
@@ -28,6 +28,7 @@ mod op;
 mod progress;
 mod server;
 mod session;
+mod shares;
 mod workload;
 mod world;
 
@@ -75,6 +76,8 @@ fn simulation() {
             progress::no_sockets(seed);
             progress::other_keys(seed);
             progress::deserters(seed);
+            shares::flood(seed);
+            shares::full(seed);
         }));
         if let Err(panic) = run {
             eprintln!("after {runs} runs, {:.1} s: run again with SIM_SEED={seed}", started.elapsed().as_secs_f64());
@@ -147,6 +150,8 @@ fn run(seed: u64, sum: &mut Sum) {
             workload.use_subset(&mut world, &servers);
         }
     }
+    let mut of_modules = Rng::with_seed(seed ^ 0x6d6f_6475);
+    workload.use_modules(&mut world, [1, 1, 2, 4][of_modules.usize(..4)]);
     let started = world.now;
     world.ledger.meddled = chaos.meddling;
     world.ledger.in_text = in_text;

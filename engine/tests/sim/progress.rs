@@ -18,7 +18,7 @@ fn config(rng: &mut Rng, servers: usize) -> Config {
 }
 
 /// The same with at most so many connections to each.
-fn config_of(rng: &mut Rng, servers: usize, max: usize) -> Config {
+pub fn config_of(rng: &mut Rng, servers: usize, max: usize) -> Config {
     let mut config = cluster::config(rng);
     let mut params = ServerParams::default();
     params.parse(b"min=2").expect("it is valid");

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{
-    Direction, DiscoverBy, Error, Instant, LongKeys, Outcome, Request, ServerVerb, StoreMode, Subset, Ttl, Verb,
-    MAX_LONG_KEY, PATIENCE, PIPELINE_BOUND,
+    Asker, Direction, DiscoverBy, Error, Instant, LongKeys, ModuleId, Outcome, Request, ServerVerb, StoreMode, Subset,
+    Ttl, Verb, MAX_LONG_KEY, PATIENCE, PIPELINE_BOUND,
 };
 
 use crate::habits::Habits;
@@ -17,6 +17,7 @@ use crate::op::{Op, OF_BATCH};
 use crate::server::LIVES;
 use crate::world::World;
 
+mod askers;
 mod cancel;
 mod large;
 
@@ -38,6 +39,10 @@ pub struct Workload {
     /// Batches are among the operations; some go to a subset of the servers.
     batches: bool,
     subset: Subset,
+    /// So many modules ask, the first of which does not say who it is.
+    pub modules: usize,
+    /// The one that asks, if it is always the same.
+    pub module: Option<ModuleId>,
     /// Some servers speak text: there a counter is not made in one step, which no server sees as one operation.
     pub in_text: bool,
     /// Every operation has all the time it could need.
@@ -94,25 +99,14 @@ impl Workload {
             leases: [0, 0, 30, 90][rng.usize(..4)],
             batches: rng.bool(),
             subset: Subset::ALL,
+            modules: 1,
+            module: None,
             in_text: false,
             patient: false,
             seen,
             alone: BTreeSet::new(),
             next: 1,
         }
-    }
-
-    /// Some operations go to some of the servers from now on: a key may be on several.
-    pub fn use_subset(&mut self, world: &mut World, servers: &[usize]) {
-        world.each(|world| {
-            self.subset = world.worker.client.subset(Subset::ALL, servers).expect("servers");
-        });
-        world.ledger.roams = true;
-    }
-
-    /// Whether none of the subset's servers may be in the list.
-    pub fn is_alone(&self, world: &World) -> bool {
-        self.subset != Subset::ALL && world.ledger.moves
     }
 
     /// Submits some operations, and cancels some.
@@ -245,7 +239,8 @@ impl Workload {
         let server = world.worker.client.server_within(subset, &self.keys[at]).unwrap_or(usize::MAX);
         let has_left = world.worker.client.servers_of(subset).is_empty();
         assert!(has_left || world.lists(server), "a key of no server");
-        let answer = world.worker.client.submit_within(subset, request, number, world.now);
+        let module = self.module(number);
+        let answer = world.worker.client.submit_within(Asker { subset, module }, request, number, world.now);
         world.obey();
         match answer {
             Ok(call) => {
@@ -261,11 +256,12 @@ impl Workload {
                 let views = || (0..world.servers.len()).filter_map(|id| world.worker.client.server(id));
                 let queue = world.worker.client.config().queue;
                 let pipeline = world.worker.client.config().pipeline * PIPELINE_BOUND + queue;
+                let has_share = self.has_share(world, module);
                 assert!(match rejected.error {
                     Error::ServerDown => has_left || !world.down().is_empty(),
                     Error::Unsupported(_) | Error::InvalidKey(_) => world.ledger.in_text,
                     // Or so much is on the connection that it has to go to.
-                    Error::Busy => views().any(|view| view.queued >= queue || view.pending >= pipeline),
+                    Error::Busy => has_share || views().any(|view| view.queued >= queue || view.pending >= pipeline),
                     _ => false,
                 });
                 Some(rejected.error)
@@ -284,7 +280,8 @@ impl Workload {
         let times = times(world, timeout);
         let client = &mut world.worker.client;
         let touch = world.rng.bool().then(|| Ttl::secs(OF_BATCH, 0));
-        let call = client.submit_many(self.subset, keys.iter().copied(), touch, timeout, number, world.now);
+        let asker = Asker { subset: self.subset, module: self.module.unwrap_or_default() };
+        let call = client.submit_many(asker, keys.iter().copied(), touch, timeout, number, world.now);
         let call = call.expect("memory for a batch");
         let mut op = Op::new(call, world.at, 0, Vec::new(), None, times);
         op.many = keys.iter().map(|key| sent(world, key)).collect();
@@ -305,7 +302,8 @@ impl Workload {
             _ => ServerVerb::Version,
         };
         let times = times(world, timeout);
-        let answer = world.worker.client.submit_to(server, verb, timeout, number, world.now);
+        let module = self.module(number);
+        let answer = world.worker.client.submit_to_for(module, server, verb, timeout, number, world.now);
         world.obey();
         match answer {
             Err(rejected) => {

@@ -46,7 +46,9 @@ impl World {
             let (shared, changed) = &self.switches[id];
             let had_time = changed.after(Duration::from_secs(1)) < self.now;
             assert!(view.switch == shared.get() || !had_time || self.draining, "the operator's will is not noticed");
-            let waits = view.idle > 0 && view.queued > 0;
+            // A module with many operations leaves one to others.
+            let spared = usize::from(view.busy > 0 && self.worker.client.modules().count() > 1);
+            let waits = view.idle > spared && view.queued > 0;
             assert!(!waits || view.elsewhere > 0, "{} operations wait, and a connection is idle", view.queued);
             assert_eq!(view.idle + view.busy, view.open);
             assert!(view.idle == 0 || !self.draining, "a connection that nobody needs stays open");
