@@ -91,8 +91,13 @@
  *
  *   - The queue of a server ("memcache_queue", 64 MiB of values) and the pending operations of a connection are bounded.
  *     Beyond that, submit() returns BUSY at once. A call that waited, and must now follow a write of its key on a full
- *     connection, ends with BUSY. Siblings have no separate shares: they are in one process, and trust each other. But the
- *     load of one server does not affect calls to other servers.
+ *     connection, ends with BUSY. The load of one server does not affect calls to other servers.
+ *   - Modules that have said who they are, with client_of_module(), have shares of that: where more than half of a queue is
+ *     taken, a module that waits with at least its share gets BUSY, and the others do not. The share is the queue, divided by
+ *     the number of modules that have used the client within the last second. Waiting calls of different modules are sent by
+ *     turns, and a module with "memcache_pipeline" calls under way leaves one connection of each server to others, if "max"
+ *     allows two. All that have not said who they are count as one module. It is against accidents: siblings are in one
+ *     process, and trust each other.
  *   - op->ttl may be any number. memcached knows times until January 2038: an item that should live longer expires then
  *     (or after 30 days, if that is later). 0 means that it never expires. For LEASE and FLUSH_ALL, the maximum is 30 days;
  *     more is INVALID.
@@ -126,9 +131,10 @@ extern "C" {
  *      TOO_MANY, MAX_KEYS,
  *      MAX_SUBSETS, COUNT, UNSUPPORTED, RETAIN_LIMIT; "stand_in" in the result; "cas" of APPEND, PREPEND, INCR, DECR, and in
  *      the result with LOST; ngx_http_memcache_http_status().
+ * 1.3: client_of_module(); MAX_MODULES.
  */
 #define NGX_HTTP_MEMCACHE_ABI_MAJOR    1
-#define NGX_HTTP_MEMCACHE_ABI_MINOR    2
+#define NGX_HTTP_MEMCACHE_ABI_MINOR    3
 
 /*
  * "ngxmemc1", read as a little-endian number: marks our module, in "spare_hook0", which nginx leaves alone, and its
@@ -417,6 +423,9 @@ typedef struct {
 /* The most subsets of one client, in a worker. */
 #define NGX_HTTP_MEMCACHE_MAX_SUBSETS  32
 
+/* since 1.3: The most modules of one client that are told apart, in a worker. */
+#define NGX_HTTP_MEMCACHE_MAX_MODULES  31
+
 /*
  * The answers of submit_many(): one for each key, in the order of the keys. They are valid while the handler runs. Each of
  * them may be retained.
@@ -575,6 +584,18 @@ typedef struct {
      * this name, which is copied.
      */
     ngx_http_memcache_status_t (*require_name)(ngx_conf_t *cf, const ngx_str_t *name);
+
+    /* since 1.3 */
+
+    /*
+     * The same client, or subset, for a module: calls with this handle are the module's, see LIMITS. The status shows them
+     * under the module's name, "module->name". It costs a few instructions for each module that was asked for before, and is
+     * meant to be called where the client is asked for. The same module always has the same handle; functions that return a
+     * subset return that module's. With more than MAX_MODULES modules, it is the handle of those that have not said who they
+     * are. INVALID: nginx does not have this module.
+     */
+    ngx_http_memcache_status_t (*client_of_module)(ngx_http_memcache_client_t *client, const ngx_module_t *module,
+        ngx_http_memcache_client_t **tagged);
 } ngx_http_memcache_api_t;
 
 

@@ -13,6 +13,7 @@
 mod debug;
 pub mod host;
 pub mod members;
+mod modules;
 mod names;
 mod report;
 mod server;
@@ -25,8 +26,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use memcache_engine::{
-    CallId, Client, Config, ConnId, Error, Instant, Rejected, Request, ServerConfig, ServerId, ServerVerb, Subset,
-    SubsetError, Ttl, WorkerMemory,
+    Asker, CallId, Client, Config, ConnId, Error, Instant, ModuleId, Rejected, Request, ServerConfig, ServerId,
+    ServerVerb, Subset, SubsetError, Ttl, WorkerMemory,
 };
 use nginx_sys::ngx_msec_t;
 use once_cell::unsync::OnceCell;
@@ -42,6 +43,7 @@ use crate::nginx::connection::Connection;
 use crate::nginx::cycle::Cycle;
 use crate::nginx::event::Event;
 use crate::nginx::log::Log;
+use crate::nginx::module::Address;
 use crate::nginx::process::NotAvailable;
 use crate::nginx::ssl::Context;
 use crate::nginx::{clock, process};
@@ -110,6 +112,10 @@ pub struct Driver {
     cut: Cell<u64>,
     /// The longest time of the handlers of a turn.
     longest: Cell<Duration>,
+    /// The modules that have said who they are: where they are, and their numbers.
+    modules: RefCell<Vec<(Address, ModuleId)>>,
+    /// There were more than a client tells apart, which was logged.
+    too_many_modules: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,6 +169,8 @@ impl Driver {
             calls_since: Cell::new(0),
             cut: Cell::new(0),
             longest: Cell::default(),
+            modules: RefCell::default(),
+            too_many_modules: Cell::default(),
         }))
     }
 
@@ -190,35 +198,36 @@ impl Driver {
     /* what the function table calls */
 
     /// Accepts an operation. Its handler runs later, or never if this fails.
-    pub fn submit(&self, subset: Subset, request: Request<'_>, callback: Callback) -> Result<CallId, SubmitError> {
+    pub fn submit(&self, asker: Asker, request: Request<'_>, callback: Callback) -> Result<CallId, SubmitError> {
         let (key, verb) = (request.key, request.verb.name());
-        let call = self.accept(|client, now| client.submit_within(subset, request, callback, now));
-        self.debug_call(&call, || self.describe(subset, verb, key));
+        let call = self.accept(|client, now| client.submit_within(asker, request, callback, now));
+        self.debug_call(&call, || self.describe(asker.subset, verb, key));
         call
     }
 
     /// Refuses a value that is larger than `memcache_max_value`, and counts it.
     pub fn refuse_value(
         &self,
-        subset: Subset,
+        asker: Asker,
         key: &[u8],
         size: usize,
         callback: Callback,
     ) -> Result<CallId, SubmitError> {
-        let call = self.accept(|client, now| Err(client.refuse_value(subset, key, size, callback, now)));
-        self.debug_call(&call, || self.describe(subset, "value", key));
+        let call = self.accept(|client, now| Err(client.refuse_value(asker, key, size, callback, now)));
+        self.debug_call(&call, || self.describe(asker.subset, "value", key));
         call
     }
 
     /// The same for an operation on one server.
     pub fn submit_to(
         &self,
+        module: ModuleId,
         server: ServerId,
         verb: ServerVerb,
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, SubmitError> {
-        let call = self.accept(|client, now| client.submit_to(server, verb, timeout, callback, now));
+        let call = self.accept(|client, now| client.submit_to_for(module, server, verb, timeout, callback, now));
         self.debug_call(&call, || format!("{}{}", verb.name(), self.name(server)));
         call
     }
@@ -226,13 +235,13 @@ impl Driver {
     /// The same for gets of many keys, which are one operation.
     pub fn submit_many<'a>(
         &self,
-        subset: Subset,
+        asker: Asker,
         keys: impl Iterator<Item = &'a [u8]>,
         touch: Option<Ttl>,
         timeout: Option<Duration>,
         callback: Callback,
     ) -> Result<CallId, SubmitError> {
-        let call = self.accept(|client, now| client.submit_many(subset, keys, touch, timeout, callback, now));
+        let call = self.accept(|client, now| client.submit_many(asker, keys, touch, timeout, callback, now));
         self.debug_call(&call, || "gets of many keys".into());
         call
     }

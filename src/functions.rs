@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use memcache_engine::{CallId, Error, ServerId, State, Subset, SubsetError, MAX_SUBSETS};
+use memcache_engine::{Asker, CallId, Error, ServerId, State, Subset, SubsetError, MAX_MODULES, MAX_SUBSETS};
 use nginx_sys::ngx_str_t;
 
 use crate::abi::binding::Calls;
@@ -16,6 +16,7 @@ use crate::abi::table::{self, Handle};
 use crate::conf::block::ServerConf;
 use crate::driver::{Driver, SubmitError};
 use crate::nginx::conf::Conf;
+use crate::nginx::module::Address;
 use crate::nginx::process::on_event_loop;
 use crate::worker;
 use crate::worker::cluster::Cluster;
@@ -23,6 +24,7 @@ use crate::worker::clusters::{Clusters, Requirement};
 use crate::worker::location::LocationConf;
 
 const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_SUBSETS as usize == MAX_SUBSETS);
+const _: () = assert!(NGX_HTTP_MEMCACHE_MAX_MODULES as usize == MAX_MODULES);
 
 /// The functions.
 pub struct Functions;
@@ -39,7 +41,7 @@ impl table::Functions for Functions {
     fn client_of_request(location: &LocationConf) -> Result<Handle, Status> {
         let cluster = location.cluster.as_deref().ok_or(NGX_HTTP_MEMCACHE_NOT_CONFIGURED)?;
         match cluster.running() {
-            Some(_) => handle(cluster, Subset::ALL),
+            Some(_) => handle(cluster, Asker::default()),
             None => start(clusters()?, cluster),
         }
     }
@@ -64,10 +66,13 @@ impl table::Functions for Functions {
         if client.is_null() {
             return Err(NGX_HTTP_MEMCACHE_INVALID);
         }
-        let (cluster, subset) = clusters.find(client).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
+        let (cluster, asker) = clusters.find(client).ok_or(NGX_HTTP_MEMCACHE_STALE)?;
         let driver = cluster.running().ok_or(NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
-        let target = Target { cluster, driver, subset };
-        if subset != Subset::ALL && table::Target::servers(&target) == 0 {
+        if !driver.has_module(asker.module) {
+            return Err(NGX_HTTP_MEMCACHE_STALE);
+        }
+        let target = Target { cluster, driver, asker };
+        if asker.subset != Subset::ALL && table::Target::servers(&target) == 0 {
             return Err(NGX_HTTP_MEMCACHE_STALE);
         }
         Ok(target)
@@ -93,23 +98,23 @@ fn clusters<'a>() -> Result<&'a Clusters, Status> {
 /// The handle of a cluster's client, which is started if needed.
 fn start(clusters: &Clusters, cluster: &Cluster) -> Result<Handle, Status> {
     clusters.driver(cluster).map_err(|_| NGX_HTTP_MEMCACHE_NOT_AVAILABLE)?;
-    handle(cluster, Subset::ALL)
+    handle(cluster, Asker::default())
 }
 
-fn handle(cluster: &Cluster, subset: Subset) -> Result<Handle, Status> {
-    cluster.handle(subset).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
+fn handle(cluster: &Cluster, asker: Asker) -> Result<Handle, Status> {
+    cluster.handle(asker).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
 }
 
-/// The client, or subset of one, behind a handle.
+/// The client, or subset of one, behind a handle, and the module that has it.
 pub struct Target<'a> {
     cluster: &'a Cluster,
     driver: &'a Driver,
-    subset: Subset,
+    asker: Asker,
 }
 
 impl Target<'_> {
     fn id(&self, index: usize) -> Option<ServerId> {
-        self.driver.view(|client| client.server_at(self.subset, index)).flatten()
+        self.driver.view(|client| client.server_at(self.asker.subset, index)).flatten()
     }
 }
 
@@ -124,23 +129,23 @@ impl table::Target for Target<'_> {
 
     fn submit(&self, operation: Operation<'_>, callback: Callback) -> Result<CallId, Status> {
         let accepted = match operation {
-            Operation::Keyed(request) => self.driver.submit(self.subset, request, callback),
-            Operation::TooLarge { key, size } => self.driver.refuse_value(self.subset, key, size, callback),
+            Operation::Keyed(request) => self.driver.submit(self.asker, request, callback),
+            Operation::TooLarge { key, size } => self.driver.refuse_value(self.asker, key, size, callback),
             Operation::OnServer { server, verb, timeout } => {
                 let server = self.id(server).unwrap_or(ServerId::MAX);
-                self.driver.submit_to(server, verb, timeout, callback)
+                self.driver.submit_to(self.asker.module, server, verb, timeout, callback)
             }
         };
         accepted.map_err(submit_status)
     }
 
     fn submit_many(&self, gets: &Many<'_>, callback: Callback) -> Result<CallId, Status> {
-        let accepted = self.driver.submit_many(self.subset, gets.keys(), gets.touch, gets.timeout, callback);
+        let accepted = self.driver.submit_many(self.asker, gets.keys(), gets.touch, gets.timeout, callback);
         accepted.map_err(submit_status)
     }
 
     fn servers(&self) -> usize {
-        self.driver.view(|client| client.places(self.subset)).unwrap_or(0)
+        self.driver.view(|client| client.places(self.asker.subset)).unwrap_or(0)
     }
 
     fn server(&self, index: usize) -> Result<ngx_http_memcache_server_t, Status> {
@@ -182,20 +187,25 @@ impl table::Target for Target<'_> {
 
     fn server_of_key(&self, key: &[u8]) -> Result<usize, Status> {
         let found = self.driver.view(|client| {
-            let id = client.server_within(self.subset, key)?;
-            Ok(client.place_of(self.subset, id))
+            let id = client.server_within(self.asker.subset, key)?;
+            Ok(client.place_of(self.asker.subset, id))
         });
         let found = found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?.map_err(|error: Error| status_of(&error))?;
         found.ok_or(NGX_HTTP_MEMCACHE_INTERNAL)
     }
 
     fn subset(&self, servers: &[usize]) -> Result<Handle, Status> {
-        let subset = self.driver.subset(self.subset, servers).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?;
+        let subset = self.driver.subset(self.asker.subset, servers).ok_or(NGX_HTTP_MEMCACHE_INTERNAL)?;
         let subset = subset.map_err(|error| match error {
             SubsetError::Servers => NGX_HTTP_MEMCACHE_INVALID,
             SubsetError::TooMany => NGX_HTTP_MEMCACHE_TOO_MANY,
         })?;
-        handle(self.cluster, subset)
+        handle(self.cluster, Asker { subset, ..self.asker })
+    }
+
+    fn of_module(&self, module: Address) -> Result<Handle, Status> {
+        let module = self.driver.module(module).ok_or(NGX_HTTP_MEMCACHE_INVALID)?;
+        handle(self.cluster, Asker { module, ..self.asker })
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod server;
 use std::fmt;
 use std::time::Duration;
 
+use ngx::ffi::ngx_module_t;
 use ngx::http::Request;
 
 use crate::error::Error;
@@ -77,6 +78,27 @@ impl Client {
         let handle = Handle::of_name(find::table()?, name.as_bytes())?;
         event_loop::entered();
         Ok(Client(handle))
+    }
+
+    /// The same client for a module: operations with it are the module's.
+    ///
+    /// The status shows them under the module's name. Where several modules use a client, none of them can take all of its
+    /// queues and connections: a module that waits with more than its share gets [`Busy`](Error::Busy), and the others do not.
+    /// Modules that have not said who they are count as one, and so do those beyond 31.
+    ///
+    /// `module` is the address of the module's `ngx_module_t`. It is compared with those of nginx's modules, and fails if it is
+    /// none of them.
+    ///
+    /// ```no_run
+    /// # use ngx::ffi::ngx_module_t;
+    /// # use ngx::http::Request;
+    /// # use ngx_memcache::{Client, Error};
+    /// # fn example(request: &Request, ngx_http_hello_module: *const ngx_module_t) -> Result<(), Error> {
+    /// let mc = Client::from_request(request)?.of_module(ngx_http_hello_module)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn of_module(self, module: *const ngx_module_t) -> Result<Self, Error> {
+        self.0.of_module(module).map(Client)
     }
 
     /// Reads an item: `None` if there is none.

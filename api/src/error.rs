@@ -165,9 +165,9 @@ pub enum Error {
 }
 
 /// The version of the interface that this crate was built for.
-pub(crate) const REQUIRED: &str = "1.2";
+pub(crate) const REQUIRED: &str = "1.3";
 
-const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 2);
+const _: () = assert!(sys::NGX_HTTP_MEMCACHE_ABI_MAJOR == 1 && sys::NGX_HTTP_MEMCACHE_ABI_MINOR == 3);
 
 /// Who can do something about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,13 +16,18 @@ static void ngx_http_session_answered(void *data,
     const ngx_http_memcache_result_t *const *results, ngx_uint_t n);
 
 
-/* The client of the cluster that the directive names, or of the request. */
+/* The client of the cluster that the directive names, or of the request, for this module. */
 static ngx_http_memcache_status_t
 ngx_http_session_client(ngx_http_request_t *r, ngx_http_session_conf_t *conf,
     ngx_http_memcache_client_t **client)
 {
-    return conf->cluster.len ? conf->mc->client_of_name(&conf->cluster, client)
-                             : conf->mc->client_of_request(r, client);
+    ngx_http_memcache_status_t  status;
+
+    status = conf->cluster.len ? conf->mc->client_of_name(&conf->cluster, client)
+                               : conf->mc->client_of_request(r, client);
+
+    return status != NGX_HTTP_MEMCACHE_OK ? status
+           : conf->mc->client_of_module(*client, &ngx_http_memcache_session_module, client);
 }
 
 

@@ -7,7 +7,9 @@ use core::mem::MaybeUninit;
 use core::{ptr, slice};
 
 use memcache_engine::CallId;
-use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE};
+use nginx_sys::{
+    ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_module_t, ngx_str_t, ngx_uint_t, NGX_HTTP_MODULE,
+};
 
 use super::binding::{Binding, Calls, Unbound};
 use super::callback::{delivered, Callback, Handler};
@@ -19,7 +21,7 @@ use super::sys::*;
 use super::{retained, sized};
 use crate::nginx::conf::Conf;
 use crate::nginx::guard::guard;
-use crate::nginx::module;
+use crate::nginx::module::{self, Address};
 
 type ClientPtr = *mut ngx_http_memcache_client_t;
 
@@ -69,6 +71,8 @@ pub trait Target {
     fn server_of_key(&self, key: &[u8]) -> Result<usize, Status>;
     /// A client of some of them.
     fn subset(&self, servers: &[usize]) -> Result<Handle, Status>;
+    /// The same client for a module, which may be no module.
+    fn of_module(&self, module: Address) -> Result<Handle, Status>;
 }
 
 /// The table of these functions.
@@ -92,6 +96,7 @@ pub const fn table<F: Functions>() -> ngx_http_memcache_api_t {
         check_request: Some(check_request::<F>),
         client_of_name: Some(client_of_name::<F>),
         require_name: Some(require_name::<F>),
+        client_of_module: Some(client_of_module::<F>),
     }
 }
 
@@ -159,6 +164,20 @@ unsafe extern "C" fn subset<F: Functions>(
         // SAFETY: the caller passes as many numbers as it says, which are no more than there are servers.
         let servers = unsafe { slice::from_raw_parts(servers, n) };
         *place = target.subset(servers)?.cast_mut().cast();
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn client_of_module<F: Functions>(
+    client: ClientPtr,
+    module: *const ngx_module_t,
+    tagged: *mut ClientPtr,
+) -> Status {
+    answer(|| {
+        // SAFETY: the caller passes a place for a pointer, or NULL.
+        let place = unsafe { checked_mut(tagged) }?;
+        *place = ptr::null_mut();
+        *place = F::find(client.cast())?.of_module(Address::of(module))?.cast_mut().cast();
         Ok(())
     })
 }

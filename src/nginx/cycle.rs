@@ -2,13 +2,14 @@
 
 #![allow(unsafe_code)]
 
+use core::ffi::CStr;
 use core::ptr::addr_of;
 
 use nginx_sys::{ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module};
 
 use super::global::global;
 use super::log::Log;
-use super::module::{self, MainConf};
+use super::module::{self, Address, MainConf};
 
 /// A cycle that is valid for `'a`. `'static` is a worker's own, for values that live in its pool. Without a master, a reload
 /// replaces it. The pool of the old one then drops its values, before the cycle itself goes.
@@ -62,6 +63,19 @@ impl<'a> Cycle<'a> {
         }
         // SAFETY: by the contract; a cycle has a place for each module.
         unsafe { (*self.0.conf_ctx.add(index)).cast::<T>().as_ref() }
+    }
+
+    /// The name of the module at this address; `None`: the cycle has none there.
+    pub fn module_name(self, module: Address) -> Option<&'a [u8]> {
+        for n in 0..self.0.modules_n {
+            // SAFETY: a cycle has a list of so many modules, which are there as long as it is, and so are their names.
+            let known = unsafe { (*self.0.modules.add(n)).as_ref() }?;
+            if Address::of(known) == module && !known.name.is_null() {
+                // SAFETY: as above; a name is a string of C.
+                return Some(unsafe { CStr::from_ptr(known.name) }.to_bytes());
+            }
+        }
+        None
     }
 
     /// How many workers there will be, by a configuration that was read; `None`: there is no master.

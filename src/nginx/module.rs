@@ -41,6 +41,17 @@ pub unsafe fn register(module: *mut ngx_module_t) {
     MODULE.store(module, Ordering::Relaxed);
 }
 
+/// Where a module of nginx is, if it is one: it is compared, and never followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Address(*const ngx_module_t);
+
+impl Address {
+    /// Of what a sibling says is a module.
+    pub fn of(module: *const ngx_module_t) -> Address {
+        Address(module)
+    }
+}
+
 /// The registered module; NULL if there is none.
 pub fn as_ptr() -> *mut ngx_module_t {
     MODULE.load(Ordering::Relaxed)

@@ -12,7 +12,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use memcache_engine::limits::MAX_RECORDS;
 use memcache_engine::shared::Published;
-use memcache_engine::{Config, ServerConfig, ServerMemory, Subset, WorkerMemory, MAX_SUBSETS};
+use memcache_engine::{
+    Asker, Config, ModuleId, ServerConfig, ServerMemory, Subset, WorkerMemory, MAX_MODULES, MAX_SUBSETS,
+};
 use once_cell::unsync::OnceCell;
 
 use super::members::{Follower, Parts, Source};
@@ -34,8 +36,9 @@ pub struct Cluster {
     pub tls: OnceCell<Rc<Context>>,
     /// No server block uses it. It has a client only if a sibling asks for it.
     pub on_demand: bool,
-    /// The handles for siblings: the address of the first byte is the client's, those of the others are its subsets'.
-    handles: [u8; 1 + MAX_SUBSETS],
+    /// The handles for siblings: the address of the first byte is the client's, those of the others of its row are its
+    /// subsets'. Each module has a row; the first one is that of modules that have not said who they are.
+    handles: [[u8; SUBSETS]; 1 + MAX_MODULES],
     /// Names of the `server` blocks that use it, at most [`MAX_USERS`].
     pub used_by: RefCell<Vec<Vec<u8>>>,
     /// The servers' memory in the zone, in the same order, and behind it that of servers that come later; empty without a zone.
@@ -47,6 +50,9 @@ pub struct Cluster {
     /// The client of this worker, once there is one. Never in the master.
     driver: OnceCell<Rc<Driver>>,
 }
+
+/// A client, and its subsets.
+const SUBSETS: usize = 1 + MAX_SUBSETS;
 
 /// The names of clusters, and whether no other one has the same.
 pub fn labels(clusters: &[Rc<Cluster>]) -> Vec<(Vec<u8>, bool)> {
@@ -83,7 +89,7 @@ impl Cluster {
 
     /// Without a client, which starts when it is first asked for.
     pub fn new(config: Config, hosts: Vec<Host>, sources: Vec<Source>, on_demand: bool) -> Cluster {
-        let handles = [0; 1 + MAX_SUBSETS];
+        let handles = [[0; SUBSETS]; 1 + MAX_MODULES];
         let (used_by, records) = (RefCell::default(), RefCell::default());
         Cluster {
             config,
@@ -122,15 +128,18 @@ impl Cluster {
         Ok(driver)
     }
 
-    /// The handle of a subset. The address is only compared, and never dereferenced.
-    pub fn handle(&self, subset: Subset) -> Option<*const c_void> {
-        self.handles.get(subset.index()).map(|handle| ptr::from_ref(handle).cast())
+    /// The handle of a module for a subset. The address is only compared, and never dereferenced.
+    pub fn handle(&self, asker: Asker) -> Option<*const c_void> {
+        let row = self.handles.get(asker.module.index())?;
+        row.get(asker.subset.index()).map(|handle| ptr::from_ref(handle).cast())
     }
 
-    /// The subset with this handle, if it is one of this client's.
-    pub fn subset_of(&self, handle: *const c_void) -> Option<Subset> {
+    /// Whose handle it is, if it is one of this client's.
+    pub fn asker_of(&self, handle: *const c_void) -> Option<Asker> {
         let index = handle.addr().checked_sub(self.handles.as_ptr().addr())?;
-        (index < self.handles.len()).then(|| Subset::from_index(index))
+        let (module, subset) = (index / SUBSETS, index % SUBSETS);
+        let (module, subset) = (ModuleId::from_index(module), Subset::from_index(subset));
+        (index < size_of_val(&self.handles)).then_some(Asker { subset, module })
     }
 
     /// Whether the list of servers changes while nginx runs.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use memcache_engine::{Config, ServerConfig, Subset, WorkerMemory};
+use memcache_engine::{Asker, Config, ServerConfig, WorkerMemory};
 use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
@@ -116,8 +116,8 @@ impl Clusters {
     }
 
     /// The client, or the subset of one, with this handle. The address may be anything.
-    pub fn find(&self, handle: *const c_void) -> Option<(&Cluster, Subset)> {
-        self.iter().find_map(|cluster| Some((cluster, cluster.subset_of(handle)?)))
+    pub fn find(&self, handle: *const c_void) -> Option<(&Cluster, Asker)> {
+        self.iter().find_map(|cluster| Some((cluster, cluster.asker_of(handle)?)))
     }
 
     /// Whether this cluster belongs to this configuration.

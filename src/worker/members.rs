@@ -16,8 +16,8 @@ use bytes::Bytes;
 use memcache_engine::limits::MAX_PUBLISHED;
 use memcache_engine::shared::{Members, Published, Renewed};
 use memcache_engine::{
-    Answer, Config, DiscoverBy, Discovery, Hash, Instant, MembershipError, Memory, ServerConfig, ServerMemory,
-    ServerVerb, WorkerMemory,
+    Answer, Config, DiscoverBy, Discovery, Hash, Instant, MembershipError, Memory, ModuleId, ServerConfig,
+    ServerMemory, ServerVerb, WorkerMemory,
 };
 use nginx_sys::ngx_msec_t;
 
@@ -213,7 +213,7 @@ impl Follower {
         });
         line.asking.set(true);
         let verb = ServerVerb::Discover { by: line.by.get() };
-        if endpoint.submit_to(0, verb, None, callback).is_err() {
+        if endpoint.submit_to(ModuleId::UNTAGGED, 0, verb, None, callback).is_err() {
             line.asking.set(false);
             self.keep(line, "the endpoint cannot be asked");
         }

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::mem;
 use std::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t};
+use nginx_sys::{ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_request_t, ngx_module_t};
 use ngx::http::Request;
 
 use super::table::{borrowed, ok, Table, MISSING};
@@ -77,6 +77,15 @@ impl Handle {
         // SAFETY: by the invariant; the list is read before it returns.
         ok(unsafe { function(self.client.as_ptr(), servers.as_ptr(), servers.len(), &mut subset) })?;
         Ok(Handle { client: NonNull::new(subset).ok_or(MISSING)?, ..self })
+    }
+
+    /// The same client for a module.
+    pub(crate) fn of_module(self, module: *const ngx_module_t) -> Result<Self, Error> {
+        let function = self.table.0.client_of_module.ok_or(MISSING)?;
+        let mut tagged = ptr::null_mut();
+        // SAFETY: by the invariant; the address is compared with those of nginx's modules, and is not followed.
+        ok(unsafe { function(self.client.as_ptr(), module, &mut tagged) })?;
+        Ok(Handle { client: NonNull::new(tagged).ok_or(MISSING)?, ..self })
     }
 
     /// The server that a key belongs to.

@@ -48,6 +48,7 @@ fn fields_stay_where_they_are() {
         size 80: set_enabled 72;
         size 144: client_of_conf 80 subset 88 submit_many 96 server_of_key 104 require 112
             check_request 120 client_of_name 128 require_name 136;
+        size 152: client_of_module 144;
     });
     layout!(ngx_http_memcache_module_ctx_t {
         size 88: http 0 magic 64 major 72 minor 76 api 80;
@@ -56,7 +57,7 @@ fn fields_stay_where_they_are() {
 
 #[test]
 fn numbers_stay_what_they_are() {
-    assert_eq!((NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR), (1, 2));
+    assert_eq!((NGX_HTTP_MEMCACHE_ABI_MAJOR, NGX_HTTP_MEMCACHE_ABI_MINOR), (1, 3));
     assert_eq!(NGX_HTTP_MEMCACHE_MAGIC.to_le_bytes(), *b"ngxmemc1");
     assert_eq!(NGX_HTTP_MEMCACHE_MODULE_NAME, b"ngx_http_memcache_module\0");
 
@@ -118,6 +119,7 @@ fn numbers_stay_what_they_are() {
     assert_eq!(NGX_HTTP_MEMCACHE_NEVER, u32::MAX);
     assert_eq!(NGX_HTTP_MEMCACHE_MAX_KEYS, 1024);
     assert_eq!(NGX_HTTP_MEMCACHE_MAX_SUBSETS, 32);
+    assert_eq!(NGX_HTTP_MEMCACHE_MAX_MODULES, 31);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_LIVE, 0);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_DOWN, 1);
     assert_eq!(NGX_HTTP_MEMCACHE_STATE_DISABLED, 2);

@@ -16,7 +16,8 @@ use crate::tag::Tag;
 /// The content handler.
 pub fn handle(request: &mut Request) -> Status {
     let command = Command::parse(parts(request));
-    let (mc, command) = match (Client::from_request(request), command) {
+    let mc = Client::from_request(request).and_then(|mc| mc.of_module(&raw const crate::ngx_http_memcache_kv_module));
+    let (mc, command) = match (mc, command) {
         (Ok(mc), Ok(command)) => (mc, command),
         (_, Err(refusal)) => return refuse(refusal).respond(request),
         (Err(error), _) => return error.respond(request),

@@ -12,7 +12,7 @@ use ngx::ngx_log_error;
 use ngx_memcache::http::{self, Respond};
 use ngx_memcache::{Client, Error, Fault};
 
-use crate::conf::Settings;
+use crate::conf::{ngx_http_memcache_rate_limit_module, Settings};
 use crate::window::Verdict;
 
 /// The handler of the access phase.
@@ -33,6 +33,7 @@ pub fn access(request: &mut Request) -> Status {
     let window = settings.limit.window_at(now());
     let name = window.name(key.as_bytes());
     let mc = settings.cluster.map_or_else(|| Client::from_request(request), Client::named);
+    let mc = mc.and_then(|mc| mc.of_module(&raw const ngx_http_memcache_rate_limit_module));
 
     let status = http::spawn(request, async move {
         let count = async { mc?.incr(name, 1).initial(1).ttl(window.ttl()).await };

@@ -8,6 +8,7 @@ use ngx_memcache::http::{self, Respond, Response};
 use ngx_memcache::{Client, Error};
 use tokio::task::JoinSet;
 
+use crate::module;
 use crate::rounds::{self, MAX_ROUNDS};
 use crate::runtime;
 use crate::work::{self, Failure};
@@ -23,7 +24,8 @@ pub fn digest(request: &mut Request) -> Status {
     };
     let text = request.as_ref().uri.as_bytes().to_vec();
 
-    let remote = match Client::from_request(request).and_then(|mc| mc.remote()) {
+    let mc = Client::from_request(request).and_then(|mc| mc.of_module(module::module()));
+    let remote = match mc.and_then(|mc| mc.remote()) {
         Ok(remote) => remote,
         Err(error) => return error.respond(request),
     };

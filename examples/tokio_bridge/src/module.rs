@@ -109,6 +109,11 @@ unsafe extern "C" fn handle(request: *mut ngx_http_request_t) -> ngx_int_t {
     unsafe { directive::handle(request, handler::digest) }
 }
 
+/// This module, for its client.
+pub fn module() -> *const ngx_module_t {
+    &raw const ngx_http_memcache_tokio_bridge_module
+}
+
 /// Runs in workers, and in other processes that do not need threads.
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     const WORKER: ngx_uint_t = NGX_PROCESS_WORKER as ngx_uint_t;
@@ -121,7 +126,8 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         return Status::NGX_OK.0;
     };
     let started = runtime::start().map_err(|error| error.to_string()).and_then(|runtime| {
-        let remote = Client::from_block(block).and_then(|mc| mc.remote()).map_err(|error| error.to_string())?;
+        let mc = Client::from_block(block).and_then(|mc| mc.of_module(module()));
+        let remote = mc.and_then(|mc| mc.remote()).map_err(|error| error.to_string())?;
         runtime.spawn(work::heartbeat(remote, std::process::id()));
         Ok(())
     });

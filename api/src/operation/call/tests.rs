@@ -207,6 +207,7 @@ static TABLE: sys::ngx_http_memcache_api_t = sys::ngx_http_memcache_api_t {
     check_request: None,
     client_of_name: None,
     require_name: None,
+    client_of_module: None,
 };
 
 /// A client of the fake table, which has seen nothing yet. Values that were retained stay.
