@@ -9,7 +9,7 @@ use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Client, ServerId, ServerView, State, Subset, Switch, Version};
+use memcache_engine::{Client, ModuleView, ServerId, ServerView, State, Subset, Switch, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
@@ -169,8 +169,15 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         pending: client.pending() as u64,
         turns_cut: driver.turns_cut(),
         longest_handlers_ms: millis(driver.longest_handlers()),
+        modules: client.modules().map(module).collect(),
         servers,
     })
+}
+
+fn module(module: ModuleView) -> snapshot::Module {
+    let ModuleView { name, operations, errors, queued } = module;
+    let name = if name.is_empty() { "-".into() } else { text(&name) };
+    snapshot::Module { name, operations, errors, queued: queued as u64 }
 }
 
 /// Whose numbers are shown, and when.

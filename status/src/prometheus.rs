@@ -1,6 +1,6 @@
 //! A snapshot as metrics in the text format of Prometheus.
 //!
-//! The labels are `client`, its name, `server`, its address as configured, and `op` or `class`,
+//! The labels are `client`, its name, `server`, its address as configured, `module`, its name, and `op` or `class`,
 //! words of the engine: the configuration determines their number.
 
 mod table;
@@ -12,8 +12,8 @@ use crate::pieces::{Cursor, Pieces};
 use crate::snapshot::{Latency, Server, Snapshot};
 
 use self::table::{
-    float, Counters, Latencies, OfClient, OfServer, ADDRESS, ALL, CLIENTS, COUNTER, COUNTERS, GAUGE, HISTOGRAMS,
-    PROTOCOL, SERVERS,
+    float, Counters, Latencies, OfClient, OfModule, OfServer, ADDRESS, ALL, CLIENTS, COUNTER, COUNTERS, GAUGE,
+    HISTOGRAMS, MODULES, PROTOCOL, SERVERS,
 };
 
 /// Upper bounds of the buckets in microseconds: 2^6, 2^7, …, 2^20. The engine's own buckets, many more, end there too.
@@ -71,7 +71,12 @@ impl<'a> Metrics<'a> {
             self.clients(name, kind, help, value);
             return Some(());
         }
-        let Some(at) = at.saturating_sub(CLIENTS.len()).checked_sub(1) else {
+        at = at.saturating_sub(CLIENTS.len());
+        if let Some(&(name, kind, help, value)) = MODULES.get(at) {
+            self.modules(name, kind, help, value);
+            return Some(());
+        }
+        let Some(at) = at.saturating_sub(MODULES.len()).checked_sub(1) else {
             self.addresses();
             self.protocols();
             return Some(());
@@ -138,6 +143,18 @@ impl<'a> Metrics<'a> {
         let (first, count) = (self.clients.start, self.clients.len());
         for client in self.snapshot.clients.iter().skip(first).take(count) {
             let _ = writeln!(self.text, "{name}{{cluster=\"{}\"}} {}", Escaped(&client.cluster), value(client));
+        }
+    }
+
+    fn modules(&mut self, name: &str, kind: &str, help: &str, value: OfModule) {
+        self.head(name, kind, help);
+        let (first, count) = (self.clients.start, self.clients.len());
+        for client in self.snapshot.clients.iter().skip(first).take(count) {
+            let cluster = Escaped(&client.cluster);
+            for module in &client.modules {
+                let (module_name, value) = (Escaped(&module.name), value(module));
+                let _ = writeln!(self.text, "{name}{{cluster=\"{cluster}\",module=\"{module_name}\"}} {value}");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::snapshot::{Latency, Millis, Sample, Server};
+use crate::snapshot::{Latency, Millis, Module, Sample, Server};
 use crate::switches::TakenOut;
 
 /// `1,234`, `12.3M`.
@@ -18,6 +18,18 @@ pub fn count(n: u64) -> String {
 /// So many of these: `1 operation`, `2 operations`.
 pub fn number_of(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// A module, and what it has asked for.
+pub fn module(module: &Module) -> String {
+    let Module { name, operations, errors, queued } = module;
+    let name = if name == "-" { "without a name" } else { name };
+    format!(
+        "{name}: {}, {}, {} waiting",
+        number_of(*operations, "operation"),
+        number_of(*errors, "error"),
+        count(*queued)
+    )
 }
 
 fn grouped(n: u64) -> String {

@@ -130,8 +130,23 @@ pub struct Client {
     pub turns_cut: u64,
     /// The longest time, in milliseconds, of the handlers in one turn of the event loop.
     pub longest_handlers_ms: u64,
+    /// The modules that have asked, in the worker that answers.
+    pub modules: Vec<Module>,
     /// In the order of the list.
     pub servers: Vec<Server>,
+}
+
+/// A module that uses a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Module {
+    /// Its name; `-`: all that have not said which module they are.
+    pub name: String,
+    /// Operations that were accepted.
+    pub operations: u64,
+    /// Operations that failed, or were refused.
+    pub errors: u64,
+    /// Operations that wait for a connection.
+    pub queued: u64,
 }
 
 /// A server of a client.

@@ -3,7 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use super::snapshot::{
-    Bucket, Bytes, Client, Connections, LastError, Latency, Named, Pool, Retained, Sample, Scope, Server,
+    Bucket, Bytes, Client, Connections, LastError, Latency, Module, Named, Pool, Retained, Sample, Scope, Server,
     ServerInWorker, Snapshot, State, Worker, SCHEMA,
 };
 
@@ -29,6 +29,7 @@ pub fn servers(n: usize) -> Snapshot {
             cluster: "example.com".into(),
             used_by: vec!["example.com".into(), "www.example.com".into()],
             list_version: 0,
+            modules: modules(),
             hash: "consistent",
             failover: "off",
             protocol: "auto",
@@ -182,4 +183,9 @@ fn history(load: u64, failing: u64) -> Vec<Sample> {
         }
     };
     (0..60).map(sample).collect()
+}
+
+fn modules() -> Vec<Module> {
+    let module = |name: &str, operations, errors, queued| Module { name: name.into(), operations, errors, queued };
+    vec![module("-", 17, 0, 0), module("ngx_http_memcache_kv_module", 1_204_331, 12, 3)]
 }

@@ -1,6 +1,6 @@
 //! The metrics: their names, kinds and texts, and their values in a snapshot.
 
-use crate::snapshot::{Client, Latency, Named, Scope, Server, Snapshot, State};
+use crate::snapshot::{Client, Latency, Module, Named, Scope, Server, Snapshot, State};
 
 /// A number of the snapshot.
 pub type OfAll = fn(&Snapshot) -> f64;
@@ -8,6 +8,8 @@ pub type OfAll = fn(&Snapshot) -> f64;
 pub type OfClient = fn(&Client) -> f64;
 /// A number of a server.
 pub type OfServer = fn(&Server) -> f64;
+/// A number of a module.
+pub type OfModule = fn(&Module) -> u64;
 /// Numbers of a server, by name.
 pub type Counters = fn(&Server) -> &Named<u64>;
 /// Durations of a server, by operation.
@@ -60,6 +62,23 @@ pub const CLIENTS: [(&str, &str, &str, OfClient); 5] = [
         "The longest time that the handlers of one turn of the event loop took.",
         |client| float(client.longest_handlers_ms) / 1e3,
     ),
+];
+
+/// Of each module of a client.
+pub const MODULES: [(&str, &str, &str, OfModule); 3] = [
+    (
+        "memcache_module_operations_total",
+        COUNTER,
+        "Accepted operations of a module, in the worker that answers.",
+        |m| m.operations,
+    ),
+    (
+        "memcache_module_errors_total",
+        COUNTER,
+        "Failed and refused operations of a module, in the worker that answers.",
+        |m| m.errors,
+    ),
+    ("memcache_module_queued", GAUGE, "Operations of a module that wait, in the worker that answers.", |m| m.queued),
 ];
 
 /// Of each server.
