@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod clusters;
+pub mod effect;
 pub mod location;
 pub mod members;
 pub mod record;

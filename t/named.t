@@ -95,7 +95,33 @@ my @bad = (
 		'"weight" is not supported with "memcache_hash rendezvous" in'],
 );
 
-$t->plan(2 * @places + @good + @bad + 20);
+# What has no effect; undef: all may have one.
+my $use = 'has no effect in a block with "memcache_use a"';
+my @idle = (
+	['beside it', "$a server { memcache_use a; memcache_timeout 5s; }",
+		"\"memcache_timeout\" $use"],
+	['before it', "$a server { memcache_server 127.0.0.1:1;\n"
+		. 'memcache_hash ketama; memcache_use a; }', "\"memcache_server\" $use"],
+	['outside', "$a memcache_use a; server { memcache_queue 5; }",
+		"\"memcache_queue\" $use"],
+	['for clusters', "$a memcache_use a; memcache_queue 5; server { }", undef],
+	['for others', "$a memcache_queue 5; memcache_server 127.0.0.1:1;
+		server { memcache_use a; } server { listen 127.0.0.1:8081; }", undef],
+	['a server of its own', "$a memcache_use a; server {
+		memcache_server 127.0.0.1:1; memcache_queue 5; }", undef],
+	['of a location', "$a server { memcache_server 127.0.0.1:1; memcache_queue 5;
+		location / { memcache_use a; } }", undef],
+	['a hashed prefix', 'memcache_hash_prefix off; memcache_server 127.0.0.1;
+		server { }', '"memcache_hash_prefix off" has no effect without '
+		. '"memcache_prefix"'],
+	['a prefix in one of the servers', 'memcache_hash_prefix off;
+		memcache_server 127.0.0.1; server { memcache_prefix a; }
+		server { listen 127.0.0.1:8081; }', undef],
+	['a prefix in a cluster', 'memcache_hash_prefix off; memcache_cluster a {
+		memcache_server 127.0.0.1; memcache_prefix a; }', undef],
+);
+
+$t->plan(2 * @places + @good + @bad + 2 * @idle + 20);
 
 my $load = '%%LOAD_MEMCACHE%% %%LOAD_MEMCACHE_KV%% '
 	. '%%LOAD_MEMCACHE_SESSION%% %%LOAD_MEMCACHE_RATE_LIMIT%% '
@@ -110,6 +136,14 @@ $t->write_file('named.inc', 'memcache_server 127.0.0.1; memcache_queue 1;');
 like(checked($t, $_), qr/test is successful/, "good - $_") for @good;
 like(checked($t, $_->[1]), qr/\[emerg\] .*\Q$_->[2]\E.*nginx\.conf:\d+/s, $_->[0])
 	for @bad;
+
+for (@idle) {
+	my ($name, $lines, $text) = @$_;
+	my $said = checked($t, $lines);
+	like($said, qr/test is successful/, "no effect - $name");
+	my @warned = $said =~ /\[warn\] (.* has no effect .*) in \S+:\d+$/mg;
+	is_deeply(\@warned, [$text // ()], "no effect - $name - said once");
+}
 
 ###############################################################################
 

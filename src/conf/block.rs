@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use super::settings::{Named, Settings};
+use crate::nginx::conf::directive::Block;
 use crate::nginx::conf::{Conf, LineError, Merge};
 use crate::nginx::resolver::Resolver;
 use crate::nginx::ssl::Context;
@@ -30,13 +31,19 @@ pub fn secure(conf: &Conf<'_>, cluster: &Cluster, settings: &Settings) -> Result
     Ok(())
 }
 
+impl Block for ServerConf {
+    fn begins(&mut self, line: &Conf<'_>) {
+        self.settings.begins(line);
+    }
+}
+
 impl Merge for ServerConf {
     /// Completes the settings and finds the cluster.
     fn merge(conf: &mut Conf<'_>, outer: &Self, inner: &mut Self) -> Result<(), LineError> {
         inner.settings.inherit(&outer.settings);
-        inner.settings.ssl.warn(conf.log());
         let name = conf.server_name().to_vec();
         if let Some(uses) = &inner.settings.uses {
+            inner.settings.warn_of_use(conf.log(), uses);
             let cluster = conf.main::<Clusters>().ok_or(LineError::Logged)?.used(uses)?;
             cluster.used_by(&name);
             inner.cluster = Some(cluster);
@@ -44,6 +51,7 @@ impl Merge for ServerConf {
         }
         let complete = inner.settings.config(|| Resolver::of_server(conf))?;
         let clusters = conf.main::<Clusters>().ok_or(LineError::Logged)?;
+        clusters.effects.extend(inner.settings.effects(&outer.settings));
         let Some((config, hosts)) = complete else {
             clusters.blocks_without = clusters.blocks_without.saturating_add(1);
             return Ok(());

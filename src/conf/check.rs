@@ -34,6 +34,9 @@ pub fn check(http: &HttpBlock<'_>, clusters: &Clusters, log: Log<'_>) -> bool {
         ));
         return false;
     }
+    for (why, position) in clusters.effects.missing() {
+        log.warn(format_args!("{why} in {position}"));
+    }
     for uses in clusters.requirements.iter().filter_map(|requirement| requirement.uses.as_ref()) {
         if let Err(unknown) = clusters.used(uses) {
             http.conf().refuse(unknown);

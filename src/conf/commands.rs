@@ -89,7 +89,7 @@ pub static mut COMMANDS: [ngx_command_t; 39] = [
         once(&mut conf.settings.keys.prefix, || keys::prefix(line))
     }),
     in_server(c"memcache_hash_prefix", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        once(&mut conf.settings.keys.hash_prefix, || flag(line))
+        once(&mut conf.settings.keys.hash_prefix, || Ok(At { value: flag(line)?, position: line.position() }))
     }),
     in_server(c"memcache_hash_tag", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         once(&mut conf.settings.keys.hash_tag, || keys::hash_tag(line))
@@ -101,55 +101,42 @@ pub static mut COMMANDS: [ngx_command_t; 39] = [
         once(&mut conf.settings.ssl.on, || ssl::on(line))
     }),
     in_server(c"memcache_ssl_verify", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.verify, || flag(line))
     }),
     in_server(c"memcache_ssl_verify_depth", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.verify_depth, || number(line, 0, MAX_VERIFY_DEPTH))
     }),
     in_server(c"memcache_ssl_trusted_certificate", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.trusted, || ssl::text(line))
     }),
     in_server(c"memcache_ssl_crl", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.crl, || ssl::text(line))
     }),
     in_server(c"memcache_ssl_name", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.name, || ssl::text(line))
     }),
     in_server(c"memcache_ssl_server_name", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.server_name, || flag(line))
     }),
     in_server(c"memcache_ssl_protocols", NGX_CONF_1MORE, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.protocols, || ssl::protocols(line))
     }),
     in_server(c"memcache_ssl_ciphers", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.ciphers, || ssl::text(line))
     }),
     in_server(c"memcache_ssl_session_reuse", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.session_reuse, || flag(line))
     }),
     in_server(c"memcache_ssl_certificate", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.certificate, || Ok(At { value: ssl::text(line)?, position: line.position() }))
     }),
     in_server(c"memcache_ssl_certificate_key", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
-        once(&mut conf.settings.ssl.key, || ssl::text(line))
+        once(&mut conf.settings.ssl.key, || Ok(At { value: ssl::text(line)?, position: line.position() }))
     }),
     in_server(c"memcache_ssl_password_file", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         once(&mut conf.settings.ssl.passwords, || ssl::text(line))
     }),
     in_server(c"memcache_ssl_conf_command", NGX_CONF_TAKE2, |line, conf: &mut ServerConf| {
-        conf.settings.ssl.says(line);
         ssl::conf_command(line, &mut conf.settings.ssl.conf_commands)
     }),
     in_server(c"memcache_auth_file", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {

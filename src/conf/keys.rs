@@ -8,6 +8,7 @@ use memcache_engine::{HashTag, KeyRules, LongKeys};
 use super::argument::invalid_word;
 use super::level::{take, At};
 use crate::nginx::conf::{Conf, LineError};
+use crate::worker::effect::Effect;
 
 /// The longest `memcache_prefix`, in bytes. It leaves 50 of memcached's 250 bytes for keys.
 const MAX_PREFIX: usize = 200;
@@ -18,7 +19,7 @@ pub struct KeySettings {
     /// `memcache_prefix`.
     pub prefix: Option<Bytes>,
     /// `memcache_hash_prefix`.
-    pub hash_prefix: Option<bool>,
+    pub hash_prefix: Option<At<bool>>,
     /// `memcache_hash_tag`; `Some(None)` is `off`.
     pub hash_tag: Option<Option<HashTag>>,
     /// `memcache_long_keys`.
@@ -32,6 +33,16 @@ impl KeySettings {
         take(&mut self.hash_prefix, &outer.hash_prefix);
         take(&mut self.hash_tag, &outer.hash_tag);
         take(&mut self.long_keys, &outer.long_keys);
+    }
+
+    /// Whether `memcache_hash_prefix off` has an effect.
+    pub fn effect(&self) -> Option<Effect> {
+        let off = self.hash_prefix.as_ref().filter(|on| !on.value)?;
+        Some(Effect {
+            is_there: self.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()),
+            why: "\"memcache_hash_prefix off\" has no effect without \"memcache_prefix\"".into(),
+            position: off.position.clone(),
+        })
     }
 
     /// The rules of a client. `Err`: settings contradict each other.
@@ -48,7 +59,7 @@ impl KeySettings {
         }
         let defaults = KeyRules::with_prefix(prefix);
         Ok(KeyRules {
-            hash_prefix: self.hash_prefix.unwrap_or(defaults.hash_prefix),
+            hash_prefix: self.hash_prefix.as_ref().map_or(defaults.hash_prefix, |on| on.value),
             hash_tag: self.hash_tag.unwrap_or(defaults.hash_tag),
             long_keys: self.long_keys.as_ref().map_or(defaults.long_keys, |choice| choice.value),
             prefix: defaults.prefix,

@@ -75,8 +75,8 @@ pub fn make(http: &mut HttpBlock<'_>) -> Result<(), LineError> {
         let (clusters, _) = http.confs::<Clusters, ServerConf>().ok_or(LineError::Logged)?;
         let config = memcache_engine::Config { name, ..config };
         let cluster = clusters.share(config, hosts, settings.sources(), false);
+        clusters.effects.extend(settings.effects(&outer));
         secure(http.conf(), &cluster, &settings).map_err(at)?;
-        settings.ssl.warn(http.log());
         settings.warn(http.log(), &cluster.config);
     }
     // Server blocks look for theirs, and there may be none.

@@ -15,10 +15,11 @@ use super::keys::KeySettings;
 use super::level::{take, At};
 use super::ssl::SslSettings;
 use crate::driver::host::Host;
-use crate::nginx::conf::{LineError, Position};
+use crate::nginx::conf::{Conf, LineError, Position};
 use crate::nginx::log::Log;
 use crate::nginx::resolver::Resolver;
 use crate::nginx::ssl::host;
+use crate::worker::effect::Effect;
 use crate::worker::location::Use;
 use crate::worker::members::Source;
 
@@ -85,9 +86,32 @@ pub struct Settings {
     pub ssl: SslSettings,
     /// `memcache_auth_file`; `Some(None)`: none, whatever is outside.
     pub credentials: Option<Option<Credentials>>,
+    /// The first directive of the block itself. It is not inherited.
+    pub first: Option<At<Bytes>>,
 }
 
 impl Settings {
+    /// A line of the block is about to be read.
+    pub fn begins(&mut self, line: &Conf<'_>) {
+        let this = || At { value: Bytes::copy_from_slice(line.name()), position: line.position() };
+        self.first.get_or_insert_with(this);
+        if line.name().starts_with(b"memcache_ssl_") {
+            self.ssl.first.get_or_insert_with(this);
+        }
+    }
+
+    /// Whether lines of the block, and of the one around it, have an effect in it, now that it has inherited.
+    pub fn effects(&self, outer: &Settings) -> impl Iterator<Item = Effect> + use<> {
+        self.ssl.effects(&outer.ssl).into_iter().chain(self.keys.effect())
+    }
+
+    /// Logs that the block's own lines have no effect, as it uses a cluster that has a name.
+    pub fn warn_of_use(&self, log: Option<Log<'_>>, uses: &Use) {
+        let (Some(log), Some(first)) = (log, &self.first) else { return };
+        let (name, position, cluster) = (first.value.escape_ascii(), &first.position, uses.name.escape_ascii());
+        log.warn(format_args!("\"{name}\" has no effect in a block with \"memcache_use {cluster}\" in {position}"));
+    }
+
     /// Inherits the settings that this level does not have from the level around it.
     pub fn inherit(&mut self, outer: &Settings) {
         // The innermost block that says where, says it.

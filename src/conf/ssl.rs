@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::argument::{flag, invalid_word_of};
 use super::level::{take, At};
 use crate::nginx::conf::{Conf, LineError};
-use crate::nginx::log::Log;
 use crate::nginx::ssl::{check_available, Options};
+use crate::worker::effect::Effect;
 
 /// The allowed versions, with nginx's bits.
 const PROTOCOLS: [(&str, usize); 4] = [("TLSv1", 0x08), ("TLSv1.1", 0x10), ("TLSv1.2", 0x20), ("TLSv1.3", 0x40)];
@@ -41,7 +41,7 @@ pub struct SslSettings {
     /// `memcache_ssl_certificate`.
     pub certificate: Option<At<Bytes>>,
     /// `memcache_ssl_certificate_key`.
-    pub key: Option<Bytes>,
+    pub key: Option<At<Bytes>>,
     /// `memcache_ssl_password_file`.
     pub passwords: Option<Bytes>,
     /// `memcache_ssl_conf_command`: names and values.
@@ -69,16 +69,21 @@ impl SslSettings {
         take(&mut self.conf_commands, &outer.conf_commands);
     }
 
-    /// The line is one of those that say how.
-    pub fn says(&mut self, line: &Conf<'_>) {
-        self.first.get_or_insert_with(|| At { value: Bytes::copy_from_slice(line.name()), position: line.position() });
-    }
-
-    /// Logs that the block's own lines have no effect. What a block inherits may be for others.
-    pub fn warn(&self, log: Option<Log<'_>>) {
-        let (Some(log), Some(first)) = (log, self.first.as_ref().filter(|_| self.on != Some(true))) else { return };
-        let (name, position) = (first.value.escape_ascii(), &first.position);
-        log.warn(format_args!("\"{name}\" has no effect without \"memcache_ssl on\" in {position}"));
+    /// Whether the lines of the block, and of the one around it, have an effect.
+    pub fn effects(&self, outer: &SslSettings) -> Vec<Effect> {
+        let is_on = self.on == Some(true);
+        let first = [&self.first, &outer.first].into_iter().flatten().map(move |first| Effect {
+            is_there: is_on,
+            why: format!("\"{}\" has no effect without \"memcache_ssl on\"", first.value.escape_ascii()),
+            position: first.position.clone(),
+        });
+        let has_certificate = self.certificate.as_ref().is_some_and(|file| !file.value.is_empty());
+        let key = self.key.as_ref().filter(|file| is_on && !file.value.is_empty()).map(|key| Effect {
+            is_there: has_certificate,
+            why: "\"memcache_ssl_certificate_key\" has no effect without \"memcache_ssl_certificate\"".into(),
+            position: key.position.clone(),
+        });
+        first.chain(key).collect()
     }
 
     /// The TLS settings of connections; `None`: no TLS. `Err`: the settings contradict each other.
@@ -88,8 +93,9 @@ impl SslSettings {
         }
         let file = |file: &Option<Bytes>| file.clone().filter(|file| !file.is_empty());
         let certificate = self.certificate.as_ref().filter(|file| !file.value.is_empty());
-        let certificate = match (certificate, file(&self.key)) {
-            (Some(certificate), Some(key)) => Some((certificate.value.clone(), key)),
+        let key = self.key.as_ref().filter(|file| !file.value.is_empty());
+        let certificate = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate.value.clone(), key.value.clone())),
             (Some(certificate), None) => {
                 let file = certificate.value.escape_ascii();
                 let text = format!("no \"memcache_ssl_certificate_key\" is defined for certificate \"{file}\"");

@@ -51,7 +51,7 @@ impl LineError {
 }
 
 /// Where a line is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     file: Rc<str>,
     line: usize,

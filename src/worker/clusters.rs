@@ -11,6 +11,7 @@ use memcache_engine::{Asker, Config, ServerConfig, WorkerMemory};
 use once_cell::unsync::OnceCell;
 
 use super::cluster::Cluster;
+use super::effect::Effects;
 use super::location::Use;
 use super::members::Source;
 use super::zone::Zone;
@@ -62,6 +63,8 @@ pub struct Clusters {
     pub zone: Option<Zone>,
     /// `memcache_max_retained`
     pub max_retained: Option<usize>,
+    /// Lines that may have no effect.
+    pub effects: Effects,
     /// How many clients have a server of a name; counted when a worker first needs it.
     times: OnceCell<HashMap<Bytes, u32>>,
 }

@@ -19,10 +19,16 @@ pub type Apply<T> = fn(&mut Conf<'_>, &mut T) -> Result<(), LineError>;
 /// Reads a line of the http block, whose configuration it asks for.
 pub type ApplyMain = fn(&mut Conf<'_>) -> Result<(), LineError>;
 
+/// The configuration of a block that looks at its lines.
+pub trait Block {
+    /// The line of a directive that [`in_server`] has made is about to be read.
+    fn begins(&mut self, line: &Conf<'_>);
+}
+
 /// A directive of `http` and `server` blocks.
-pub const fn in_server<T: ServerConf>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
+pub const fn in_server<T: ServerConf + Block>(name: &'static CStr, arguments: u32, apply: Apply<T>) -> ngx_command_t {
     let blocks = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF;
-    command(name, blocks | arguments, NGX_HTTP_SRV_CONF_OFFSET, set::<T>, apply as *mut c_void)
+    command(name, blocks | arguments, NGX_HTTP_SRV_CONF_OFFSET, set_in_server::<T>, apply as *mut c_void)
 }
 
 /// A directive of locations.
@@ -58,8 +64,33 @@ const fn command(name: &'static CStr, kind: u32, conf: usize, set: Set, apply: *
 
 /// # Safety
 ///
-/// nginx calls the handler of a directive that `in_server` or `in_location` has made.
+/// nginx calls the handler of a directive that `in_location` or `in_all` has made.
 unsafe extern "C" fn set<T>(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+    // SAFETY: by the contract.
+    unsafe { read::<T>(cf, command, conf, |_, _| {}) }
+}
+
+/// # Safety
+///
+/// nginx calls the handler of a directive that `in_server` has made.
+unsafe extern "C" fn set_in_server<T: Block>(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: by the contract.
+    unsafe { read::<T>(cf, command, conf, T::begins) }
+}
+
+/// # Safety
+///
+/// nginx calls the handler of a directive, whose configuration is a T, and whose `post` an `Apply<T>`.
+unsafe fn read<T>(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+    begins: fn(&mut T, &Conf<'_>),
+) -> *mut c_char {
     guard(conf_error(), || {
         // SAFETY: by the contract: the configuration is the one of the block, a T, which nothing else refers to, and `post`
         // is an `Apply<T>`.
@@ -68,6 +99,7 @@ unsafe extern "C" fn set<T>(cf: *mut ngx_conf_t, command: *mut ngx_command_t, co
             (Conf::new(cf), conf.cast::<T>().as_mut(), apply)
         };
         let Some((mut line, conf)) = line.zip(conf) else { return conf_error() };
+        begins(conf, &line);
         apply(&mut line, conf).map_or_else(|error| line.refuse(error), |()| CONF_OK)
     })
 }
