@@ -51,7 +51,7 @@ K: a server that has left is never forgotten | server/leave.rs | s/self.has_left
 K: an id means a new server | server/places.rs | s/if self.empty.len() > MAX_GONE {/if !self.empty.is_empty() {/
 K: the id of a server that has left is accepted | client/submit.rs | s/if self.servers.member(server).is_none() {/if self.servers.get(server).is_none() {/
 K: keys are routed by the former list | client/members.rs | s/self.routes.follow(&self.config, &ids);/let _ = \&ids;/
-K: a subset keeps those that have left | route/subset.rs | s/for route in &mut self.0 {/for route in self.0.iter_mut().take(1) {/
+K: a subset keeps those that have left | route/subset.rs | s/for route in &mut self.subsets {/for route in self.subsets.iter_mut().take(1) {/
 K: a changed address keeps its connections | server/resolve.rs | s/None => self.move_to(0, network, now),/None => self.leave_all(|_| false, network, now),/
 K: what the operator has taken out gets operations | server/health.rs | s/ || self.switch != Switch::Up {/ {/
 K: what waits stays with a server that is taken out | client/switch.rs | s/Switch::Down => self.give_up_queue(id, now),/Switch::Down => {}/
@@ -65,6 +65,12 @@ K: modules have no turns | server/queue.rs | s/self.turn = index.saturating_add(
 K: a module passes the write of another | server/queue.rs | s/map_or(Line(module), |held| held.line)/map_or(Line(module), |_| Line(module))/
 K: a module takes all connections | front/modules.rs | s/is_heavy && self.others(module, now) > 0/is_heavy \&\& self.others(module, now) > 99/
 K: a module that has to wait is not passed | client/dispatch.rs | s/Some(line) if target == Target::Queue => {/Some(_) if target == Target::Queue => break,\n                Some(line) if false => {/
+K: an item lives for long on a backup server | client/link.rs | s/and_then(Server::longest_life)/and_then(|_| None)/
+K: what is touched lives for long on a backup server | operation/life.rs | s/^            | Verb::Touch { ttl }$//; s/| Verb::Inspect$/| Verb::Inspect | Verb::Touch { .. }/
+K: the place of a lease lives for long on a backup server | operation/life.rs | s/\*vivify = .*//
+K: no item lives for long, on whatever server | server/settings.rs | s/filter(|_| server.backup)/filter(|_| config.failover == crate::config::Failover::Backup)/
+K: backup servers have keys of their own | route/subset.rs | s/!config.backup \&\& is_part(id)/is_part(id)/
+K: a key's backup is asked whether it is up or not | route/subset.rs | s/self.backups.stand_in(key, live)/self.backups.home(key).filter(|_| live(0) || true)/
 F55: without memory operations are accepted | server/admit.rs | s/_ if !has_memory =>/_ if false =>/
 LIST
 }

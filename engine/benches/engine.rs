@@ -79,7 +79,13 @@ fn route(c: &mut Criterion) {
     for hash in Hash::ALL {
         for servers in [3, 100] {
             let (pool, weight) = ServerParams::default().finish().unwrap();
-            let server = |n| ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: 1, pool, weight };
+            let server = |n| ServerConfig {
+                name: format!("10.0.0.{n}:11211").into(),
+                addresses: 1,
+                pool,
+                weight,
+                backup: false,
+            };
             let config = Config { hash, ..Config::new((0..servers).map(server).collect()) };
             let client = Client::<()>::new(config, 1, Instant::from_micros(0));
             group.bench_function(format!("{}/{servers}", hash.name()), |b| {

@@ -31,7 +31,7 @@ const KEY: &[u8] = b"session:0123456789abcdef";
 impl Loopback {
     pub fn new() -> Self {
         let (pool, weight) = ServerParams::default().finish().expect("the defaults");
-        let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight };
+        let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight, backup: false };
         let mut config = Config::new(vec![server]);
         config.pipeline = 1024;
         let now = Instant::from_micros(1);

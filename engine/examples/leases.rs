@@ -20,7 +20,7 @@ struct World {
 impl World {
     fn new(most: usize) -> Self {
         let (pool, weight) = ServerParams::default().finish().expect("the defaults");
-        let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight };
+        let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight, backup: false };
         let mut config = Config::new(vec![server]);
         (config.queue, config.pipeline) = (most, most);
         let now = Instant::from_micros(1);

@@ -42,7 +42,7 @@ fn config(hash: Hash, servers: usize) -> Result<Config, Box<dyn Error>> {
     let (pool, weight) = ServerParams::default().finish()?;
     let server = |number: usize| {
         let name = format!("10.0.{}.{}:11211", number / 256, number % 256).into_bytes().into();
-        ServerConfig { name, addresses: 1, pool, weight }
+        ServerConfig { name, addresses: 1, pool, weight, backup: false }
     };
     let mut config = Config::new((0..servers).map(server).collect());
     config.hash = hash;

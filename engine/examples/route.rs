@@ -37,5 +37,5 @@ fn server(arg: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let mut params = ServerParams::default();
     params.parse(format!("weight={weight}").as_bytes())?;
     let (pool, weight) = params.finish()?;
-    Ok(ServerConfig { name: name.as_bytes().to_vec().into(), addresses: 1, pool, weight })
+    Ok(ServerConfig { name: name.as_bytes().to_vec().into(), addresses: 1, pool, weight, backup: false })
 }

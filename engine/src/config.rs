@@ -1,5 +1,6 @@
 //! The configuration of a cluster: types that cannot hold an invalid value, and the parameters of `memcache_server`.
 
+mod backups;
 mod choice;
 mod cluster;
 mod credentials;
@@ -8,6 +9,7 @@ mod membership;
 mod params;
 mod weights;
 
+pub use backups::BackupError;
 pub use choice::{Failover, Hash, Protocol};
 pub use cluster::{Config, ServerConfig};
 pub use credentials::{Credentials, CredentialsError};

@@ -9,7 +9,7 @@
 //! use memcache_engine::{Client, Config, Instant, Output, Request, ServerConfig, ServerParams, Verb};
 //!
 //! let (pool, weight) = ServerParams::default().finish()?;
-//! let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight };
+//! let server = ServerConfig { name: "127.0.0.1:11211".into(), addresses: 1, pool, weight, backup: false };
 //! let now = Instant::from_micros(0);
 //! let mut client = Client::new(Config::new(vec![server]), 1, now);
 //!

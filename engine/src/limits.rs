@@ -10,6 +10,8 @@ pub const MAX_IDLE: u32 = 365 * 24 * 60 * 60;
 pub const MAX_CONNECTIONS: u32 = 65_535;
 /// The largest weight of a server.
 pub const MAX_WEIGHT: u32 = 65_535;
+/// The longest `memcache_backup_ttl`, in seconds: 30 days, as memcached reads more as a moment in Unix time.
+pub const MAX_BACKUP_TTL: u32 = 30 * 24 * 60 * 60;
 /// The port of an address without one.
 pub const DEFAULT_PORT: u16 = 11_211;
 /// The longest `user:password`, in bytes. memcached with `-Y` cuts what is longer, without a word.

@@ -3,6 +3,7 @@
 pub mod error;
 pub mod key;
 pub mod key_rules;
+pub(crate) mod life;
 pub mod module;
 pub mod reply;
 pub mod request;

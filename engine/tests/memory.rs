@@ -64,7 +64,7 @@ impl World {
 
     fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         let (pool, weight) = ServerParams::default().finish().unwrap();
-        let server = ServerConfig { name: "a:1".into(), addresses: 1, pool, weight };
+        let server = ServerConfig { name: "a:1".into(), addresses: 1, pool, weight, backup: false };
         let mut config = Config::new(vec![server]);
         adjust(&mut config);
         let mut client = Client::new(config, 1, NOW);

@@ -108,7 +108,7 @@ fn play(input: &[u8], delivery: Delivery) -> Trace {
         params.parse(b"max=1").expect("a parameter");
         params.finish().expect("a pool")
     };
-    let mut config = Config::new(vec![ServerConfig { name: "h:1".into(), addresses: 1, pool, weight }]);
+    let mut config = Config::new(vec![ServerConfig { name: "h:1".into(), addresses: 1, pool, weight, backup: false }]);
     config.max_value = script.pick(&[1024, 0, 1, 10, 5000, 16_384, 20_000, 70_000]);
     config.max_fails = script.pick(&[3, 1, 2]) as u32;
     (config.coalesce, config.protocol) = script.pick(&[

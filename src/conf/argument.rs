@@ -5,6 +5,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use memcache_engine::config::parse_seconds;
 use memcache_engine::limits::MAX_TIMEOUT;
 
 use crate::nginx::conf::{Conf, LineError};
@@ -17,6 +18,13 @@ pub fn time(line: &Conf<'_>) -> Result<Duration, LineError> {
         let hours = MAX_TIMEOUT.as_secs() / 3600;
         invalid(line, "value", format_args!("a time from 1ms to {hours}h"))
     })
+}
+
+/// A time in whole seconds, as memcached has them.
+pub fn seconds(line: &Conf<'_>, least: u32, most: u32) -> Result<u32, LineError> {
+    let seconds = parse_seconds(line.arg()).filter(|seconds| (least..=most).contains(seconds));
+    let days = most / 86_400;
+    seconds.ok_or_else(|| invalid(line, "value", format_args!("a time in whole seconds from {least}s to {days}d")))
 }
 
 /// A size in bytes, with nginx's units.

@@ -5,12 +5,13 @@
 use core::time::Duration;
 
 use memcache_engine::config::Protocol;
+use memcache_engine::limits::MAX_BACKUP_TTL;
 use memcache_engine::{Failover, Hash};
 use memcache_status::Format;
 use nginx_sys::{ngx_command_t, NGX_CONF_1MORE, NGX_CONF_BLOCK, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE2};
 
 use super::argument;
-use super::argument::{flag, invalid_word, number, size, time};
+use super::argument::{flag, invalid_word, number, seconds, size, time};
 use super::auth;
 use super::block::ServerConf;
 use super::keys;
@@ -41,7 +42,7 @@ const MAX_FAILS: usize = 65_535;
 const MAX_VERIFY_DEPTH: usize = 100;
 
 /// The directives.
-pub static mut COMMANDS: [ngx_command_t; 39] = [
+pub static mut COMMANDS: [ngx_command_t; 40] = [
     in_server(c"memcache_server", NGX_CONF_1MORE, |line, conf: &mut ServerConf| server::add(line, &mut conf.settings)),
     in_server(c"memcache_hash", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse = || Hash::parse(line.arg()).ok_or_else(|| invalid_word(line, &Hash::ALL.map(Hash::name)));
@@ -51,6 +52,10 @@ pub static mut COMMANDS: [ngx_command_t; 39] = [
         let parse =
             || Failover::parse(line.arg()).ok_or_else(|| invalid_word(line, &Failover::ALL.map(Failover::name)));
         once(&mut conf.settings.failover, parse)
+    }),
+    in_server(c"memcache_backup_ttl", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
+        conf.settings.backup_ttl_line = Some(line.position());
+        once(&mut conf.settings.backup_ttl, || seconds(line, 1, MAX_BACKUP_TTL))
     }),
     in_server(c"memcache_protocol", NGX_CONF_TAKE1, |line, conf: &mut ServerConf| {
         let parse =

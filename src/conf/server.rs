@@ -1,4 +1,4 @@
-//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand | resolve | discover];`
+//! `memcache_server address [min=] [smax=] [max=] [ttl=] [weight=] [expand | resolve | discover] [backup];`
 
 #![forbid(unsafe_code)]
 
@@ -34,12 +34,13 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
         _ => LineError::Text(e.to_string()),
     })?;
 
+    let config = |name, addresses| ServerConfig { name, addresses, pool, weight, backup: parsed.is_backup() };
     if parsed.discover() {
         if parsed.expand() || parsed.resolve() {
             return Err(of(address, "\"discover\" cannot be combined with \"expand\" or \"resolve\""));
         }
         let (name, host) = resolve(line, address)?;
-        return add_source(line, settings, ServerConfig { name, addresses: 0, pool, weight }, host.addresses);
+        return add_source(line, settings, config(name, 0), host.addresses);
     }
     let (name, host) = match (parsed.expand(), parsed.resolve()) {
         (true, true) => return Err(of(address, "\"expand\" and \"resolve\" cannot be combined")),
@@ -48,8 +49,7 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
             let (name, host) = resolve(line, address)?;
             return host.addresses.each().into_iter().try_for_each(|(one, addresses)| {
                 let text = format!("{}\", an address of \"{}", one.escape_ascii(), name.escape_ascii());
-                let config = ServerConfig { name: one, addresses: 1, pool, weight };
-                push(line, settings, (config, Host { addresses, followed: None }), &text)
+                push(line, settings, (config(one, 1), Host { addresses, followed: None }), &text)
             });
         }
         (false, true) => follow(line, address)?,
@@ -64,7 +64,7 @@ pub fn add(line: &Conf<'_>, settings: &mut Settings) -> Result<(), LineError> {
         ));
     }
     let text = name.escape_ascii().to_string();
-    push(line, settings, (ServerConfig { name, addresses: host.count(), pool, weight }, host), &text)
+    push(line, settings, (config(name, host.count()), host), &text)
 }
 
 /// Adds a configuration endpoint. A server without addresses stands for those that are not known yet.

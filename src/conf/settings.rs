@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use core::fmt::Display;
 use core::time::Duration;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -60,6 +61,10 @@ pub struct Settings {
     pub hash: Option<At<Hash>>,
     /// `memcache_failover`.
     pub failover: Option<Failover>,
+    /// `memcache_backup_ttl`, in seconds.
+    pub backup_ttl: Option<u32>,
+    /// Its line in the block itself. It is not inherited.
+    pub backup_ttl_line: Option<Position>,
     /// `memcache_protocol`.
     pub protocol: Option<Protocol>,
     /// `memcache_timeout`.
@@ -120,6 +125,7 @@ impl Settings {
         }
         take(&mut self.hash, &outer.hash);
         take(&mut self.failover, &outer.failover);
+        take(&mut self.backup_ttl, &outer.backup_ttl);
         take(&mut self.protocol, &outer.protocol);
         take(&mut self.timeout, &outer.timeout);
         take(&mut self.discover_interval, &outer.discover_interval);
@@ -149,6 +155,7 @@ impl Settings {
             name: Bytes::new(),
             hash: self.hash.as_ref().map_or(defaults.hash, |hash| hash.value),
             failover: self.failover.unwrap_or(defaults.failover),
+            backup_ttl: self.backup_ttl.unwrap_or(defaults.backup_ttl),
             protocol: self.protocol.unwrap_or(defaults.protocol),
             timeout: self.timeout.as_ref().map_or(defaults.timeout, |time| time.value),
             connect_timeout: self.connect_timeout.as_ref().map_or(defaults.connect_timeout, |time| time.value),
@@ -171,10 +178,8 @@ impl Settings {
             );
             return Err(LineError::At(text, source.position.clone()));
         }
-        config.check_weights().map_err(|e| match self.position_of(e.server()) {
-            Some(position) => LineError::At(e.to_string(), position.clone()),
-            None => LineError::Text(e.to_string()),
-        })?;
+        config.check_weights().map_err(|e| self.at_server(e.server(), e))?;
+        config.check_backups().map_err(|e| self.at_server(e.server(), e))?;
         Ok(Some((config, hosts)))
     }
 
@@ -187,10 +192,7 @@ impl Settings {
         let Some(first) = hosts.iter().position(|host| host.followed.is_some()) else { return Ok(hosts) };
         let Some(resolver) = resolver() else {
             let text = "no \"resolver\" is defined here or in the http block, which \"resolve\" needs";
-            return Err(self.position_of(first).map_or_else(
-                || LineError::Text(text.into()),
-                |position| LineError::At(text.into(), position.clone()),
-            ));
+            return Err(self.at_server(first, text));
         };
         for followed in hosts.iter_mut().filter_map(|host| host.followed.as_mut()) {
             followed.resolver = Some(resolver.clone());
@@ -223,6 +225,14 @@ impl Settings {
         Ok(format!(" {options:?}").into())
     }
 
+    /// The error of a server's line.
+    fn at_server(&self, server: usize, error: impl Display) -> LineError {
+        match self.position_of(server) {
+            Some(position) => LineError::At(error.to_string(), position.clone()),
+            None => LineError::Text(error.to_string()),
+        }
+    }
+
     fn position_of(&self, server: usize) -> Option<&Position> {
         self.servers.as_ref()?.positions.get(server)
     }
@@ -253,6 +263,11 @@ impl Settings {
                  operations do not wait for it"
             );
             warnings.push((text, connect.position.clone()));
+        }
+        // What a block inherits may be for others.
+        if let Some(position) = self.backup_ttl_line.as_ref().filter(|_| config.failover != Failover::Backup) {
+            let text = "\"memcache_backup_ttl\" has no effect without \"memcache_failover backup\"".into();
+            warnings.push((text, position.clone()));
         }
         warnings
     }

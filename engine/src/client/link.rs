@@ -14,6 +14,7 @@ use crate::operation::work::Work;
 use crate::protocol::dialect::Dialect;
 use crate::protocol::greeting::TriedKeys;
 use crate::protocol::outbound::Outbound;
+use crate::server::Server;
 use crate::time::Instant;
 
 impl<T> Client<T> {
@@ -62,9 +63,13 @@ impl<T> Client<T> {
     pub fn transmit<'a>(&'a mut self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(connection) = self.network.connections.get_mut(conn) else { return 0 };
         let calls = &self.calls;
+        let longest_life = self.servers.get(connection.server()).and_then(Server::longest_life);
         let encode = |dialect: Dialect, call, token, out: &mut Outbound| {
             if let Some(Call { key, task: Task::Work(work), .. }) = calls.get(call) {
-                dialect.encode(out, key.as_ref(), work, token);
+                match longest_life {
+                    None => dialect.encode(out, key.as_ref(), work, token),
+                    Some(secs) => dialect.encode(out, key.as_ref(), &work.living_at_most(secs), token),
+                }
             }
         };
         let spare = &mut self.network.spare_buffers;

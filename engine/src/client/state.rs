@@ -14,6 +14,7 @@ use crate::front::large_items::LargeItems;
 use crate::front::lease_wait::LeaseWaits;
 use crate::front::modules::Modules;
 use crate::id::{CallId, ConnId};
+use crate::limits::MAX_BACKUP_TTL;
 use crate::network::{Network, Output};
 use crate::route::subset::Routes;
 use crate::server::{Places, Server, Settings, WorkerMemory};
@@ -90,7 +91,7 @@ pub struct Client<T> {
 impl<T> Client<T> {
     /// A client that opens each server's `min` connections at once. `seed` determines tokens and jitter.
     ///
-    /// A timeout below a millisecond and a pipeline of 0 are raised to the least useful value.
+    /// A timeout below a millisecond, a pipeline of 0 and a `backup_ttl` of 0 are raised to the least useful value.
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         Client::among(config, seed, WorkerMemory::default(), now)
     }
@@ -99,6 +100,7 @@ impl<T> Client<T> {
     pub fn among(mut config: Config, seed: u64, worker_memory: WorkerMemory, now: Instant) -> Self {
         config.timeout = config.timeout.max(Duration::from_millis(1));
         config.pipeline = config.pipeline.max(1);
+        config.backup_ttl = config.backup_ttl.clamp(1, MAX_BACKUP_TTL);
         let mut memory = worker_memory.servers.into_iter();
         let process = worker_memory.process;
         let mut servers = Places::default();

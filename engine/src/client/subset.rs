@@ -100,12 +100,20 @@ impl<T> Client<T> {
         self.routes.home(subset, key)
     }
 
-    /// The stand-in of this server in the subset, if the server is down and the configuration allows failover.
-    pub(super) fn stand_in(&self, subset: Subset, home: ServerId, key: &Key) -> Option<ServerId> {
+    /// The server that is asked instead of this one, if it is down, the configuration allows failover, and there is a live one.
+    ///
+    /// This one may be a stand-in itself. Then the key's own server is asked if it is live again.
+    pub(super) fn stand_in(&self, subset: Subset, server: ServerId, key: &Key) -> Option<ServerId> {
         let live = |id: ServerId| self.servers.get(id).is_some_and(Server::is_live);
-        if self.config.failover == Failover::Off || live(home) {
+        if self.config.failover == Failover::Off || live(server) {
             return None;
         }
-        self.routes.stand_in(subset, key, live)
+        match self.config.failover {
+            Failover::Off => None,
+            Failover::Next => self.routes.stand_in(subset, key, live),
+            Failover::Backup => {
+                self.home(subset, key).filter(|&home| live(home)).or_else(|| self.routes.backup(key, live))
+            }
+        }
     }
 }

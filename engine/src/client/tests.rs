@@ -27,6 +27,7 @@ mod address;
 mod ahead;
 mod alone;
 mod authentication;
+mod backups;
 mod batches;
 mod bulk;
 mod deadlines;
@@ -69,7 +70,13 @@ fn config(servers: &[&[&str]]) -> Config {
         let mut parsed = ServerParams::default();
         params.iter().for_each(|p| parsed.parse(p.as_bytes()).unwrap());
         let (pool, weight) = parsed.finish().unwrap();
-        ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: 1, pool, weight }
+        ServerConfig {
+            name: format!("10.0.0.{n}:11211").into(),
+            addresses: 1,
+            pool,
+            weight,
+            backup: parsed.is_backup(),
+        }
     };
     Config::new(servers.iter().enumerate().map(server).collect())
 }

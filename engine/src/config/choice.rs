@@ -44,6 +44,15 @@ impl Hash {
         matches!(self, Hash::Consistent | Hash::Ketama | Hash::Rendezvous)
     }
 
+    /// The hash that spreads keys over the backup servers. With `modulo` and `one_at_a_time`, it is another one: otherwise all
+    /// keys of a server could go to the same backup, for instance where there are two servers and two backups.
+    pub fn of_backups(self) -> Hash {
+        match self {
+            Hash::Modulo | Hash::OneAtATime => Hash::Ketama,
+            Hash::Consistent | Hash::Ketama | Hash::Rendezvous => self,
+        }
+    }
+
     /// The hash with this word.
     pub fn parse(word: &[u8]) -> Option<Hash> {
         Hash::ALL.into_iter().find(|hash| hash.name().as_bytes() == word)
@@ -89,17 +98,20 @@ pub enum Failover {
     Off,
     /// The next live server stands in for it. When it returns, it still has its old items, outdated or not.
     Next,
+    /// A backup server stands in for it, which has no keys of its own, and where nothing lives long.
+    Backup,
 }
 
 impl Failover {
     /// All of them.
-    pub const ALL: [Failover; 2] = [Failover::Off, Failover::Next];
+    pub const ALL: [Failover; 3] = [Failover::Off, Failover::Next, Failover::Backup];
 
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Failover::Off => "off",
             Failover::Next => "next",
+            Failover::Backup => "backup",
         }
     }
 

@@ -21,6 +21,8 @@ pub struct ServerConfig {
     pub pool: PoolLimits,
     /// The server's share of the keys.
     pub weight: u32,
+    /// Whether it has no keys of its own, and stands in for servers that are down.
+    pub backup: bool,
 }
 
 /// All settings of a client. Equal ones may share a client.
@@ -29,12 +31,15 @@ pub struct Config {
     /// The name of its `memcache_cluster`; empty if it has none.
     pub name: Bytes,
     /// The servers in the order of the configuration, at least one and at most [`MAX_SERVERS`](crate::limits::MAX_SERVERS), with weights that
-    /// [`check_weights`](Config::check_weights) allows.
+    /// [`check_weights`](Config::check_weights) allows, and backup servers that [`check_backups`](Config::check_backups) allows.
     pub servers: Vec<ServerConfig>,
     /// How keys are spread.
     pub hash: Hash,
     /// Whether another server stands in for one that is down.
     pub failover: Failover,
+    /// How long an item lives on a backup server at most, in seconds from 1 to
+    /// [`MAX_BACKUP_TTL`](crate::limits::MAX_BACKUP_TTL).
+    pub backup_ttl: u32,
     /// What the servers are spoken to in.
     pub protocol: Protocol,
     /// Deadline of an operation: queue, connect and exchange together.
@@ -64,6 +69,8 @@ pub struct Config {
 }
 
 impl Config {
+    /// Default of `memcache_backup_ttl`, in seconds.
+    pub const BACKUP_TTL: u32 = 10;
     /// Default of `memcache_timeout`.
     pub const TIMEOUT: Duration = Duration::from_secs(1);
     /// Default of `memcache_connect_timeout`.
@@ -87,6 +94,7 @@ impl Config {
             servers,
             hash: Hash::default(),
             failover: Failover::default(),
+            backup_ttl: Self::BACKUP_TTL,
             protocol: Protocol::default(),
             timeout: Self::TIMEOUT,
             connect_timeout: Self::CONNECT_TIMEOUT,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::backups::has_only_backups;
 use super::choice::Hash;
 use super::cluster::ServerConfig;
 use super::weights::WeightError;
@@ -16,6 +17,9 @@ pub enum MembershipError {
     /// It is empty.
     #[error("the new list of servers is empty")]
     Empty,
+    /// All servers in it are backups.
+    #[error("all servers of the new list are backups")]
+    OnlyBackups,
     /// It has more than [`MAX_SERVERS`](crate::limits::MAX_SERVERS).
     #[error("the new list has {0} servers, maximum is {MAX_SERVERS}")]
     TooMany(usize),
@@ -35,6 +39,9 @@ impl MembershipError {
     pub fn check(hash: Hash, servers: &[ServerConfig]) -> Result<(), MembershipError> {
         if servers.is_empty() {
             return Err(MembershipError::Empty);
+        }
+        if has_only_backups(servers) {
+            return Err(MembershipError::OnlyBackups);
         }
         if servers.len() > MAX_SERVERS {
             return Err(MembershipError::TooMany(servers.len()));

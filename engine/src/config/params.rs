@@ -74,6 +74,7 @@ pub struct ServerParams {
     expand: bool,
     resolve: bool,
     discover: bool,
+    backup: bool,
 }
 
 impl ServerParams {
@@ -89,13 +90,14 @@ impl ServerParams {
         let invalid = |valid| ParamError::Invalid { param: param.to_vec(), valid };
         let unknown = || {
             invalid(
-                "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\" and \"discover\"".into(),
+                "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\", \"discover\" and \"backup\"".into(),
             )
         };
         let word = match param {
             b"expand" => Some(&mut self.expand),
             b"resolve" => Some(&mut self.resolve),
             b"discover" => Some(&mut self.discover),
+            b"backup" => Some(&mut self.backup),
             _ => None,
         };
         if let Some(word) = word {
@@ -146,6 +148,11 @@ impl ServerParams {
     /// Whether it is a configuration endpoint, which is asked for the servers.
     pub fn discover(&self) -> bool {
         self.discover
+    }
+
+    /// Whether the server is a backup.
+    pub fn is_backup(&self) -> bool {
+        self.backup
     }
 
     /// The pool's numbers and the weight. Defaults adapt to the given numbers: `max=1` alone means `smax=1`.
@@ -262,6 +269,8 @@ mod tests {
             "Expand",
             "resolve=on",
             "Resolve",
+            "backup=1",
+            "Backup",
         ];
         for param in bad {
             let text = params(&[param]).unwrap_err();
@@ -275,7 +284,7 @@ mod tests {
             ("max=0", "it must be a number from 1 to 65535"),
             ("min=-1", "it must be a number from 0 to 65535"),
             ("ttl=366d", "it must be a time in whole seconds up to 365d, or 0"),
-            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\" and \"discover\""),
+            ("mx=5", "there are \"min=\", \"smax=\", \"max=\", \"ttl=\", \"weight=\", \"expand\", \"resolve\", \"discover\" and \"backup\""),
         ];
         of.iter().for_each(|(param, text)| {
             assert_eq!(params(&[param]).unwrap_err(), format!("invalid parameter \"{param}\", {text}"));
@@ -290,6 +299,7 @@ mod tests {
         assert_eq!(params(&["max=1", "max=2"]).unwrap_err(), "duplicate parameter \"max=2\"");
         assert_eq!(params(&["expand", "expand"]).unwrap_err(), "duplicate parameter \"expand\"");
         assert_eq!(params(&["resolve", "resolve"]).unwrap_err(), "duplicate parameter \"resolve\"");
+        assert_eq!(params(&["backup", "backup"]).unwrap_err(), "duplicate parameter \"backup\"");
     }
 
     #[test]

@@ -65,7 +65,9 @@ impl Hash {
             },
             Hash::Consistent => match weights(servers).position(|(_, end)| end > u64::from(MAX_RING_WEIGHT)) {
                 Some(server) => {
-                    let sum = weights(servers).last().map_or(0, |(_, end)| end);
+                    let backup = servers.get(server).is_some_and(|server| server.backup);
+                    let of_ring = servers.iter().filter(|server| server.backup == backup);
+                    let sum = of_ring.map(|server| u64::from(server.weight)).fold(0, u64::saturating_add);
                     Err(WeightError::TooLarge { hash, sum, server })
                 }
                 None => Ok(()),
@@ -75,9 +77,11 @@ impl Hash {
     }
 }
 
-/// For each server, the sum of the weights before it, and the sum including its own.
+/// For each server, the sum of the weights before it, and the sum including its own. Backup servers have sums of their own, as
+/// they have a ring of their own.
 fn weights(servers: &[ServerConfig]) -> impl Iterator<Item = (u64, u64)> + '_ {
-    servers.iter().scan(0_u64, |sum, server| {
+    servers.iter().scan((0_u64, 0_u64), |(ordinary, backup), server| {
+        let sum = if server.backup { backup } else { ordinary };
         let begin = *sum;
         *sum = begin.saturating_add(u64::from(server.weight));
         Some((begin, *sum))
@@ -92,7 +96,7 @@ mod tests {
 
     fn check(hash: Hash, weights: &[u32]) -> Result<(), String> {
         let (pool, _) = ServerParams::default().finish().unwrap();
-        let server = |&weight: &u32| ServerConfig { name: "a:1".into(), addresses: 1, pool, weight };
+        let server = |&weight: &u32| ServerConfig { name: "a:1".into(), addresses: 1, pool, weight, backup: false };
         let mut config = Config::new(weights.iter().map(server).collect());
         config.hash = hash;
         config.check_weights().map_err(|e| e.to_string())
@@ -128,7 +132,7 @@ mod tests {
     fn r54_the_server_that_is_to_blame() {
         let error = |hash, weights| {
             let (pool, _) = ServerParams::default().finish().unwrap();
-            let server = |&weight: &u32| ServerConfig { name: "a:1".into(), addresses: 1, pool, weight };
+            let server = |&weight: &u32| ServerConfig { name: "a:1".into(), addresses: 1, pool, weight, backup: false };
             let servers: &[u32] = weights;
             let mut config = Config::new(servers.iter().map(server).collect());
             config.hash = hash;

@@ -18,7 +18,7 @@
 //! `Protocol`, and never sent again: it would bring the same. Where the worker exits and nginx closes its connections,
 //! everything is `Shutdown`, maybe applied if it writes and was written.
 //!
-//! A live server is the key's own or, with `memcache_failover next`, the one that stands in for it. So an operation
+//! A live server is the key's own or, with `memcache_failover next` or `backup`, the one that stands in for it. So an operation
 //! goes to the network twice at most, and one that writes does so only if nothing of it was written the first time.
 
 use bytes::Bytes;

@@ -50,6 +50,15 @@ impl Ttl {
         self.0
     }
 
+    /// The shorter one of this and so many seconds, which are 30 days at most.
+    pub(crate) fn at_most(self, secs: NonZeroU32) -> Ttl {
+        match self.0 {
+            relative @ 1..=MAX_RELATIVE => Ttl(relative.min(secs.get())),
+            // It never ends, or at a moment that is more than 30 days away.
+            _ => Ttl(secs.get()),
+        }
+    }
+
     /// Seconds for commands that allow at most 30 days; longer ones become 30 days.
     pub(crate) fn bounded(secs: u32) -> u32 {
         secs.min(MAX_RELATIVE)

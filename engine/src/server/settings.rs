@@ -1,5 +1,6 @@
 //! The settings of a server.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::health::Policy;
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub max_value: usize,
     pub timeout: Duration,
     pub connect_timeout: Duration,
+    /// How many seconds an item lives there at most, if it is a backup.
+    pub longest_life: Option<NonZeroU32>,
     max_fails: u32,
     pub retry: Duration,
 }
@@ -34,6 +37,7 @@ impl Settings {
             max_value: config.max_value,
             timeout: config.timeout,
             connect_timeout: config.connect_timeout,
+            longest_life: NonZeroU32::new(config.backup_ttl).filter(|_| server.backup),
             max_fails: config.max_fails,
             retry: config.retry,
         }

@@ -1,5 +1,7 @@
 //! The structure of a server.
 
+use std::num::NonZeroU32;
+
 use super::addresses::Addresses;
 use super::backlog::Backlog;
 use super::health::Health;
@@ -93,6 +95,12 @@ impl Server {
             seen_setting: Setting::default(),
             answered_at: Instant::default(),
         }
+    }
+
+    /// How many seconds an item lives there at most, if it is a backup.
+    #[inline]
+    pub fn longest_life(&self) -> Option<NonZeroU32> {
+        self.settings.longest_life
     }
 
     /// Whether it gets operations.

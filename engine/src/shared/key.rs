@@ -71,6 +71,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         servers: _,
         hash,
         failover,
+        backup_ttl,
         protocol,
         timeout,
         connect_timeout,
@@ -85,7 +86,7 @@ fn key(config: &Config, name: &[u8], nth: u32) -> ServerKey {
         credentials,
     } = config;
     let settings = format!(
-        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {} {} {:?} {} {nth} {} ",
+        "{} {} {} {timeout:?} {connect_timeout:?} {max_fails} {retry:?} {pipeline} {queue} {coalesce} {max_value} {backup_ttl} {} {} {:?} {} {nth} {} ",
         hash.name(),
         failover.name(),
         protocol.name(),
@@ -111,7 +112,8 @@ mod tests {
 
     fn config(names: &[&str]) -> Config {
         let (pool, weight) = ServerParams::default().finish().unwrap();
-        let server = |name: &&str| ServerConfig { name: name.to_string().into(), addresses: 1, pool, weight };
+        let server =
+            |name: &&str| ServerConfig { name: name.to_string().into(), addresses: 1, pool, weight, backup: false };
         Config::new(names.iter().map(server).collect())
     }
 

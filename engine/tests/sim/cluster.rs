@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use memcache_engine::{Config, Failover, Hash, HashTag, KeyRules, LongKeys, ServerConfig, ServerParams};
 
+use crate::server::BACKUP_TTL;
 use crate::workload::LONGEST;
 
 /// A server with a small pool.
@@ -21,7 +22,22 @@ pub fn server(rng: &mut Rng, n: u64) -> ServerConfig {
         params.parse(format!("{name}={value}").as_bytes()).expect("it is valid");
     }
     let (pool, weight) = params.finish().expect("they agree");
-    ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses: choose(&[1, 1, 2, 3]) as usize, pool, weight }
+    let addresses = choose(&[1, 1, 2, 3]) as usize;
+    ServerConfig { name: format!("10.0.0.{n}:11211").into(), addresses, pool, weight, backup: false }
+}
+
+/// Adds servers that stand in for the others.
+pub fn add_backups(config: &mut Config, rng: &mut Rng) {
+    let first = config.servers.len() as u64;
+    for n in first..=first + rng.u64(..2) {
+        config.servers.push(ServerConfig { backup: true, ..server(rng, n) });
+    }
+    (config.failover, config.backup_ttl) = (Failover::Backup, u32::try_from(BACKUP_TTL).expect("it is a life"));
+}
+
+/// Whether servers that join later stand in for others: some of them, if any do.
+pub fn joins_as_backup(config: &Config, n: usize) -> bool {
+    config.failover == Failover::Backup && n % 2 == 1
 }
 
 /// A cluster with small limits, so that they are met.

@@ -18,7 +18,8 @@ fn world(params: &[&str], seed: u64, change: impl FnOnce(&mut Config)) -> World 
     let mut parsed = ServerParams::default();
     params.iter().for_each(|param| parsed.parse(param.as_bytes()).unwrap());
     let (pool, weight) = parsed.finish().unwrap();
-    let mut config = Config::new(vec![ServerConfig { name: "10.0.0.1:11211".into(), addresses: 1, pool, weight }]);
+    let mut config =
+        Config::new(vec![ServerConfig { name: "10.0.0.1:11211".into(), addresses: 1, pool, weight, backup: false }]);
     change(&mut config);
     World::new(config, seed)
 }

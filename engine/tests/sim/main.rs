@@ -11,7 +11,7 @@
 //! fail for it.
 //!
 //! In it are all verbs and what is asked of servers themselves, batches, leases with those who wait, stale items,
-//! coalescing, subsets, stand-ins, lists of servers that change with any hash, several addresses and workers who share what they know, servers that are taken out of
+//! coalescing, subsets, stand-ins, backup servers, lists of servers that change with any hash, several addresses and workers who share what they know, servers that are taken out of
 //! use, modules with their shares, retries, large values and exits. Not in it: items that expire, and what another
 //! process finds out while this one is inside a call (`worker_memory.rs` among the client's tests). `make mutants` shows what
 //! the checks are good for: a check that none of those needs finds nothing.
@@ -112,6 +112,10 @@ fn simulation() {
 fn run(seed: u64, sum: &mut Sum) {
     let mut rng = Rng::with_seed(seed);
     let mut config = cluster::config(&mut rng);
+    let mut of_backups = Rng::with_seed(seed ^ 0x6261_636b);
+    if of_backups.u8(..) < 64 {
+        cluster::add_backups(&mut config, &mut of_backups);
+    }
     let mut of_members = Rng::with_seed(seed ^ 0x6d65_6d62);
     let moves = of_members.u8(..) < 110;
     if moves {
@@ -146,7 +150,7 @@ fn run(seed: u64, sum: &mut Sum) {
     let mut world = World::of(config, rng.u64(..), [1, 1, 2, 3][rng.usize(..4)]);
     if rng.u8(..) < 64 {
         let servers: Vec<usize> = (0..world.servers.len()).filter(|_| rng.bool()).collect();
-        if !servers.is_empty() {
+        if servers.iter().any(|&id| !world.servers[id].backup) {
             workload.use_subset(&mut world, &servers);
         }
     }

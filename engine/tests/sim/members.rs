@@ -56,7 +56,9 @@ impl World {
                     // One that is new, or returns.
                     let number = rng.usize(..MOST);
                     let first = self.lists[0].servers.get(number).cloned();
+                    let backup = cluster::joins_as_backup(self.worker.client.config(), number);
                     let new = || cluster::server(&mut Rng::with_seed(number as u64), number as u64);
+                    let new = || ServerConfig { backup, ..new() };
                     let other = first.unwrap_or_else(new);
                     if !servers.iter().any(|server| server.name == other.name) {
                         servers.insert(at, other);
@@ -84,7 +86,7 @@ impl World {
             servers.iter_mut().for_each(|server| server.weight = 1);
         }
         let config = Config { servers: servers.clone(), ..self.worker.client.config().clone() };
-        if config.check_weights().is_err() {
+        if config.check_weights().is_err() || servers.iter().all(|server| server.backup) {
             return;
         }
         self.lists.push(List { servers, resolved, ..List::new(&config) });
@@ -163,11 +165,12 @@ impl World {
     /// There is a simulated server for each that the client knows.
     fn meet(&mut self) {
         let ids = self.worker.client.servers_of(Subset::ALL).to_vec();
-        let names: Vec<_> = self.worker.client.config().servers.iter().map(|server| server.name.clone()).collect();
-        for (id, name) in ids.into_iter().zip(names) {
+        let servers = self.worker.client.config().servers.clone();
+        for (id, ServerConfig { name, backup, .. }) in ids.into_iter().zip(servers) {
             if id == self.names.len() {
                 self.names.push(name.clone());
                 self.servers.push(Server::new(id, Weather::fair()));
+                self.servers[id].backup = backup;
             }
             assert_eq!(self.names[id], name, "an id means another server");
         }
@@ -181,6 +184,9 @@ impl World {
         let memory = |_, _: &ServerConfig| ServerMemory::default();
         let nothing = self.worker.client.set_servers(before + 1, Vec::new(), memory, self.now);
         assert_eq!(nothing, Err(MembershipError::Empty));
+        let backup = ServerConfig { backup: true, ..self.lists[0].servers[0].clone() };
+        let only = self.worker.client.set_servers(before + 1, vec![backup], memory, self.now);
+        assert_eq!(only, Err(MembershipError::OnlyBackups));
         assert_eq!(self.worker.client.version(), before);
     }
 

@@ -1,8 +1,8 @@
 //! An operation that was submitted, seen from outside.
 
-use memcache_engine::{CallId, Instant, ServerVerb, Verb};
+use memcache_engine::{CallId, Instant, ServerVerb, Ttl, Verb};
 
-/// The expiry that touches of batches carry, where others carry the operation's number.
+/// The expiry that touches of batches carry, and some others, where the rest carry the operation's number.
 pub const OF_BATCH: u32 = 30 * 24 * 60 * 60 - 1;
 
 /// What one worker does with one key on one server.
@@ -88,6 +88,9 @@ impl Op {
     /// A write that a server tells the ledger of.
     pub fn is_tracked(&self) -> bool {
         use Verb::{Count, Get, Store, Touch};
+        if self.verb == Some(Touch { ttl: Ttl::secs(OF_BATCH, 0) }) {
+            return false;
+        }
         matches!(self.verb, Some(Store { .. } | Count { .. } | Touch { .. } | Get { touch: Some(_) }))
     }
 }

@@ -17,11 +17,13 @@ use crate::session::{Mishap, Session};
 mod access;
 mod endpoint;
 mod leases;
+mod life;
 mod loss;
 mod text;
 
 pub use access::{credentials, Access};
 pub use endpoint::list;
+pub use life::BACKUP_TTL;
 pub use text::Speaks;
 
 /// From here on, a life is one that this has said, and not the tag of an operation.
@@ -63,6 +65,8 @@ pub struct Server {
     /// The largest value it takes.
     pub item_limit: usize,
     pub weather: Weather,
+    /// It stands in for others, and nothing lives there for long.
+    pub backup: bool,
     /// Addresses of it that are no good.
     pub dead_addresses: usize,
     /// Requests carried out.
@@ -88,6 +92,7 @@ impl Server {
             access: Access::Open,
             item_limit: usize::MAX,
             weather,
+            backup: false,
             dead_addresses: 0,
             requests: 0,
             items: BTreeMap::new(),
@@ -232,6 +237,7 @@ impl Server {
         }
         let command = Command { word: std::str::from_utf8(words[0]).expect("a command"), key, flags };
         ledger.seen(&command.key, id);
+        self.check_life(&command);
         let Some(size) = size else {
             session.input.advance(line.len());
             return Some(match command.word {
@@ -286,7 +292,7 @@ impl Server {
         let item = self.items.get(&command.key);
         let place = self.vacant.get(&command.key).filter(|(_, until)| item.is_none() && *until > now);
         match command.number('T') {
-            Some(tag) if tag == u64::from(OF_BATCH) => {}
+            Some(tag) if tag == u64::from(OF_BATCH) || self.is_cut(tag) => {}
             // The client's own sets back what this server has said.
             Some(life) if life >= LIVES => assert!(life - LIVES <= self.versions, "nothing has lived for {life}"),
             Some(tag) => {
@@ -386,14 +392,5 @@ impl Server {
             _ => "NS",
         };
         command.line(code)
-    }
-
-    fn put(&mut self, key: &[u8], value: Bytes, flags: u32, ledger: &mut Ledger, now: Instant) {
-        self.versions += 1;
-        let version = Version { cas: self.versions, flags, value, stale: false };
-        self.vacant.remove(key);
-        self.made.remove(key);
-        ledger.changed(self.id, key, Some(version.clone()), now);
-        self.items.insert(key.to_vec(), version);
     }
 }

@@ -238,7 +238,7 @@ impl Workload {
         let subset = if world.rng.bool() { self.subset } else { Subset::ALL };
         let server = world.worker.client.server_within(subset, &self.keys[at]).unwrap_or(usize::MAX);
         let has_left = world.worker.client.servers_of(subset).is_empty();
-        assert!(has_left || world.lists(server), "a key of no server");
+        assert!(has_left || world.lists(server) && !world.servers[server].backup, "a key of no server, or of a backup");
         let module = self.module(number);
         let answer = world.worker.client.submit_within(Asker { subset, module }, request, number, world.now);
         world.obey();
@@ -368,12 +368,12 @@ impl Workload {
         let cas = self.seen[key];
         let wait = rng.bool();
         match rng.u8(..) {
-            n if n < self.leases => Verb::Lease { vivify: NonZeroU32::MIN, recache: 0, wait },
+            n if n < self.leases => Verb::Lease { vivify: NonZeroU32::MAX, recache: 0, wait },
             90..100 if self.leases > 0 => Verb::Invalidate { ttl: None, cas: if rng.bool() { cas } else { 0 } },
             80..85 => Verb::Inspect,
             0..100 => Verb::Get { touch: None },
             100..110 => Verb::Get { touch: Some(ttl) },
-            110..120 => Verb::Touch { ttl },
+            110..120 => Verb::Touch { ttl: if wait { ttl } else { Ttl::secs(OF_BATCH, 0) } },
             120..135 => Verb::Delete { cas: if rng.bool() { cas } else { 0 } },
             135..165 => Verb::Count {
                 direction: if rng.bool() { Direction::Incr } else { Direction::Decr },

@@ -116,6 +116,9 @@ impl World {
             hurried: false,
             stopped: Duration::ZERO,
         };
+        for (server, own) in world.servers.iter_mut().zip(&config.servers) {
+            server.backup = own.backup;
+        }
         world.each(World::obey);
         world
     }

@@ -20,7 +20,7 @@ pub fn read(script: &mut Script<'_>) -> Config {
     let mut params = ServerParams::default();
     pool.iter().for_each(|param| params.parse(param.as_bytes()).expect("a parameter"));
     let (pool, weight) = params.finish().expect("a pool");
-    let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight };
+    let server = |n| ServerConfig { name: format!("h:{n}").into(), addresses, pool, weight, backup: false };
     let mut config = Config::new((1..=servers).map(server).collect());
     config.pipeline = script.pick(&[128, 1, 2]);
     config.queue = script.pick(&[1024, 0, 1, 4]);
@@ -32,6 +32,10 @@ pub fn read(script: &mut Script<'_>) -> Config {
     let choice = script.number();
     config.failover = [Failover::Off, Failover::Next][choice % 2];
     config.coalesce = choice / 2 % 2 == 1;
+    if choice / 8 % 2 == 1 && config.servers.len() > 1 {
+        config.failover = Failover::Backup;
+        config.servers.last_mut().into_iter().for_each(|last| last.backup = true);
+    }
     config.protocol = [Protocol::Meta, Protocol::Text][choice / 4 % 2];
     config
 }

@@ -21,6 +21,7 @@ fn router(hash: Hash, servers: &[(&str, u32)]) -> Router {
         addresses: 1,
         pool,
         weight,
+        backup: false,
     };
     Router::new(hash, &servers.iter().map(server).collect::<Vec<_>>())
 }

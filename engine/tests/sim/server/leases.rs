@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use memcache_engine::Instant;
 
-use super::{Server, LIVES};
+use super::{Server, BACKUP_TTL, LIVES};
 use crate::checks::{Ledger, Version};
 use crate::command::Command;
 
@@ -61,7 +61,8 @@ impl Server {
         }
         if command.flag('I').is_some() {
             // With a life it is the client's own that hands a lease back.
-            assert!(command.number('T').is_none_or(|life| life >= LIVES), "who marks an item gives it no life here");
+            let own = |life| life >= LIVES || self.backup && life == BACKUP_TTL;
+            assert!(command.number('T').is_none_or(own), "who marks an item gives it no life here");
             self.versions += 1;
             (item.cas, item.stale) = (self.versions, true);
             let version = item.clone();

@@ -108,10 +108,12 @@ impl Server {
             "gets" => value(&self.get(&command(vec!["f", "c", "k", "v"]), session, ledger, now)),
             "gats" => {
                 let ttl = touch(words[1]);
+                self.check_life(&Command { word: "mg", ..command(vec![&ttl]) });
                 value(&self.get(&command(vec!["f", "c", "k", "v", &ttl]), session, ledger, now))
             }
             "touch" => {
                 let ttl = touch(words[2]);
+                self.check_life(&Command { word: "mg", ..command(vec![&ttl]) });
                 match self.get(&command(vec![&ttl]), session, ledger, now).starts_with(b"HD") {
                     true => b"TOUCHED\r\n".to_vec(),
                     false => b"NOT_FOUND\r\n".to_vec(),
@@ -148,8 +150,10 @@ impl Server {
             "prepend" => Some("MP"),
             _ => None,
         };
-        let flags = [Some(&tag[..]), cas.as_deref(), mode].into_iter().flatten().collect();
-        let command = Command { word: "", key: words[1].as_bytes().to_vec(), flags };
+        let life = (words[3] != "0").then(|| format!("T{}", words[3]));
+        let flags = [Some(&tag[..]), cas.as_deref(), mode, life.as_deref()].into_iter().flatten().collect();
+        let command = Command { word: "ms", key: words[1].as_bytes().to_vec(), flags };
+        self.check_life(&command);
         let value = match self.take_value(&command, parse(words[4]), line, session, ledger, now)? {
             Ok(value) => value,
             Err(refusal) => return Some(refusal),
