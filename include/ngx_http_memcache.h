@@ -360,7 +360,8 @@ typedef uint64_t  ngx_http_memcache_call_t;
  *
  * A server that stands in for another one does not have the items of that one, and may have outdated ones. With "stand_in", a
  * MISS does not mean that there is no item. Keep what belongs to the item outside of memcached (the cookie of a session, an
- * entry in an index): the item returns with its server.
+ * entry in an index): the item returns with its server. On a backup server, what is stored lives for "memcache_backup_ttl" at most,
+ * whatever the operation says.
  */
 typedef struct {
     size_t                       size;           /* of this structure */
@@ -382,7 +383,8 @@ typedef struct {
 
     /* since 1.2 */
     uint32_t                     stand_in;       /* operations on a key: 1 if its own server is down, and another one that
-                                                    stands in for it was asked ("memcache_failover next"); see above */
+                                                    stands in for it was asked ("memcache_failover next" or
+                                                    "backup"); see above */
     uint32_t                     reserved;       /* 0 */
 } ngx_http_memcache_result_t;
 

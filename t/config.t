@@ -129,6 +129,7 @@ my @bad = (
 	(map { ["C27 $_", "$_; $_;",
 		'"' . (split)[0] . '" directive is duplicate'] }
 		'memcache_hash modulo', 'memcache_failover off', 'memcache_protocol auto',
+		'memcache_backup_ttl 9s',
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s', 'memcache_max_fails 1',
 		'memcache_retry 1s', 'memcache_discover_interval 1s', 'memcache_pipeline 1',
 		'memcache_queue 1', 'memcache_max_value 1k',
@@ -143,7 +144,25 @@ my @bad = (
 		. '"modulo", "one_at_a_time", "consistent", "ketama" or "rendezvous"'],
 	['C30 R54 failover', 'memcache_failover foo;',
 		'invalid value "foo" in "memcache_failover" directive, '
-		. 'it must be "off" or "next"'],
+		. 'it must be "off", "next" or "backup"'],
+	(map { ["C43 a backup that is not used, $_", "memcache_server 127.0.0.1:1;
+		memcache_server 127.0.0.1:2 backup; memcache_failover $_;",
+		'memcache server "127.0.0.1:2" is a "backup", which needs '
+		. '"memcache_failover backup"'] } qw/ off next /),
+	['C43 no backup', 'memcache_server 127.0.0.1:1; memcache_failover backup;',
+		'"memcache_failover backup" needs a "memcache_server" that is a '
+		. '"backup"'],
+	['C43 backups alone', 'memcache_server 127.0.0.1:1 backup;
+		memcache_failover backup;', 'all memcache servers of the list are '
+		. '"backup"'],
+	['C14 backup with a value', 'memcache_server 127.0.0.1 backup=1;',
+		'invalid parameter "backup=1"'],
+	['C21 backup twice', 'memcache_server 127.0.0.1 backup backup;',
+		'duplicate parameter "backup"'],
+	(map { ["C28 memcache_backup_ttl $_", "memcache_backup_ttl $_;",
+		qq/"memcache_backup_ttl" directive invalid value "$_", /
+		. 'it must be a time in whole seconds from 1s to 30d'] }
+		qw/ 0 1500ms 31d -1 x 1.5s /),
 	['C30 R54 protocol', 'memcache_protocol binary;',
 		'invalid value "binary" in "memcache_protocol" directive, '
 		. 'it must be "auto", "meta" or "text"'],
@@ -151,7 +170,7 @@ my @bad = (
 		'invalid parameter "max=0", it must be a number from 1 to 65535'],
 	['R54 unknown parameter', 'memcache_server 127.0.0.1 mx=5;',
 		'invalid parameter "mx=5", there are "min=", "smax=", "max=", '
-		. '"ttl=", "weight=", "expand", "resolve" and "discover"'],
+		. '"ttl=", "weight=", "expand", "resolve", "discover" and "backup"'],
 	['discover twice', 'memcache_server 127.0.0.1 discover discover;',
 		'duplicate parameter "discover"'],
 	['discover and expand', 'memcache_server localhost discover expand;',
@@ -276,6 +295,7 @@ my @misplaced = (
 	(map { ([$_, 'main'], [$_, 'location']) }
 		'memcache_server a', 'memcache_hash modulo',
 		'memcache_failover off', 'memcache_protocol text',
+		'memcache_backup_ttl 9s',
 		'memcache_timeout 1s', 'memcache_connect_timeout 1s',
 		'memcache_max_fails 1', 'memcache_retry 1s',
 		'memcache_pipeline 1', 'memcache_queue 1',
@@ -300,6 +320,9 @@ my @good = (
 	"$server memcache_server [::1]:11211;",
 	'memcache_hash modulo;', 'memcache_failover off;',
 	'memcache_failover next;', 'memcache_coalesce on;',
+	(map { "$server memcache_server 127.0.0.1:2 backup $_;
+		memcache_failover backup;" } 'weight=7', 'max=1',
+		map { "; memcache_backup_ttl $_" } qw/ 1 10s 1m 30d /),
 	(map { "memcache_protocol $_;" } qw/ auto meta text /),
 	'memcache_coalesce off;',
 	(map { "memcache_hash $_ memcache_server 127.0.0.1:2 weight=5;" }

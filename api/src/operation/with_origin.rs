@@ -24,7 +24,7 @@ pin_project! {
 }
 
 impl<'v, K, O> Operation<'v, K, O> {
-    /// The same, with the server that has answered: the key's own, or, with `memcache_failover next`, another one.
+    /// The same, with the server that has answered: the key's own, or, with `memcache_failover next` or `backup`, another one.
     ///
     /// ```no_run
     /// # use ngx_memcache::{Client, Error, Origin};
