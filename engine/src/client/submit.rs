@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::call::{Call, NewCall, Owner, Stage, Task};
 use super::state::Client;
+use crate::config::Failover;
 use crate::id::{CallId, ServerId};
-use crate::limits::{MAX_TIMEOUT, PATIENCE};
+use crate::limits::{MAX_CANDIDATES, MAX_TIMEOUT, PATIENCE};
 use crate::network::Timer;
 use crate::operation::error::Error;
 use crate::operation::key::Key;
@@ -13,7 +14,7 @@ use crate::operation::module::ModuleId;
 use crate::operation::request::{Request, ServerVerb};
 use crate::operation::work::Work;
 use crate::route::subset::Subset;
-use crate::server::Target;
+use crate::server::{Server, Target};
 use crate::time::Instant;
 
 /// An operation that was not accepted.
@@ -157,14 +158,30 @@ impl<T> Client<T> {
     pub(super) fn choose(&mut self, subset: Subset, key: &Key, now: Instant) -> (ServerId, ServerId) {
         let Some(home) = self.home(subset, key) else { return (ServerId::MAX, ServerId::MAX) };
         self.learn(home, now);
+        if self.config.failover != Failover::Off && !self.servers.get(home).is_some_and(Server::is_live) {
+            self.learn_stand_ins(subset, key, now);
+        }
         let Some(server) = self.stand_in(subset, home, key).filter(|&server| server != home) else {
             return (home, home);
         };
         if let Some(home) = self.servers.get_mut(home) {
             home.failed_over();
         }
-        self.learn(server, now);
         (home, server)
+    }
+
+    /// Adopts what other clients have found about the servers that could stand in for the key's own, up to the first live one.
+    /// So clients that share what they know ask the same one.
+    #[cold]
+    fn learn_stand_ins(&mut self, subset: Subset, key: &Key, now: Instant) {
+        let mut known = Vec::new();
+        while let Some(server) = self.stand_in_where(subset, key, |id| !known.contains(&id)) {
+            self.learn(server, now);
+            if known.len() >= MAX_CANDIDATES || self.servers.get(server).is_some_and(Server::is_live) {
+                return;
+            }
+            known.push(server);
+        }
     }
 
     /// Whether there is room for an operation, and where.

@@ -108,11 +108,21 @@ impl<T> Client<T> {
         if self.config.failover == Failover::Off || live(server) {
             return None;
         }
+        self.stand_in_where(subset, key, live)
+    }
+
+    /// The key's own server, or the first that stands in for it, for which this holds.
+    pub(super) fn stand_in_where(
+        &self,
+        subset: Subset,
+        key: &Key,
+        holds: impl Fn(ServerId) -> bool,
+    ) -> Option<ServerId> {
         match self.config.failover {
             Failover::Off => None,
-            Failover::Next => self.routes.stand_in(subset, key, live),
+            Failover::Next => self.routes.stand_in(subset, key, holds),
             Failover::Backup => {
-                self.home(subset, key).filter(|&home| live(home)).or_else(|| self.routes.backup(key, live))
+                self.home(subset, key).filter(|&home| holds(home)).or_else(|| self.routes.backup(key, holds))
             }
         }
     }

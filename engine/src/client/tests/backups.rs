@@ -4,9 +4,11 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::config::{Failover, Hash, MembershipError, Protocol};
+use crate::metrics::counter::Memory;
 use crate::operation::request::Direction;
 use crate::route::subset::SubsetError;
-use crate::server::ServerMemory;
+use crate::server::{ServerMemory, WorkerMemory};
+use crate::shared::SharedHealth;
 
 /// Servers 0 to 2, of which foo and key1 belong to 1, cow to 0, key0 to 2; and the backups 3 and 4, of which 3 is asked
 /// for foo first.
@@ -114,6 +116,38 @@ fn of_several_backups_the_next_live_one_is_asked() {
     assert_eq!(w.submit("foo", set("v"), 3), Err(Error::ServerDown), "no backup is left");
     assert!(w.submit("key0", set("v"), 4).is_ok(), "ordinary servers stand in for nobody, and go on");
     assert_eq!(w.client.explain(b"foo").unwrap(), (w.client.explain(b"foo").unwrap().0, None));
+}
+
+/// Two workers, one of which has found out all that there is to know.
+#[test]
+fn workers_ask_the_same_backup() {
+    let healths: Vec<Memory<SharedHealth>> = (0..5).map(|_| Memory::default()).collect();
+    let worker = |process: u32| {
+        let of =
+            |health: &Memory<SharedHealth>| ServerMemory { shared_health: health.clone(), ..ServerMemory::default() };
+        let memory = WorkerMemory { process, servers: healths.iter().map(of).collect() };
+        let config = five().client.config().clone();
+        let now = Instant::from_micros(1_000_000);
+        World::of(Client::among(config, process.into(), memory, now), now)
+    };
+    let (mut one, mut other) = (worker(1), worker(2));
+    let asks = |w: &mut World| {
+        w.get("foo", 1);
+        w.opened.last().unwrap().1
+    };
+    one.get("foo", 1);
+    goes_down(&mut one, 1);
+    assert_eq!((asks(&mut one), asks(&mut other)), (3, 3));
+    goes_down(&mut one, 3);
+    assert_eq!((asks(&mut one), asks(&mut other)), (4, 4), "it is down for both");
+    one.wait(Duration::from_secs(7));
+    let probe = one.opened.iter().rposition(|opened| opened.1 == 3).unwrap();
+    one.accept(probe);
+    other.now = one.now;
+    one.get("foo", 2);
+    other.get("foo", 2);
+    let asked = |w: &World| w.view_of(3).queued + w.view_of(3).pending + w.view_of(3).connecting;
+    assert!(asked(&one) > 0 && asked(&other) > 0, "it is back for both");
 }
 
 /// Each backup has keys of each server, whatever the hash and the numbers of servers.
