@@ -5,11 +5,10 @@
 use std::mem;
 use std::time::Duration;
 
-use memcache_engine::config::Protocol;
 use memcache_engine::metrics::histogram::Distribution;
 use memcache_engine::metrics::history::{Sample as Span, SPAN};
 use memcache_engine::stats::{history, Counters, Fault, Kind, Stats};
-use memcache_engine::{Client, ModuleView, ServerId, ServerView, State, Subset, Switch, Version};
+use memcache_engine::{Client, Failover, ModuleView, Protocol, ServerId, ServerView, State, Subset, Switch, Version};
 use memcache_status::names;
 use memcache_status::snapshot::{
     self, Bucket, Bytes, Connections, LastError, Latency, Millis, Pool, Sample, Scope, ServerInWorker, Snapshot,
@@ -141,7 +140,7 @@ impl Collect {
 fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Option<snapshot::Client> {
     let config = client.config();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let mut servers = Vec::new();
+    let (configured, mut servers) = (cluster.config.servers.iter(), Vec::new());
     servers.try_reserve_exact(config.servers.len()).ok()?;
     Some(snapshot::Client {
         cluster: text(&config.name),
@@ -149,6 +148,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         list_version: client.version(),
         hash: config.hash.name(),
         failover: config.failover.name(),
+        backup_ttl: (config.failover == Failover::Backup).then_some(config.backup_ttl),
         protocol: config.protocol.name(),
         timeout_ms: millis(config.timeout),
         connect_timeout_ms: millis(config.connect_timeout),
@@ -165,7 +165,7 @@ fn shell(cluster: &Cluster, client: &Client<Callback>, driver: &Driver) -> Optio
         not_shown: text(&config.keys.prefix)
             + &text(&config.security)
             + &text(config.credentials.as_ref().map_or(&[][..], |credentials| credentials.edition())),
-        configured: cluster.config.servers.iter().map(|server| (text(&server.name), server.weight)).collect(),
+        configured: configured.map(|server| (text(&server.name), server.weight, server.backup)).collect(),
         pending: client.pending() as u64,
         turns_cut: driver.turns_cut(),
         longest_handlers_ms: millis(driver.longest_handlers()),
@@ -272,6 +272,7 @@ impl View<'_> {
             version: version.map(|version| version.to_string()),
             protocol: protocol.map(Protocol::name),
             weight: config.weight,
+            backup: config.backup,
             pool: Pool { min: pool.min(), smax: pool.smax(), max: pool.max(), ttl: pool.ttl() },
             connections: connections(&stats, gauge),
             pending: gauge(|c| c.gauges.pending.get()),

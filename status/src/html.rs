@@ -182,6 +182,9 @@ impl<'a> Section<'a> {
         if client.used_by.iter().any(|user| *user != client.cluster) {
             settings.insert(0, ("used by", client.used_by.join(", ")));
         }
+        if let Some(secs) = client.backup_ttl {
+            settings.push(("life on a backup", show::setting(u64::from(secs).saturating_mul(1_000))));
+        }
         settings.extend(client.modules.iter().map(|module| ("module", show::module(module))));
         if client.list_version > 0 {
             settings.push(("list of servers", format!("version {}", client.list_version)));

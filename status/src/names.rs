@@ -13,7 +13,7 @@ use crate::snapshot::Client;
 /// and then with the settings.
 pub fn name_clusters(clients: &mut [Client]) {
     let own = |client: &Client| {
-        let server = client.configured.first().map(|(address, _)| address.clone());
+        let server = client.configured.first().map(|(address, ..)| address.clone());
         client.used_by.iter().min().cloned().or(server).unwrap_or_else(|| "none".into())
     };
     let mut times: HashMap<String, u32> = HashMap::new();
@@ -41,7 +41,11 @@ fn number_of_settings(client: &Client) -> u32 {
         "{hash} {failover} {protocol} {timeout_ms} {connect_timeout_ms} {max_fails} {retry_ms} {pipeline} {queue} {max_value} \
          {coalesce} {hash_prefix} {hash_tag:?} {long_keys} {ssl} {not_shown}"
     );
-    let servers = client.configured.iter().map(|(address, weight)| format!(" {address} {weight}"));
+    let settings = settings + &client.backup_ttl.map_or_else(String::new, |secs| format!(" {secs}"));
+    let servers = client.configured.iter().map(|(address, weight, backup)| {
+        let backup = if *backup { " backup" } else { "" };
+        format!(" {address} {weight}{backup}")
+    });
     let text = servers.fold(settings, |text, server| text + &server);
     text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -80,6 +84,13 @@ mod tests {
         let after = names_of(|clients| clients[1].not_shown = "x".into());
         assert_ne!(before[1], after[1]);
         assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
+        let changes: [fn(&mut Client); 2] =
+            [|client| client.configured[1].2 = true, |client| client.backup_ttl = Some(10)];
+        for change in changes {
+            let after = names_of(|clients| change(&mut clients[1]));
+            assert_ne!(before[1], after[1]);
+            assert_eq!((&before[0], &before[2]), (&after[0], &after[2]));
+        }
         let after = names_of(|clients| clients[1].cluster = "example.com".into());
         assert_eq!((&before[0], "example.com", &before[2]), (&after[0], &*after[1], &after[2]), "its own stays");
         let after = names_of(|clients| clients[1].servers.reverse());

@@ -92,6 +92,8 @@ pub struct Client {
     pub hash: &'static str,
     /// `memcache_failover`
     pub failover: &'static str,
+    /// `memcache_backup_ttl`, in seconds; `None` without `memcache_failover backup`
+    pub backup_ttl: Option<u32>,
     /// `memcache_protocol`
     pub protocol: &'static str,
     /// `memcache_timeout`
@@ -121,9 +123,9 @@ pub struct Client {
     /// The settings that are not shown, as a text: another one for clients with others.
     #[serde(skip)]
     pub not_shown: String,
-    /// The addresses and weights of the servers in the configuration.
+    /// The addresses and weights of the servers in the configuration, and whether each is a backup.
     #[serde(skip)]
-    pub configured: Vec<(String, u32)>,
+    pub configured: Vec<(String, u32, bool)>,
     /// Operations that were submitted and have not ended.
     pub pending: u64,
     /// Turns of the event loop in which the work limit of one turn was reached.
@@ -172,6 +174,8 @@ pub struct Server {
     pub protocol: Option<&'static str>,
     /// Its share of the keys.
     pub weight: u32,
+    /// Whether it has no keys of its own, and stands in for others.
+    pub backup: bool,
     /// As configured, for each worker.
     pub pool: Pool,
     /// Current and former connections.
@@ -377,8 +381,8 @@ pub struct Route {
     pub hash: Option<u32>,
     /// The value that selects the server: a share of the weights, or a point on the ring.
     pub point: Option<u32>,
-    /// The key's own server, and then those that would stand in for it with `memcache_failover next`, in this order: indexes in
-    /// [`Client::servers`]. If there are many, only the first ones.
+    /// The key's own server, and then those that would stand in for it, in this order: the backup servers, or with `memcache_failover next`
+    /// the others. Indexes in [`Client::servers`]. If there are many, only the first ones.
     pub candidates: Vec<usize>,
     /// The server that is asked now; `None`: operations fail at once.
     pub server: Option<usize>,

@@ -29,8 +29,8 @@ impl KeyRoute<'_> {
         let hash = self.route.hash.zip(self.route.point);
         match (self.client.hash, hash) {
             ("modulo", Some((hash, point))) => {
-                let weights =
-                    self.client.servers.iter().map(|server| u64::from(server.weight)).fold(0, u64::saturating_add);
+                let ordinary = self.client.servers.iter().filter(|server| !server.backup);
+                let weights = ordinary.map(|server| u64::from(server.weight)).fold(0, u64::saturating_add);
                 Some(format!("Its hash is {hash}; {hash} modulo {weights}, the sum of the weights, is {point}."))
             }
             (_, Some((hash, point))) => {

@@ -124,6 +124,26 @@ fn r51_the_page_is_bounded_whatever_there_is() {
 }
 
 #[test]
+fn backups_are_shown_as_such() {
+    let mut snapshot = samples::servers(3);
+    assert!(!render(&snapshot).contains("backup"));
+    let client = &mut snapshot.clients[0];
+    (client.failover, client.backup_ttl, client.hash) = ("backup", Some(10), "modulo");
+    (client.servers[2].backup, client.servers[2].weight) = (true, 7);
+    snapshot.routes =
+        vec![Route { client: 0, error: None, hash: Some(5), point: Some(1), candidates: vec![1, 2], server: Some(2) }];
+    let page = render(&snapshot);
+    for text in [
+        "<small>weight 7</small> <small>backup</small>",
+        "life on a backup",
+        "This key goes to 10.0.0.3:11211, as its own server 10.0.0.2:11211 is not live.",
+        "5 modulo 2, the sum of the weights, is 1.",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
 fn a_way_in_words() {
     let mut snapshot = samples::servers(3);
     let words = |snapshot: &Snapshot| {
@@ -143,9 +163,11 @@ fn a_way_in_words() {
     snapshot.routes = vec![route.clone()];
     assert_eq!(words(&snapshot), ("This key goes to 10.0.0.2:11211.".into(), reason.clone()));
     // Without failover, nobody else is asked.
-    for (failover, text) in
-        [("off", "\"memcache_failover\" is off"), ("next", "In the order in which they are asked: ")]
-    {
+    for (failover, text) in [
+        ("off", "\"memcache_failover\" is off"),
+        ("next", "In the order in which they are asked: "),
+        ("backup", "In the order in which"),
+    ] {
         snapshot.clients[0].failover = failover;
         assert!(render(&snapshot).replace("&#34;", "\"").contains(text), "{failover}");
     }

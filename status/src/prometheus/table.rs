@@ -82,7 +82,7 @@ pub const MODULES: [(&str, &str, &str, OfModule); 3] = [
 ];
 
 /// Of each server.
-pub const SERVERS: [(&str, &str, &str, OfServer); 25] = [
+pub const SERVERS: [(&str, &str, &str, OfServer); 26] = [
     ("memcache_server_up", GAUGE, "Whether operations are sent to the server.", |s| is(s.state == State::Live)),
     ("memcache_server_disabled", GAUGE, "Whether the server was taken out of use.", |s| is(s.state == State::Disabled)),
     ("memcache_server_taken_out", GAUGE, "Whether the operator has taken the server out of use.", |s| {
@@ -92,6 +92,9 @@ pub const SERVERS: [(&str, &str, &str, OfServer); 25] = [
         float(s.since) / 1e3
     }),
     ("memcache_server_weight", GAUGE, "The server's share of the keys.", |s| s.weight.into()),
+    ("memcache_server_backup", GAUGE, "Whether the server has no keys of its own, and stands in for others.", |s| {
+        is(s.backup)
+    }),
     ("memcache_connections_idle", GAUGE, "Connections without a pending reply.", |s| float(s.connections.idle)),
     ("memcache_connections_busy", GAUGE, "Connections with a pending reply.", |s| float(s.connections.busy)),
     ("memcache_connections_connecting", GAUGE, "Connections that are not ready yet.", |s| {
