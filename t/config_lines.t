@@ -68,6 +68,15 @@ my @pairs = (
 		. "weight=16380;\nmemcache_server 127.0.0.1:2 weight=5;\n"
 		. 'memcache_server 127.0.0.1:3;', 3,
 		'"weight" adds up to 16386 with "memcache_hash consistent"'],
+	['backup', "memcache_server 127.0.0.1:1;\nmemcache_server 127.0.0.1:2 backup;\n"
+		. 'memcache_failover off;', 2,
+		'memcache server "127.0.0.1:2" is a "backup", which needs'],
+	['failover, inherited', "memcache_failover backup;\nserver {\n listen 127.0.0.1:8080;\n"
+		. " memcache_server 127.0.0.1:1;\n memcache_server 127.0.0.1:2;\n }", 4,
+		'"memcache_failover backup" needs a "memcache_server" that is'],
+	['backups alone', "memcache_failover backup;\nmemcache_server 127.0.0.1:1 backup;\n"
+		. 'memcache_server 127.0.0.1:2 backup;', 2,
+		'all memcache servers of the list are "backup"'],
 );
 
 # what is allowed, but hardly meant: lines, the line to blame, text
@@ -82,6 +91,9 @@ my @doubts = (
 	['inherited where there is no server', "memcache_session sid;\nserver {\n"
 		. " listen 127.0.0.1:8082;\n memcache_server 127.0.0.1:1;\n }", 1,
 		'no "memcache_server" is defined for "memcache_session" in 1 of'],
+	['life on a backup', "$server\nserver {\n listen 127.0.0.1:8082;\n"
+		. " memcache_backup_ttl 9s;\n }", 4,
+		'"memcache_backup_ttl" has no effect without "memcache_failover backup"'],
 	['timeouts, of the default', "$server\nmemcache_connect_timeout 2s;", 2,
 		'"memcache_connect_timeout" of 2000ms is longer than'],
 );
@@ -90,6 +102,9 @@ my @doubts = (
 my @fine = ("$server memcache_timeout 100ms;",
 	"$server memcache_connect_timeout 1s;",
 	'memcache_server 127.0.0.1:1 weight=32767; memcache_server 127.0.0.1:2;',
+	"$server memcache_backup_ttl 9s; server { listen 127.0.0.1:8080; }",
+	"$server memcache_server 127.0.0.1:2 backup; memcache_failover backup; "
+	. 'server { listen 127.0.0.1:8080; memcache_backup_ttl 9s; }',
 	'memcache_hash ketama; memcache_server 127.0.0.1:1 weight=32768; '
 	. 'memcache_server 127.0.0.1:2;');
 

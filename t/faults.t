@@ -17,7 +17,7 @@ use List::Util qw/ sum /;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 
 use constant ROWS => 64;
-use constant MATRICES => { C => 42, A => 23, D => 12 };
+use constant MATRICES => { C => 43, A => 23, D => 12 };
 use constant REALITY => (1 .. 30, 33, 42, 43, 45 .. 55, 60 .. 62);
 
 ###############################################################################

@@ -22,13 +22,14 @@ use Test::Memcached;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(20)
+my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(22)
 	->write_file_expand('nginx.conf', http_conf(<<'EOF'));
 
     memcache_server 127.0.0.1:8081 max=1;
     memcache_timeout 7s;
     memcache_connect_timeout 7s;
     memcache_queue 77;
+    memcache_backup_ttl 33s;
 
 %%KV_SERVER%%
 
@@ -79,6 +80,31 @@ my $t = Test::Nginx->new()->has(qw/http/)->has_daemon('memcached')->plan(20)
         }
     }
 
+    # a backup of its own, and the inherited time
+    server {
+        listen       127.0.0.1:8086;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8082;
+        memcache_server 127.0.0.1:8081 backup;
+        memcache_failover backup;
+
+        location /kv/ {
+            memcache_kv on;
+        }
+    }
+
+    # the same with a time of its own
+    server {
+        listen       127.0.0.1:8087;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8082;
+        memcache_server 127.0.0.1:8081 backup;
+        memcache_failover backup;
+        memcache_backup_ttl 1m;
+    }
+
 EOF
 
 my $m = Test::Memcached->start($t, port(8081));
@@ -119,7 +145,9 @@ is(code(kv_put('cow', 'x' x 11)), 204, 'own settings - elsewhere not');
 
 # as the status page shows it: a client for each list and settings
 
-my @clients = @{status()->{clients}};
+my @all = @{status()->{clients}};
+my @clients = grep { $_->{failover} eq 'off' } @all;
+my @backup = grep { $_->{failover} eq 'backup' } @all;
 my $first = port(8081);
 my @first = grep { $_->{servers}[0]{address} eq "127.0.0.1:$first" } @clients;
 my ($other) = grep { $_->{servers}[0]{address} ne "127.0.0.1:$first" }
@@ -134,5 +162,8 @@ is_deeply([map { $_->{timeout_ms} } @clients], [(7000) x 3],
 is(scalar @{$other->{servers}}, 1, 'own list - replaces');
 is($other->{queue}, 88, 'own list - setting');
 is_deeply([map { $_->{queue} } @first], [77, 77], 'setting of http');
+is_deeply([map { $_->{backup_ttl} } @backup], [33, 60], 'life on a backup');
+is_deeply([map { $_->{backup_ttl} } @clients], [(undef) x 3],
+	'life on a backup - where there is none');
 
 ###############################################################################

@@ -23,7 +23,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)
-	->has_daemon('memcached')->plan(26);
+	->has_daemon('memcached')->plan(29);
 
 $t->write_file_expand('nginx.conf', http_conf(<<'EOF' =~ s/%%APPLICATION%%/application()/er, 'session'));
 
@@ -101,6 +101,20 @@ $t->write_file_expand('nginx.conf', http_conf(<<'EOF' =~ s/%%APPLICATION%%/appli
         }
     }
 
+    # the same with a backup server
+    server {
+        listen       127.0.0.1:8088;
+        server_name  localhost;
+
+        memcache_server 127.0.0.1:8089;
+        memcache_server 127.0.0.1:8087 backup;
+        memcache_failover backup;
+
+        location /app/ {
+            proxy_pass http://127.0.0.1:8086;
+        }
+    }
+
 %%APPLICATION%%
 
 EOF
@@ -109,6 +123,7 @@ $t->write_file('index.html', 'page');
 $t->write_file('required', 'page');
 
 my @m = map { Test::Memcached->start($t, port($_)) } 8085, 8087;
+my $home = Test::Memcached->start($t, port(8089));
 
 $t->run();
 
@@ -134,8 +149,8 @@ is(header(page('/index.html', 'sid=' . KNOWN, 8082), 'X-State'), 'unknown',
 
 # R42: a server hangs, and the one that stands in for it knows no sessions
 
-my $home = kept(@m);
-my $before = page('/app/page', "sid=$home");
+my $kept = kept(@m);
+my $before = page('/app/page', "sid=$kept");
 is(header($before, 'X-State'), 'found', 'R42 before');
 
 my %seen;
@@ -144,22 +159,33 @@ $m[0]->pause();
 # until it is down and the other one has been asked for a while
 my $enough = 0;
 ok(wait_for(sub {
-	$r = page('/app/new', "sid=$home");
+	$r = page('/app/new', "sid=$kept");
 	$seen{header($r, 'X-State')}++;
 	$seen{cookie}++ if header($r, 'Set-Cookie');
 	$enough++ if asked_of(8087) > 3;
 	return $enough > 20;
 }), 'R42 down - the other one is asked');
 is(join(' ', sort keys %seen), 'unknown', 'R42 down - nobody knows, no cookie');
-is(code(page('/required/page', "sid=$home")), 503, 'R42 down - required');
-like(header(page('/app/renew', "sid=$home"), 'Set-Cookie'), qr/^sid=/,
+is(code(page('/required/page', "sid=$kept")), 503, 'R42 down - required');
+like(header(page('/app/renew', "sid=$kept"), 'Set-Cookie'), qr/^sid=/,
 	'R42 down - a login works');
 like(header(page('/app/new', ''), 'Set-Cookie'), qr/^sid=/,
 	'R42 down - a new one');
 
 $m[0]->resume();
-ok(wait_for(sub { header(page('/app/new', "sid=$home"), 'X-State')
+ok(wait_for(sub { header(page('/app/new', "sid=$kept"), 'X-State')
 	eq 'found' }), 'R42 back - the session is there');
+
+# a backup server knows no sessions, either
+
+$home->set("session:$kept", 'mary');
+is(header(page('/app/page', "sid=$kept", 8088), 'X-State'), 'found',
+	'R42 backup - before');
+$home->kill_it();
+ok(wait_for(sub { header($r = page('/app/new', "sid=$kept", 8088), 'X-State')
+	eq 'unknown' && server_status('127.0.0.1:' . port(8089))->{failed_over} }),
+	'R42 backup - it is asked');
+is(header($r, 'Set-Cookie'), undef, 'R42 backup - no cookie');
 
 ###############################################################################
 
