@@ -145,24 +145,6 @@ my @bad = (
 	['C30 R54 failover', 'memcache_failover foo;',
 		'invalid value "foo" in "memcache_failover" directive, '
 		. 'it must be "off", "next" or "backup"'],
-	(map { ["C43 a backup that is not used, $_", "memcache_server 127.0.0.1:1;
-		memcache_server 127.0.0.1:2 backup; memcache_failover $_;",
-		'memcache server "127.0.0.1:2" is a "backup", which needs '
-		. '"memcache_failover backup"'] } qw/ off next /),
-	['C43 no backup', 'memcache_server 127.0.0.1:1; memcache_failover backup;',
-		'"memcache_failover backup" needs a "memcache_server" that is a '
-		. '"backup"'],
-	['C43 backups alone', 'memcache_server 127.0.0.1:1 backup;
-		memcache_failover backup;', 'all memcache servers of the list are '
-		. '"backup"'],
-	['C14 backup with a value', 'memcache_server 127.0.0.1 backup=1;',
-		'invalid parameter "backup=1"'],
-	['C21 backup twice', 'memcache_server 127.0.0.1 backup backup;',
-		'duplicate parameter "backup"'],
-	(map { ["C28 memcache_backup_ttl $_", "memcache_backup_ttl $_;",
-		qq/"memcache_backup_ttl" directive invalid value "$_", /
-		. 'it must be a time in whole seconds from 1s to 30d'] }
-		qw/ 0 1500ms 31d -1 x 1.5s /),
 	['C30 R54 protocol', 'memcache_protocol binary;',
 		'invalid value "binary" in "memcache_protocol" directive, '
 		. 'it must be "auto", "meta" or "text"'],
@@ -320,9 +302,6 @@ my @good = (
 	"$server memcache_server [::1]:11211;",
 	'memcache_hash modulo;', 'memcache_failover off;',
 	'memcache_failover next;', 'memcache_coalesce on;',
-	(map { "$server memcache_server 127.0.0.1:2 backup $_;
-		memcache_failover backup;" } 'weight=7', 'max=1',
-		map { "; memcache_backup_ttl $_" } qw/ 1 10s 1m 30d /),
 	(map { "memcache_protocol $_;" } qw/ auto meta text /),
 	'memcache_coalesce off;',
 	(map { "memcache_hash $_ memcache_server 127.0.0.1:2 weight=5;" }
