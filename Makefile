@@ -278,5 +278,10 @@ soak: deps build ## mixed load with faults and a checker for MINUTES=5; SEED=n, 
 	@MINUTES=$(MINUTES) SEED=$(SEED) CLIENTS=$(CLIENTS) TLS=$(TLS) NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) \
 	python3 -B t/soak/soak.py target/soak
 
+soak-changes: deps build ## load while the list of servers changes CHANGES=200 times in MINUTES=60; SEED=n, CLIENTS=8; see target/soak/
+	@bash build/deps.sh python3
+	@MINUTES=$(or $(MINUTES),60) CHANGES=$(CHANGES) SEED=$(SEED) CLIENTS=$(CLIENTS) NGINX_BINARY=$(TEST_NGINX_BINARY) \
+	MODULES_DIR=$(MODULES_DIR) python3 -B t/soak/changes.py target/soak
+
 clean: ## remove everything that was built
 	rm -rf target
