@@ -114,7 +114,6 @@ impl<T> Client<T> {
         now: Instant,
     ) -> bool {
         let Some(call) = self.calls.get_mut(id) else { return true };
-        let name = || self.config.servers.get(server).map_or(&[][..], |server| &server.name);
         if let Some((conn, connection)) = target.and_then(|conn| Some((conn, self.network.connections.get_mut(conn)?)))
         {
             let work = call.work();
@@ -124,7 +123,7 @@ impl<T> Client<T> {
             // An operation that waited may have been accepted before the dialect was known, or for another server.
             let refused = work.filter(|work| !connection.dialect().supports(call.key.as_ref(), work, || version));
             if let Some(work) = refused {
-                let error = connection.dialect().refusal(name(), call.key.as_ref(), work);
+                let error = connection.dialect().refusal(&self.servers.name(server), call.key.as_ref(), work);
                 self.complete(id, Err(error), now);
                 return true;
             }
@@ -146,13 +145,15 @@ impl<T> Client<T> {
             return !connection.is_bulky() && !connection.is_late() && connection.load() < self.config.pipeline;
         }
         call.stage = Stage::Queued;
+        let refused = self.servers.get(server).and_then(|known| {
+            let work = call.work().filter(|work| !known.supports(call.key.as_ref(), work))?;
+            Some(known.cannot(&self.servers.name(server), call.key.as_ref(), work))
+        });
+        if let Some(error) = refused {
+            self.complete(id, Err(error), now);
+            return true;
+        }
         if let Some(known) = self.servers.get_mut(server) {
-            let refused = call.work().filter(|work| !known.supports(call.key.as_ref(), work));
-            if let Some(work) = refused {
-                let error = known.cannot(name(), call.key.as_ref(), work);
-                self.complete(id, Err(error), now);
-                return true;
-            }
             let calls = &self.calls;
             let waits = |id| calls.get(id).is_some_and(|call| call.stage == Stage::Queued);
             let held = calls

@@ -34,12 +34,13 @@ impl<T> Client<T> {
 
     /// Ends the operations that wait for the server, and that it does not support.
     fn refuse_unsupported(&mut self, id: ServerId, now: Instant) {
-        let Some((server, config)) = self.servers.get_mut(id).zip(self.config.servers.get(id)) else { return };
+        let name = self.servers.name(id);
+        let Some(server) = self.servers.get_mut(id) else { return };
         let calls = &self.calls;
         let refusal = |id: CallId| {
             let call = calls.get(id).filter(|call| call.stage == Stage::Queued)?;
             let work = call.work().filter(|work| !server.supports(call.key.as_ref(), work))?;
-            Some((id, call.module, server.cannot(&config.name, call.key.as_ref(), work)))
+            Some((id, call.module, server.cannot(&name, call.key.as_ref(), work)))
         };
         let refused: Vec<_> = server.queued().filter_map(refusal).collect();
         refused.iter().for_each(|(_, module, _)| server.gave_up_waiting(*module));

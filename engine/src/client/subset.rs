@@ -74,8 +74,7 @@ impl<T> Client<T> {
         let read = Work::Keyed(Verb::Get { touch: None });
         let refuses = asked.and_then(|id| self.servers.get(id)).filter(|server| !server.supports(Some(&key), &read));
         let why = asked.zip(refuses).and_then(|(id, server)| {
-            let name = self.config.servers.get(id).map_or(&b""[..], |server| &server.name);
-            match server.cannot(name, Some(&key), &read) {
+            match server.cannot(&self.servers.name(id), Some(&key), &read) {
                 Error::InvalidKey(why) => Some(why),
                 _ => None,
             }

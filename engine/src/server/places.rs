@@ -51,6 +51,11 @@ impl Places {
         self.configs.get(id)
     }
 
+    /// The server's name; empty without one.
+    pub fn name(&self, id: ServerId) -> Bytes {
+        self.config(id).map(|config| config.name.clone()).unwrap_or_default()
+    }
+
     /// The server has so many addresses.
     pub fn set_address_count(&mut self, id: ServerId, count: usize) {
         if let Some(config) = self.configs.get_mut(id) {

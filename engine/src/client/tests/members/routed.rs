@@ -138,3 +138,18 @@ fn a_count_in_steps_begins_anew() {
     w.reply(1, "STORED\r\n");
     assert_eq!(w.done(), [(1, Ok(Outcome::Number(10)))]);
 }
+
+/// The place of a server and its place in the list are not the same any more.
+#[test]
+fn what_is_not_supported_names_the_server_that_was_asked() {
+    let mut w = world(three());
+    w.list(&[2]);
+    let refused = || Err(Error::Unsupported("server 10.0.0.2:11211 speaks text: it has no metadata".into()));
+    w.submit("cow", Verb::Inspect, 1).unwrap();
+    text::greet(&mut w, 0, text::older);
+    assert_eq!(w.done(), [(1, refused())], "while it waits");
+    w.submit("cow", Verb::Inspect, 2).unwrap();
+    assert_eq!(w.done(), [(2, refused())], "on its connection");
+    let key = w.client.explain(b"a key").map(|_| ()).unwrap_err().to_string();
+    assert!(key.contains("10.0.0.2:11211"), "{key}");
+}
