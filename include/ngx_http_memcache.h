@@ -461,7 +461,7 @@ typedef struct {
 
 #define NGX_HTTP_MEMCACHE_STATE_LIVE  0
 #define NGX_HTTP_MEMCACHE_STATE_DOWN  1
-#define NGX_HTTP_MEMCACHE_STATE_DISABLED  2  /* by set_enabled() */
+#define NGX_HTTP_MEMCACHE_STATE_DISABLED  2  /* by set_enabled(), or by the operator ("memcache_control") */
 
 /*
  * A server of a client: its configuration, and its state in this worker. "address" lives as long as the index belongs to

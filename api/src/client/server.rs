@@ -119,7 +119,8 @@ pub enum State {
     Live,
     /// It failed too often; the module tries it by timer, and refuses operations until it is back.
     Down,
-    /// It was [taken out of use](Server::disable) in this worker; the module refuses operations.
+    /// It was taken out of use, [in this worker](Server::disable) or by the operator in all (`memcache_control`); the module
+    /// refuses operations.
     Disabled,
 }
 
