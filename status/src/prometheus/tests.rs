@@ -15,7 +15,8 @@ fn every_metric_is_introduced_once_and_has_values() {
     let text = render(&samples::servers(3));
     let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     // Those that are in no table: what the module, the servers, and what they speak are.
-    assert_eq!(names.len(), 3 + ALL.len() + CLIENTS.len() + SERVERS.len() + COUNTERS.len() + HISTOGRAMS.len());
+    let of_servers = SERVERS.len() + COUNTERS.len() + HISTOGRAMS.len();
+    assert_eq!(names.len(), 3 + ALL.len() + CLIENTS.len() + MODULES.len() + of_servers);
     for name in &names {
         assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
         assert_eq!(lines(&text, &format!("# HELP {name} ")).len(), 1, "{name}");
