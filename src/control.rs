@@ -184,7 +184,7 @@ fn list(clusters: &Clusters) -> Switches {
             continue;
         }
         let servers = cluster.members().into_iter().map(server).collect();
-        all.clusters.push(switches::Cluster { name, servers });
+        all.clusters.push(switches::Cluster { cluster: name, servers });
     }
     all
 }

@@ -123,7 +123,7 @@ my $down = qr/^50[23] /;
 # what is shown
 
 my $shown = list();
-is_deeply([map { $_->{name} } @{$shown->{clusters}}], [qw/one next names/],
+is_deeply([map { $_->{cluster} } @{$shown->{clusters}}], [qw/one next names/],
 	'clusters');
 is_deeply($shown->{clusters}[0]{servers}, [{ address => $one, state => 'up',
 	since => undef, from => undef }], 'a server');
@@ -343,7 +343,7 @@ sub list {
 
 sub state_of {
 	my ($cluster, $address) = @_;
-	my ($found) = grep { $_->{name} eq $cluster } @{list()->{clusters}};
+	my ($found) = grep { $_->{cluster} eq $cluster } @{list()->{clusters}};
 	return (grep { $_->{address} eq $address } @{$found->{servers}})[0]{state};
 }
 

@@ -143,10 +143,11 @@ mod tests {
     #[test]
     fn names_of_switches_are_escaped() {
         let server = Server { address: "a\"<b>:1".into(), state: "down", since: Some(7), from: Some("::1".into()) };
-        let clusters = vec![Cluster { name: "c".into(), servers: vec![server] }];
+        let clusters = vec![Cluster { cluster: "c".into(), servers: vec![server] }];
         let text = render_switches(&Switches { clusters, ambiguous: vec!["&".into()] });
         let server = "{\"address\":\"a\\\"\\u003cb\\u003e:1\",\"state\":\"down\",\"since\":7,\"from\":\"::1\"}";
-        let all = format!("{{\"clusters\":[{{\"name\":\"c\",\"servers\":[{server}]}}],\"ambiguous\":[\"\\u0026\"]}}\n");
+        let all =
+            format!("{{\"clusters\":[{{\"cluster\":\"c\",\"servers\":[{server}]}}],\"ambiguous\":[\"\\u0026\"]}}\n");
         assert_eq!(text, all);
     }
 

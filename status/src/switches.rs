@@ -15,8 +15,8 @@ pub struct Switches {
 /// The servers of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cluster {
-    /// Its name.
-    pub name: String,
+    /// Its name, as the status has it.
+    pub cluster: String,
     /// In the order of the configuration.
     pub servers: Vec<Server>,
 }
