@@ -13,9 +13,9 @@
  * two of nginx's own, so that their names are known: ngx_http_core_module and ngx_http_log_module.
  */
 
-#include <time.h>
-
 #include "sibling.h"
+
+#include <time.h>
 
 extern ngx_module_t  ngx_http_log_module;
 
