@@ -293,11 +293,11 @@ impl Workload {
     fn submit_to_server(&mut self, world: &mut World, number: u64, timeout: Option<Duration>) -> Option<Error> {
         let server = world.rng.usize(..world.servers.len());
         let verb = match world.rng.u8(..8) {
-            // A proxy may close the connection at it, and then nobody knows more.
+            // A proxy may close the connection at them, and then nobody knows more.
             0 if !(self.patient && self.in_text) => ServerVerb::FlushAll { delay: 0 },
+            3 if !(self.patient && self.in_text) => ServerVerb::Discover { by: DiscoverBy::Config },
             1 => ServerVerb::Noop,
             2 => ServerVerb::Stats,
-            3 => ServerVerb::Discover { by: DiscoverBy::Config },
             4 => ServerVerb::Discover { by: DiscoverBy::Item },
             _ => ServerVerb::Version,
         };
