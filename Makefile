@@ -132,6 +132,10 @@ bench-link: build ## large and small items over a link that is full, memcached_p
 	@bash build/deps.sh python3 memcached util-linux
 	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) COLD=$(COLD) python3 bench/link.py
 
+bench-shares: build ## a module that asks 100 times a second beside one that floods, with and without shares, two minutes; SECONDS=15
+	@bash build/deps.sh python3 memcached gcc
+	@NGINX_BINARY=$(TEST_NGINX_BINARY) MODULES_DIR=$(MODULES_DIR) python3 bench/shares.py $(or $(SECONDS),15)
+
 bench-engine: ## what the engine costs without I/O, by criterion; T=get for what has that in its name
 	cargo bench -p memcache-engine --bench engine -- $(filter-out t/%,$(T))
 
