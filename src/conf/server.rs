@@ -79,9 +79,6 @@ fn add_source(
     if servers.sources.len() >= MAX_SOURCES {
         return Err(LineError::Text(format!("too many configuration endpoints, maximum is {MAX_SOURCES}")));
     }
-    if servers.list.iter().any(|(other, _)| other.name == server.name) {
-        return Err(LineError::Text(format!("duplicate memcache server \"{name}\"")));
-    }
     let (at, position) = (servers.list.len(), line.position());
     servers.sources.push(Source { server: at, addresses, interval: Duration::ZERO, position });
     push(line, settings, (server, Host { addresses: Addresses::of(Vec::new()), followed: None }), &name)
@@ -157,12 +154,11 @@ fn needs_name(line: &Conf<'_>, address: ngx_str_t, word: &str) -> Result<(Bytes,
     found.ok_or_else(|| of(address, &format!("\"{word}\" needs a name, not an address,")))
 }
 
-/// What no other server of the list may have: its socket addresses, or its name where these may change.
+/// What no other server of the list may have: its name, and its socket addresses unless these may change.
 fn identities(name: &[u8], host: &Host) -> Vec<Vec<u8>> {
-    match &host.followed {
-        Some(_) => vec![name.to_ascii_lowercase()],
-        None => host.addresses.bytes().map(<[u8]>::to_vec).collect(),
-    }
+    let name = if name.starts_with(b"unix:") { name.to_vec() } else { name.to_ascii_lowercase() };
+    let addresses = host.addresses.bytes().filter(|_| host.followed.is_none());
+    addresses.map(<[u8]>::to_vec).chain([name]).collect()
 }
 
 fn with_port(address: ngx_str_t, has_no_port: bool) -> Bytes {

@@ -36,7 +36,7 @@ pub struct Servers {
     pub positions: Vec<Position>,
     /// The lines whose servers change, with the default of `memcache_discover_interval`.
     pub sources: Vec<Source>,
-    /// Their socket addresses, or names that are followed, to find a server that is listed twice.
+    /// Their names and socket addresses, to find a server that is listed twice.
     pub taken: HashSet<Vec<u8>>,
 }
 
