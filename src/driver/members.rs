@@ -70,7 +70,8 @@ impl Driver {
         drop(client);
         for (id, (config, host)) in ids.into_iter().zip(configs.into_iter().zip(hosts)) {
             match self.server(id).filter(|server| server.name == config.name) {
-                Some(server) => self.move_server(id, &server, host),
+                Some(server) if host.followed.is_none() => self.move_server(id, &server, host.addresses),
+                Some(_) => {}
                 None => self.begin_server(id, config.name, &host),
             }
         }
@@ -88,16 +89,6 @@ impl Driver {
         }
         if let Some(place) = servers.get_mut(id) {
             *place = Some(Rc::new(server));
-        }
-    }
-
-    /// The server stays, maybe at other addresses.
-    fn move_server(&self, id: ServerId, server: &Server, host: Host) {
-        let former = server.addresses();
-        if host.followed.is_none() && former.key() != host.addresses.key() {
-            self.carry_out(self.now());
-            let places = host.addresses.places_in(&former);
-            self.take_addresses(id, server, &places, host.addresses);
         }
     }
 

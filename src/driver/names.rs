@@ -63,15 +63,21 @@ impl Driver {
                 shown(&addresses)
             ));
         }
-        if !is_same {
+        self.move_server(id, server, addresses);
+    }
+
+    /// The server is at these addresses from now on.
+    pub(super) fn move_server(&self, id: ServerId, server: &Server, addresses: Addresses) {
+        let former = server.addresses();
+        if former.key() != addresses.key() {
             // What is to be opened has numbers of the former list.
-            self.pump(self.now());
+            self.carry_out(self.now());
             let places = addresses.places_in(&former);
             self.take_addresses(id, server, &places, addresses);
         }
     }
 
-    pub(super) fn take_addresses(&self, id: ServerId, server: &Server, places: &[Option<usize>], addresses: Addresses) {
+    fn take_addresses(&self, id: ServerId, server: &Server, places: &[Option<usize>], addresses: Addresses) {
         let now = self.now();
         let list = addresses.number();
         server.set_addresses(addresses);
