@@ -23,40 +23,16 @@ import time
 import urllib.request
 
 import load
-from world import Memcached, World, free_port
+from world import HEAD, WORKERS, Memcached, World, free_port
 
 NODES = 6
-WORKERS = 2
 # What a worker may have more at the end than after the first tenth of the changes, in KiB: its pools fill meanwhile.
 GROWTH = 4096
 
 CONF = """
 load_module {modules}/ngx_http_memcache_module.so;
 load_module {modules}/ngx_http_memcache_kv_module.so;
-
-{user}
-daemon off;
-worker_processes {workers};
-worker_shutdown_timeout 5s;
-pid nginx.pid;
-error_log error.log notice;
-
-events {{
-    worker_connections 1024;
-}}
-
-http {{
-    access_log            off;
-    client_body_temp_path client_body_temp;
-    proxy_temp_path       proxy_temp;
-    fastcgi_temp_path     fastcgi_temp;
-    uwsgi_temp_path       uwsgi_temp;
-    scgi_temp_path        scgi_temp;
-
-    client_max_body_size    1m;
-    client_body_buffer_size 256k;
-    keepalive_requests      1000000;
-
+""" + HEAD + """
     memcache_zone main:8m;
 
     server {{

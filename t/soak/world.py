@@ -16,13 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVERS = 3
 WORKERS = 2
 
-CONF = """
-load_module {modules}/ngx_http_memcache_module.so;
-load_module {modules}/ngx_http_memcache_kv_module.so;
-load_module {modules}/ngx_http_memcache_session_module.so;
-load_module {modules}/ngx_http_memcache_rate_limit_module.so;
-load_module {dir}/abi.so;
-
+# What every configuration here begins with, behind its modules.
+HEAD = """
 {user}
 daemon off;
 worker_processes {workers};
@@ -45,7 +40,15 @@ http {{
     client_max_body_size    1m;
     client_body_buffer_size 256k;
     keepalive_requests      1000000;
+"""
 
+CONF = """
+load_module {modules}/ngx_http_memcache_module.so;
+load_module {modules}/ngx_http_memcache_kv_module.so;
+load_module {modules}/ngx_http_memcache_session_module.so;
+load_module {modules}/ngx_http_memcache_rate_limit_module.so;
+load_module {dir}/abi.so;
+""" + HEAD + """
     memcache_timeout         500ms;
     memcache_connect_timeout 200ms;
     {tls}
